@@ -1,0 +1,586 @@
+//! The saga that turns holds into a paid booking, or puts everything back. The only saga logic there is.
+//!
+//! ```text
+//!  Holding ──▶ Authorising ──▶ Confirming ──▶ Capturing ──▶ Notifying ──▶ Completed
+//!     │            │ ▲ unknown     │             │ ▲ unknown
+//!     │            │ └─ wait       │             │ └─ wait, without end
+//!     ▼            ▼               ▼             ▼
+//!     └────────────┴─── Undoing ───┴─────────────┘──▶ Failed
+//! ```
+//!
+//! [`Checkout::next`] says what to do now, [`Checkout::settle`] takes how it ended. Both are pure: a host performs the
+//! step, records the outcomes, and goes on; after a crash it replays what it recorded. There are two ways to do that,
+//! see [`crate::journal`] and [`crate::running`].
+//!
+//! A buyer's money is never taken before the seats are theirs, and never kept without them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::effect::{Effect, Notification, Op, Outcome, Step};
+use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::money::{Money, MoneyError};
+use crate::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Void, VoidAnswer};
+use crate::terms::{AuthorizeRetry, Backoff, Terms};
+use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
+use crate::time::Timestamp;
+
+/// The most tickets one checkout may have.
+pub const MAX_TICKETS: usize = 10;
+
+/// What a buyer wants: 1 to [`MAX_TICKETS`] different tickets, and how to pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "AnyOrder")]
+pub struct Order {
+    tickets: Vec<TicketId>,
+    user: UserId,
+    method: PaymentMethodId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldId>,
+}
+
+#[derive(Deserialize)]
+struct AnyOrder {
+    tickets: Vec<TicketId>,
+    user: UserId,
+    method: PaymentMethodId,
+    #[serde(default)]
+    hold: Option<HoldId>,
+}
+
+impl TryFrom<AnyOrder> for Order {
+    type Error = OrderError;
+    fn try_from(order: AnyOrder) -> Result<Self, OrderError> {
+        Self::new(order.tickets, order.user, order.method, order.hold)
+    }
+}
+
+/// What is wrong with a list of tickets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The list is empty.
+    #[error("a checkout needs at least one ticket")]
+    NoTicket,
+    /// The list is longer than [`MAX_TICKETS`].
+    #[error("a checkout takes at most {MAX_TICKETS} tickets")]
+    TooManyTickets,
+    /// A ticket is named twice.
+    #[error("ticket {0} is named twice")]
+    DuplicateTicket(TicketId),
+}
+
+impl Order {
+    /// An order for these tickets. `hold` is the hold that the buyer already has on them, if any.
+    ///
+    /// # Errors
+    /// [`OrderError`]: too many are found before duplicates.
+    pub fn new(
+        tickets: Vec<TicketId>,
+        user: UserId,
+        method: PaymentMethodId,
+        hold: Option<HoldId>,
+    ) -> Result<Self, OrderError> {
+        if tickets.is_empty() {
+            return Err(OrderError::NoTicket);
+        }
+        if tickets.len() > MAX_TICKETS {
+            return Err(OrderError::TooManyTickets);
+        }
+        let twice = tickets.iter().enumerate().find(|(i, ticket)| tickets[..*i].contains(ticket));
+        match twice {
+            Some((_, ticket)) => Err(OrderError::DuplicateTicket(ticket.clone())),
+            None => Ok(Self { tickets, user, method, hold }),
+        }
+    }
+
+    /// The tickets, in the buyer's order.
+    #[must_use]
+    pub fn tickets(&self) -> &[TicketId] {
+        &self.tickets
+    }
+
+    /// The buyer.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// How the buyer pays.
+    #[must_use]
+    pub fn method(&self) -> &PaymentMethodId {
+        &self.method
+    }
+
+    /// The hold that the buyer brought.
+    #[must_use]
+    pub fn hold(&self) -> Option<&HoldId> {
+        self.hold.as_ref()
+    }
+}
+
+/// A checkout: what was ordered, under which terms, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkout {
+    id: CheckoutId,
+    order: Order,
+    deadline: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unlisted: Option<Money>,
+    authorize_retry: AuthorizeRetry,
+    settle_retry: Backoff,
+    step: u32,
+    stage: Stage,
+}
+
+/// How far a checkout has come: what it asks for next, and what it needs for that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// 1. Claims every ticket.
+    Holding,
+    /// 2. Asks for an authorisation.
+    Authorising {
+        /// The fences of the claims, in the order of the tickets.
+        fences: Vec<u64>,
+        /// The sum of the holds' prices.
+        amount: Money,
+        /// How often it was asked.
+        pace: Pace,
+    },
+    /// 3. Confirms every ticket.
+    Confirming {
+        /// The fences of the claims, in the order of the tickets.
+        fences: Vec<u64>,
+        /// The amount set aside.
+        amount: Money,
+        /// What the gateway calls it.
+        authorization: AuthorizationId,
+    },
+    /// 4. Takes the money.
+    Capturing {
+        /// The amount set aside.
+        amount: Money,
+        /// What the gateway calls it.
+        authorization: AuthorizationId,
+        /// How often it was asked.
+        pace: Pace,
+    },
+    /// 5. Tells the buyer.
+    Notifying {
+        /// The amount taken.
+        amount: Money,
+        /// What the gateway calls it.
+        payment: PaymentId,
+    },
+    /// The way back: revokes every ticket, and voids the authorisation if one was ever asked for.
+    Undoing {
+        /// What the checkout will end with.
+        failure: Failure,
+        /// Whether the tickets are still to be revoked.
+        revoke: bool,
+        /// Whether the authorisation is still to be voided.
+        void: bool,
+        /// How often the void was asked for.
+        pace: Pace,
+    },
+    /// The end.
+    Ended(Ending),
+}
+
+/// Where an effect with possibly unknown outcome stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// How many times it was asked and ended unknown.
+    pub unknown: u32,
+    /// Whether to wait before it is asked again.
+    pub waiting: bool,
+}
+
+impl Pace {
+    fn again(self) -> Self {
+        Self { unknown: self.unknown.saturating_add(1), waiting: true }
+    }
+
+    fn waited(self) -> Self {
+        Self { waiting: false, ..self }
+    }
+}
+
+/// How a checkout ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ending {
+    /// Every ticket is the buyer's, and paid.
+    Completed {
+        /// What was taken, once.
+        amount: Money,
+        /// What the gateway calls it.
+        payment: PaymentId,
+    },
+    /// Nothing is the buyer's, and nothing was taken.
+    Failed(Failure),
+}
+
+/// Why a checkout failed: the cause of the earliest step, in the order of the tickets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Failure {
+    /// A ticket refused the hold.
+    HoldRefused {
+        /// Which ticket.
+        ticket: TicketId,
+        /// Why.
+        refusal: TicketRefusal,
+    },
+    /// The holds' prices have no sum.
+    NoAmount(NoAmount),
+    /// The card was declined, when authorising or when capturing.
+    PaymentDeclined(DeclineReason),
+    /// Whether the card was authorised is still unknown after the last attempt, or the gateway says that the key was
+    /// used before for something else.
+    PaymentUnavailable,
+    /// A ticket refused to be confirmed, for whatever reason.
+    ConfirmRefused {
+        /// Which ticket.
+        ticket: TicketId,
+        /// Why.
+        refusal: TicketRefusal,
+    },
+    /// It was cancelled from outside, before capture was asked for.
+    Cancelled,
+}
+
+/// Why the holds' prices have no sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoAmount {
+    /// They are in several currencies.
+    MixedCurrencies,
+    /// It is more money than can be counted.
+    TooMuch,
+}
+
+/// What a checkout wants now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// These effects, each to an outcome.
+    Perform(Step),
+    /// Nothing: it is over.
+    Ended(Ending),
+}
+
+/// How a step went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performed {
+    /// The outcomes in the order of the step's effects, whatever order they came in.
+    pub outcomes: Vec<Outcome>,
+    /// Whether a cancel from outside had come by the end of this step. Journaled like an outcome.
+    pub cancel: bool,
+}
+
+impl From<Vec<Outcome>> for Performed {
+    fn from(outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes, cancel: false }
+    }
+}
+
+/// Outcomes that do not fit the step: a journal that is not this checkout's, or a broken host. Nothing to retry and
+/// nothing to skip over: a person has to look.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// Fewer or more outcomes than effects.
+    #[error("step {step} has {effects} effects but {outcomes} outcomes")]
+    Count {
+        /// Which step.
+        step: u32,
+        /// How many effects it has.
+        effects: usize,
+        /// How many outcomes came.
+        outcomes: usize,
+    },
+    /// An outcome of another kind than its effect.
+    #[error("the outcome of {op} is not of the kind of its effect")]
+    Kind {
+        /// Which effect.
+        op: Op,
+    },
+    /// A journal goes on after its checkout's end, or names an effect that is not there.
+    #[error("{op} is no effect of the step that the checkout is at")]
+    Stray {
+        /// Which effect.
+        op: Op,
+    },
+}
+
+impl Checkout {
+    /// A checkout at its start, which is `now`: its deadline follows from that and never moves.
+    #[must_use]
+    pub fn start(id: CheckoutId, order: Order, now: Timestamp, terms: &Terms) -> Self {
+        Self {
+            id,
+            order,
+            deadline: now.plus(terms.checkout_time),
+            unlisted: terms.unlisted(),
+            authorize_retry: terms.authorize_retry,
+            settle_retry: terms.settle_retry,
+            step: 0,
+            stage: Stage::Holding,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &CheckoutId {
+        &self.id
+    }
+
+    /// What was ordered.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// When its claims end.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Which step it is at, from 0.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        if let Stage::Ended(ending) = &self.stage { Some(ending) } else { None }
+    }
+
+    /// The hold it claims under: the one its buyer brought, or its own.
+    #[must_use]
+    pub fn hold(&self) -> HoldId {
+        self.order.hold.clone().unwrap_or_else(|| HoldId::of_checkout(&self.id))
+    }
+
+    /// What to do now. Asking again gives the same again.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        let effects = match &self.stage {
+            Stage::Holding => self.each_ticket(|_| self.claim()),
+            Stage::Authorising { pace, .. } if pace.waiting => self.wait(self.authorize_retry.wait, *pace),
+            Stage::Authorising { amount, .. } => vec![Effect::Authorize(Authorize {
+                key: PaymentKey::authorize(&self.id),
+                amount: *amount,
+                method: self.order.method.clone(),
+            })],
+            Stage::Confirming { fences, .. } => self.each_ticket(|i| self.confirm(fences.get(i).copied())),
+            Stage::Capturing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
+            Stage::Capturing { authorization, .. } => vec![Effect::Capture(Capture {
+                key: PaymentKey::capture(&self.id),
+                authorization: authorization.clone(),
+            })],
+            Stage::Notifying { amount, payment } => vec![Effect::Notify(Notification {
+                key: PaymentKey::notify(&self.id),
+                checkout: self.id.clone(),
+                user: self.order.user.clone(),
+                tickets: self.order.tickets.clone(),
+                amount: *amount,
+                payment: payment.clone(),
+            })],
+            Stage::Undoing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
+            Stage::Undoing { failure, revoke, void, .. } => self.undo(failure, *revoke, *void),
+            Stage::Ended(ending) => return Next::Ended(ending.clone()),
+        };
+        let op = |index| Op { checkout: self.id.clone(), step: self.step, index };
+        Next::Perform(Step { number: self.step, effects: (0..).map(op).zip(effects).collect() })
+    }
+
+    fn each_ticket(&self, command: impl Fn(usize) -> TicketCommand) -> Vec<Effect> {
+        let tickets = self.order.tickets.iter().enumerate();
+        tickets.map(|(i, ticket)| Effect::Ticket(ticket.clone(), command(i))).collect()
+    }
+
+    fn claim(&self) -> TicketCommand {
+        TicketCommand::Claim {
+            user: self.order.user.clone(),
+            hold: self.hold(),
+            checkout: self.id.clone(),
+            deadline: self.deadline,
+            unlisted: self.unlisted,
+        }
+    }
+
+    fn confirm(&self, fence: Option<u64>) -> TicketCommand {
+        // Without a fence (a stored state that was tampered with) it confirms nothing: no claim has version 0.
+        TicketCommand::Confirm { hold: self.hold(), checkout: self.id.clone(), fence: fence.unwrap_or(0) }
+    }
+
+    fn wait(&self, backoff: Backoff, pace: Pace) -> Vec<Effect> {
+        vec![Effect::Sleep(backoff.after(pace.unknown))]
+    }
+
+    /// Side by side, in the order of the specification's table: money that may or may not be set aside is let go
+    /// first, in every other case the seats are.
+    fn undo(&self, failure: &Failure, revoke: bool, void: bool) -> Vec<Effect> {
+        let revokes = || self.each_ticket(|_| TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() });
+        let mut effects = if revoke { revokes() } else { Vec::new() };
+        if void {
+            let at = if *failure == Failure::PaymentUnavailable { 0 } else { effects.len() };
+            effects.insert(at, Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
+        }
+        effects
+    }
+
+    /// Takes the outcomes of the step that [`Checkout::next`] gave, and goes on.
+    ///
+    /// # Errors
+    /// [`Impossible`] when they do not fit that step; nothing to retry.
+    pub fn settle(self, performed: Performed) -> Result<Self, Impossible> {
+        let Next::Perform(step) = self.next() else {
+            return Err(Impossible::Stray { op: Op { checkout: self.id, step: self.step, index: 0 } });
+        };
+        let Performed { outcomes, cancel } = performed;
+        if outcomes.len() != step.effects.len() {
+            let (effects, outcomes) = (step.effects.len(), outcomes.len());
+            return Err(Impossible::Count { step: self.step, effects, outcomes });
+        }
+        let stage = self.after(&outcomes).map_err(|index| Impossible::Kind { op: step.effects[index].0.clone() })?;
+        let stage = if cancel { cancelled(stage) } else { stage };
+        Ok(Self { step: self.step.saturating_add(1), stage, ..self })
+    }
+
+    /// The stage after the outcomes of a step; or the index of the first that is not of its effect's kind.
+    fn after(&self, outcomes: &[Outcome]) -> Result<Stage, usize> {
+        Ok(match (self.stage.clone(), outcomes) {
+            (Stage::Holding, _) => self.held(outcomes)?,
+            (Stage::Authorising { fences, amount, pace }, [Outcome::Slept { at }]) if pace.waiting => {
+                if *at < self.deadline {
+                    Stage::Authorising { fences, amount, pace: pace.waited() }
+                } else {
+                    undoing(Failure::PaymentUnavailable, true)
+                }
+            }
+            (Stage::Authorising { fences, amount, pace }, [Outcome::Authorized(answer)]) if !pace.waiting => {
+                match answer {
+                    AuthorizeAnswer::Authorized(authorization) => {
+                        Stage::Confirming { fences, amount, authorization: authorization.clone() }
+                    }
+                    AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+                    AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
+                        Stage::Authorising { fences, amount, pace: pace.again() }
+                    }
+                    AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => {
+                        undoing(Failure::PaymentUnavailable, true)
+                    }
+                }
+            }
+            (Stage::Confirming { amount, authorization, .. }, _) => match self.first_refusal(outcomes)? {
+                None => Stage::Capturing { amount, authorization, pace: Pace::default() },
+                Some((ticket, refusal)) => undoing(Failure::ConfirmRefused { ticket, refusal }, true),
+            },
+            (Stage::Capturing { amount, authorization, pace }, [Outcome::Slept { .. }]) if pace.waiting => {
+                Stage::Capturing { amount, authorization, pace: pace.waited() }
+            }
+            (Stage::Capturing { amount, authorization, pace }, [Outcome::Captured(answer)]) if !pace.waiting => {
+                match answer {
+                    CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
+                    CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+                    CaptureAnswer::Unavailable => Stage::Capturing { amount, authorization, pace: pace.again() },
+                }
+            }
+            (Stage::Notifying { amount, payment }, [Outcome::Notified]) => {
+                Stage::Ended(Ending::Completed { amount, payment })
+            }
+            (Stage::Undoing { failure, revoke, void, pace }, [Outcome::Slept { .. }]) if pace.waiting => {
+                Stage::Undoing { failure, revoke, void, pace: pace.waited() }
+            }
+            (Stage::Undoing { failure, pace, .. }, _) if !pace.waiting => match undone(outcomes)? {
+                VoidAnswer::Voided => Stage::Ended(Ending::Failed(failure)),
+                VoidAnswer::Unavailable => Stage::Undoing { failure, revoke: false, void: true, pace: pace.again() },
+            },
+            _ => return Err(0),
+        })
+    }
+
+    /// Every ticket held: on to the payment, of the sum of their prices.
+    fn held(&self, outcomes: &[Outcome]) -> Result<Stage, usize> {
+        let mut fences = Vec::with_capacity(outcomes.len());
+        let mut sum: Option<Result<Money, MoneyError>> = None;
+        let mut refused = None;
+        for (i, (ticket, outcome)) in self.order.tickets.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Outcome::Ticket(Ok(TicketReply::Claimed { fence, price })) => {
+                    fences.push(*fence);
+                    sum = Some(sum.map_or(Ok(*price), |sum| sum.and_then(|sum| sum.plus(*price))));
+                }
+                Outcome::Ticket(Err(refusal)) => {
+                    refused.get_or_insert(Failure::HoldRefused { ticket: ticket.clone(), refusal: *refusal });
+                }
+                _ => return Err(i),
+            }
+        }
+        Ok(match (refused, sum) {
+            (Some(failure), _) => undoing(failure, false),
+            (None, Some(Ok(amount))) => Stage::Authorising { fences, amount, pace: Pace::default() },
+            (None, Some(Err(MoneyError::MixedCurrencies))) => {
+                undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false)
+            }
+            (None, Some(Err(MoneyError::TooMuch)) | None) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
+        })
+    }
+
+    /// The first ticket, in the buyer's order, that refused.
+    fn first_refusal(&self, outcomes: &[Outcome]) -> Result<Option<(TicketId, TicketRefusal)>, usize> {
+        let mut first = None;
+        for (i, (ticket, outcome)) in self.order.tickets.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Outcome::Ticket(Ok(TicketReply::Done)) => {}
+                Outcome::Ticket(Err(refusal)) => {
+                    first.get_or_insert_with(|| (ticket.clone(), *refusal));
+                }
+                _ => return Err(i),
+            }
+        }
+        Ok(first)
+    }
+}
+
+fn undoing(failure: Failure, void: bool) -> Stage {
+    Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
+}
+
+/// A step of the way back: every revoke was answered; the void too, or else it is to be asked for again.
+fn undone(outcomes: &[Outcome]) -> Result<VoidAnswer, usize> {
+    let mut void = VoidAnswer::Voided;
+    for (i, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Ticket(Ok(TicketReply::Done)) => {}
+            Outcome::Voided(answer) => void = *answer,
+            _ => return Err(i),
+        }
+    }
+    Ok(void)
+}
+
+/// Where a cancel leads from the stage that the step would have led to: on the way back, until capture was asked for.
+fn cancelled(stage: Stage) -> Stage {
+    match stage {
+        Stage::Authorising { pace, .. } => undoing(Failure::Cancelled, pace.unknown > 0),
+        Stage::Confirming { .. } => undoing(Failure::Cancelled, true),
+        Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, true),
+        Stage::Holding
+        | Stage::Capturing { .. }
+        | Stage::Notifying { .. }
+        | Stage::Undoing { .. }
+        | Stage::Ended(_) => stage,
+    }
+}

@@ -1,0 +1,172 @@
+//! The form in which states and journals are stored: one JSON document, `{"v": 1, "is": …}`.
+//!
+//! `v` is the version of the form. A version this build does not know is a clear error, never a guess; an older one is
+//! read, through [`Format::upgrade`]. What is promised about versions stands in `docs/DESIGN.md`.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Something that is stored.
+pub trait Format: Serialize + DeserializeOwned {
+    /// What it is called in errors.
+    const NAME: &'static str;
+    /// The version that this build writes.
+    const VERSION: u32;
+
+    /// Turns the stored form of version `from` into that of `from + 1`. Called once per version in between.
+    ///
+    /// # Errors
+    /// `None` where no such version was ever written.
+    #[must_use]
+    fn upgrade(from: u32, stored: Value) -> Option<Value> {
+        let _ = (from, stored);
+        None
+    }
+}
+
+/// Why stored bytes cannot be read. Never quotes them: they hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// Written by a newer build than this.
+    #[error("this {name} has format {found}, but this build knows formats up to {known}: use a newer build")]
+    Newer {
+        /// What it is.
+        name: &'static str,
+        /// The version it has.
+        found: u32,
+        /// The newest version that this build reads.
+        known: u32,
+    },
+    /// A version that was never written.
+    #[error("this {name} has format {found}, which never was")]
+    Unknown {
+        /// What it is.
+        name: &'static str,
+        /// The version it has.
+        found: u32,
+    },
+    /// Not the JSON it should be.
+    #[error("this {name} is damaged, at line {line}, column {column}")]
+    Damaged {
+        /// What it is.
+        name: &'static str,
+        /// Line, from 1; 0 where unknown.
+        line: usize,
+        /// Column, from 1; 0 where unknown.
+        column: usize,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    is: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// The stored form. The same value gives the same bytes, on every target.
+#[must_use]
+pub fn write<T: Format>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(&Envelope { v: T::VERSION, is: value }).expect("string keys, and a Vec takes every byte")
+}
+
+/// Reads the stored form of any version up to this build's.
+///
+/// # Errors
+/// [`FormatError`] says whether it is newer, unknown or damaged.
+pub fn read<T: Format>(bytes: &[u8]) -> Result<T, FormatError> {
+    let name = T::NAME;
+    let damaged = |error: &serde_json::Error| FormatError::Damaged { name, line: error.line(), column: error.column() };
+    let Version { v: found } = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
+    if found > T::VERSION {
+        return Err(FormatError::Newer { name, found, known: T::VERSION });
+    }
+    if found == T::VERSION {
+        return serde_json::from_slice::<Envelope<T>>(bytes).map(|stored| stored.is).map_err(|error| damaged(&error));
+    }
+    let stored: Envelope<Value> = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
+    let current = (found..T::VERSION).try_fold(stored.is, |stored, from| T::upgrade(from, stored));
+    let current = current.ok_or(FormatError::Unknown { name, found })?;
+    serde_json::from_value(current).map_err(|error| damaged(&error))
+}
+
+impl Format for crate::ticket::Ticket {
+    const NAME: &'static str = "ticket";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::seat_map::SeatMap {
+    const NAME: &'static str = "seat map";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::checkout::Checkout {
+    const NAME: &'static str = "checkout";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::payment::Ledger {
+    const NAME: &'static str = "ledger";
+    const VERSION: u32 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket::Ticket;
+
+    /// A form that has had three versions: a bare number, `{"count"}`, and `{"count", "unit"}`.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Tally {
+        count: u64,
+        unit: String,
+    }
+
+    impl Format for Tally {
+        const NAME: &'static str = "tally";
+        const VERSION: u32 = 3;
+        fn upgrade(from: u32, stored: Value) -> Option<Value> {
+            match from {
+                1 => Some(serde_json::json!({ "count": stored })),
+                2 => Some(serde_json::json!({ "count": stored.get("count")?, "unit": "seats" })),
+                _ => None,
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_version_is_read_step_by_step() {
+        let now = Tally { count: 7, unit: "seats".into() };
+        for old in [r#"{"v":1,"is":7}"#, r#"{"v":2,"is":{"count":7}}"#, r#"{"v":3,"is":{"count":7,"unit":"seats"}}"#] {
+            assert_eq!(read::<Tally>(old.as_bytes()).unwrap(), now, "{old}");
+        }
+        assert_eq!(write(&now), br#"{"v":3,"is":{"count":7,"unit":"seats"}}"#);
+    }
+
+    #[test]
+    fn an_unknown_newer_version_is_a_clear_error() {
+        let newer = read::<Ticket>(br#"{"v":2,"is":{"whatever":true}}"#).unwrap_err();
+        assert_eq!(newer, FormatError::Newer { name: "ticket", found: 2, known: 1 });
+        assert_eq!(
+            newer.to_string(),
+            "this ticket has format 2, but this build knows formats up to 1: use a newer build"
+        );
+        assert_eq!(read::<Tally>(br#"{"v":0,"is":7}"#).unwrap_err(), FormatError::Unknown { name: "tally", found: 0 });
+    }
+
+    #[test]
+    fn damaged_bytes_are_a_clear_error_that_quotes_nothing() {
+        for damaged in
+            ["", "{}", "[", r#"{"v":1}"#, r#"{"v":1,"is":{"hold":"secret"}}"#, r#"{"v":"1","is":7}"#, "\u{0}"]
+        {
+            let error = read::<Ticket>(damaged.as_bytes()).unwrap_err();
+            assert!(matches!(error, FormatError::Damaged { name: "ticket", .. }), "{damaged}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

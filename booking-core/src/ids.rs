@@ -1,0 +1,321 @@
+//! The names of things: tickets, buyers, holds, checkouts, seat maps, payments.
+//!
+//! Every id that comes from outside is 1 to 128 characters of `A-Z a-z 0-9 . _ : -`, is not `.` or `..` and does not
+//! start with `:`. A leading `:` is kept for names the core makes itself, so that nobody outside can take one first.
+//! Cloning an id is cheap: the text is shared.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest id that is accepted from outside, in characters.
+pub const MAX_ID_LEN: usize = 128;
+
+/// Why a text is not an id. It never quotes the text: an id may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// There is no text at all.
+    #[error("must not be empty")]
+    Empty,
+    /// The text has more characters than this kind of id may: [`MAX_ID_LEN`] for most.
+    #[error("is too long; ids have at most {MAX_ID_LEN} characters")]
+    TooLong,
+    /// A character that this kind of id may not have: outside `A-Z a-z 0-9 . _ : -` for most.
+    #[error("has a character that is not allowed; allowed are A-Z a-z 0-9 . _ : -")]
+    Character,
+    /// `.` or `..`, which mean something else in a path. For a ticket this holds for its map's part too.
+    #[error("must not be `.` or `..`")]
+    Dots,
+    /// A leading `:`, which marks names the core makes.
+    #[error("must not start with `:`")]
+    LeadingColon,
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+    match text {
+        "" => Err(IdError::Empty),
+        "." | ".." => Err(IdError::Dots),
+        _ if text.len() > MAX_ID_LEN => Err(IdError::TooLong),
+        _ if !text.bytes().all(allowed) => Err(IdError::Character),
+        _ if text.starts_with(':') => Err(IdError::LeadingColon),
+        _ => Ok(()),
+    }
+}
+
+/// One id type: parsed with `$check` from outside, and read back from storage with `$stored`.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $check:expr, $stored:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Reads an id that came from outside.
+            ///
+            /// # Errors
+            /// [`IdError`] when the text breaks a rule of this kind of id; it never quotes the text.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                $check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text of the id.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("a ", stringify!($name)))
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $stored(text).map_err(|why| E::custom(format_args!("{} {why}", stringify!($name))))?;
+                        Ok($name(text.into()))
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+    };
+}
+
+/// May be shown: in logs, errors and URLs.
+macro_rules! shown {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+    )*};
+}
+
+/// Must not be shown: has no `Display`, and its `Debug` keeps the text back.
+macro_rules! secret {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+fn check_ticket(text: &str) -> Result<(), IdError> {
+    check(text)?;
+    match text.rsplit_once(':') {
+        Some(("." | "..", _)) => Err(IdError::Dots),
+        _ => Ok(()),
+    }
+}
+
+fn check_stored_hold(text: &str) -> Result<(), IdError> {
+    check(text.strip_prefix(':').unwrap_or(text))
+}
+
+/// The longest payment key, in characters: keys are made from ids by adding to them.
+pub const MAX_KEY_LEN: usize = 200;
+
+/// The longest name that a gateway gives, in characters: the mock's are made from keys by adding to them.
+pub const MAX_GATEWAY_NAME_LEN: usize = 256;
+
+fn check_printable(text: &str, longest: usize) -> Result<(), IdError> {
+    match text {
+        "" => Err(IdError::Empty),
+        _ if text.len() > longest => Err(IdError::TooLong),
+        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => Err(IdError::Character),
+        _ => Ok(()),
+    }
+}
+
+fn check_key(text: &str) -> Result<(), IdError> {
+    check_printable(text, MAX_KEY_LEN)
+}
+
+fn check_gateway_name(text: &str) -> Result<(), IdError> {
+    check_printable(text, MAX_GATEWAY_NAME_LEN)
+}
+
+id! {
+    /// Names one sellable seat. The text up to the last `:` names the seat map it belongs to, see
+    /// [`TicketId::map_key`]; that part must not be `.` or `..` either.
+    TicketId, check_ticket, check_ticket
+}
+id! {
+    /// Names a buyer.
+    UserId, check, check
+}
+id! {
+    /// Names a checkout. Every key that reaches the outside (payment, notification) is made from it.
+    CheckoutId, check, check
+}
+id! {
+    /// Names a seat map: the view of all tickets whose id starts with this key and a `:`.
+    MapKey, check, check
+}
+id! {
+    /// Names a hold, and is a capability: whoever knows it may release the hold or pay for it.
+    ///
+    /// So it has no `Display`, and its `Debug` keeps it back. Buyers make their own, unguessable. A checkout that
+    /// brings none uses [`HoldId::of_checkout`], which no one outside can name.
+    HoldId, check, check_stored_hold
+}
+id! {
+    /// What the payment gateway knows the buyer's card by. Kept out of logs and errors like a card itself.
+    PaymentMethodId, check, check
+}
+id! {
+    /// The idempotency key of one payment call, made from the checkout and the call's name, never from an attempt,
+    /// time or chance. Up to [`MAX_KEY_LEN`] printable ASCII characters.
+    PaymentKey, check_key, check_key
+}
+id! {
+    /// The gateway's name for a standing authorisation. Up to [`MAX_GATEWAY_NAME_LEN`] printable ASCII characters.
+    AuthorizationId, check_gateway_name, check_gateway_name
+}
+id! {
+    /// The gateway's name for money taken. Up to [`MAX_GATEWAY_NAME_LEN`] printable ASCII characters.
+    PaymentId, check_gateway_name, check_gateway_name
+}
+
+shown!(TicketId, UserId, CheckoutId, MapKey, PaymentKey, AuthorizationId, PaymentId);
+secret!(HoldId, PaymentMethodId);
+
+impl TicketId {
+    /// The seat map this ticket belongs to: its id up to the last `:`, or `global` where there is none.
+    ///
+    /// ```
+    /// use booking_core::TicketId;
+    /// let map = |id: &str| TicketId::parse(id).unwrap().map_key().to_string();
+    /// assert_eq!(map("seat-7"), "global");
+    /// assert_eq!(map("arena:A:12"), "arena:A");
+    /// ```
+    #[must_use]
+    pub fn map_key(&self) -> MapKey {
+        MapKey(match self.0.rsplit_once(':') {
+            Some((map, _)) => map.into(),
+            None => "global".into(),
+        })
+    }
+}
+
+impl HoldId {
+    /// The hold that a checkout makes for itself when its buyer brought none. Nobody outside can name it, because an
+    /// id from outside never starts with `:`.
+    #[must_use]
+    pub fn of_checkout(checkout: &CheckoutId) -> Self {
+        Self(format!(":{}", checkout.0).into())
+    }
+}
+
+impl PaymentKey {
+    /// The key under which this checkout asks for its authorisation, on every attempt.
+    #[must_use]
+    pub fn authorize(checkout: &CheckoutId) -> Self {
+        Self(format!("{}:authorize", checkout.0).into())
+    }
+
+    /// The key under which this checkout captures, on every attempt.
+    #[must_use]
+    pub fn capture(checkout: &CheckoutId) -> Self {
+        Self(format!("{}:capture", checkout.0).into())
+    }
+
+    /// The key by which the receiver of this checkout's notification tells copies apart.
+    #[must_use]
+    pub fn notify(checkout: &CheckoutId) -> Self {
+        Self(format!("{}:notify", checkout.0).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_1_to_128_allowed_characters() {
+        let longest = "x".repeat(MAX_ID_LEN);
+        for good in ["a", "seat-7", "arena:A:12", "A.b_c:d-9", "...", "a..", longest.as_str()] {
+            assert!(UserId::parse(good).is_ok(), "{good}");
+        }
+        let too_long = "x".repeat(MAX_ID_LEN + 1);
+        for (bad, why) in [
+            ("", IdError::Empty),
+            (".", IdError::Dots),
+            ("..", IdError::Dots),
+            (":a", IdError::LeadingColon),
+            ("a b", IdError::Character),
+            ("a/b", IdError::Character),
+            ("é", IdError::Character),
+            ("a\0", IdError::Character),
+            (too_long.as_str(), IdError::TooLong),
+        ] {
+            assert_eq!(UserId::parse(bad), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_map_part_of_a_ticket_id_is_a_map_key_itself() {
+        assert_eq!(TicketId::parse("..:7"), Err(IdError::Dots));
+        assert_eq!(TicketId::parse(".:7"), Err(IdError::Dots));
+        for id in ["seat-7", "arena:A:12", "a::b", "a:", "a:.", "..a:7", "a:..:7"] {
+            let map = TicketId::parse(id).unwrap().map_key();
+            assert_eq!(MapKey::parse(map.as_str()), Ok(map), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_hold_id_is_never_shown() {
+        let hold = HoldId::parse("very-secret").unwrap();
+        assert_eq!(format!("{hold:?}"), "HoldId(…)");
+        let refused = serde_json::from_str::<HoldId>("\"very secret\"").unwrap_err().to_string();
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn a_checkouts_own_hold_cannot_be_named_from_outside_but_is_read_from_storage() {
+        let own = HoldId::of_checkout(&CheckoutId::parse(&"c".repeat(128)).unwrap());
+        assert_eq!(HoldId::parse(own.as_str()), Err(IdError::TooLong));
+        let short = HoldId::of_checkout(&CheckoutId::parse("c-1").unwrap());
+        assert_eq!(HoldId::parse(short.as_str()), Err(IdError::LeadingColon));
+        for hold in [own, short] {
+            let stored = serde_json::to_string(&hold).unwrap();
+            assert_eq!(serde_json::from_str::<HoldId>(&stored).unwrap(), hold);
+        }
+    }
+
+    #[test]
+    fn payment_keys_come_from_the_checkout_and_the_call_alone() {
+        let checkout = CheckoutId::parse("c-1").unwrap();
+        assert_eq!(PaymentKey::authorize(&checkout).as_str(), "c-1:authorize");
+        assert_eq!(PaymentKey::authorize(&checkout), PaymentKey::authorize(&checkout));
+        assert_ne!(PaymentKey::authorize(&checkout), PaymentKey::capture(&checkout));
+    }
+}

@@ -1,0 +1,146 @@
+//! The journal, and the loop of the hosts that *pull*: they re-run a checkout from its start after every crash.
+//!
+//! # The contract
+//!
+//! | the core owns | the host owns |
+//! | --- | --- |
+//! | which effects a step has, and in which order their outcomes count | performing each at least once, side by side |
+//! | the name of every effect ([`Op`]), the same on each replay | recording each outcome before it is handed over, once |
+//! | the payment keys, from the checkout alone | handing a recorded outcome back instead of performing again |
+//! | what a refusal, a decline, an unknown answer leads to | telling "no answer yet" (retry) from "the answer is no" |
+//! | when to wait, how long, and when to give up | waiting durably, and recording the time when the wait was over |
+//! | the way back | resuming every checkout that has not ended, for ever |
+//!
+//! # The loop
+//!
+//! See [`run`]; it is short enough to be read as the documentation.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
+use crate::effect::{Op, Outcome, Step};
+use crate::format::{self, Format, FormatError};
+use crate::running::{Recorded, Running};
+
+/// Where a host records how effects ended, so that a crash repeats no outcome.
+pub trait Journal {
+    /// What can keep the host from performing a step: the host's own to retry. [`Impossible`] is for a person.
+    type Error: From<Impossible>;
+
+    /// Performs a step: each effect at least once, side by side, and each outcome recorded before this returns. An
+    /// effect whose outcome is recorded already is not performed again; the recorded outcome is handed back. So is a
+    /// cancel that was recorded for this step.
+    ///
+    /// # Errors
+    /// The host's, when it cannot go on now. The checkout is then run again from its start, over the same journal.
+    fn perform(&mut self, step: Step) -> impl Future<Output = Result<Performed, Self::Error>>;
+}
+
+/// Runs a checkout to its end over a journal. Dropped anywhere and run again over the same journal, it ends alike.
+///
+/// # Errors
+/// Whatever the journal could not do, or [`Impossible`] where the journal is not this checkout's.
+pub async fn run<J: Journal>(journal: &mut J, checkout: Checkout) -> Result<Ending, J::Error> {
+    let mut checkout = checkout;
+    loop {
+        // 1. Ask the checkout what it wants.
+        let step = match checkout.next() {
+            Next::Perform(step) => step,
+            // 4. Until there is nothing left to want.
+            Next::Ended(ending) => return Ok(ending),
+        };
+        // 2. Perform it, or recall how it went.
+        let performed = journal.perform(step).await?;
+        // 3. Tell the checkout how it went.
+        checkout = checkout.settle(performed)?;
+    }
+}
+
+/// One line of a journal, for hosts that keep their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// The checkout as it was at its start. The first line, and no other.
+    Started(Box<Checkout>),
+    /// An effect ended.
+    Ended {
+        /// Which.
+        op: Op,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A cancel came while this step was under way. Stands before the last outcome of its step.
+    Cancelled {
+        /// Which step.
+        step: u32,
+    },
+}
+
+impl Format for Entry {
+    const NAME: &'static str = "journal entry";
+    const VERSION: u32 = 1;
+}
+
+/// Why a stored journal cannot be replayed. A person has to look. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// A line cannot be read.
+    #[error("line {line} of the journal: {why}")]
+    Unreadable {
+        /// Which line.
+        line: usize,
+        /// Why.
+        why: FormatError,
+    },
+    /// The journal does not begin with the start of a checkout.
+    #[error("the journal does not begin with the start of a checkout")]
+    NoStart,
+    /// A line is not of the step that the checkout is at.
+    #[error("line {line} of the journal is out of place")]
+    OutOfPlace {
+        /// Which line.
+        line: usize,
+    },
+    /// A line does not fit this checkout.
+    #[error("line {line} of the journal: {why}")]
+    Impossible {
+        /// Which line.
+        line: usize,
+        /// Why.
+        why: Impossible,
+    },
+}
+
+/// Reads a journal's lines (one JSON document each, as [`crate::format::write`] makes them) back into a checkout that
+/// can go on where it stopped.
+///
+/// # Errors
+/// [`ReplayError`] names the line that cannot be read or does not fit.
+pub fn replay<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Running, ReplayError> {
+    let mut running: Option<Running> = None;
+    for (line, bytes) in (1..).zip(lines) {
+        let entry = format::read(bytes).map_err(|why| ReplayError::Unreadable { line, why })?;
+        let Some(running) = &mut running else {
+            let Entry::Started(checkout) = entry else {
+                return Err(ReplayError::NoStart);
+            };
+            running = Some(Running::start(*checkout));
+            continue;
+        };
+        let step = running.checkout().step();
+        match entry {
+            Entry::Ended { op, outcome } => match running.record(&op, outcome) {
+                Ok(Recorded::Step | Recorded::Waiting) => {}
+                Ok(Recorded::Stale) => return Err(ReplayError::OutOfPlace { line }),
+                Err(why) => return Err(ReplayError::Impossible { line, why }),
+            },
+            Entry::Cancelled { step: during } if during == step && running.cancel().is_ok() => {}
+            Entry::Cancelled { .. } | Entry::Started(_) => {
+                return Err(ReplayError::OutOfPlace { line });
+            }
+        }
+    }
+    running.ok_or(ReplayError::NoStart)
+}

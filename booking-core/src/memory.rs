@@ -1,0 +1,253 @@
+//! The smallest host there is: everything in memory, one thing at a time, time by hand.
+//!
+//! It does with `BTreeMap`s what a real host does with a database, queues and timers, in the same places. Use it in
+//! examples and tests, and read it before you write a host of your own (`docs/HOSTS.md`). It keeps nothing through a
+//! crash of the process; a crash of a *checkout* is dropping the future of [`crate::journal::run`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use crate::checkout::{Checkout, Impossible, Performed};
+use crate::effect::{Effect, Notification, Op, Outcome, Step};
+use crate::format;
+use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
+use crate::journal::{Entry, Journal};
+use crate::machine::{Stored, turn};
+use crate::payment::{Ledger, LedgerCommand, LedgerReply};
+use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply};
+use crate::terms::Terms;
+use crate::ticket::{Ticket, TicketCommand, TicketNotice, TicketRefusal, TicketReply};
+use crate::time::Timestamp;
+
+/// Tickets, maps, timers, a mock gateway and a mailbox.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// What this host is set to.
+    pub terms: Terms,
+    now: Timestamp,
+    tickets: BTreeMap<TicketId, Ticket>,
+    maps: BTreeMap<MapKey, SeatMap>,
+    timers: BTreeSet<(Timestamp, TicketId, HoldId)>,
+    ledger: Ledger,
+    mailbox: BTreeMap<PaymentKey, Notification>,
+}
+
+impl Memory {
+    /// An empty house at a point in time.
+    #[must_use]
+    pub fn new(now: Timestamp, terms: Terms) -> Self {
+        Self { now, terms, ..Self::default() }
+    }
+
+    /// What time it is here.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A ticket as last recorded; a ticket that nobody has spoken to is on sale.
+    #[must_use]
+    pub fn ticket(&self, ticket: &TicketId) -> Ticket {
+        self.tickets.get(ticket).cloned().unwrap_or_default()
+    }
+
+    /// All tickets that anybody has spoken to.
+    #[must_use]
+    pub fn tickets(&self) -> &BTreeMap<TicketId, Ticket> {
+        &self.tickets
+    }
+
+    /// All maps that have heard of anything.
+    #[must_use]
+    pub fn maps(&self) -> &BTreeMap<MapKey, SeatMap> {
+        &self.maps
+    }
+
+    /// The mock gateway's ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What was handed over for buyers, each message once.
+    #[must_use]
+    pub fn mailbox(&self) -> &BTreeMap<PaymentKey, Notification> {
+        &self.mailbox
+    }
+
+    /// Whether timers are still armed.
+    #[must_use]
+    pub fn has_timers(&self) -> bool {
+        !self.timers.is_empty()
+    }
+
+    /// Lets time pass, and fires each timer that is due on the way, in order. Time never goes back.
+    pub fn advance_to(&mut self, now: Timestamp) {
+        while let Some((at, ..)) = self.timers.first()
+            && *at <= now
+        {
+            let (until, ticket, hold) = self.timers.pop_first().expect("just looked at");
+            self.now = self.now.max(until);
+            let _done_or_refused = self.ask_ticket(&ticket, &TicketCommand::Expire { hold, until });
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Sends a ticket a command.
+    ///
+    /// # Errors
+    /// The ticket's refusal.
+    pub fn ask_ticket(&mut self, ticket: &TicketId, command: &TicketCommand) -> Result<TicketReply, TicketRefusal> {
+        let state = self.tickets.remove(ticket).unwrap_or_default();
+        let turn = turn(state, command, self.now);
+        // A host with a disk writes `turn.changed()` here.
+        let Stored { state, outcome, notices } = turn.stored();
+        self.tickets.insert(ticket.clone(), state);
+        for notice in notices {
+            match notice {
+                TicketNotice::Map { status, version } => {
+                    let auto_reset_at = self.terms.auto_reset_at;
+                    let update = SeatMapCommand::Update { ticket: ticket.clone(), status, version, auto_reset_at };
+                    self.ask_map(&ticket.map_key(), &update);
+                }
+                TicketNotice::Timer { hold, until } => {
+                    self.timers.insert((until, ticket.clone(), hold));
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Sends a map a command.
+    pub fn ask_map(&mut self, key: &MapKey, command: &SeatMapCommand) -> SeatMapReply {
+        let state = self.maps.remove(key).unwrap_or_default();
+        let Stored { state, outcome, notices } = turn(state, command, self.now).stored();
+        self.maps.insert(key.clone(), state);
+        for notice in notices {
+            match notice {
+                SeatMapNotice::Ticket(ticket, command) => {
+                    let _done_or_refused = self.ask_ticket(&ticket, &command);
+                }
+                SeatMapNotice::Continue(errand) => {
+                    self.ask_map(key, &SeatMapCommand::Continue(errand));
+                }
+                SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } => {}
+            }
+        }
+        never(outcome)
+    }
+
+    /// Asks the mock gateway.
+    pub fn ask_gateway(&mut self, command: &LedgerCommand) -> LedgerReply {
+        let Stored { state, outcome, .. } = turn(std::mem::take(&mut self.ledger), command, self.now).stored();
+        self.ledger = state;
+        never(outcome)
+    }
+
+    /// Performs one effect of a checkout. Sleeping lets time pass.
+    pub fn perform(&mut self, effect: &Effect) -> Outcome {
+        match effect {
+            Effect::Ticket(ticket, command) => Outcome::Ticket(self.ask_ticket(ticket, command)),
+            Effect::Authorize(request) => self.pay(LedgerCommand::Authorize(request.clone())),
+            Effect::Capture(request) => self.pay(LedgerCommand::Capture(request.clone())),
+            Effect::Void(request) => self.pay(LedgerCommand::Void(request.clone())),
+            Effect::Sleep(length) => {
+                self.advance_to(self.now.plus(*length));
+                Outcome::Slept { at: self.now }
+            }
+            Effect::Notify(notification) => {
+                self.mailbox.insert(notification.key.clone(), notification.clone());
+                Outcome::Notified
+            }
+        }
+    }
+
+    fn pay(&mut self, command: LedgerCommand) -> Outcome {
+        match self.ask_gateway(&command) {
+            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
+            LedgerReply::Capture(answer) => Outcome::Captured(answer),
+            LedgerReply::Void(answer) => Outcome::Voided(answer),
+        }
+    }
+}
+
+fn never<M>(outcome: Result<M, Infallible>) -> M {
+    match outcome {
+        Ok(reply) => reply,
+        Err(never) => match never {},
+    }
+}
+
+/// The journal of one checkout on a [`Memory`]: a list of lines. What a real host keeps on a disk.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    entries: Vec<Entry>,
+}
+
+impl Log {
+    /// The journal of a checkout that starts now.
+    #[must_use]
+    pub fn start(checkout: &Checkout) -> Self {
+        Self { entries: vec![Entry::Started(Box::new(checkout.clone()))] }
+    }
+
+    /// What is recorded, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Its lines in their stored form.
+    pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.entries.iter().map(format::write)
+    }
+
+    /// The recorded outcome of an effect.
+    #[must_use]
+    pub fn outcome(&self, op: &Op) -> Option<&Outcome> {
+        self.entries.iter().find_map(|entry| match entry {
+            Entry::Ended { op: ended, outcome } if ended == op => Some(outcome),
+            Entry::Ended { .. } | Entry::Started(_) | Entry::Cancelled { .. } => None,
+        })
+    }
+
+    /// Whether a cancel was recorded during a step.
+    #[must_use]
+    pub fn is_cancelled(&self, during: u32) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, Entry::Cancelled { step } if *step == during))
+    }
+
+    /// Records a line.
+    pub fn record(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+}
+
+/// A [`Journal`] over a [`Memory`] and a [`Log`].
+#[derive(Debug)]
+pub struct MemoryJournal<'a> {
+    /// Where effects happen.
+    pub memory: &'a mut Memory,
+    /// Where their outcomes are recorded.
+    pub log: &'a mut Log,
+}
+
+impl Journal for MemoryJournal<'_> {
+    type Error = Impossible;
+
+    async fn perform(&mut self, step: Step) -> Result<Performed, Impossible> {
+        let mut outcomes = Vec::with_capacity(step.effects.len());
+        for (op, effect) in step.effects {
+            let outcome = match self.log.outcome(&op) {
+                Some(recorded) => recorded.clone(),
+                None => {
+                    let outcome = self.memory.perform(&effect);
+                    self.log.record(Entry::Ended { op, outcome: outcome.clone() });
+                    outcome
+                }
+            };
+            outcomes.push(outcome);
+        }
+        Ok(Performed { outcomes, cancel: self.log.is_cancelled(step.number) })
+    }
+}

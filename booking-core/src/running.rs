@@ -1,0 +1,141 @@
+//! A checkout under way, for hosts that *push*: they store it, and tell it of each outcome as it comes.
+//!
+//! ```text
+//!  start ──▶ pending() ──▶ perform, in any order ──▶ record(op, outcome) ──▶ store ──▶ pending() …
+//! ```
+//!
+//! Its answers are those of [`crate::journal::run`] on every schedule: outcomes may come in any order, late or twice.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
+use crate::effect::{Effect, Op, Outcome};
+use crate::format::Format;
+
+/// A checkout with the outcomes that have come so far of the step that it is at. Store it after every
+/// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`Running::pending`] says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    checkout: Checkout,
+    outcomes: Vec<Option<Outcome>>,
+    cancel: bool,
+}
+
+impl Format for Running {
+    const NAME: &'static str = "running checkout";
+    const VERSION: u32 = 1;
+}
+
+/// What an outcome led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "store the checkout unless this is stale"]
+pub enum Recorded {
+    /// The step has ended: there is a new one, or the checkout is over.
+    Step,
+    /// The step still waits for other outcomes.
+    Waiting,
+    /// The outcome was known, or is of a step that is over. Nothing changed.
+    Stale,
+}
+
+/// Why a checkout cannot be cancelled any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelRefusal {
+    /// Capture has been asked for: the money may be taken already, so the booking goes through.
+    #[error("the payment is being captured")]
+    CaptureAsked,
+    /// It is over.
+    #[error("the checkout has ended")]
+    Ended,
+}
+
+impl Running {
+    /// A checkout at its start.
+    #[must_use]
+    pub fn start(checkout: Checkout) -> Self {
+        let mut running = Self { checkout, outcomes: Vec::new(), cancel: false };
+        running.begin_step();
+        running
+    }
+
+    fn begin_step(&mut self) {
+        let effects = match self.checkout.next() {
+            Next::Perform(step) => step.effects.len(),
+            Next::Ended(_) => 0,
+        };
+        self.outcomes = vec![None; effects];
+    }
+
+    /// The checkout as it was when its step began.
+    #[must_use]
+    pub fn checkout(&self) -> &Checkout {
+        &self.checkout
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        self.checkout.ending()
+    }
+
+    /// The effects of the current step that have no outcome yet; none once it is over. Asking again gives the same.
+    #[must_use]
+    pub fn pending(&self) -> Vec<(Op, Effect)> {
+        let Next::Perform(step) = self.checkout.next() else {
+            return Vec::new();
+        };
+        let missing = |op: &Op| self.outcomes.get(usize::from(op.index)).is_some_and(Option::is_none);
+        step.effects.into_iter().filter(|(op, _)| missing(op)).collect()
+    }
+
+    /// Takes an outcome, in whatever order it comes.
+    ///
+    /// # Errors
+    /// [`Impossible`] when it does not fit its effect, or names one that never was. Nothing has changed then.
+    pub fn record(&mut self, op: &Op, outcome: Outcome) -> Result<Recorded, Impossible> {
+        let stray = || Impossible::Stray { op: op.clone() };
+        if op.checkout != *self.checkout.id() || op.step > self.checkout.step() {
+            return Err(stray());
+        }
+        if op.step < self.checkout.step() || self.ending().is_some() {
+            return Ok(Recorded::Stale);
+        }
+        let place = self.outcomes.get_mut(usize::from(op.index)).ok_or_else(stray)?;
+        if place.is_some() {
+            return Ok(Recorded::Stale);
+        }
+        *place = Some(outcome);
+        let Some(outcomes) = self.outcomes.iter().cloned().collect::<Option<Vec<_>>>() else {
+            return Ok(Recorded::Waiting);
+        };
+        match self.checkout.clone().settle(Performed { outcomes, cancel: self.cancel }) {
+            Ok(checkout) => {
+                self.checkout = checkout;
+                self.begin_step();
+                Ok(Recorded::Step)
+            }
+            Err(impossible) => {
+                self.outcomes[usize::from(op.index)] = None;
+                Err(impossible)
+            }
+        }
+    }
+
+    /// Cancels from outside: at the end of the current step the checkout turns back. Asking twice is asking once.
+    ///
+    /// # Errors
+    /// [`CancelRefusal`] once capture has been asked for, or when it is over.
+    pub fn cancel(&mut self) -> Result<(), CancelRefusal> {
+        use crate::checkout::Stage::{Authorising, Capturing, Confirming, Ended, Holding, Notifying, Undoing};
+        match self.checkout.stage() {
+            Holding | Authorising { .. } | Confirming { .. } => {
+                self.cancel = true;
+                Ok(())
+            }
+            Undoing { .. } => Ok(()),
+            Capturing { .. } | Notifying { .. } => Err(CancelRefusal::CaptureAsked),
+            Ended(_) => Err(CancelRefusal::Ended),
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The view of many tickets: what a page shows. A projection that converges, never an authority.
+//!
+//! ```text
+//!  Ticket ──(status, version)──▶ SeatMap ──(mapVersion, ticketId, status)──▶ watchers
+//!  Ticket ◀──(list, reset)────── SeatMap
+//! ```
+//!
+//! An update is taken iff it is newer than what the map has for that ticket, so duplicates and reordering do no harm.
+//! Work for every ticket of the map (listing a layout, resetting) goes out in batches: each batch ends with an
+//! [`Errand`] that the map sends to itself, so no turn is longer than [`BATCH`] messages and a crash loses none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::TicketId;
+use crate::machine::{Machine, Transition};
+use crate::money::Money;
+use crate::ticket::{TicketCommand, TicketStatus};
+use crate::time::Timestamp;
+
+/// How many tickets one turn of a map writes to at most.
+pub const BATCH: usize = 256;
+
+/// What a map knows: its tickets as last heard of, and its layout if it has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeatMap {
+    version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layout: Option<Layout>,
+    #[serde(default)]
+    edition: u64,
+    tickets: BTreeMap<TicketId, Seat>,
+}
+
+/// A ticket as the map last heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seat {
+    /// Its status.
+    pub status: TicketStatus,
+    /// The ticket's version that this is from.
+    pub version: u64,
+    /// The map's version at which it was heard.
+    pub heard: u64,
+}
+
+/// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Row>", into = "Vec<Row>")]
+pub struct Layout(Vec<Row>);
+
+/// One row of a layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// What people call it.
+    pub name: String,
+    /// Its seats, in order.
+    pub seats: Vec<Place>,
+}
+
+/// One seat of a layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// What the layout lists it at.
+    pub price: Money,
+    /// Where to draw it: units to the right of the drawing's left edge.
+    pub x: u32,
+    /// Where to draw it: units below the drawing's top edge.
+    pub y: u32,
+}
+
+/// A ticket that stands in a layout twice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ticket {0} stands in the layout twice")]
+pub struct DuplicateSeat(pub TicketId);
+
+impl Layout {
+    /// A layout of these rows.
+    ///
+    /// # Errors
+    /// [`DuplicateSeat`] names the first ticket that stands in it twice.
+    pub fn new(rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+        let mut seen = BTreeSet::new();
+        let twice = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket));
+        match twice {
+            Some(place) => Err(DuplicateSeat(place.ticket.clone())),
+            None => Ok(Self(rows)),
+        }
+    }
+
+    /// The rows, in order.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.0
+    }
+
+    /// The seats of all rows, in order.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().flat_map(|row| &row.seats)
+    }
+}
+
+impl TryFrom<Vec<Row>> for Layout {
+    type Error = DuplicateSeat;
+    fn try_from(rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+        Self::new(rows)
+    }
+}
+
+impl From<Layout> for Vec<Row> {
+    fn from(layout: Layout) -> Self {
+        layout.0
+    }
+}
+
+/// What can be asked of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapCommand {
+    /// A ticket tells what it is now (inner; `set` on the wire).
+    Update {
+        /// The ticket.
+        ticket: TicketId,
+        /// Its status.
+        status: TicketStatus,
+        /// Its version.
+        version: u64,
+        /// How many sold tickets reset the map; off where `None`.
+        auto_reset_at: Option<u32>,
+    },
+    /// Gives the map a layout, or a new one, and lists each of its tickets (admin; `layout` on the wire).
+    Publish {
+        /// The layout.
+        layout: Layout,
+    },
+    /// Resets every ticket the map knows, at the version it knows (admin).
+    ResetAll,
+    /// Goes on with work that did not fit in one turn (inner).
+    Continue(Errand),
+}
+
+/// Work for every ticket of a map, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Errand {
+    /// List the seats of this edition of the layout, from this one on.
+    List {
+        /// The edition; another one's errand takes over.
+        edition: u64,
+        /// How many seats are done.
+        done: u64,
+    },
+    /// Reset the tickets the map had heard of by this version of its own.
+    Reset {
+        /// The map's version when it was asked. A ticket heard of since then is left alone.
+        as_of: u64,
+        /// The last ticket that is done.
+        after: TicketId,
+    },
+}
+
+/// What an accepted command is answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapReply {
+    /// To `Publish`: how many tickets are being listed.
+    Published {
+        /// So many.
+        tickets: u64,
+        /// The layout's edition, from 1.
+        edition: u64,
+    },
+    /// To `ResetAll`: how many tickets are being reset.
+    Resetting {
+        /// So many.
+        tickets: u64,
+    },
+    /// To the rest.
+    Done,
+}
+
+/// What a map recorded. Each raises the map's version by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapEvent {
+    /// A ticket's newer state was taken.
+    Updated {
+        /// The ticket.
+        ticket: TicketId,
+        /// Its status.
+        status: TicketStatus,
+        /// Its version.
+        version: u64,
+    },
+    /// A layout was published.
+    Published {
+        /// The layout.
+        layout: Layout,
+    },
+}
+
+/// What others are told, one way and at least once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapNotice {
+    /// To the map's watchers: one change. A watcher that misses a version sees the gap.
+    Changed(Delta),
+    /// To the map's watchers: everything may look different, send them a snapshot.
+    Republished {
+        /// The map's version.
+        version: u64,
+    },
+    /// To a ticket.
+    Ticket(TicketId, TicketCommand),
+    /// To the map itself: go on with this.
+    Continue(Errand),
+}
+
+/// One change of a map, as its watchers hear of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// The map's version after it.
+    pub version: u64,
+    /// The ticket.
+    pub id: TicketId,
+    /// Its status.
+    pub status: TicketStatus,
+}
+
+/// How many tickets of a map are what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The map's version.
+    pub version: u64,
+    /// On sale, those of the layout that were never heard of among them.
+    pub available: u64,
+    /// Held.
+    pub reserved: u64,
+    /// Sold.
+    pub sold: u64,
+    /// Off sale.
+    pub blocked: u64,
+}
+
+impl SeatMap {
+    /// How many changes the map has had.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The layout, if one was published.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+
+    /// The edition of the layout: how often one was published.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        self.edition
+    }
+
+    /// A ticket as the map last heard of it; `None` where it never has.
+    #[must_use]
+    pub fn seat(&self, ticket: &TicketId) -> Option<&Seat> {
+        self.tickets.get(ticket)
+    }
+
+    /// Every ticket with its status: in the layout's order, then by id. A seat of the layout that was never heard of
+    /// is on sale.
+    pub fn get(&self) -> impl Iterator<Item = (&TicketId, TicketStatus)> {
+        let places = || self.layout.iter().flat_map(Layout::places).map(|place| &place.ticket);
+        let placed: BTreeSet<_> = places().collect();
+        let status = |ticket| self.tickets.get(ticket).map_or(TicketStatus::Available, |seat| seat.status);
+        let rest = self.tickets.keys().filter(move |ticket| !placed.contains(ticket));
+        places().chain(rest).map(move |ticket| (ticket, status(ticket)))
+    }
+
+    /// Counts by status.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { version: self.version, ..Summary::default() };
+        for (_, status) in self.get() {
+            match status {
+                TicketStatus::Available => summary.available += 1,
+                TicketStatus::Reserved => summary.reserved += 1,
+                TicketStatus::Sold => summary.sold += 1,
+                TicketStatus::Blocked => summary.blocked += 1,
+            }
+        }
+        summary
+    }
+
+    fn update(&self, ticket: &TicketId, status: TicketStatus, version: u64, auto_reset_at: Option<u32>) -> Decision {
+        let known = self.tickets.get(ticket);
+        if known.is_some_and(|seat| seat.version >= version) {
+            return accept(None, SeatMapReply::Done, Vec::new());
+        }
+        let event = SeatMapEvent::Updated { ticket: ticket.clone(), status, version };
+        let delta = Delta { version: self.version + 1, id: ticket.clone(), status };
+        let mut notices = vec![SeatMapNotice::Changed(delta)];
+        let newly_sold = status == TicketStatus::Sold && known.is_none_or(|seat| seat.status != TicketStatus::Sold);
+        if let Some(limit) = auto_reset_at.filter(|_| newly_sold) {
+            let sold = self.tickets.values().filter(|seat| seat.status == TicketStatus::Sold).count();
+            if sold as u64 + 1 >= u64::from(limit) {
+                // Seen from the map as it will be with this update in it.
+                notices.extend(self.clone().apply(&event).reset(self.version + 1, None));
+            }
+        }
+        accept(Some(event), SeatMapReply::Done, notices)
+    }
+
+    fn publish(&self, layout: &Layout) -> Decision {
+        if self.layout.as_ref() == Some(layout) {
+            let tickets = layout.places().count() as u64;
+            return accept(None, SeatMapReply::Published { tickets, edition: self.edition }, Vec::new());
+        }
+        let edition = self.edition + 1;
+        let reply = SeatMapReply::Published { tickets: layout.places().count() as u64, edition };
+        let mut notices = vec![SeatMapNotice::Republished { version: self.version + 1 }];
+        notices.extend(list(layout, edition, 0));
+        accept(Some(SeatMapEvent::Published { layout: layout.clone() }), reply, notices)
+    }
+
+    fn reset_all(&self) -> Decision {
+        let reply = SeatMapReply::Resetting { tickets: self.tickets.len() as u64 };
+        accept(None, reply, self.reset(self.version, None))
+    }
+
+    fn go_on(&self, errand: &Errand) -> Decision {
+        let notices = match (errand, &self.layout) {
+            (Errand::List { edition, done }, Some(layout)) if *edition == self.edition => list(layout, *edition, *done),
+            (Errand::List { .. }, _) => Vec::new(),
+            (Errand::Reset { as_of, after }, _) => self.reset(*as_of, Some(after)),
+        };
+        accept(None, SeatMapReply::Done, notices)
+    }
+
+    /// Resets the next batch of tickets that were heard of by `as_of`.
+    fn reset(&self, as_of: u64, after: Option<&TicketId>) -> Vec<SeatMapNotice> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let left = self.tickets.range::<TicketId, _>((from, Bound::Unbounded));
+        let due = left.filter(|(_, seat)| seat.heard <= as_of);
+        let resets = due.map(|(ticket, seat)| (ticket, TicketCommand::Reset { up_to: seat.version }));
+        batch(resets, |last| Errand::Reset { as_of, after: last.clone() })
+    }
+}
+
+/// Lists the next batch of a layout's seats.
+fn list(layout: &Layout, edition: u64, done: u64) -> Vec<SeatMapNotice> {
+    let command = |price| TicketCommand::List { price, edition: Some(edition) };
+    let left = layout.places().skip(usize::try_from(done).unwrap_or(usize::MAX));
+    let lists = left.map(|place| (&place.ticket, command(place.price)));
+    batch(lists, |_| Errand::List { edition, done: done.saturating_add(BATCH as u64) })
+}
+
+/// The first [`BATCH`] messages, and an errand for what is left after the last of them.
+fn batch<'a>(
+    mut messages: impl Iterator<Item = (&'a TicketId, TicketCommand)>,
+    rest: impl FnOnce(&TicketId) -> Errand,
+) -> Vec<SeatMapNotice> {
+    let mut last = None;
+    let mut notices = Vec::new();
+    for (ticket, command) in messages.by_ref().take(BATCH) {
+        last = Some(ticket);
+        notices.push(SeatMapNotice::Ticket(ticket.clone(), command));
+    }
+    if let (Some(last), Some(_)) = (last, messages.next()) {
+        notices.push(SeatMapNotice::Continue(rest(last)));
+    }
+    notices
+}
+
+type Decision = Result<Transition<SeatMap>, Infallible>;
+
+fn accept(event: Option<SeatMapEvent>, reply: SeatMapReply, notices: Vec<SeatMapNotice>) -> Decision {
+    Ok(Transition { event, reply, notices })
+}
+
+impl Machine for SeatMap {
+    type Command = SeatMapCommand;
+    type Event = SeatMapEvent;
+    type Reply = SeatMapReply;
+    /// A map refuses nothing: what is older than it knows, it leaves alone.
+    type Refusal = Infallible;
+    type Notice = SeatMapNotice;
+
+    fn decide(&self, command: &SeatMapCommand, _now: Timestamp) -> Decision {
+        match command {
+            SeatMapCommand::Update { ticket, status, version, auto_reset_at } => {
+                self.update(ticket, *status, *version, *auto_reset_at)
+            }
+            SeatMapCommand::Publish { layout } => self.publish(layout),
+            SeatMapCommand::ResetAll => self.reset_all(),
+            SeatMapCommand::Continue(errand) => self.go_on(errand),
+        }
+    }
+
+    fn apply(mut self, event: &SeatMapEvent) -> Self {
+        self.version += 1;
+        match event {
+            SeatMapEvent::Updated { ticket, status, version } => {
+                let seat = Seat { status: *status, version: *version, heard: self.version };
+                self.tickets.insert(ticket.clone(), seat);
+            }
+            SeatMapEvent::Published { layout } => {
+                self.edition += 1;
+                self.layout = Some(layout.clone());
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,92 @@
+//! What a host is set to: prices, times, retries. A host reads its settings once and hands the terms over; the core
+//! asks no environment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::Money;
+use crate::time::{HoldTtl, Millis};
+
+/// A host's settings, as far as the rules depend on them. `Terms::default()` is what the specification calls default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What a ticket costs that no layout and no `list` has given a price.
+    pub unit_price: Money,
+    /// Whether only tickets with a listed price are for sale.
+    pub closed_sales: bool,
+    /// How long a buyer's own hold lasts when the buyer does not say.
+    pub hold_ttl: HoldTtl,
+    /// How long a checkout may claim its tickets: its deadline is its start plus this.
+    pub checkout_time: Millis,
+    /// How an authorisation whose outcome is unknown is asked for again.
+    pub authorize_retry: AuthorizeRetry,
+    /// How a capture or a void whose outcome is unknown is asked for again, without end.
+    pub settle_retry: Backoff,
+    /// A map that comes to have this many sold tickets resets them all. Off where `None`.
+    pub auto_reset_at: Option<u32>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            unit_price: Money::DEFAULT_PRICE,
+            closed_sales: false,
+            hold_ttl: HoldTtl::default(),
+            checkout_time: Millis::from_mins(15),
+            authorize_retry: AuthorizeRetry {
+                attempts: 5,
+                wait: Backoff { first: Millis(200), cap: Millis::from_secs(5) },
+            },
+            settle_retry: Backoff { first: Millis(200), cap: Millis::from_mins(1) },
+            auto_reset_at: None,
+        }
+    }
+}
+
+impl Terms {
+    /// The price of a ticket that was never listed; `None` where such a ticket is not for sale.
+    #[must_use]
+    pub fn unlisted(&self) -> Option<Money> {
+        (!self.closed_sales).then_some(self.unit_price)
+    }
+}
+
+/// Retrying with an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizeRetry {
+    /// How often to ask at most, the first time included. 0 counts as 1.
+    pub attempts: u32,
+    /// How long to wait in between.
+    pub wait: Backoff,
+}
+
+/// Waits that double up to a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// The first wait.
+    pub first: Millis,
+    /// The longest wait.
+    pub cap: Millis,
+}
+
+impl Backoff {
+    /// How long to wait after `failed` attempts (1 or more) that ended unknown.
+    #[must_use]
+    pub fn after(self, failed: u32) -> Millis {
+        let doubled = 1_u64.checked_shl(failed.saturating_sub(1)).unwrap_or(u64::MAX);
+        Millis(self.first.0.saturating_mul(doubled)).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_from_200_ms_up_to_the_cap() {
+        let wait = Terms::default().authorize_retry.wait;
+        let waits: Vec<u64> = (1..=7).map(|failed| wait.after(failed).0).collect();
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(wait.after(u32::MAX), wait.cap);
+        assert_eq!(wait.after(0), wait.first);
+    }
+}

@@ -1,0 +1,477 @@
+//! The checkout (§4): forward, a step a test; backward, a row of the undo table a test; then the rules around them.
+
+use booking_core::checkout::{
+    Checkout, Ending, Failure, Impossible, Next, NoAmount, Order, OrderError, Performed, Stage,
+};
+use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId, TicketId};
+use booking_core::money::Money;
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, VoidAnswer};
+use booking_core::running::{CancelRefusal, Recorded, Running};
+use booking_core::terms::Terms;
+use booking_core::ticket::{TicketCommand, TicketRefusal, TicketReply};
+
+use crate::support::*;
+
+/// A checkout of two tickets by ann, who brought no hold.
+fn start() -> Checkout {
+    start_with(&["s1", "s2"], None)
+}
+
+fn start_with(tickets: &[&str], hold: Option<&str>) -> Checkout {
+    let tickets = tickets.iter().map(|id| ticket_id(id)).collect();
+    let method = PaymentMethodId::parse("card_success").unwrap();
+    let order = Order::new(tickets, user("ann"), method, hold.map(hold_id)).unwrap();
+    Checkout::start(checkout_id("c"), order, at(NOW), &Terms::default())
+}
+
+fn effects(checkout: &Checkout) -> Vec<Effect> {
+    match checkout.next() {
+        Next::Perform(step) => step.effects.into_iter().map(|(_, effect)| effect).collect(),
+        Next::Ended(ending) => panic!("it has ended: {ending:?}"),
+    }
+}
+
+fn after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
+    checkout.settle(outcomes.into()).unwrap()
+}
+
+fn cancelled_after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
+    checkout.settle(Performed { outcomes, cancel: true }).unwrap()
+}
+
+fn held(fence: u64, price: Money) -> Outcome {
+    Outcome::Ticket(Ok(TicketReply::Claimed { fence, price }))
+}
+fn done() -> Outcome {
+    Outcome::Ticket(Ok(TicketReply::Done))
+}
+fn no(refusal: TicketRefusal) -> Outcome {
+    Outcome::Ticket(Err(refusal))
+}
+fn authorized() -> Outcome {
+    Outcome::Authorized(AuthorizeAnswer::Authorized(AuthorizationId::parse("auth").unwrap()))
+}
+fn unknown() -> Outcome {
+    Outcome::Authorized(AuthorizeAnswer::Unavailable)
+}
+fn captured() -> Outcome {
+    Outcome::Captured(CaptureAnswer::Captured(PaymentId::parse("pay").unwrap()))
+}
+fn slept(millis: u64) -> Outcome {
+    Outcome::Slept { at: at(millis) }
+}
+
+// Checkouts on their way
+
+fn authorising() -> Checkout {
+    after(start(), vec![held(11, usd(100)), held(22, usd(50))])
+}
+fn confirming() -> Checkout {
+    after(authorising(), vec![authorized()])
+}
+fn capturing() -> Checkout {
+    after(confirming(), vec![done(), done()])
+}
+fn notifying() -> Checkout {
+    after(capturing(), vec![captured()])
+}
+
+fn revokes() -> Vec<Effect> {
+    ["s1", "s2"].map(|id| Effect::Ticket(ticket_id(id), revoke_own())).to_vec()
+}
+fn revoke_own() -> TicketCommand {
+    TicketCommand::Revoke { hold: start().hold(), checkout: checkout_id("c") }
+}
+fn void() -> Effect {
+    Effect::Void(booking_core::payment::Void { authorize_key: PaymentKey::authorize(&checkout_id("c")) })
+}
+fn voided() -> Outcome {
+    Outcome::Voided(VoidAnswer::Voided)
+}
+
+/// Undoes everything at the first try, and tells how the checkout failed.
+fn failure(checkout: Checkout) -> Failure {
+    let outcome = |effect: &Effect| {
+        if matches!(effect, Effect::Void(_)) { voided() } else { done() }
+    };
+    let outcomes = effects(&checkout).iter().map(outcome).collect();
+    match after(checkout, outcomes).ending() {
+        Some(Ending::Failed(failure)) => failure.clone(),
+        other => panic!("it has not failed: {other:?}"),
+    }
+}
+
+mod forward {
+    use super::*;
+
+    #[test]
+    fn step_1_holds_every_ticket_under_one_hold_and_this_checkout_side_by_side() {
+        let claim = |id: &str| {
+            let command = TicketCommand::Claim {
+                user: user("ann"),
+                hold: start().hold(),
+                checkout: checkout_id("c"),
+                deadline: at(NOW + 900_000),
+                unlisted: Some(unit_price()),
+            };
+            Effect::Ticket(ticket_id(id), command)
+        };
+        assert_eq!(effects(&start()), [claim("s1"), claim("s2")]);
+    }
+
+    #[test]
+    fn without_a_hold_id_the_checkout_makes_its_own_from_its_checkout_id() {
+        assert_eq!(start().hold(), booking_core::HoldId::of_checkout(&checkout_id("c")));
+        assert_eq!(start_with(&["s1"], Some("anns")).hold(), hold_id("anns"));
+    }
+
+    #[test]
+    fn the_deadline_is_fixed_once_at_the_start_plus_15_minutes() {
+        assert_eq!(start().deadline(), at(NOW + 900_000));
+        assert_eq!(notifying().deadline(), start().deadline());
+    }
+
+    #[test]
+    fn step_2_authorises_the_sum_of_the_holds_prices() {
+        let [Effect::Authorize(request)] = &effects(&authorising())[..] else { panic!("no authorisation") };
+        assert_eq!((request.amount, request.method.as_str()), (usd(150), "card_success"));
+        assert_eq!(request.key, PaymentKey::authorize(&checkout_id("c")));
+    }
+
+    #[test]
+    fn step_3_confirms_every_ticket_with_the_fences_of_step_1() {
+        let confirm = |id, fence| {
+            let command = TicketCommand::Confirm { hold: start().hold(), checkout: checkout_id("c"), fence };
+            Effect::Ticket(ticket_id(id), command)
+        };
+        assert_eq!(effects(&confirming()), [confirm("s1", 11), confirm("s2", 22)]);
+    }
+
+    #[test]
+    fn step_4_captures_the_payment() {
+        let [Effect::Capture(request)] = &effects(&capturing())[..] else { panic!("no capture") };
+        assert_eq!((request.key.as_str(), request.authorization.as_str()), ("c:capture", "auth"));
+    }
+
+    #[test]
+    fn step_5_notifies_the_buyer_with_a_dedupe_key() {
+        let [Effect::Notify(message)] = &effects(&notifying())[..] else { panic!("no notification") };
+        assert_eq!((message.key.as_str(), &message.user, message.amount), ("c:notify", &user("ann"), usd(150)));
+        assert_eq!(message.tickets, [ticket_id("s1"), ticket_id("s2")]);
+    }
+
+    #[test]
+    fn step_6_is_completed() {
+        let checkout = after(notifying(), vec![Outcome::Notified]);
+        let completed = Ending::Completed { amount: usd(150), payment: PaymentId::parse("pay").unwrap() };
+        assert_eq!(checkout.next(), Next::Ended(completed));
+    }
+}
+
+mod backward {
+    use super::*;
+
+    #[test]
+    fn a_ticket_that_refuses_the_hold_revokes_all_its_tickets_the_refused_ones_too() {
+        let checkout = after(start(), vec![held(1, usd(100)), no(TicketRefusal::TicketSold)]);
+        assert_eq!(effects(&checkout), revokes(), "and voids nothing: no authorisation was asked for");
+        let expected = Failure::HoldRefused { ticket: ticket_id("s2"), refusal: TicketRefusal::TicketSold };
+        assert_eq!(failure(checkout), expected, "the caller gets that refusal");
+    }
+
+    #[test]
+    fn declined_revokes_and_voids() {
+        let reason = DeclineReason::new("Insufficient funds");
+        let checkout = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::Declined(reason.clone()))]);
+        assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
+        assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
+    }
+
+    #[test]
+    fn still_unknown_after_the_last_attempt_voids_and_revokes() {
+        let mut checkout = authorising();
+        let mut waits = Vec::new();
+        for _ in 1..5 {
+            checkout = after(checkout, vec![unknown()]);
+            let [Effect::Sleep(wait)] = effects(&checkout)[..] else { panic!("no wait") };
+            waits.push(wait.0);
+            checkout = after(checkout, vec![slept(NOW + 10)]);
+        }
+        assert_eq!(waits, [200, 400, 800, 1600]);
+        let checkout = after(checkout, vec![unknown()]);
+        assert_eq!(effects(&checkout), [vec![void()], revokes()].concat());
+        assert_eq!(failure(checkout), Failure::PaymentUnavailable);
+    }
+
+    #[test]
+    fn a_reused_key_voids_and_revokes() {
+        let checkout = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::KeyReused)]);
+        assert_eq!(effects(&checkout), [vec![void()], revokes()].concat());
+        assert_eq!(failure(checkout), Failure::PaymentUnavailable);
+    }
+
+    #[test]
+    fn a_confirm_that_is_refused_for_whatever_reason_revokes_and_voids() {
+        use TicketRefusal::{HoldExpired, HoldNotFound, TicketBlocked, TicketSold};
+        for refusal in [HoldExpired, HoldNotFound, TicketBlocked, TicketSold] {
+            let checkout = after(confirming(), vec![done(), no(refusal)]);
+            assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
+            assert_eq!(failure(checkout), Failure::ConfirmRefused { ticket: ticket_id("s2"), refusal });
+        }
+    }
+
+    #[test]
+    fn a_capture_that_is_definitively_refused_revokes_and_voids() {
+        let reason = DeclineReason::new("Capture refused");
+        let checkout = after(capturing(), vec![Outcome::Captured(CaptureAnswer::Declined(reason.clone()))]);
+        assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
+        assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
+    }
+
+    #[test]
+    fn prices_in_two_currencies_revoke() {
+        let euros = Money::new(1, "EUR".parse().unwrap()).unwrap();
+        let checkout = after(start(), vec![held(1, usd(100)), held(2, euros)]);
+        assert_eq!(effects(&checkout), revokes());
+        assert_eq!(failure(checkout), Failure::NoAmount(NoAmount::MixedCurrencies));
+    }
+
+    #[test]
+    fn prices_beyond_all_money_revoke() {
+        let most = usd((1 << 53) - 1);
+        let checkout = after(start(), vec![held(1, most), held(2, most)]);
+        assert_eq!(failure(checkout), Failure::NoAmount(NoAmount::TooMuch));
+    }
+
+    #[test]
+    fn each_undo_is_retried_until_it_is_answered_and_none_is_done_twice_for_that() {
+        let mut checkout = after(confirming(), vec![no(TicketRefusal::HoldExpired), done()]);
+        checkout = after(checkout, vec![done(), done(), Outcome::Voided(VoidAnswer::Unavailable)]);
+        for wait in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
+            let [Effect::Sleep(length)] = effects(&checkout)[..] else { panic!("no wait") };
+            assert_eq!(length.0, wait);
+            checkout = after(checkout, vec![slept(u64::MAX)]);
+            assert_eq!(effects(&checkout), [void()], "the seats are back already");
+            checkout = after(checkout, vec![Outcome::Voided(VoidAnswer::Unavailable)]);
+        }
+        checkout = after(checkout, vec![slept(u64::MAX)]);
+        assert!(after(checkout, vec![voided()]).ending().is_some());
+    }
+
+    #[test]
+    fn an_undo_cannot_be_refused() {
+        let checkout = after(start(), vec![held(1, usd(1)), no(TicketRefusal::TicketSold)]);
+        let refused = checkout.settle(vec![done(), no(TicketRefusal::TicketSold)].into());
+        assert!(matches!(refused, Err(Impossible::Kind { op }) if op.index == 1));
+    }
+}
+
+mod the_cause {
+    use super::*;
+
+    #[test]
+    fn is_the_first_in_the_inputs_ticket_order_never_in_order_of_arrival() {
+        let checkout = start();
+        let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
+        let mut running = Running::start(checkout);
+        assert_eq!(running.record(&op(1), no(TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
+        assert_eq!(running.record(&op(0), no(TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
+        let expected = Failure::HoldRefused { ticket: ticket_id("s1"), refusal: TicketRefusal::TicketBlocked };
+        assert_eq!(failure(running.checkout().clone()), expected);
+    }
+
+    #[test]
+    fn is_that_of_the_earliest_step() {
+        let refusal = TicketRefusal::HoldExpired;
+        let checkout = after(confirming(), vec![no(refusal), no(TicketRefusal::TicketSold)]);
+        let checkout = after(checkout, vec![done(), done(), Outcome::Voided(VoidAnswer::Unavailable)]);
+        let checkout = after(checkout, vec![slept(u64::MAX)]);
+        assert_eq!(failure(checkout), Failure::ConfirmRefused { ticket: ticket_id("s1"), refusal });
+    }
+
+    #[test]
+    fn a_refusal_comes_before_mixed_currencies_of_the_same_step() {
+        let checkout = start_with(&["s1", "s2", "s3"], None);
+        let euros = Money::new(1, "EUR".parse().unwrap()).unwrap();
+        let checkout = after(checkout, vec![held(1, usd(1)), held(1, euros), no(TicketRefusal::TicketSold)]);
+        assert!(matches!(failure(checkout), Failure::HoldRefused { .. }));
+    }
+}
+
+mod unknown_is_not_no {
+    use super::*;
+
+    #[test]
+    fn an_unknown_authorisation_is_asked_for_again_with_the_same_key() {
+        let first = effects(&authorising());
+        let again = after(after(authorising(), vec![unknown()]), vec![slept(NOW + 200)]);
+        assert_eq!(effects(&again), first);
+        assert!(matches!(after(again, vec![authorized()]).stage(), Stage::Confirming { .. }));
+    }
+
+    #[test]
+    fn no_attempt_is_made_after_the_deadline() {
+        let waiting = after(authorising(), vec![unknown()]);
+        let deadline = waiting.deadline().as_millis();
+        let still = after(waiting.clone(), vec![slept(deadline - 1)]);
+        assert!(matches!(effects(&still)[..], [Effect::Authorize(_)]));
+        assert_eq!(failure(after(waiting, vec![slept(deadline)])), Failure::PaymentUnavailable);
+    }
+
+    #[test]
+    fn an_unknown_capture_is_asked_for_again_without_end_but_a_cap_on_the_wait() {
+        let mut checkout = capturing();
+        let first = effects(&checkout);
+        for i in 0..1000 {
+            assert_eq!(effects(&checkout), first, "the same key, for ever");
+            checkout = after(checkout, vec![Outcome::Captured(CaptureAnswer::Unavailable)]);
+            let [Effect::Sleep(wait)] = effects(&checkout)[..] else { panic!("no wait") };
+            assert_eq!(wait.0, if i < 9 { 200 << i } else { 60_000 });
+            checkout = after(checkout, vec![slept(u64::MAX)]);
+        }
+        assert!(matches!(after(checkout, vec![captured()]).stage(), Stage::Notifying { .. }));
+    }
+}
+
+mod cancel {
+    use super::*;
+
+    #[test]
+    fn takes_effect_at_the_end_of_a_step_and_starts_the_way_back() {
+        let after_hold = cancelled_after(start(), vec![held(1, usd(1)), held(2, usd(1))]);
+        assert_eq!(effects(&after_hold), revokes(), "no authorisation was ever asked for");
+        let after_unknown = cancelled_after(authorising(), vec![unknown()]);
+        assert_eq!(effects(&after_unknown), [revokes(), vec![void()]].concat());
+        let after_authorise = cancelled_after(authorising(), vec![authorized()]);
+        assert_eq!(effects(&after_authorise), [revokes(), vec![void()]].concat());
+        let after_confirm = cancelled_after(confirming(), vec![done(), done()]);
+        assert_eq!(effects(&after_confirm), [revokes(), vec![void()]].concat());
+        for checkout in [after_hold, after_unknown, after_authorise, after_confirm] {
+            assert_eq!(failure(checkout), Failure::Cancelled);
+        }
+    }
+
+    #[test]
+    fn does_not_hide_the_cause_of_a_step_that_failed() {
+        let checkout = cancelled_after(start(), vec![held(1, usd(1)), no(TicketRefusal::TicketSold)]);
+        assert!(matches!(failure(checkout), Failure::HoldRefused { .. }));
+    }
+
+    #[test]
+    fn is_refused_once_capture_has_been_asked_for() {
+        let mut running = Running::start(capturing());
+        assert_eq!(running.cancel(), Err(CancelRefusal::CaptureAsked));
+        assert!(matches!(cancelled_after(capturing(), vec![captured()]).stage(), Stage::Notifying { .. }));
+        let unknown = cancelled_after(capturing(), vec![Outcome::Captured(CaptureAnswer::Unavailable)]);
+        assert!(matches!(unknown.stage(), Stage::Capturing { .. }));
+        assert_eq!(Running::start(notifying()).cancel(), Err(CancelRefusal::CaptureAsked));
+        assert_eq!(Running::start(after(notifying(), vec![Outcome::Notified])).cancel(), Err(CancelRefusal::Ended));
+    }
+
+    #[test]
+    fn asked_twice_is_asked_once() {
+        let mut running = Running::start(start());
+        assert_eq!((running.cancel(), running.cancel()), (Ok(()), Ok(())));
+        let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
+        assert_eq!(running.record(&op(0), held(1, usd(1))), Ok(Recorded::Waiting));
+        assert_eq!(running.record(&op(1), held(1, usd(1))), Ok(Recorded::Step));
+        assert_eq!(running.cancel(), Ok(()), "it is on its way back already");
+        assert_eq!(failure(running.checkout().clone()), Failure::Cancelled);
+    }
+}
+
+mod the_order {
+    use super::*;
+
+    fn order(ids: impl IntoIterator<Item = String>) -> Result<Order, OrderError> {
+        let tickets: Vec<TicketId> = ids.into_iter().map(|id| ticket_id(&id)).collect();
+        Order::new(tickets, user("ann"), PaymentMethodId::parse("card_success").unwrap(), None)
+    }
+
+    #[test]
+    fn has_1_to_10_tickets() {
+        assert_eq!(order([]), Err(OrderError::NoTicket));
+        assert!(order((0..10).map(|i| format!("s{i}"))).is_ok());
+        assert_eq!(order((0..11).map(|i| format!("s{i}"))), Err(OrderError::TooManyTickets));
+    }
+
+    #[test]
+    fn has_no_ticket_twice() {
+        let twice = order(["a", "b", "a"].map(String::from));
+        assert_eq!(twice, Err(OrderError::DuplicateTicket(ticket_id("a"))));
+        assert_eq!(order((0..11).map(|_| "a".into())), Err(OrderError::TooManyTickets), "too many comes first");
+    }
+
+    #[test]
+    fn keeps_these_rules_when_it_is_read_from_storage() {
+        let stored = serde_json::to_string(&order(["a".into()]).unwrap()).unwrap();
+        assert!(serde_json::from_str::<Order>(&stored).is_ok());
+        assert!(serde_json::from_str::<Order>(&stored.replace(r#"["a"]"#, r#"["a","a"]"#)).is_err());
+    }
+}
+
+mod outcomes {
+    use super::*;
+
+    #[test]
+    fn come_once_each_and_a_step_ends_when_every_effect_has_one() {
+        let op = |step, index| Op { checkout: checkout_id("c"), step, index };
+        let mut running = Running::start(start());
+        assert_eq!(running.record(&op(0, 1), held(2, usd(1))), Ok(Recorded::Waiting));
+        assert_eq!(running.record(&op(0, 1), no(TicketRefusal::TicketSold)), Ok(Recorded::Stale), "the first stands");
+        assert_eq!(running.pending().len(), 1);
+        assert_eq!(running.record(&op(0, 0), held(1, usd(1))), Ok(Recorded::Step));
+        assert_eq!(running.record(&op(0, 0), held(9, usd(9))), Ok(Recorded::Stale), "late");
+        assert!(matches!(running.checkout().stage(), Stage::Authorising { fences, .. } if *fences == [1, 2]));
+    }
+
+    #[test]
+    fn that_do_not_fit_are_for_a_person_and_change_nothing() {
+        let op = |step, index| Op { checkout: checkout_id("c"), step, index };
+        let mut running = Running::start(authorising());
+        let before = running.clone();
+        assert!(matches!(running.record(&op(1, 0), captured()), Err(Impossible::Kind { .. })));
+        assert!(matches!(running.record(&op(1, 1), authorized()), Err(Impossible::Stray { .. })));
+        assert!(matches!(running.record(&op(2, 0), authorized()), Err(Impossible::Stray { .. })));
+        let another = Op { checkout: checkout_id("c2"), step: 1, index: 0 };
+        assert!(matches!(running.record(&another, authorized()), Err(Impossible::Stray { .. })));
+        assert_eq!(running, before);
+        assert!(matches!(start().settle(vec![done()].into()), Err(Impossible::Count { outcomes: 1, .. })));
+        assert!(matches!(start().settle(vec![done(), done()].into()), Err(Impossible::Kind { .. })));
+        let ended = after(notifying(), vec![Outcome::Notified]);
+        assert!(matches!(ended.settle(vec![Outcome::Notified].into()), Err(Impossible::Stray { .. })));
+    }
+
+    #[test]
+    fn of_every_stage_are_of_its_effects_kind() {
+        let all = [done(), authorized(), captured(), voided(), slept(NOW), Outcome::Notified];
+        let undoing = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::KeyReused)]);
+        let waiting = after(undoing.clone(), vec![Outcome::Voided(VoidAnswer::Unavailable), done(), done()]);
+        let one_effect = [
+            (authorising(), authorized()),
+            (after(authorising(), vec![unknown()]), slept(NOW)),
+            (capturing(), captured()),
+            (after(capturing(), vec![Outcome::Captured(CaptureAnswer::Unavailable)]), slept(NOW)),
+            (notifying(), Outcome::Notified),
+            (waiting.clone(), slept(NOW)),
+        ];
+        for (checkout, fits) in one_effect {
+            for outcome in &all {
+                let settled = checkout.clone().settle(vec![outcome.clone()].into());
+                assert_eq!(settled.is_ok(), *outcome == fits, "{:?} after {outcome:?}", checkout.stage());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_effect_has_the_same_name_on_each_replay() {
+    let names = |checkout: &Checkout| match checkout.next() {
+        Next::Perform(step) => step.effects.iter().map(|(op, _)| op.to_string()).collect::<Vec<_>>(),
+        Next::Ended(_) => Vec::new(),
+    };
+    assert_eq!(names(&start()), ["c/0/0", "c/0/1"]);
+    assert_eq!(names(&confirming()), ["c/2/0", "c/2/1"]);
+    assert_eq!(names(&confirming()), names(&confirming()));
+}

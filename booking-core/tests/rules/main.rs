@@ -1,0 +1,10 @@
+//! The rules of the specification, each tested under its own name: a file a machine.
+//!
+//! `cargo test -p booking-core --test rules ticket_table::release` runs one row of the ticket's table.
+
+mod checkout;
+mod gateway;
+mod seat_map;
+mod support;
+mod ticket_rules;
+mod ticket_table;

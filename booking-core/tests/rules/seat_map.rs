@@ -1,0 +1,226 @@
+//! The seat map (§3).
+
+use booking_core::machine::{Machine, Stored, turn};
+use booking_core::memory::Memory;
+use booking_core::seat_map::{
+    BATCH, Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply, Summary,
+};
+use booking_core::terms::Terms;
+use booking_core::ticket::TicketCommand;
+use booking_core::ticket::TicketStatus::{self, Available, Reserved, Sold};
+use booking_core::{MapKey, TicketId};
+
+use crate::support::*;
+
+fn update(ticket: &str, status: TicketStatus, version: u64) -> SeatMapCommand {
+    SeatMapCommand::Update { ticket: ticket_id(ticket), status, version, auto_reset_at: None }
+}
+
+fn publish(seats: impl IntoIterator<Item = String>, minor: u64) -> SeatMapCommand {
+    let place = |(x, id): (u32, String)| Place { ticket: ticket_id(&id), price: usd(minor), x, y: 0 };
+    let row = Row { name: "A".into(), seats: (0..).zip(seats).map(place).collect() };
+    SeatMapCommand::Publish { layout: Layout::new(vec![row]).unwrap() }
+}
+
+fn ask(map: &mut SeatMap, command: &SeatMapCommand) -> (SeatMapReply, Vec<SeatMapNotice>) {
+    let Stored { state, outcome, notices } = turn(std::mem::take(map), command, at(NOW)).stored();
+    *map = state;
+    (outcome.unwrap(), notices)
+}
+
+fn shown(map: &SeatMap) -> Vec<(&str, TicketStatus)> {
+    map.get().map(|(id, status)| (id.as_str(), status)).collect()
+}
+
+fn messages(notices: &[SeatMapNotice]) -> Vec<(TicketId, TicketCommand)> {
+    let message = |notice: &SeatMapNotice| match notice {
+        SeatMapNotice::Ticket(ticket, command) => Some((ticket.clone(), command.clone())),
+        SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } | SeatMapNotice::Continue(_) => None,
+    };
+    notices.iter().filter_map(message).collect()
+}
+
+fn errand(notices: &[SeatMapNotice]) -> Option<Errand> {
+    notices.iter().find_map(|notice| match notice {
+        SeatMapNotice::Continue(errand) => Some(errand.clone()),
+        SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } | SeatMapNotice::Ticket(..) => None,
+    })
+}
+
+#[test]
+fn an_update_is_taken_iff_it_is_newer_than_what_the_map_has_for_that_ticket() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &update("s1", Reserved, 3));
+    assert_eq!(shown(&map), [("s1", Reserved)]);
+    for stale in [update("s1", Available, 3), update("s1", Sold, 2), update("s1", Available, 0)] {
+        let before = map.clone();
+        assert_eq!(ask(&mut map, &stale), (SeatMapReply::Done, vec![]));
+        assert_eq!(map, before, "duplicates and reordering change nothing");
+    }
+    ask(&mut map, &update("s1", Sold, 4));
+    assert_eq!(shown(&map), [("s1", Sold)]);
+}
+
+#[test]
+fn updates_in_any_order_end_in_the_same_map() {
+    let updates = [update("s1", Reserved, 1), update("s1", Sold, 2), update("s1", Available, 3), update("s2", Sold, 1)];
+    let (mut forward, mut backward) = (SeatMap::default(), SeatMap::default());
+    updates.iter().for_each(|update| drop(ask(&mut forward, update)));
+    updates.iter().rev().for_each(|update| drop(ask(&mut backward, update)));
+    assert_eq!(shown(&forward), shown(&backward));
+    assert_eq!(shown(&forward), [("s1", Available), ("s2", Sold)]);
+}
+
+#[test]
+fn get_shows_the_layouts_order_then_the_rest_by_id() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &update("b", Sold, 1));
+    ask(&mut map, &update("a", Reserved, 1));
+    ask(&mut map, &publish(["z".into(), "b".into()], 1));
+    assert_eq!(shown(&map), [("z", Available), ("b", Sold), ("a", Reserved)]);
+}
+
+#[test]
+fn summary_counts_by_status_with_the_maps_version() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &publish(["z".into(), "b".into()], 1));
+    ask(&mut map, &update("b", Sold, 1));
+    ask(&mut map, &update("c", Reserved, 1));
+    assert_eq!(map.summary(), Summary { version: 3, available: 1, reserved: 1, sold: 1, blocked: 0 });
+}
+
+#[test]
+fn each_change_raises_the_maps_version_by_one_and_is_told_to_its_watchers() {
+    let mut map = SeatMap::default();
+    let (_, told) = ask(&mut map, &update("s1", Sold, 1));
+    assert_eq!(told, [SeatMapNotice::Changed(Delta { version: 1, id: ticket_id("s1"), status: Sold })]);
+    let (_, told) = ask(&mut map, &update("s1", Sold, 2));
+    assert_eq!(told, [SeatMapNotice::Changed(Delta { version: 2, id: ticket_id("s1"), status: Sold })], "no gap");
+    let (_, told) = ask(&mut map, &publish(["s1".into()], 1));
+    assert_eq!(told.first(), Some(&SeatMapNotice::Republished { version: 3 }));
+    assert_eq!(map.version(), 3);
+}
+
+#[test]
+fn publishing_a_layout_lists_each_of_its_tickets_in_batches() {
+    let seats = || (0..BATCH * 2 + 1).map(|i| format!("s{i}"));
+    let mut map = SeatMap::default();
+    let (reply, mut notices) = ask(&mut map, &publish(seats(), 500));
+    assert_eq!(reply, SeatMapReply::Published { tickets: BATCH as u64 * 2 + 1, edition: 1 });
+    let (mut listed, mut batches) = (Vec::new(), 1);
+    listed.extend(messages(&notices));
+    while let Some(errand) = errand(&notices) {
+        assert!(messages(&notices).len() <= BATCH);
+        notices = ask(&mut map, &SeatMapCommand::Continue(errand)).1;
+        listed.extend(messages(&notices));
+        batches += 1;
+    }
+    let expected: Vec<_> = seats().map(|id| (ticket_id(&id), list_edition(500, 1))).collect();
+    assert_eq!((listed, batches), (expected, 3));
+}
+
+#[test]
+fn publishing_the_same_layout_again_changes_nothing() {
+    let mut map = SeatMap::default();
+    let (first, _) = ask(&mut map, &publish(["s1".into()], 500));
+    let before = map.clone();
+    assert_eq!(ask(&mut map, &publish(["s1".into()], 500)), (first, vec![]));
+    assert_eq!(map, before);
+}
+
+#[test]
+fn an_errand_for_an_older_edition_lists_nothing() {
+    let mut map = SeatMap::default();
+    let (_, notices) = ask(&mut map, &publish((0..=BATCH).map(|i| format!("s{i}")), 500));
+    let stale = errand(&notices).unwrap();
+    ask(&mut map, &publish(["s1".into()], 700));
+    assert_eq!(ask(&mut map, &SeatMapCommand::Continue(stale)), (SeatMapReply::Done, vec![]));
+}
+
+#[test]
+fn a_map_without_a_layout_is_open_and_shows_whatever_it_hears_of() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &update("anything", Sold, 1));
+    assert_eq!(shown(&map), [("anything", Sold)]);
+}
+
+#[test]
+fn a_ticket_stands_in_a_layout_once() {
+    let place = || Place { ticket: ticket_id("s1"), price: usd(1), x: 0, y: 0 };
+    let rows = vec![Row { name: "A".into(), seats: vec![place()] }, Row { name: "B".into(), seats: vec![place()] }];
+    assert_eq!(Layout::new(rows.clone()).unwrap_err().0, ticket_id("s1"));
+    assert!(serde_json::from_value::<Layout>(serde_json::to_value(rows).unwrap()).is_err());
+}
+
+#[test]
+fn reset_all_resets_every_ticket_at_the_version_the_map_knows_and_answers_how_many() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &update("s1", Sold, 7));
+    ask(&mut map, &update("s2", Reserved, 3));
+    let (reply, notices) = ask(&mut map, &SeatMapCommand::ResetAll);
+    assert_eq!(reply, SeatMapReply::Resetting { tickets: 2 });
+    assert_eq!(messages(&notices), [(ticket_id("s1"), reset(7)), (ticket_id("s2"), reset(3))]);
+}
+
+#[test]
+fn reset_all_goes_out_in_batches_and_leaves_alone_what_changed_since_it_was_asked() {
+    let mut map = SeatMap::default();
+    for i in 0..=BATCH {
+        ask(&mut map, &update(&format!("s{i:04}"), Sold, 1));
+    }
+    let last = format!("s{BATCH:04}");
+    let (reply, notices) = ask(&mut map, &SeatMapCommand::ResetAll);
+    assert_eq!(reply, SeatMapReply::Resetting { tickets: BATCH as u64 + 1 });
+    assert_eq!(messages(&notices).len(), BATCH);
+    let errand = errand(&notices).unwrap();
+    let mut sold_again = map.clone();
+    let (_, rest) = ask(&mut map, &SeatMapCommand::Continue(errand.clone()));
+    assert_eq!(messages(&rest), [(ticket_id(&last), reset(1))]);
+    ask(&mut sold_again, &update(&last, Sold, 9));
+    assert_eq!(ask(&mut sold_again, &SeatMapCommand::Continue(errand)), (SeatMapReply::Done, vec![]));
+}
+
+#[test]
+fn live_holds_stay_when_a_map_is_reset() {
+    let mut house = Memory::new(at(NOW), Terms::default());
+    house.ask_ticket(&ticket_id("s1"), &reserve("ann", "h")).unwrap();
+    house.ask_ticket(&ticket_id("s2"), &sell("bob", "box")).unwrap();
+    house.ask_ticket(&ticket_id("s3"), &block()).unwrap();
+    let reply = house.ask_map(&MapKey::parse("global").unwrap(), &SeatMapCommand::ResetAll);
+    assert_eq!(reply, SeatMapReply::Resetting { tickets: 3 });
+    let shown: Vec<_> = house.maps()[&MapKey::parse("global").unwrap()].get().map(|(_, status)| status).collect();
+    assert_eq!(shown, [Reserved, Available, Available]);
+}
+
+#[test]
+fn auto_reset_is_off_by_default_and_resets_the_map_when_n_tickets_are_sold() {
+    for (auto_reset_at, left_sold) in [(None, 3), (Some(3), 0), (Some(4), 3)] {
+        let mut house = Memory::new(at(NOW), Terms { auto_reset_at, ..Terms::default() });
+        for i in 0..3 {
+            house.ask_ticket(&ticket_id(&format!("s{i}")), &sell("bob", "box")).unwrap();
+        }
+        assert_eq!(house.maps()[&MapKey::parse("global").unwrap()].summary().sold, left_sold, "{auto_reset_at:?}");
+    }
+    assert_eq!(Terms::default().auto_reset_at, None);
+}
+
+#[test]
+fn a_published_layout_prices_its_tickets_and_leaves_their_state() {
+    let mut house = Memory::new(at(NOW), Terms::default());
+    let map = MapKey::parse("arena:A").unwrap();
+    house.ask_ticket(&ticket_id("arena:A:1"), &sell("bob", "box")).unwrap();
+    house.ask_map(&map, &publish((1..=600).map(|i| format!("arena:A:{i}")), 700));
+    assert_eq!(house.tickets().len(), 600);
+    assert!(house.tickets().values().all(|ticket| ticket.listing().unwrap().price == usd(700)));
+    assert_eq!(house.maps()[&map].summary().sold, 1);
+    for (ticket, seat) in house.tickets().iter().map(|(id, ticket)| (ticket, house.maps()[&map].seat(id).unwrap())) {
+        assert_eq!((seat.status, seat.version), (ticket.state().status(), ticket.version()), "the map has converged");
+    }
+}
+
+#[test]
+fn a_map_decides_the_same_at_any_time() {
+    let map = SeatMap::default();
+    let decide = |now| map.decide(&update("s1", Sold, 1), at(now)).unwrap().event;
+    assert_eq!(decide(0), decide(u64::MAX));
+}
