@@ -227,11 +227,25 @@ impl TicketId {
 }
 
 impl HoldId {
+    /// As [`HoldId::parse`], or a hold that a checkout made: for messages of the core's own.
+    pub(crate) fn parse_any(text: &str) -> Result<Self, IdError> {
+        check_stored_hold(text)?;
+        Ok(Self(text.into()))
+    }
+
     /// The hold that a checkout makes for itself when its buyer brought none. Nobody outside can name it, because an
     /// id from outside never starts with `:`.
     #[must_use]
     pub fn of_checkout(checkout: &CheckoutId) -> Self {
         Self(format!(":{}", checkout.0).into())
+    }
+}
+
+impl PaymentMethodId {
+    /// What a checkout pays with when its buyer does not say: the mock gateway's good card, `card_success`.
+    #[must_use]
+    pub fn default_card() -> Self {
+        Self("card_success".into())
     }
 }
 

@@ -14,6 +14,7 @@ pub mod seat_map;
 pub mod terms;
 pub mod ticket;
 pub mod time;
+pub mod wire;
 
 pub use ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};
 pub use machine::{Machine, turn};

@@ -8,3 +8,4 @@ mod seat_map;
 mod support;
 mod ticket_rules;
 mod ticket_table;
+mod wire;

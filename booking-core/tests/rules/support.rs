@@ -231,3 +231,12 @@ impl Seat {
         self.notices.iter().filter_map(timer).collect()
     }
 }
+
+/// What a future of the memory host comes to: it never waits.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("the memory host never waits"),
+    }
+}

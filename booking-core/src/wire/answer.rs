@@ -1,0 +1,268 @@
+//! What comes back: a status and a JSON body, in one shape on every host.
+
+use serde::Serialize;
+
+use super::kind::{Kind, Refusal};
+use crate::checkout::{Checkout, Ending};
+use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
+use crate::money::Money;
+use crate::payment::{Account, Ledger};
+use crate::seat_map::{SeatMap, SeatMapReply};
+use crate::ticket::{TicketRefusal, TicketReply, TicketStatus, TicketView};
+use crate::time::Timestamp;
+
+/// An answer as it goes out: the body is JSON, of type `application/json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON.
+    pub body: String,
+    /// What went wrong, if anything did: for metrics, and for deciding what may be recorded.
+    pub kind: Option<Kind>,
+}
+
+fn json(status: u16, body: &impl Serialize) -> Answer {
+    let body = serde_json::to_string(body).expect("string keys, and a String takes everything");
+    Answer { status, body, kind: None }
+}
+
+/// To every accepted command that has nothing to tell: `{ "ok": true }`.
+#[must_use]
+pub fn ok() -> Answer {
+    #[derive(Serialize)]
+    struct Ok {
+        ok: bool,
+    }
+    json(200, &Ok { ok: true })
+}
+
+/// An error: `{ "code", "kind", "message" }`.
+#[must_use]
+pub fn refusal(refusal: &Refusal) -> Answer {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        code: u16,
+        kind: &'a str,
+        message: &'a str,
+    }
+    let (code, kind) = (refusal.kind.status(), refusal.kind.as_str());
+    Answer { kind: Some(refusal.kind), ..json(code, &Error { code, kind, message: &refusal.message }) }
+}
+
+/// What a ticket said to a command.
+#[must_use]
+pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Reserved<'a> {
+        hold_id: Option<&'a HoldId>,
+        reserved_until: Timestamp,
+        price: Money,
+    }
+    #[derive(Serialize)]
+    struct Claimed {
+        fence: u64,
+        price: Money,
+    }
+    #[derive(Serialize)]
+    struct Sold {
+        status: TicketStatus,
+        price: Money,
+    }
+    match outcome {
+        Ok(TicketReply::Reserved { hold, until, price }) => {
+            json(200, &Reserved { hold_id: hold.as_ref(), reserved_until: *until, price: *price })
+        }
+        Ok(TicketReply::Claimed { fence, price }) => json(200, &Claimed { fence: *fence, price: *price }),
+        Ok(TicketReply::Sold { price }) => json(200, &Sold { status: TicketStatus::Sold, price: *price }),
+        Ok(TicketReply::Done) => ok(),
+        Err(why) => refusal(&(*why).into()),
+    }
+}
+
+/// What a ticket is: `{ "status", "reservedBy", "reservedUntil", "version" }`, nulls where there is none.
+#[must_use]
+pub fn ticket_view(view: &TicketView) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct View<'a> {
+        status: TicketStatus,
+        reserved_by: Option<&'a UserId>,
+        reserved_until: Option<Timestamp>,
+        version: u64,
+    }
+    let TicketView { status, reserved_by, reserved_until, version } = view;
+    let (reserved_by, reserved_until) = (reserved_by.as_ref(), *reserved_until);
+    json(200, &View { status: *status, reserved_by, reserved_until, version: *version })
+}
+
+/// One seat as maps and watchers show it.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    pub(super) id: &'a TicketId,
+    pub(super) status: TicketStatus,
+}
+
+pub(super) fn shown(map: &SeatMap) -> Vec<Shown<'_>> {
+    map.get().map(|(id, status)| Shown { id, status }).collect()
+}
+
+/// The tickets of a map: `[{ "id", "status" }]`.
+#[must_use]
+pub fn seat_map(map: &SeatMap) -> Answer {
+    json(200, &shown(map))
+}
+
+/// The counts of a map: `{ "version", "counts": { "AVAILABLE", "RESERVED", "SOLD", "BLOCKED" } }`.
+#[must_use]
+pub fn summary(map: &SeatMap) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "UPPERCASE")]
+    struct Counts {
+        available: u64,
+        reserved: u64,
+        sold: u64,
+        blocked: u64,
+    }
+    #[derive(Serialize)]
+    struct Summary {
+        version: u64,
+        counts: Counts,
+    }
+    let crate::seat_map::Summary { version, available, reserved, sold, blocked } = map.summary();
+    json(200, &Summary { version, counts: Counts { available, reserved, sold, blocked } })
+}
+
+/// What a map said to a command.
+#[must_use]
+pub fn seat_map_reply(reply: &SeatMapReply) -> Answer {
+    #[derive(Serialize)]
+    struct Published {
+        tickets: u64,
+        edition: u64,
+    }
+    #[derive(Serialize)]
+    struct Resetting {
+        tickets: u64,
+    }
+    match reply {
+        SeatMapReply::Published { tickets, edition } => json(200, &Published { tickets: *tickets, edition: *edition }),
+        SeatMapReply::Resetting { tickets } => json(200, &Resetting { tickets: *tickets }),
+        SeatMapReply::Done => ok(),
+    }
+}
+
+/// A checkout that is not over: 202 `{ "checkoutId", "status": "PENDING" }`. To `send` at once, to `process` when the
+/// host does not make its caller wait any longer.
+#[must_use]
+pub fn accepted(id: &CheckoutId) -> Answer {
+    Answer { status: 202, ..pending(id) }
+}
+
+fn pending(id: &CheckoutId) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Pending<'a> {
+        checkout_id: &'a CheckoutId,
+        status: &'static str,
+    }
+    json(200, &Pending { checkout_id: id, status: "PENDING" })
+}
+
+/// What `process` answers when the checkout is over (or 202, while it is not): the booking, or the refusal.
+#[must_use]
+pub fn processed(checkout: &Checkout) -> Answer {
+    match checkout.ending() {
+        None => accepted(checkout.id()),
+        Some(Ending::Completed { amount, payment }) => confirmed(checkout, *amount, payment),
+        Some(Ending::Failed(failure)) => refusal(&failure.into()),
+    }
+}
+
+/// How a checkout stands, always 200: `{ "checkoutId", "status": PENDING | CONFIRMED | FAILED, … }`, a failed one with
+/// the `code`, `kind` and `message` that `process` answered.
+#[must_use]
+pub fn checkout(checkout: &Checkout) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Failed<'a> {
+        checkout_id: &'a CheckoutId,
+        status: &'static str,
+        code: u16,
+        kind: &'static str,
+        message: &'a str,
+    }
+    match checkout.ending() {
+        None => pending(checkout.id()),
+        Some(Ending::Completed { amount, payment }) => confirmed(checkout, *amount, payment),
+        Some(Ending::Failed(failure)) => {
+            let Refusal { kind, message } = failure.into();
+            let (code, kind) = (kind.status(), kind.as_str());
+            json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", code, kind, message: &message })
+        }
+    }
+}
+
+fn confirmed(checkout: &Checkout, amount: Money, payment: &PaymentId) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Confirmed<'a> {
+        status: &'static str,
+        message: &'static str,
+        checkout_id: &'a CheckoutId,
+        tickets: &'a [TicketId],
+        amount: Money,
+        payment_id: &'a PaymentId,
+    }
+    let (checkout_id, tickets) = (checkout.id(), checkout.order().tickets());
+    let (status, message) = ("CONFIRMED", "Booking Confirmed");
+    json(200, &Confirmed { status, message, checkout_id, tickets, amount, payment_id: payment })
+}
+
+/// The mock gateway's ledger: `{ "entries": [ … ] }`, by key.
+#[must_use]
+pub fn ledger(ledger: &Ledger) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry<'a> {
+        key: &'a str,
+        amount: Option<Money>,
+        authorized: bool,
+        captured: bool,
+        voided: bool,
+        authorize_calls: u32,
+        capture_calls: u32,
+        void_calls: u32,
+    }
+    #[derive(Serialize)]
+    struct Entries<'a> {
+        entries: Vec<Entry<'a>>,
+    }
+    let entry = |(key, account)| {
+        let Account { asked, authorized, captured, voided, authorize_calls, capture_calls, void_calls }: &Account =
+            account;
+        let key: &crate::ids::PaymentKey = key;
+        Entry {
+            key: key.as_str(),
+            amount: asked.as_ref().map(|asked| asked.amount),
+            authorized: *authorized,
+            captured: captured.is_some(),
+            voided: *voided,
+            authorize_calls: *authorize_calls,
+            capture_calls: *capture_calls,
+            void_calls: *void_calls,
+        }
+    };
+    json(200, &Entries { entries: ledger.accounts().map(entry).collect() })
+}
+
+/// The host is up: `{ "status": "ok" }`.
+#[must_use]
+pub fn health() -> Answer {
+    #[derive(Serialize)]
+    struct Health {
+        status: &'static str,
+    }
+    json(200, &Health { status: "ok" })
+}

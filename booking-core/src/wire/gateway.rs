@@ -1,0 +1,196 @@
+//! What goes to a payment gateway over HTTP and what its bytes mean; and the same from the mock gateway's side.
+//!
+//! Hosts only carry these. A request is a `POST` to the gateway's address plus [`Request::path`], with the header
+//! [`super::IDEMPOTENCY_KEY`]. What no rule here calls a yes or a no is unknown, and so is no answer at all.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{self, Answer};
+use super::kind::{Kind, Refusal};
+use crate::effect::Notification;
+use crate::ids::{AuthorizationId, CheckoutId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::money::Money;
+use crate::payment::{
+    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, LedgerReply, Void, VoidAnswer,
+};
+
+/// A request to a gateway, ready to be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// To be added to the gateway's address.
+    pub path: &'static str,
+    /// The value of the idempotency key header.
+    pub key: PaymentKey,
+    /// The JSON.
+    pub body: String,
+}
+
+fn request(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> Request {
+    let body = serde_json::to_string(body).expect("string keys, and a String takes everything");
+    Request { path, key: key.clone(), body }
+}
+
+/// `POST …/authorize { "key", "amount", "paymentMethodId" }`
+#[must_use]
+pub fn authorize(Authorize { key, amount, method }: &Authorize) -> Request {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        key: &'a PaymentKey,
+        amount: Money,
+        payment_method_id: &'a PaymentMethodId,
+    }
+    request("/authorize", key, &Body { key, amount: *amount, payment_method_id: method })
+}
+
+/// `POST …/capture { "key", "authorizationId" }`
+#[must_use]
+pub fn capture(Capture { key, authorization }: &Capture) -> Request {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        key: &'a PaymentKey,
+        authorization_id: &'a AuthorizationId,
+    }
+    request("/capture", key, &Body { key, authorization_id: authorization })
+}
+
+/// `POST …/void { "authorizeKey" }`
+#[must_use]
+pub fn void(Void { authorize_key }: &Void) -> Request {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        authorize_key: &'a PaymentKey,
+    }
+    request("/void", authorize_key, &Body { authorize_key })
+}
+
+/// What a gateway may say; fields that are not known are its own business.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    authorization_id: Option<AuthorizationId>,
+    payment_id: Option<PaymentId>,
+    reason: Option<DeclineReason>,
+}
+
+fn said(body: &[u8]) -> Option<Said> {
+    serde_json::from_slice(body).ok()
+}
+
+fn declined(body: &[u8]) -> DeclineReason {
+    said(body).and_then(|said| said.reason).unwrap_or_else(|| DeclineReason::new("No reason given"))
+}
+
+/// What a gateway answered to `authorize`: 200 with an `authorizationId` is yes, 402 is no, 409 is a reused key.
+#[must_use]
+pub fn read_authorize(status: u16, body: &[u8]) -> AuthorizeAnswer {
+    match status {
+        200 => match said(body).and_then(|said| said.authorization_id) {
+            Some(authorization) => AuthorizeAnswer::Authorized(authorization),
+            None => AuthorizeAnswer::Unavailable,
+        },
+        402 => AuthorizeAnswer::Declined(declined(body)),
+        409 => AuthorizeAnswer::KeyReused,
+        _ => AuthorizeAnswer::Unavailable,
+    }
+}
+
+/// What a gateway answered to `capture`: 200 with a `paymentId` is yes, 402 is no.
+#[must_use]
+pub fn read_capture(status: u16, body: &[u8]) -> CaptureAnswer {
+    match status {
+        200 => match said(body).and_then(|said| said.payment_id) {
+            Some(payment) => CaptureAnswer::Captured(payment),
+            None => CaptureAnswer::Unavailable,
+        },
+        402 => CaptureAnswer::Declined(declined(body)),
+        _ => CaptureAnswer::Unavailable,
+    }
+}
+
+/// What a gateway answered to `void`: 200 is yes.
+#[must_use]
+pub fn read_void(status: u16) -> VoidAnswer {
+    if status == 200 { VoidAnswer::Voided } else { VoidAnswer::Unavailable }
+}
+
+/// What the mock gateway answers.
+#[must_use]
+pub fn answer(reply: &LedgerReply) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Authorized<'a> {
+        authorization_id: &'a AuthorizationId,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Captured<'a> {
+        payment_id: &'a PaymentId,
+    }
+    match reply {
+        LedgerReply::Authorize(AuthorizeAnswer::Authorized(authorization_id)) => yes(&Authorized { authorization_id }),
+        LedgerReply::Capture(CaptureAnswer::Captured(payment_id)) => yes(&Captured { payment_id }),
+        LedgerReply::Void(VoidAnswer::Voided) => answer::ok(),
+        LedgerReply::Authorize(AuthorizeAnswer::Declined(reason))
+        | LedgerReply::Capture(CaptureAnswer::Declined(reason)) => no(reason),
+        LedgerReply::Authorize(AuthorizeAnswer::KeyReused) => answer::refusal(&Kind::IdempotencyKeyReused.into()),
+        LedgerReply::Authorize(AuthorizeAnswer::Unavailable)
+        | LedgerReply::Capture(CaptureAnswer::Unavailable)
+        | LedgerReply::Void(VoidAnswer::Unavailable) => answer::refusal(&Kind::PaymentUnavailable.into()),
+    }
+}
+
+/// What the mock gateway answers when a payment made in one go went through: `{ "transactionId" }`.
+#[must_use]
+pub fn paid(payment: &PaymentId) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Paid<'a> {
+        transaction_id: &'a PaymentId,
+    }
+    yes(&Paid { transaction_id: payment })
+}
+
+fn yes(body: &impl Serialize) -> Answer {
+    let body = serde_json::to_string(body).expect("string keys, and a String takes everything");
+    Answer { status: 200, body, kind: None }
+}
+
+fn no(reason: &DeclineReason) -> Answer {
+    #[derive(Serialize)]
+    struct Declined<'a> {
+        code: u16,
+        kind: &'static str,
+        message: &'a str,
+        reason: &'a str,
+    }
+    let Refusal { kind, message } = (&crate::checkout::Failure::PaymentDeclined(reason.clone())).into();
+    let (code, reason) = (kind.status(), reason.as_str());
+    let body = Declined { code, kind: kind.as_str(), message: &message, reason };
+    Answer { status: code, kind: Some(kind), ..yes(&body) }
+}
+
+/// What goes to the receiver of notifications: a `POST` with the idempotency key header, taken when it answers 2xx.
+#[must_use]
+pub fn notification(message: &Notification) -> Request {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        key: &'a PaymentKey,
+        message: &'static str,
+        checkout_id: &'a CheckoutId,
+        user_id: &'a UserId,
+        tickets: &'a [TicketId],
+        amount: Money,
+        payment_id: &'a PaymentId,
+    }
+    let Notification { key, checkout, user, tickets, amount, payment } = message;
+    let (checkout_id, user_id, payment_id) = (checkout, user, payment);
+    request(
+        "",
+        key,
+        &Body { key, message: "Booking Confirmed", checkout_id, user_id, tickets, amount: *amount, payment_id },
+    )
+}

@@ -1,0 +1,290 @@
+//! JSON read strictly, field by field, so that every error names its field and none quotes a value.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::MAX_TEXT;
+use super::kind::{Kind, Refusal};
+use crate::ids::{
+    AuthorizationId, CheckoutId, HoldId, IdError, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
+};
+use crate::money::{Currency, Money, NotACurrency};
+use crate::ticket::TicketStatus;
+use crate::time::{MAX_EXACT, Timestamp};
+
+/// A JSON value in which no field stands twice.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool,
+    Whole(u64),
+    OtherNumber,
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Reads a whole body; an empty one is `Null`.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::Null);
+        }
+        serde_json::from_slice(body).map_err(|error| Refusal::invalid("body", &format!("is not valid JSON: {error}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Json;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+                Ok(Json::Bool)
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
+                Ok(Json::Whole(number))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+                Ok(Json::OtherNumber)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+                Ok(Json::OtherNumber)
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+                Ok(Json::Text(text.to_owned()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Json, E> {
+                Ok(Json::Text(text))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    list.push(item);
+                }
+                Ok(Json::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+                let mut fields: Vec<(String, Json)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    // No handler has more fields; this bounds the search for doubles.
+                    if fields.len() >= MAX_FIELDS {
+                        return Err(A::Error::custom(format_args!("an object has at most {MAX_FIELDS} fields")));
+                    }
+                    if fields.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom(format_args!("`{}` stands twice", shown(&name))));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(Json::Object(fields))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+const MAX_FIELDS: usize = 64;
+
+/// A field's name as it may stand in an error: short, and one line.
+fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// What is wrong, and where: `userId`, `price.minor`, `ticketIds[3]`; nowhere in particular for the body itself.
+pub(super) struct Wrong {
+    path: String,
+    kind: Kind,
+    message: Cow<'static, str>,
+}
+
+impl Wrong {
+    /// A value that cannot be read.
+    pub(super) fn value(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: String::new(), kind: Kind::InvalidRequest, message: message.into() }
+    }
+
+    /// A value that can be read, but is out of bounds.
+    pub(super) fn bounds(kind: Kind) -> Self {
+        Self { path: String::new(), kind, message: kind.message().into() }
+    }
+
+    pub(super) fn of_field(self, name: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        Self { path: format!("{name}{dot}{}", self.path), ..self }
+    }
+
+    fn of_item(self, index: usize) -> Self {
+        self.of_field(&format!("[{index}]"))
+    }
+}
+
+impl From<Wrong> for Refusal {
+    fn from(wrong: Wrong) -> Self {
+        match wrong.kind {
+            Kind::InvalidRequest if wrong.path.is_empty() => Self::invalid("body", &wrong.message),
+            Kind::InvalidRequest => Self::invalid(&wrong.path, &wrong.message),
+            kind => kind.into(),
+        }
+    }
+}
+
+/// A type that a value can be read as.
+pub(super) trait Read: Sized {
+    fn read(json: Json) -> Result<Self, Wrong>;
+}
+
+/// The fields of one object, each to be taken once.
+pub(super) struct Fields(Vec<(String, Json)>);
+
+impl Read for Fields {
+    /// No object at all has no fields: a handler without input takes an empty body, `null` and `{}` alike.
+    fn read(json: Json) -> Result<Self, Wrong> {
+        match json {
+            Json::Object(fields) => Ok(Self(fields)),
+            Json::Null => Ok(Self(Vec::new())),
+            _ => Err(Wrong::value("must be an object")),
+        }
+    }
+}
+
+impl Fields {
+    /// A field that may be missing or null.
+    pub(super) fn maybe<T: Read>(&mut self, name: &'static str) -> Result<Option<T>, Wrong> {
+        let Some(index) = self.0.iter().position(|(known, _)| known == name) else { return Ok(None) };
+        match self.0.remove(index).1 {
+            Json::Null => Ok(None),
+            json => T::read(json).map(Some).map_err(|wrong| wrong.of_field(name)),
+        }
+    }
+
+    /// A field that must be there.
+    pub(super) fn take<T: Read>(&mut self, name: &'static str) -> Result<T, Wrong> {
+        self.maybe(name)?.ok_or_else(|| Wrong::value("is missing").of_field(name))
+    }
+
+    /// To be called when every field that is known was taken.
+    pub(super) fn end(self) -> Result<(), Wrong> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(Wrong::value("is not a field of this request").of_field(&shown(name))),
+        }
+    }
+}
+
+fn text(json: Json) -> Result<String, Wrong> {
+    match json {
+        Json::Text(text) => Ok(text),
+        _ => Err(Wrong::value("must be a string")),
+    }
+}
+
+fn id<T>(json: Json, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Wrong> {
+    parse(&text(json)?).map_err(|why| Wrong::value(why.to_string()))
+}
+
+macro_rules! read_ids {
+    ($($id:ty),*) => {$(
+        impl Read for $id {
+            fn read(json: Json) -> Result<Self, Wrong> {
+                id(json, <$id>::parse)
+            }
+        }
+    )*};
+}
+read_ids!(TicketId, UserId, CheckoutId, HoldId, PaymentMethodId, PaymentKey, AuthorizationId, PaymentId);
+
+/// A hold id in a message of the core's own, where it may be one that a checkout made.
+pub(super) struct AnyHold(pub(super) HoldId);
+
+impl Read for AnyHold {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        id(json, HoldId::parse_any).map(Self)
+    }
+}
+
+impl Read for u64 {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        match json {
+            Json::Whole(number @ 0..=MAX_EXACT) => Ok(number),
+            _ => Err(Wrong::value(format!("must be a whole number from 0 to {MAX_EXACT}"))),
+        }
+    }
+}
+
+impl Read for u32 {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        match json {
+            Json::Whole(number) if number <= u64::from(u32::MAX) => Ok(u32::try_from(number).unwrap_or(u32::MAX)),
+            _ => Err(Wrong::value(format!("must be a whole number from 0 to {}", u32::MAX))),
+        }
+    }
+}
+
+impl Read for Timestamp {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        u64::read(json).map(Self::from_millis)
+    }
+}
+
+impl Read for Currency {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        text(json)?.parse().map_err(|why: NotACurrency| Wrong::value(why.to_string()))
+    }
+}
+
+impl Read for Money {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        let mut fields = Fields::read(json)?;
+        let (minor, currency) = (fields.take("minor")?, fields.take("currency")?);
+        fields.end()?;
+        Self::new(minor, currency).map_err(|why| Wrong::value(why.to_string()))
+    }
+}
+
+impl Read for TicketStatus {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        match text(json)?.as_str() {
+            "AVAILABLE" => Ok(Self::Available),
+            "RESERVED" => Ok(Self::Reserved),
+            "SOLD" => Ok(Self::Sold),
+            "BLOCKED" => Ok(Self::Blocked),
+            _ => Err(Wrong::value("must be AVAILABLE, RESERVED, SOLD or BLOCKED")),
+        }
+    }
+}
+
+/// What people write: one line, 1 to [`MAX_TEXT`] characters.
+pub(super) struct Line(pub(super) String);
+
+impl Read for Line {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        let text = text(json)?;
+        let count = text.chars().take(MAX_TEXT + 1).count();
+        if count == 0 || count > MAX_TEXT || text.chars().any(char::is_control) {
+            return Err(Wrong::value(format!("must be one line of 1 to {MAX_TEXT} characters")));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Read for String {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        text(json)
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(json: Json) -> Result<Self, Wrong> {
+        let Json::List(items) = json else { return Err(Wrong::value("must be a list")) };
+        let item = |(index, json)| T::read(json).map_err(|wrong: Wrong| wrong.of_item(index));
+        items.into_iter().enumerate().map(item).collect()
+    }
+}

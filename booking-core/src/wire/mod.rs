@@ -1,0 +1,75 @@
+//! Everything that is seen from outside: names, fields, statuses, kinds of errors. Parsed once and answered once, for
+//! every host.
+//!
+//! ```text
+//!  method, path ──▶ route() ──▶ Route { door, max_body } ──▶ Route::parse(body) ──▶ Call
+//!                                                                  outcome ──▶ answer::… ──▶ Answer { status, body }
+//! ```
+//!
+//! Nothing here panics on any bytes, and nothing is guessed: an unknown field, a field that stands twice, a number that
+//! is not whole are all refused, by name. No error quotes a value.
+//!
+//! # The order of checks
+//!
+//! When several refusals apply, the first of these wins, on every host and for every handler:
+//!
+//! 1. `Unauthorized`: where tokens are configured, before anything about the request is told (the host's).
+//! 2. `NotFound`: no such route, or none that this caller can reach.
+//! 3. `MethodNotAllowed`.
+//! 4. `PayloadTooLarge`.
+//! 5. `RateLimited`, `Overloaded` (the host's).
+//! 6. `InvalidRequest`: the id in the path, the body's JSON, then its fields in the order of the handler's
+//!    documentation, then fields that are not known.
+//! 7. `TtlOutOfRange`, `TooManyTickets`, `DuplicateTicket`: well-formed, but out of bounds.
+//! 8. `IdempotencyKeyReused` (the host's).
+//! 9. What the machine refuses, in the order of its own rules.
+//! 10. `StorageUnavailable` (the host's): decided, but it could not be stored, so nothing has happened.
+
+mod json;
+mod kind;
+mod request;
+mod route;
+
+pub mod answer;
+pub mod gateway;
+pub mod inner;
+pub mod watch;
+
+pub use answer::Answer;
+pub use kind::{Kind, Refusal};
+pub use request::{Call, GatewayCall, SeatMapCall, TicketCall};
+pub use route::{Route, parse, parse_call, route};
+
+/// The longest body of a request, in bytes.
+pub const MAX_BODY: usize = 16 * 1024;
+
+/// The longest body of a layout, in bytes.
+pub const MAX_LAYOUT_BODY: usize = 2 * 1024 * 1024;
+
+/// The longest text that people write (a reason, a row's name), in characters.
+pub const MAX_TEXT: usize = 200;
+
+/// The header that makes a `POST` safe to repeat: 1 to 128 printable ASCII characters.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Who is asking. Each may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// Anybody.
+    Public,
+    /// Whoever has the admin token.
+    Admin,
+    /// The core itself, from inside a host. Nothing outside gets here.
+    Inner,
+}
+
+/// Checks the value of the [`IDEMPOTENCY_KEY`] header.
+///
+/// # Errors
+/// `InvalidRequest` unless it is 1 to 128 printable ASCII characters.
+pub fn check_idempotency_key(value: &[u8]) -> Result<&str, Refusal> {
+    match std::str::from_utf8(value) {
+        Ok(key) if (1..=128).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(key),
+        Ok(_) | Err(_) => Err(Refusal::invalid(IDEMPOTENCY_KEY, "must be 1 to 128 printable ASCII characters")),
+    }
+}

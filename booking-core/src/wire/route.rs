@@ -1,0 +1,219 @@
+//! Which paths there are, who may take them, and how a request on them is read.
+
+use super::json::Json;
+use super::kind::{Kind, Refusal};
+use super::request::{self, Call};
+use super::{Door, MAX_BODY, MAX_LAYOUT_BODY};
+use crate::ids::{CheckoutId, IdError, MapKey, TicketId};
+
+/// Which methods a handler takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Methods {
+    /// It changes something.
+    Post,
+    /// It only reads, and may be asked either way.
+    GetOrPost,
+    /// It only reads, over a connection of its own or by its address alone.
+    Get,
+}
+
+impl Methods {
+    fn take(self, method: &str) -> bool {
+        match method {
+            "POST" => self != Self::Get,
+            "GET" | "HEAD" => self != Self::Post,
+            _ => false,
+        }
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::GetOrPost => "GET, HEAD, POST",
+            Self::Get => "GET, HEAD",
+        }
+    }
+}
+
+struct Row(&'static str, &'static str, Door, Methods);
+
+const TICKET: &str = "Ticket";
+const SEAT_MAP: &str = "SeatMap";
+const CHECKOUT: &str = "Checkout";
+const GATEWAY: &str = "mock-payment";
+const HEALTH: &str = "health";
+
+/// Every handler of every service: its door, and its methods.
+const HANDLERS: &[Row] = &[
+    Row(TICKET, "get", Door::Public, Methods::GetOrPost),
+    Row(TICKET, "reserve", Door::Public, Methods::Post),
+    Row(TICKET, "release", Door::Public, Methods::Post),
+    Row(TICKET, "block", Door::Admin, Methods::Post),
+    Row(TICKET, "unblock", Door::Admin, Methods::Post),
+    Row(TICKET, "list", Door::Admin, Methods::Post),
+    Row(TICKET, "sell", Door::Admin, Methods::Post),
+    Row(TICKET, "reset", Door::Admin, Methods::Post),
+    Row(TICKET, "cleanup", Door::Admin, Methods::Post),
+    Row(TICKET, "claim", Door::Inner, Methods::Post),
+    Row(TICKET, "confirm", Door::Inner, Methods::Post),
+    Row(TICKET, "revoke", Door::Inner, Methods::Post),
+    Row(TICKET, "expire", Door::Inner, Methods::Post),
+    Row(SEAT_MAP, "get", Door::Public, Methods::GetOrPost),
+    Row(SEAT_MAP, "summary", Door::Public, Methods::GetOrPost),
+    Row(SEAT_MAP, "watch", Door::Public, Methods::Get),
+    Row(SEAT_MAP, "layout", Door::Admin, Methods::Post),
+    Row(SEAT_MAP, "resetAll", Door::Admin, Methods::Post),
+    Row(SEAT_MAP, "set", Door::Inner, Methods::Post),
+    Row(SEAT_MAP, "continue", Door::Inner, Methods::Post),
+    Row(CHECKOUT, "process", Door::Public, Methods::Post),
+    Row(CHECKOUT, "send", Door::Public, Methods::Post),
+    Row(CHECKOUT, "status", Door::Public, Methods::Get),
+    Row(GATEWAY, "", Door::Public, Methods::Post),
+    Row(GATEWAY, "authorize", Door::Public, Methods::Post),
+    Row(GATEWAY, "capture", Door::Public, Methods::Post),
+    Row(GATEWAY, "void", Door::Public, Methods::Post),
+    Row(GATEWAY, "ledger", Door::Public, Methods::Get),
+    Row(HEALTH, "", Door::Public, Methods::Get),
+];
+
+/// A route that was found, before the body is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route<'a> {
+    row: usize,
+    key: &'a str,
+}
+
+/// Finds the route of a request. The path is what comes before any `?`; its parts are percent-decoded once.
+///
+/// # Errors
+/// `NotFound` where there is no such route, `MethodNotAllowed` where it does not take this method. A route behind a
+/// door that is not open to `from` is not there: whoever asks learns nothing about it.
+pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, Refusal> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    let (service, key, handler) = match parts[..] {
+        [HEALTH] => (HEALTH, "", ""),
+        [TICKET, key, handler] => (TICKET, key, handler),
+        [SEAT_MAP, key, handler] => (SEAT_MAP, key, handler),
+        [CHECKOUT, "process"] => (CHECKOUT, "", "process"),
+        [CHECKOUT, "process", "send"] => (CHECKOUT, "", "send"),
+        [CHECKOUT, key] if !key.is_empty() => (CHECKOUT, key, "status"),
+        ["api", GATEWAY] => (GATEWAY, "", ""),
+        ["api", GATEWAY, handler] if !handler.is_empty() => (GATEWAY, "", handler),
+        _ => return Err(Kind::NotFound.into()),
+    };
+    let route = find(from, service, key, handler)?;
+    let methods = HANDLERS[route.row].3;
+    if !methods.take(method) {
+        let message = format!("{}; it takes {}", Kind::MethodNotAllowed.message(), methods.allow());
+        return Err(Refusal { kind: Kind::MethodNotAllowed, message: message.into() });
+    }
+    Ok(route)
+}
+
+fn find<'a>(from: Door, service: &str, key: &'a str, handler: &str) -> Result<Route<'a>, Refusal> {
+    let row = HANDLERS.iter().position(|Row(s, h, door, _)| (*s, *h) == (service, handler) && *door <= from);
+    row.map(|row| Route { row, key }).ok_or_else(|| Kind::NotFound.into())
+}
+
+/// Understands a whole request. `from` is who asks.
+///
+/// # Errors
+/// The first refusal in the order of checks that [`crate::wire`] documents.
+pub fn parse(from: Door, method: &str, path: &str, body: &[u8]) -> Result<Call, Refusal> {
+    route(from, method, path)?.parse(from, body)
+}
+
+/// Understands a request that the platform has routed already: `key` is as in the path, `handler` as in the list of
+/// handlers.
+///
+/// # Errors
+/// As [`parse`], but never `MethodNotAllowed`.
+pub fn parse_call(from: Door, service: &str, key: &str, handler: &str, body: &[u8]) -> Result<Call, Refusal> {
+    find(from, service, key, handler)?.parse(from, body)
+}
+
+impl Route<'_> {
+    /// Who may take it.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        HANDLERS[self.row].2
+    }
+
+    /// The service and the handler, for metrics and logs: never an id.
+    #[must_use]
+    pub fn name(&self) -> (&'static str, &'static str) {
+        let Row(service, handler, ..) = HANDLERS[self.row];
+        (service, handler)
+    }
+
+    /// The longest body it takes, in bytes. A host need not read on after that.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        if self.name() == (SEAT_MAP, "layout") { MAX_LAYOUT_BODY } else { MAX_BODY }
+    }
+
+    /// Understands the body. `from` is who asks.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge`, `InvalidRequest`, or what is out of bounds, in the order that [`crate::wire`] documents.
+    pub fn parse(&self, from: Door, body: &[u8]) -> Result<Call, Refusal> {
+        if body.len() > self.max_body() {
+            return Err(Kind::PayloadTooLarge.into());
+        }
+        let (service, handler) = self.name();
+        let body = || Json::read(body);
+        let call = match service {
+            TICKET => {
+                let id = path_id(self.key, "ticketId", TicketId::parse)?;
+                request::ticket(handler, body()?, from)?.map(|call| Call::Ticket(id, call))
+            }
+            SEAT_MAP => {
+                let key = path_id(self.key, "mapKey", MapKey::parse)?;
+                request::seat_map(handler, body()?, &key)?.map(|call| Call::SeatMap(key, call))
+            }
+            CHECKOUT => match handler {
+                "process" => Some(Call::Process(request::order(body()?)?)),
+                "send" => Some(Call::ProcessSend(request::order(body()?)?)),
+                _ => {
+                    let id = path_id(self.key, "checkoutId", CheckoutId::parse)?;
+                    request::nothing(body()?)?;
+                    Some(Call::Status(id))
+                }
+            },
+            GATEWAY => request::gateway(handler, body()?)?.map(Call::Gateway),
+            _ => {
+                request::nothing(body()?)?;
+                Some(Call::Health)
+            }
+        };
+        call.ok_or_else(|| Kind::NotFound.into())
+    }
+}
+
+fn path_id<T>(text: &str, field: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Refusal> {
+    let decoded = percent_decoded(text).ok_or_else(|| Refusal::invalid(field, "is not percent-encoded UTF-8"))?;
+    parse(&decoded).map_err(|why| Refusal::invalid(field, &why.to_string()))
+}
+
+/// Decodes `%41` and the like, once.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,94 @@
+//! What a map and its watchers say to each other over the WebSocket `GET /SeatMap/{mapKey}/watch`: one JSON message a
+//! frame.
+//!
+//! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last.
+//! One that sees a gap asks for a snapshot.
+
+use serde::Serialize;
+
+use super::answer::{Shown, shown};
+use super::json::{Fields, Json, Read, Wrong};
+use super::kind::Refusal;
+use crate::ids::TicketId;
+use crate::money::Money;
+use crate::seat_map::{Delta, Place, Row, SeatMap};
+
+fn text(message: &impl Serialize) -> String {
+    serde_json::to_string(message).expect("string keys, and a String takes everything")
+}
+
+/// `{ "type": "layout", "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; `None` where
+/// the map has none.
+#[must_use]
+pub fn layout(map: &SeatMap) -> Option<String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct PlaceBody<'a> {
+        ticket_id: &'a TicketId,
+        price: Money,
+        x: u32,
+        y: u32,
+    }
+    #[derive(Serialize)]
+    struct RowBody<'a> {
+        name: &'a str,
+        seats: Vec<PlaceBody<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Layout<'a> {
+        r#type: &'static str,
+        edition: u64,
+        rows: Vec<RowBody<'a>>,
+    }
+    fn seat(Place { ticket, price, x, y }: &Place) -> PlaceBody<'_> {
+        PlaceBody { ticket_id: ticket, price: *price, x: *x, y: *y }
+    }
+    fn row(Row { name, seats }: &Row) -> RowBody<'_> {
+        RowBody { name, seats: seats.iter().map(seat).collect() }
+    }
+    let rows = map.layout()?.rows().iter().map(row).collect();
+    Some(text(&Layout { r#type: "layout", edition: map.edition(), rows }))
+}
+
+/// `{ "type": "snapshot", "version", "tickets": [{ "id", "status" }] }`
+#[must_use]
+pub fn snapshot(map: &SeatMap) -> String {
+    #[derive(Serialize)]
+    struct Snapshot<'a> {
+        r#type: &'static str,
+        version: u64,
+        tickets: Vec<Shown<'a>>,
+    }
+    text(&Snapshot { r#type: "snapshot", version: map.version(), tickets: shown(map) })
+}
+
+/// `{ "type": "deltas", "deltas": [{ "version", "id", "status" }] }`: a batch, in order.
+#[must_use]
+pub fn deltas(deltas: &[Delta]) -> String {
+    #[derive(Serialize)]
+    struct Deltas<'a> {
+        r#type: &'static str,
+        deltas: &'a [Delta],
+    }
+    text(&Deltas { r#type: "deltas", deltas })
+}
+
+/// What a watcher may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// `{ "type": "snapshot" }`: it saw a gap.
+    Snapshot,
+}
+
+/// Understands what a watcher said.
+///
+/// # Errors
+/// `InvalidRequest`, by field.
+pub fn parse(message: &[u8]) -> Result<Ask, Refusal> {
+    let mut fields = Fields::read(Json::read(message)?)?;
+    if fields.take::<String>("type")? != "snapshot" {
+        return Err(Wrong::value("must be snapshot").of_field("type").into());
+    }
+    fields.end()?;
+    Ok(Ask::Snapshot)
+}

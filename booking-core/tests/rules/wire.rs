@@ -1,0 +1,961 @@
+//! The wire (§6): golden fixtures for every shape, then the rules of reading.
+//!
+//! A line of a fixture never changes, only new ones come: clients have read the old ones.
+
+use booking_core::checkout::{Checkout, Failure, Order};
+use booking_core::effect::Notification;
+use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
+use booking_core::journal::run;
+use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::money::Money;
+use booking_core::payment::{
+    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, LedgerCommand, LedgerReply, Void, VoidAnswer,
+};
+use booking_core::seat_map::{Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapReply};
+use booking_core::terms::Terms;
+use booking_core::ticket::{HoldName, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
+use booking_core::time::{HoldTtl, Millis};
+use booking_core::wire::{
+    self, Answer, Call, Door, GatewayCall, Kind, Refusal, SeatMapCall, TicketCall, answer, gateway, inner, watch,
+};
+
+use crate::support::*;
+
+const PUBLIC: Door = Door::Public;
+
+fn parse(method: &str, path: &str, body: &str) -> Result<Call, Refusal> {
+    wire::parse(PUBLIC, method, path, body.as_bytes())
+}
+
+fn kind_of(method: &str, path: &str, body: &str) -> Kind {
+    parse(method, path, body).unwrap_err().kind
+}
+
+/// What the message of an invalid request says after its beginning.
+fn wrong(from: Door, path: &str, body: &str) -> String {
+    let refusal = wire::parse(from, "POST", path, body.as_bytes()).unwrap_err();
+    assert_eq!(refusal.kind, Kind::InvalidRequest, "{refusal}");
+    refusal.message.strip_prefix("Invalid request: ").expect("as the specification has it").to_owned()
+}
+
+fn method_id(id: &str) -> PaymentMethodId {
+    PaymentMethodId::parse(id).unwrap()
+}
+fn key(key: &str) -> PaymentKey {
+    PaymentKey::parse(key).unwrap()
+}
+fn map_key(key: &str) -> MapKey {
+    MapKey::parse(key).unwrap()
+}
+fn euros(minor: u64) -> Money {
+    Money::new(minor, "EUR".parse().unwrap()).unwrap()
+}
+fn order(tickets: &[&str], method: &str, hold: Option<&str>) -> Order {
+    let tickets = tickets.iter().map(|id| ticket_id(id)).collect();
+    Order::new(tickets, user("user-1"), method_id(method), hold.map(hold_id)).unwrap()
+}
+fn layout() -> Layout {
+    let place = |id: &str, x| Place { ticket: ticket_id(id), price: euros(4500), x, y: 20 };
+    Layout::new(vec![Row { name: "Row 1".into(), seats: vec![place("arena:A:1", 10), place("arena:A:2", 20)] }])
+        .unwrap()
+}
+
+mod golden {
+    use super::*;
+
+    fn requests() -> Vec<(&'static str, Call)> {
+        let ticket = |command| Call::Ticket(ticket_id("seat-1"), TicketCall::Command(command));
+        let map = |command| Call::SeatMap(map_key("global"), SeatMapCall::Command(command));
+        let pay = |command| Call::Gateway(GatewayCall::Command(command));
+        let checkout = || checkout_id("c-1");
+        let claim = |hold, unlisted| {
+            let (hold, deadline) = (hold, at(1_900_000));
+            ticket(TicketCommand::Claim { user: user("user-1"), hold, checkout: checkout(), deadline, unlisted })
+        };
+        let own = || booking_core::HoldId::of_checkout(&checkout());
+        let one_place = Layout::new(vec![Row {
+            name: "Row 1".into(),
+            seats: vec![Place { ticket: ticket_id("arena:A:1"), price: euros(4500), x: 10, y: 20 }],
+        }]);
+        let amount = usd(10_000);
+        vec![
+            ("ticket get", Call::Ticket(ticket_id("seat-1"), TicketCall::Get)),
+            ("ticket get by post", Call::Ticket(ticket_id("arena:A:12"), TicketCall::Get)),
+            (
+                "ticket reserve, by a buyer alone",
+                Call::Ticket(ticket_id("seat-1"), TicketCall::Reserve { user: user("user-1"), hold: None, ttl: None }),
+            ),
+            (
+                "ticket reserve",
+                Call::Ticket(
+                    ticket_id("seat-1"),
+                    TicketCall::Reserve {
+                        user: user("user-1"),
+                        hold: Some(hold_id("hold-1")),
+                        ttl: Some(HoldTtl::new(Millis(60_000)).unwrap()),
+                    },
+                ),
+            ),
+            ("ticket release", ticket(TicketCommand::Release { hold: hold_id("hold-1") })),
+            ("ticket block", ticket(TicketCommand::Block { reason: "Broken seat".into() })),
+            ("ticket unblock", ticket(TicketCommand::Unblock)),
+            ("ticket list", ticket(TicketCommand::List { price: euros(4500), edition: None })),
+            ("ticket sell", Call::Ticket(ticket_id("seat-1"), TicketCall::Sell { user: user("user-1") })),
+            ("ticket reset", ticket(TicketCommand::Reset { up_to: 7 })),
+            ("ticket cleanup", ticket(TicketCommand::Cleanup)),
+            ("ticket claim", claim(own(), Some(amount))),
+            ("ticket claim, sales closed", claim(hold_id("hold-1"), None)),
+            ("ticket confirm", ticket(TicketCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 })),
+            ("ticket revoke", ticket(TicketCommand::Revoke { hold: own(), checkout: checkout() })),
+            ("ticket expire", ticket(TicketCommand::Expire { hold: own(), until: at(1_900_000) })),
+            ("ticket list, from a layout", ticket(TicketCommand::List { price: euros(4500), edition: Some(2) })),
+            ("map get", Call::SeatMap(map_key("global"), SeatMapCall::Get)),
+            ("map summary", Call::SeatMap(map_key("arena:A"), SeatMapCall::Summary)),
+            ("map watch", Call::SeatMap(map_key("global"), SeatMapCall::Watch)),
+            (
+                "map layout",
+                Call::SeatMap(
+                    map_key("arena:A"),
+                    SeatMapCall::Command(SeatMapCommand::Publish { layout: one_place.unwrap() }),
+                ),
+            ),
+            ("map resetAll", map(SeatMapCommand::ResetAll)),
+            (
+                "map set",
+                Call::SeatMap(
+                    map_key("global"),
+                    SeatMapCall::Set { ticket: ticket_id("seat-1"), status: TicketStatus::Sold, version: 3 },
+                ),
+            ),
+            ("map continue listing", map(SeatMapCommand::Continue(Errand::List { edition: 2, done: 256 }))),
+            (
+                "map continue resetting",
+                map(SeatMapCommand::Continue(Errand::Reset { as_of: 9, after: ticket_id("seat-1") })),
+            ),
+            ("checkout process", Call::Process(order(&["seat-1"], "card_success", None))),
+            (
+                "checkout process, with everything",
+                Call::Process(order(&["seat-1", "seat-2"], "card_flaky", Some("hold-1"))),
+            ),
+            ("checkout send", Call::ProcessSend(order(&["seat-1"], "card_decline", None))),
+            ("checkout status", Call::Status(checkout())),
+            (
+                "gateway authorize",
+                pay(LedgerCommand::Authorize(Authorize {
+                    key: key("c-1:authorize"),
+                    amount,
+                    method: method_id("card_success"),
+                })),
+            ),
+            (
+                "gateway capture",
+                pay(LedgerCommand::Capture(Capture {
+                    key: key("c-1:capture"),
+                    authorization: AuthorizationId::parse("auth:c-1:authorize").unwrap(),
+                })),
+            ),
+            ("gateway void", pay(LedgerCommand::Void(Void { authorize_key: key("c-1:authorize") }))),
+            (
+                "gateway payment in one go",
+                Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
+            ),
+            (
+                "gateway payment in one go, as in the seed",
+                Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
+            ),
+            ("gateway ledger", Call::Gateway(GatewayCall::Ledger)),
+            ("health", Call::Health),
+        ]
+    }
+
+    /// A field of a fixture's line, and what comes after it.
+    fn field<'a>(line: &'a str, name: &str) -> (&'a str, &'a str) {
+        let (_, rest) = line.split_once(&format!("\"{name}\":\"")).unwrap();
+        rest.split_once("\",").unwrap()
+    }
+
+    #[test]
+    fn every_request() {
+        let lines: Vec<&str> = include_str!("../fixtures/requests.jsonl").lines().collect();
+        let expected = requests();
+        assert_eq!(lines.len(), expected.len());
+        for (line, (name, call)) in lines.into_iter().zip(expected) {
+            let (is, rest) = field(line, "is");
+            let (from, rest) = field(rest, "from");
+            let (method, rest) = field(rest, "method");
+            let (path, rest) = field(rest, "path");
+            let body = rest.strip_prefix("\"body\":").and_then(|body| body.strip_suffix('}')).unwrap();
+            let from = match from {
+                "public" => Door::Public,
+                "admin" => Door::Admin,
+                "inner" => Door::Inner,
+                other => panic!("no door {other}"),
+            };
+            assert_eq!(is, name);
+            assert_eq!(wire::parse(from, method, path, body.as_bytes()).as_ref(), Ok(&call), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_message_of_the_cores_own_is_one_of_these_requests() {
+        let mut met = 0;
+        for (line, (name, call)) in include_str!("../fixtures/requests.jsonl").lines().zip(requests()) {
+            let message = match call {
+                Call::Ticket(_, TicketCall::Command(command)) if line.contains("\"from\":\"inner\"") => {
+                    inner::to_ticket(&command).unwrap()
+                }
+                Call::SeatMap(_, SeatMapCall::Set { ticket, status, version }) => inner::set(&ticket, status, version),
+                Call::SeatMap(_, SeatMapCall::Command(SeatMapCommand::Continue(errand))) => inner::go_on(&errand),
+                _ => continue,
+            };
+            assert!(
+                line.contains(&format!("/{}\",\"body\":{}}}", message.handler, message.body)),
+                "{name}: {message:?}"
+            );
+            met += 1;
+        }
+        assert_eq!(met, 9);
+        assert_eq!(inner::to_ticket(&reset(7)).unwrap().body, r#"{"upTo":7}"#);
+        assert_eq!(inner::to_ticket(&TicketCommand::Unblock), None);
+    }
+
+    fn lines(of: impl IntoIterator<Item = (&'static str, Answer)>) -> Vec<String> {
+        let line = |(is, Answer { status, body, .. })| format!(r#"{{"is":"{is}","status":{status},"body":{body}}}"#);
+        of.into_iter().map(line).collect()
+    }
+
+    fn assert_golden(actual: &[String], fixture: &str) {
+        for (actual, golden) in actual.iter().zip(fixture.lines()) {
+            assert_eq!(actual, golden);
+        }
+        assert_eq!(actual.len(), fixture.lines().count());
+    }
+
+    #[test]
+    fn every_answer() {
+        let reserved = |hold| Ok(TicketReply::Reserved { hold, until: at(1_900_000), price: unit_price() });
+        let mut seat = Seat::available();
+        let available = seat.ticket.get(at(NOW));
+        seat.ask(&reserve("user-1", "hold-1")).unwrap();
+        let held = seat.ticket.get(at(NOW));
+        seat.ask(&claim("user-1", "hold-1", "c-1", EARLY)).unwrap();
+        seat.ask(&confirm("hold-1", "c-1", 2)).unwrap();
+        let sold = seat.ticket.get(at(NOW));
+        let blocked = Seat::blocked().ticket.get(at(NOW));
+        let (done, house) = booked();
+        let pending =
+            Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
+        let failed = declined();
+        let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
+        let reason = || DeclineReason::new("Insufficient funds");
+        let actual = lines([
+            ("ok", answer::ticket(&Ok(TicketReply::Done))),
+            ("ticket reserve", answer::ticket(&reserved(Some(hold_id("hold-1"))))),
+            ("ticket reserve, hold not told", answer::ticket(&reserved(None))),
+            ("ticket claim", answer::ticket(&Ok(claimed(3)))),
+            ("ticket sell", answer::ticket(&Ok(TicketReply::Sold { price: unit_price() }))),
+            ("ticket get, available", answer::ticket_view(&available)),
+            ("ticket get, reserved", answer::ticket_view(&held)),
+            ("ticket get, sold", answer::ticket_view(&sold)),
+            ("ticket get, blocked", answer::ticket_view(&blocked)),
+            ("map get", answer::seat_map(&arena())),
+            ("map summary", answer::summary(&arena())),
+            ("map layout", answer::seat_map_reply(&SeatMapReply::Published { tickets: 2, edition: 1 })),
+            ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 })),
+            ("checkout pending", answer::processed(&pending)),
+            ("checkout confirmed", answer::processed(&done)),
+            ("checkout declined", answer::processed(&failed)),
+            ("status of a pending checkout", answer::checkout(&pending)),
+            ("status of a confirmed checkout", answer::checkout(&done)),
+            ("status of a failed checkout", answer::checkout(&failed)),
+            (
+                "gateway authorize",
+                gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Authorized(
+                    AuthorizationId::parse("auth:c-1:authorize").unwrap(),
+                ))),
+            ),
+            ("gateway capture", gateway::answer(&LedgerReply::Capture(CaptureAnswer::Captured(payment())))),
+            ("gateway void", gateway::answer(&LedgerReply::Void(VoidAnswer::Voided))),
+            ("gateway declined", gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Declined(reason())))),
+            ("gateway key reused", gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::KeyReused))),
+            ("gateway timeout", gateway::answer(&LedgerReply::Capture(CaptureAnswer::Unavailable))),
+            ("gateway payment in one go", gateway::paid(&payment())),
+            ("gateway ledger", answer::ledger(house.ledger())),
+            ("health", answer::health()),
+        ]);
+        assert_golden(&actual, include_str!("../fixtures/answers.jsonl"));
+        assert_eq!(answer::accepted(&checkout_id("c-1")), answer::processed(&pending));
+        let refused = gateway::answer(&LedgerReply::Capture(CaptureAnswer::Declined(reason())));
+        assert_eq!(refused, gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Declined(reason()))));
+    }
+
+    #[test]
+    fn every_refusal() {
+        let refusal = |kind: Kind| match kind {
+            Kind::InvalidRequest => Refusal::invalid("userId", "is missing"),
+            Kind::PaymentDeclined => (&Failure::PaymentDeclined(DeclineReason::new("Insufficient funds"))).into(),
+            Kind::MethodNotAllowed => parse("GET", "/Checkout/process", "").unwrap_err(),
+            kind => kind.into(),
+        };
+        let actual = lines(Kind::ALL.map(|kind| (kind.as_str(), answer::refusal(&refusal(kind)))));
+        assert_golden(&actual, include_str!("../fixtures/refusals.jsonl"));
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.as_str()), Some(kind));
+            assert_eq!(answer::refusal(&kind.into()).kind, Some(kind));
+        }
+        assert_eq!(Kind::named("Other"), None);
+    }
+
+    #[test]
+    fn every_message_to_a_watcher() {
+        let delta = |version, status| Delta { version, id: ticket_id("arena:A:2"), status };
+        let deltas = [delta(3, TicketStatus::Reserved), delta(4, TicketStatus::Available)];
+        let actual = [watch::layout(&arena()).unwrap(), watch::snapshot(&arena()), watch::deltas(&deltas)];
+        assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));
+        assert_eq!(watch::layout(&SeatMap::default()), None);
+        assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
+        for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {
+            assert_eq!(watch::parse(bad.as_bytes()).unwrap_err().kind, Kind::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_call_to_a_gateway_or_receiver_of_notifications() {
+        let authorization = AuthorizationId::parse("auth:c-1:authorize").unwrap();
+        let method = method_id("card_success");
+        let message = Notification {
+            key: key("c-1:notify"),
+            checkout: checkout_id("c-1"),
+            user: user("user-1"),
+            tickets: vec![ticket_id("seat-1"), ticket_id("seat-2")],
+            amount: usd(20_000),
+            payment: PaymentId::parse("pay:c-1:authorize").unwrap(),
+        };
+        let calls = [
+            gateway::authorize(&Authorize { key: key("c-1:authorize"), amount: usd(20_000), method }),
+            gateway::capture(&Capture { key: key("c-1:capture"), authorization }),
+            gateway::void(&Void { authorize_key: key("c-1:authorize") }),
+            gateway::notification(&message),
+        ];
+        let line = |gateway::Request { path, key, body }| format!(r#"{{"path":"{path}","key":"{key}","body":{body}}}"#);
+        assert_golden(&calls.map(line), include_str!("../fixtures/gateway_calls.jsonl"));
+    }
+
+    /// A map with a layout of two, one of them sold.
+    fn arena() -> SeatMap {
+        let mut map = SeatMap::default();
+        let (ticket, status) = (ticket_id("arena:A:1"), TicketStatus::Sold);
+        for command in [
+            SeatMapCommand::Publish { layout: layout() },
+            SeatMapCommand::Update { ticket, status, version: 1, auto_reset_at: None },
+        ] {
+            map = booking_core::turn(map, &command, at(NOW)).stored().state;
+        }
+        map
+    }
+
+    fn booked() -> (Checkout, Memory) {
+        process("card_success")
+    }
+    fn declined() -> Checkout {
+        process("card_decline").0
+    }
+
+    /// A checkout of two seats, run to its end.
+    fn process(card: &str) -> (Checkout, Memory) {
+        let mut memory = Memory::new(at(NOW), Terms::default());
+        let start =
+            Checkout::start(checkout_id("c-1"), order(&["seat-1", "seat-2"], card, None), at(NOW), &memory.terms);
+        let mut log = Log::start(&start);
+        let journal = &mut MemoryJournal { memory: &mut memory, log: &mut log };
+        ready(run(journal, start)).unwrap();
+        let lines: Vec<Vec<u8>> = log.lines().collect();
+        let running = booking_core::journal::replay(lines.iter().map(Vec::as_slice)).unwrap();
+        (running.checkout().clone(), memory)
+    }
+}
+
+mod paths {
+    use super::*;
+
+    #[test]
+    fn are_percent_decoded_once() {
+        let get = |id: &str| Ok(Call::Ticket(ticket_id(id), TicketCall::Get));
+        assert_eq!(parse("GET", "/Ticket/arena%3AA%3a12/get", ""), get("arena:A:12"));
+        assert_eq!(parse("GET", "/Ticket/seat%2D7/get", ""), get("seat-7"));
+        for twice_or_broken in ["seat%252D7", "seat%2", "seat%", "%ff", "seat%zz", "a%2Fb", "%00", "%2E%2E", "", "%20"]
+        {
+            let path = format!("/Ticket/{twice_or_broken}/get");
+            let refusal = parse("GET", &path, "").unwrap_err();
+            assert_eq!(refusal.kind, Kind::InvalidRequest, "{path}");
+            assert!(refusal.message.contains("`ticketId`"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn that_lead_nowhere_are_not_found() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/Ticket",
+            "/Ticket/",
+            "/Ticket/a",
+            "/Ticket/a/",
+            "/Ticket/a/get/",
+            "/Ticket/a/steal",
+            "/ticket/a/get",
+            "/Ticket/a/get/more",
+            "/SeatMap/global",
+            "/SeatMap/global/reserve",
+            "/Checkout",
+            "/Checkout/",
+            "/Checkout/process/later",
+            "/api",
+            "/api/mock-payment/",
+            "/api/mock-payment/refund",
+            "/api/other",
+            "/Health",
+            "/health/",
+            "/Ticket/a/claims",
+        ] {
+            assert_eq!(kind_of("GET", path, ""), Kind::NotFound, "{path}");
+            assert_eq!(kind_of("POST", path, ""), Kind::NotFound, "{path}");
+        }
+    }
+
+    #[test]
+    fn end_at_a_query() {
+        assert!(parse("GET", "/Ticket/a/get?cache=no", "").is_ok());
+    }
+
+    #[test]
+    fn are_the_same_where_the_platform_has_routed_already() {
+        let routed =
+            |from, service, key, handler, body: &str| wire::parse_call(from, service, key, handler, body.as_bytes());
+        assert_eq!(routed(PUBLIC, "Ticket", "a", "reserve", "\"u\""), parse("POST", "/Ticket/a/reserve", "\"u\""));
+        assert_eq!(routed(PUBLIC, "SeatMap", "m", "summary", ""), parse("GET", "/SeatMap/m/summary", ""));
+        let order = r#"{"ticketId":"a","userId":"u"}"#;
+        assert_eq!(routed(PUBLIC, "Checkout", "", "process", order), parse("POST", "/Checkout/process", order));
+        assert_eq!(routed(PUBLIC, "Ticket", "a", "confirm", "{}").unwrap_err().kind, Kind::NotFound);
+        assert_eq!(routed(Door::Inner, "Nothing", "a", "get", "").unwrap_err().kind, Kind::NotFound);
+        assert_eq!(routed(Door::Inner, "Ticket", "", "get", "").unwrap_err().kind, Kind::InvalidRequest);
+    }
+
+    #[test]
+    fn have_names_for_metrics_without_ids() {
+        let name = |path| wire::route(PUBLIC, "GET", path).unwrap().name();
+        assert_eq!((name("/Ticket/secret/get"), name("/Checkout/secret")), (("Ticket", "get"), ("Checkout", "status")));
+    }
+}
+
+mod doors {
+    use super::*;
+
+    const ADMIN: [&str; 8] = [
+        "/Ticket/a/block",
+        "/Ticket/a/unblock",
+        "/Ticket/a/list",
+        "/Ticket/a/sell",
+        "/Ticket/a/reset",
+        "/Ticket/a/cleanup",
+        "/SeatMap/m/layout",
+        "/SeatMap/m/resetAll",
+    ];
+    const INNER: [&str; 6] = [
+        "/Ticket/a/claim",
+        "/Ticket/a/confirm",
+        "/Ticket/a/revoke",
+        "/Ticket/a/expire",
+        "/SeatMap/m/set",
+        "/SeatMap/m/continue",
+    ];
+
+    #[test]
+    fn admin_routes_are_not_there_for_the_public() {
+        for path in ADMIN {
+            assert_eq!(wire::route(Door::Public, "POST", path).unwrap_err().kind, Kind::NotFound, "{path}");
+            assert_eq!(wire::route(Door::Public, "GET", path).unwrap_err().kind, Kind::NotFound, "{path}");
+            assert_eq!(wire::route(Door::Admin, "POST", path).map(|route| route.door()), Ok(Door::Admin), "{path}");
+        }
+    }
+
+    #[test]
+    fn inner_routes_are_not_there_for_anybody_outside() {
+        for path in INNER {
+            for from in [Door::Public, Door::Admin] {
+                assert_eq!(wire::route(from, "POST", path).unwrap_err().kind, Kind::NotFound, "{path}");
+            }
+            assert_eq!(wire::route(Door::Inner, "POST", path).map(|route| route.door()), Ok(Door::Inner), "{path}");
+        }
+    }
+
+    #[test]
+    fn checkout_in_a_public_body_is_an_invalid_request() {
+        let body = r#"{"userId":"u","holdId":"h","checkout":"c","deadline":1}"#;
+        assert_eq!(wrong(PUBLIC, "/Ticket/a/reserve", body), "`checkout` is not a field of this request");
+        let body = r#"{"holdId":"h","checkout":"c"}"#;
+        assert_eq!(wrong(PUBLIC, "/Ticket/a/release", body), "`checkout` is not a field of this request");
+    }
+
+    #[test]
+    fn only_a_map_may_say_which_edition_lists_a_ticket() {
+        let body = r#"{"price":{"minor":1,"currency":"USD"},"edition":9}"#;
+        assert_eq!(wrong(Door::Admin, "/Ticket/a/list", body), "`edition` is not a field of this request");
+        assert!(wire::parse(Door::Inner, "POST", "/Ticket/a/list", body.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_checkouts_own_hold_cannot_be_named_from_outside() {
+        let body = r#"{"userId":"u","holdId":":c-1"}"#;
+        assert_eq!(wrong(PUBLIC, "/Ticket/a/reserve", body), "`holdId` must not start with `:`");
+    }
+
+    #[test]
+    fn get_serves_what_reads_and_nothing_that_changes_state() {
+        for path in ["/Ticket/a/get", "/SeatMap/m/get", "/SeatMap/m/summary"] {
+            assert!(
+                parse("GET", path, "").is_ok() && parse("HEAD", path, "").is_ok() && parse("POST", path, "").is_ok()
+            );
+        }
+        for path in ["/SeatMap/m/watch", "/Checkout/c", "/api/mock-payment/ledger", "/health"] {
+            assert!(parse("GET", path, "").is_ok(), "{path}");
+            assert_eq!(kind_of("POST", path, ""), Kind::MethodNotAllowed, "{path}");
+        }
+        let changes = [
+            "/Ticket/a/reserve",
+            "/Ticket/a/release",
+            "/Checkout/process",
+            "/Checkout/process/send",
+            "/api/mock-payment",
+        ];
+        for path in changes.into_iter().chain(ADMIN).chain(INNER) {
+            for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post", ""] {
+                let refusal = wire::parse(Door::Inner, method, path, b"").unwrap_err();
+                assert_eq!(refusal.kind, Kind::MethodNotAllowed, "{method} {path}");
+            }
+        }
+    }
+}
+
+mod bodies {
+    use super::*;
+
+    const RESERVE: &str = "/Ticket/a/reserve";
+    const PROCESS: &str = "/Checkout/process";
+
+    #[test]
+    fn each_error_names_its_field() {
+        for (path, body, message) in [
+            (RESERVE, "{}", "`userId` is missing"),
+            (RESERVE, r#"{"userId":null}"#, "`userId` is missing"),
+            (RESERVE, r#"{"userId":7}"#, "`userId` must be a string"),
+            (RESERVE, r#"{"userId":""}"#, "`userId` must not be empty"),
+            (RESERVE, r#""a b""#, "`userId` has a character that is not allowed; allowed are A-Z a-z 0-9 . _ : -"),
+            (RESERVE, r#"{"userId":"u","holdId":[]}"#, "`holdId` must be a string"),
+            (RESERVE, r#"{"userId":"u","ttlMs":-1}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
+            (RESERVE, r#"{"userId":"u","ttlMs":1e3}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
+            (RESERVE, r#"{"userId":"u","ttlMs":1.5}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
+            (
+                RESERVE,
+                r#"{"userId":"u","ttlMs":99999999999999999999}"#,
+                "`ttlMs` must be a whole number from 0 to 9007199254740991",
+            ),
+            (RESERVE, r#"{"userId":"u","ttlMs":"60000"}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
+            (RESERVE, r#"{"userId":"u","more":1}"#, "`more` is not a field of this request"),
+            (RESERVE, "[]", "`body` must be an object"),
+            (RESERVE, "7", "`body` must be an object"),
+            (PROCESS, r#"{"userId":"u"}"#, "`ticketId` is missing"),
+            (PROCESS, r#"{"ticketIds":[],"userId":"u"}"#, "`ticketIds` must have at least one ticket"),
+            (PROCESS, r#"{"ticketIds":["a",7],"userId":"u"}"#, "`ticketIds[1]` must be a string"),
+            (PROCESS, r#"{"ticketIds":"a","userId":"u"}"#, "`ticketIds` must be a list"),
+            (
+                PROCESS,
+                r#"{"ticketId":"a","ticketIds":["b"],"userId":"u"}"#,
+                "`ticketIds` cannot stand beside `ticketId`",
+            ),
+            (PROCESS, r#"{"ticketId":"a","userId":"u","paymentMethodId":{}}"#, "`paymentMethodId` must be a string"),
+        ] {
+            assert_eq!(wrong(PUBLIC, path, body), message, "{body}");
+        }
+        for (path, body, message) in [
+            ("/Ticket/a/block", "{}", "`reason` is missing"),
+            ("/Ticket/a/block", r#"{"reason":""}"#, "`reason` must be one line of 1 to 200 characters"),
+            ("/Ticket/a/block", r#"{"reason":"a\nb"}"#, "`reason` must be one line of 1 to 200 characters"),
+            ("/Ticket/a/unblock", r#"{"x":1}"#, "`x` is not a field of this request"),
+            ("/Ticket/a/list", r#"{"price":{"minor":1}}"#, "`price.currency` is missing"),
+            (
+                "/Ticket/a/list",
+                r#"{"price":{"minor":1,"currency":"usd"}}"#,
+                "`price.currency` must be three letters A-Z, as in ISO 4217",
+            ),
+            (
+                "/Ticket/a/list",
+                r#"{"price":{"minor":1,"currency":"USD","x":1}}"#,
+                "`price.x` is not a field of this request",
+            ),
+            ("/Ticket/a/list", r#"{"price":100}"#, "`price` must be an object"),
+            (
+                "/Ticket/a/reset",
+                r#"{"upTo":9007199254740992}"#,
+                "`upTo` must be a whole number from 0 to 9007199254740991",
+            ),
+            ("/SeatMap/m/layout", r#"{"rows":[]}"#, "`rows` must have at least one seat"),
+            (
+                "/SeatMap/m/layout",
+                r#"{"rows":[{"name":"A","seats":[{"ticketId":"n:1","price":{"minor":1,"currency":"USD"},"x":1,"y":1}]}]}"#,
+                "`rows[0].seats[0].ticketId` must be a ticket of this map",
+            ),
+            (
+                "/SeatMap/m/layout",
+                r#"{"rows":[{"name":"A","seats":[{"ticketId":"m:1","price":{"minor":1,"currency":"USD"},"x":-1,"y":1}]}]}"#,
+                "`rows[0].seats[0].x` must be a whole number from 0 to 4294967295",
+            ),
+        ] {
+            assert_eq!(wrong(Door::Admin, path, body), message, "{body}");
+        }
+    }
+
+    #[test]
+    fn no_field_stands_twice() {
+        assert!(
+            wrong(PUBLIC, RESERVE, r#"{"userId":"u","userId":"v"}"#)
+                .starts_with("`body` is not valid JSON: `userId` stands twice")
+        );
+    }
+
+    #[test]
+    fn no_error_quotes_a_value() {
+        for body in [
+            r#"{"userId":"u","holdId":"s3cret s3cret"}"#,
+            r#"{"userId":"u","holdId":":s3cret"}"#,
+            r#"{"userId":"u","holdId":"s3cret","ttlMs":"s3cret"}"#,
+            r#"{"userId":"u","holdId":"s3cret","ttlMs":1}"#,
+            r#"{"userId":"u","holdId":"s3cret"#,
+            r#""s3cret s3cret""#,
+        ] {
+            let refusal = parse("POST", RESERVE, body).unwrap_err();
+            assert!(!refusal.message.contains("s3cret"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn handlers_without_input_take_an_empty_body_null_or_an_empty_object() {
+        for body in ["", "  \n", "null", "{}"] {
+            assert!(parse("POST", "/Ticket/a/get", body).is_ok(), "{body:?}");
+        }
+        for body in ["0", "[]", "\"\"", "{", r#"{"a":1}"#] {
+            assert_eq!(kind_of("POST", "/Ticket/a/get", body), Kind::InvalidRequest, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn payment_method_is_card_success_by_default() {
+        let Ok(Call::Process(order)) = parse("POST", PROCESS, r#"{"ticketId":"a","userId":"u"}"#) else { panic!() };
+        assert_eq!(order.method().as_str(), "card_success");
+    }
+
+    #[test]
+    fn deep_nesting_odd_unicode_and_huge_numbers_are_invalid_requests() {
+        let deep = format!("{}1{}", "[".repeat(8000), "]".repeat(8000));
+        let deep_objects = format!("{}1{}", "{\"a\":".repeat(2000), "}".repeat(2000));
+        let huge = format!(r#"{{"userId":"u","ttlMs":{}}}"#, "9".repeat(5000));
+        let names = format!("{{{}}}", (0..1000).map(|i| format!("\"f{i}\":1")).collect::<Vec<_>>().join(","));
+        let odd = [
+            "\u{feff}\"u\"",
+            "\"\\ud800\"",
+            "\"u\u{202e}\"",
+            "\"\\u0000\"",
+            "\"🎫\"",
+            "nul",
+            "tru",
+            "\"",
+            "'u'",
+            "{\"userId\":}",
+        ];
+        for body in [deep.as_str(), &deep_objects, &huge, &names].into_iter().chain(odd) {
+            assert_eq!(kind_of("POST", RESERVE, body), Kind::InvalidRequest, "{body:.40}");
+        }
+        assert_eq!(wire::parse(PUBLIC, "POST", RESERVE, b"\"\xff\xfe\"").unwrap_err().kind, Kind::InvalidRequest);
+    }
+
+    #[test]
+    fn idempotency_keys_are_1_to_128_printable_ascii_characters() {
+        let longest = "k".repeat(128);
+        for good in ["k", "a/b+c=", longest.as_str()] {
+            assert_eq!(wire::check_idempotency_key(good.as_bytes()), Ok(good));
+        }
+        for bad in ["", "a b", "é", "a\u{7f}", &"k".repeat(129)] {
+            let refusal = wire::check_idempotency_key(bad.as_bytes()).unwrap_err();
+            assert!(refusal.message.contains("`Idempotency-Key`"), "{refusal}");
+        }
+        assert!(wire::check_idempotency_key(&[0xff]).is_err());
+    }
+}
+
+/// When several refusals apply, the one higher in the documented order of checks wins.
+mod precedence {
+    use super::*;
+
+    fn oversized() -> String {
+        format!("\"{}\"", "x".repeat(wire::MAX_BODY))
+    }
+
+    #[test]
+    fn not_found_comes_before_method_not_allowed() {
+        assert_eq!(kind_of("PUT", "/Ticket/a/nothing", ""), Kind::NotFound);
+        assert_eq!(kind_of("GET", "/Ticket/a/confirm", ""), Kind::NotFound);
+    }
+
+    #[test]
+    fn method_not_allowed_comes_before_payload_too_large() {
+        assert_eq!(kind_of("GET", "/Ticket/../reserve", &oversized()), Kind::MethodNotAllowed);
+    }
+
+    #[test]
+    fn payload_too_large_comes_before_invalid_request() {
+        assert_eq!(kind_of("POST", "/Ticket/../reserve", &oversized()), Kind::PayloadTooLarge);
+        let fits = format!("\"{}\"", "x".repeat(wire::MAX_BODY - 2));
+        assert_eq!(kind_of("POST", "/Ticket/a/reserve", &fits), Kind::InvalidRequest);
+    }
+
+    #[test]
+    fn layouts_may_have_2_mib() {
+        let layout =
+            |bytes: usize| wire::parse(Door::Admin, "POST", "/SeatMap/m/layout", &vec![b' '; bytes]).unwrap_err().kind;
+        assert_eq!(
+            (layout(wire::MAX_LAYOUT_BODY + 1), layout(wire::MAX_LAYOUT_BODY)),
+            (Kind::PayloadTooLarge, Kind::InvalidRequest)
+        );
+    }
+
+    #[test]
+    fn the_id_in_the_path_comes_before_the_body() {
+        assert!(wrong(PUBLIC, "/Ticket/%20/reserve", "not json").starts_with("`ticketId`"));
+    }
+
+    #[test]
+    fn fields_come_in_the_order_of_the_handler_and_unknown_ones_last() {
+        let order = r#"{"zzz":1,"holdId":1,"paymentMethodId":1,"userId":1,"ticketIds":1,"ticketId":1}"#;
+        for (field, next) in [("ticketId", ""), ("ticketIds", "ticketId"), ("userId", "ticketIds")] {
+            let body = if next.is_empty() { order.to_owned() } else { order.replace(&format!(",\"{next}\":1"), "") };
+            let body = if field == "userId" { body.replace(",\"ticketId\":1", ",\"ticketId\":\"a\"") } else { body };
+            assert!(wrong(PUBLIC, "/Checkout/process", &body).starts_with(&format!("`{field}`")), "{body}");
+        }
+        let late = r#"{"zzz":1,"holdId":1,"paymentMethodId":"p","userId":"u","ticketId":"a"}"#;
+        assert!(wrong(PUBLIC, "/Checkout/process", late).starts_with("`holdId`"));
+        assert!(
+            wrong(PUBLIC, "/Checkout/process", &late.replace("\"holdId\":1", "\"holdId\":\"h\"")).starts_with("`zzz`")
+        );
+    }
+
+    #[test]
+    fn invalid_request_comes_before_what_is_out_of_bounds() {
+        assert_eq!(kind_of("POST", "/Ticket/a/reserve", r#"{"userId":"u","ttlMs":1,"zzz":1}"#), Kind::InvalidRequest);
+        assert_eq!(kind_of("POST", "/Ticket/a/reserve", r#"{"userId":"u","ttlMs":1}"#), Kind::TtlOutOfRange);
+        assert_eq!(kind_of("POST", "/Ticket/a/reserve", r#"{"userId":"u","ttlMs":7200001}"#), Kind::TtlOutOfRange);
+        let eleven = format!("[{}]", ["\"a\""; 11].join(","));
+        let process = |more: &str| {
+            kind_of("POST", "/Checkout/process", &format!(r#"{{"ticketIds":{eleven},"userId":"u"{more}}}"#))
+        };
+        assert_eq!(process(r#","zzz":1"#), Kind::InvalidRequest);
+        assert_eq!(process(""), Kind::TooManyTickets);
+    }
+
+    #[test]
+    fn too_many_tickets_comes_before_duplicate_ticket() {
+        let duplicate = r#"{"ticketIds":["a","b","a"],"userId":"u"}"#;
+        assert_eq!(kind_of("POST", "/Checkout/process", duplicate), Kind::DuplicateTicket);
+        let place = r#"{"ticketId":"m:1","price":{"minor":1,"currency":"USD"},"x":1,"y":1}"#;
+        let layout = format!(r#"{{"rows":[{{"name":"A","seats":[{place},{place}]}}]}}"#);
+        let refusal = wire::parse(Door::Admin, "POST", "/SeatMap/m/layout", layout.as_bytes()).unwrap_err();
+        assert_eq!(refusal.kind, Kind::DuplicateTicket);
+    }
+
+    #[test]
+    fn hold_expired_comes_before_the_cells_and_these_before_not_for_sale() {
+        let ended = Seat::held().after(&release("h"));
+        ended.clone().after(&block()).refuses(&closed(reserve("ann", "h")), TicketRefusal::HoldExpired);
+        ended.clone().after(&block()).refuses(&closed(reserve("ann", "h2")), TicketRefusal::TicketBlocked);
+        ended.refuses(&closed(reserve("ann", "h2")), TicketRefusal::TicketNotForSale);
+    }
+}
+
+mod gateways_answers {
+    use super::*;
+
+    #[test]
+    fn to_authorize_mean_yes_no_reused_or_unknown() {
+        let yes = AuthorizeAnswer::Authorized(AuthorizationId::parse("a1").unwrap());
+        let no = |reason| AuthorizeAnswer::Declined(DeclineReason::new(reason));
+        for (status, body, answer) in [
+            (200, r#"{"authorizationId":"a1","more":1}"#, yes),
+            (200, "{}", AuthorizeAnswer::Unavailable),
+            (200, "<html>", AuthorizeAnswer::Unavailable),
+            (200, r#"{"authorizationId":""}"#, AuthorizeAnswer::Unavailable),
+            (201, r#"{"authorizationId":"a1"}"#, AuthorizeAnswer::Unavailable),
+            (402, r#"{"reason":"Insufficient funds"}"#, no("Insufficient funds")),
+            (402, "", no("No reason given")),
+            (409, "", AuthorizeAnswer::KeyReused),
+            (400, "{}", AuthorizeAnswer::Unavailable),
+            (401, "{}", AuthorizeAnswer::Unavailable),
+            (429, "{}", AuthorizeAnswer::Unavailable),
+            (500, "{}", AuthorizeAnswer::Unavailable),
+            (503, r#"{"authorizationId":"a1"}"#, AuthorizeAnswer::Unavailable),
+        ] {
+            assert_eq!(gateway::read_authorize(status, body.as_bytes()), answer, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn to_capture_mean_yes_no_or_unknown() {
+        let yes = CaptureAnswer::Captured(PaymentId::parse("p1").unwrap());
+        for (status, body, answer) in [
+            (200, r#"{"paymentId":"p1"}"#, yes),
+            (200, "", CaptureAnswer::Unavailable),
+            (402, r#"{"reason":"no\nmore"}"#, CaptureAnswer::Declined(DeclineReason::new("nomore"))),
+            (409, "", CaptureAnswer::Unavailable),
+            (404, "", CaptureAnswer::Unavailable),
+            (500, r#"{"paymentId":"p1"}"#, CaptureAnswer::Unavailable),
+        ] {
+            assert_eq!(gateway::read_capture(status, body.as_bytes()), answer, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn to_void_mean_yes_or_unknown() {
+        assert_eq!(gateway::read_void(200), VoidAnswer::Voided);
+        for status in [0, 201, 400, 404, 409, 500, 503, 999] {
+            assert_eq!(gateway::read_void(status), VoidAnswer::Unavailable, "{status}");
+        }
+    }
+
+    #[test]
+    fn of_the_mock_are_read_back_as_what_it_meant() {
+        let reason = || DeclineReason::new("Insufficient funds");
+        for answer in [
+            AuthorizeAnswer::Authorized(AuthorizationId::parse("a1").unwrap()),
+            AuthorizeAnswer::Declined(reason()),
+            AuthorizeAnswer::KeyReused,
+            AuthorizeAnswer::Unavailable,
+        ] {
+            let Answer { status, body, .. } = gateway::answer(&LedgerReply::Authorize(answer.clone()));
+            assert_eq!(gateway::read_authorize(status, body.as_bytes()), answer);
+        }
+        for answer in [
+            CaptureAnswer::Captured(PaymentId::parse("p1").unwrap()),
+            CaptureAnswer::Declined(reason()),
+            CaptureAnswer::Unavailable,
+        ] {
+            let Answer { status, body, .. } = gateway::answer(&LedgerReply::Capture(answer.clone()));
+            assert_eq!(gateway::read_capture(status, body.as_bytes()), answer);
+        }
+        for answer in [VoidAnswer::Voided, VoidAnswer::Unavailable] {
+            assert_eq!(gateway::read_void(gateway::answer(&LedgerReply::Void(answer)).status), answer);
+        }
+    }
+}
+
+mod tickets_answers {
+    use super::*;
+
+    #[test]
+    fn are_read_back_as_what_the_ticket_meant() {
+        use TicketRefusal::*;
+        let replies = [TicketReply::Done, claimed(7)].map(Ok);
+        let refusals = [
+            TicketReserved,
+            TicketSold,
+            TicketBlocked,
+            TicketNotForSale,
+            CheckoutInProgress,
+            HoldExpired,
+            HoldNotFound,
+        ];
+        for outcome in replies.into_iter().chain(refusals.map(Err)) {
+            let Answer { body, .. } = answer::ticket(&outcome);
+            assert_eq!(inner::read_ticket(body.as_bytes()), Some(outcome));
+        }
+    }
+
+    #[test]
+    fn that_are_no_tickets_are_none() {
+        let overloaded = answer::refusal(&Kind::Overloaded.into()).body;
+        for body in ["", "{}", "<html>", "null", r#"{"ok":false}"#, r#"{"fence":1}"#, overloaded.as_str()] {
+            assert_eq!(inner::read_ticket(body.as_bytes()), None, "{body}");
+        }
+    }
+}
+
+mod failures {
+    use super::*;
+    use booking_core::checkout::NoAmount;
+
+    #[test]
+    fn are_told_as_the_undo_table_says() {
+        let ticket = || ticket_id("s1");
+        for (failure, kind, message) in [
+            (
+                Failure::HoldRefused { ticket: ticket(), refusal: TicketRefusal::TicketSold },
+                Kind::TicketSold,
+                "Ticket already sold",
+            ),
+            (
+                Failure::PaymentDeclined(DeclineReason::new("Insufficient funds")),
+                Kind::PaymentDeclined,
+                "Payment failed: Payment declined: Insufficient funds",
+            ),
+            (Failure::PaymentUnavailable, Kind::PaymentUnavailable, "Payment failed: Gateway timeout"),
+            (
+                Failure::ConfirmRefused { ticket: ticket(), refusal: TicketRefusal::TicketBlocked },
+                Kind::HoldExpired,
+                "The hold has expired",
+            ),
+            (
+                Failure::NoAmount(NoAmount::MixedCurrencies),
+                Kind::MixedCurrencies,
+                "The tickets' prices are in several currencies",
+            ),
+            (
+                Failure::NoAmount(NoAmount::TooMuch),
+                Kind::InvalidRequest,
+                "Invalid request: `ticketIds` cost more than can be counted",
+            ),
+            (Failure::Cancelled, Kind::HoldExpired, "The checkout was cancelled, its holds are over"),
+        ] {
+            let refusal = Refusal::from(&failure);
+            assert_eq!((refusal.kind, refusal.message.as_ref()), (kind, message));
+        }
+    }
+}
+
+mod commands {
+    use super::*;
+
+    #[test]
+    fn get_what_the_host_adds_from_its_terms() {
+        let terms = Terms {
+            closed_sales: true,
+            hold_ttl: HoldTtl::new(Millis(5000)).unwrap(),
+            auto_reset_at: Some(50),
+            ..Terms::default()
+        };
+        let reserve = || TicketCall::Reserve { user: user("u"), hold: None, ttl: None };
+        let Some(TicketCommand::Reserve { hold, ttl, unlisted, .. }) = reserve().command(&terms, || hold_id("fresh"))
+        else {
+            panic!()
+        };
+        assert_eq!((hold, ttl.length(), unlisted), (HoldName::Fresh(hold_id("fresh")), Millis(5000), None));
+        let Some(TicketCommand::Sell { unlisted, .. }) =
+            (TicketCall::Sell { user: user("u") }).command(&Terms::default(), || hold_id("f"))
+        else {
+            panic!()
+        };
+        assert_eq!(unlisted, Some(unit_price()));
+        assert_eq!(TicketCall::Get.command(&terms, || hold_id("f")), None);
+        let set = SeatMapCall::Set { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
+        let Some(SeatMapCommand::Update { auto_reset_at, .. }) = set.command(&terms) else { panic!() };
+        assert_eq!(auto_reset_at, Some(50));
+        assert_eq!(SeatMapCall::Watch.command(&terms), None);
+    }
+}
