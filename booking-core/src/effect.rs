@@ -63,6 +63,7 @@ pub enum Effect {
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The ticket accepted, or refused.
+    #[serde(with = "accepted_or_refused")]
     Ticket(Result<TicketReply, TicketRefusal>),
     /// What the gateway answered to `authorize`.
     Authorized(AuthorizeAnswer),
@@ -95,4 +96,45 @@ pub struct Notification {
     pub amount: Money,
     /// The gateway's name for the payment.
     pub payment: PaymentId,
+}
+
+/// A ticket's answer is stored as `{"accepted": …}` or `{"refused": …}`.
+mod accepted_or_refused {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::ticket::{TicketRefusal, TicketReply};
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    enum Written<'a> {
+        Accepted(&'a TicketReply),
+        Refused(&'a TicketRefusal),
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum Read {
+        Accepted(TicketReply),
+        Refused(TicketRefusal),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        outcome: &Result<TicketReply, TicketRefusal>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match outcome {
+            Ok(reply) => Written::Accepted(reply),
+            Err(refusal) => Written::Refused(refusal),
+        }
+        .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Result<TicketReply, TicketRefusal>, D::Error> {
+        Ok(match Read::deserialize(deserializer)? {
+            Read::Accepted(reply) => Ok(reply),
+            Read::Refused(refusal) => Err(refusal),
+        })
+    }
 }

@@ -4,6 +4,7 @@ pub mod checkout;
 pub mod effect;
 pub mod format;
 pub mod ids;
+pub mod invariants;
 pub mod journal;
 pub mod machine;
 pub mod memory;
@@ -12,6 +13,8 @@ pub mod payment;
 pub mod running;
 pub mod seat_map;
 pub mod terms;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod ticket;
 pub mod time;
 pub mod wire;

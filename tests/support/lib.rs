@@ -1,1 +1,159 @@
+//! What the tests share: journeys to send a checkout on, and what is left when it is over.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use booking_core::checkout::{Checkout, Order};
+use booking_core::ids::{CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use booking_core::invariants::{Snapshot, Violation, check};
+use booking_core::memory::Memory;
+use booking_core::money::Money;
+use booking_core::terms::Terms;
+use booking_core::testing::crash::{Cut, House, Run};
+use booking_core::ticket::{HoldName, TicketCommand, TicketStatus};
+use booking_core::time::{Millis, Timestamp};
+
+/// When every journey begins.
+pub const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A checkout's way through a house, from its start to its end.
+#[derive(Clone, Debug)]
+pub struct Journey {
+    /// What it is called; its fixtures are named for it.
+    pub name: &'static str,
+    /// Where it begins.
+    pub house: House,
+    /// Crashes on the way.
+    pub cuts: Vec<Cut>,
+}
+
+fn ticket(id: &str) -> TicketId {
+    TicketId::parse(id).expect("a good id")
+}
+
+/// A house in which ann's checkout of these tickets starts.
+#[must_use]
+pub fn house(tickets: &[&str], card: &str, hold: Option<&str>) -> House {
+    let memory = Memory::new(START, Terms::default());
+    let user = UserId::parse("ann").expect("a good id");
+    let method = PaymentMethodId::parse(card).expect("a good id");
+    let hold = hold.map(|id| HoldId::parse(id).expect("a good id"));
+    let tickets = tickets.iter().map(|id| ticket(id)).collect();
+    let order = Order::new(tickets, user, method, hold).expect("a good order");
+    let id = CheckoutId::parse("c-1").expect("a good id");
+    let checkout = Checkout::start(id, order, START, &memory.terms);
+    House { memory, checkout, rivals: BTreeMap::new(), cancel_during: None }
+}
+
+/// As [`house`], where ann holds all her tickets already, under the hold that she brings.
+#[must_use]
+pub fn house_with_a_hold(tickets: &[&str], card: &str) -> House {
+    let mut house = house(tickets, card, Some("anns"));
+    for id in tickets {
+        let (user, hold) = (house.checkout.order().user().clone(), HoldName::Named(house.checkout.hold()));
+        let (ttl, unlisted) = (house.memory.terms.hold_ttl, house.memory.terms.unlisted());
+        let reserved = house.memory.ask_ticket(&ticket(id), &TicketCommand::Reserve { user, hold, ttl, unlisted });
+        assert!(reserved.is_ok(), "{id} is on sale");
+    }
+    house
+}
+
+/// Bob buys this ticket at the box office before the step begins.
+fn bob_buys(house: House, id: &str, step: u32) -> House {
+    let bob = UserId::parse("bob").expect("a good id");
+    let hold = HoldId::parse("box-1").expect("a good id");
+    let sell = TicketCommand::Sell { user: bob, hold, unlisted: house.memory.terms.unlisted() };
+    House { rivals: BTreeMap::from([(step, vec![(ticket(id), sell)])]), ..house }
+}
+
+/// Every journey, each ending of a checkout among them.
+#[must_use]
+pub fn journeys() -> Vec<Journey> {
+    let two = ["seat-1", "arena:A:12"];
+    let journey = |name, house| Journey { name, house, cuts: Vec::new() };
+    // Nothing runs after the authorisation until the claims are over.
+    let asleep = vec![Cut { after: 7, downtime: Terms::default().checkout_time }];
+    let cancelled = House { cancel_during: Some(1), ..house(&two, "card_success", None) };
+    let euros = Money::new(100, "EUR".parse().expect("three letters")).expect("little money");
+    let listed = TicketCommand::List { price: euros, edition: None };
+    let mixed =
+        House { rivals: BTreeMap::from([(0, vec![(ticket("seat-1"), listed)])]), ..house(&two, "card_success", None) };
+    vec![
+        journey("booked", house(&two, "card_success", None)),
+        journey("booked_under_a_hold", house_with_a_hold(&two, "card_success")),
+        journey("booked_after_timeouts", house(&two, "card_flaky", None)),
+        journey("booked_after_a_lost_answer", house(&two, "card_lost", None)),
+        journey("declined", house(&two, "card_decline", None)),
+        journey("declined_under_a_hold", house_with_a_hold(&two, "card_decline")),
+        journey("gateway_down", house(&two, "card_error", None)),
+        journey("capture_declined", house(&two, "card_capture_decline", None)),
+        journey("seat_taken", bob_buys(house(&two, "card_success", None), "arena:A:12", 0)),
+        Journey {
+            name: "slept_past_the_deadline",
+            house: bob_buys(house(&two, "card_success", None), "seat-1", 2),
+            cuts: asleep,
+        },
+        journey("cancelled", cancelled),
+        journey("mixed_currencies", mixed),
+    ]
+}
+
+/// What is left of a run, but for when it happened and how often the gateway was called: what a crash must not change.
+#[must_use]
+pub fn essence(run: &Run) -> String {
+    use std::fmt::Write;
+    let mut essence = format!("{:?}\n", run.ending);
+    for (id, ticket) in run.house.memory.tickets() {
+        let sale = ticket.sale().map(|sale| (&sale.by, &sale.to, sale.price, sale.until));
+        let hold = ticket.hold().map(|hold| (&hold.by, hold.until(), hold.claim()));
+        let (status, version) = (ticket.state().status(), ticket.version());
+        writeln!(essence, "{id} {status:?} v{version} {sale:?} {hold:?} {:?}", ticket.ended())
+            .expect("a String takes all");
+    }
+    for (key, account) in run.house.memory.ledger().accounts() {
+        let (asked, captured) = (&account.asked, &account.captured);
+        writeln!(essence, "{key} {asked:?} {} {captured:?} {}", account.authorized, account.voided)
+            .expect("a String takes all");
+    }
+    for (key, message) in run.house.memory.mailbox() {
+        writeln!(essence, "{key} {message:?}").expect("a String takes all");
+    }
+    essence
+}
+
+/// Lets every timer fire, and looks at every invariant of the house then.
+///
+/// # Errors
+/// The first that does not hold.
+pub fn at_rest(run: &Run, reset: &BTreeSet<TicketId>) -> Result<(), Violation> {
+    let mut memory = run.house.memory.clone();
+    let last = Millis::from_mins(24 * 60);
+    memory.advance_to(memory.now().plus(last));
+    // Whoever holds a ticket for longer than a day is not of these tests.
+    let at_rest = !memory.has_timers();
+    let checkouts = BTreeMap::from([(run.checkout.id().clone(), run.checkout.clone())]);
+    let (tickets, maps, ledger) = (memory.tickets(), memory.maps(), memory.ledger());
+    check(&Snapshot { tickets, maps, checkouts: &checkouts, ledger, reset, at_rest })
+}
+
+/// How often money was taken, by the gateway's own count.
+#[must_use]
+pub fn captures(run: &Run) -> usize {
+    run.house.memory.ledger().accounts().filter(|(_, account)| account.captured.is_some()).count()
+}
+
+/// Whether the gateway has any money set aside that it has neither taken nor let go.
+#[must_use]
+pub fn money_is_stuck(run: &Run) -> bool {
+    let stuck = |key: &PaymentKey| {
+        let account = run.house.memory.ledger().account(key);
+        account.is_some_and(|account| account.authorized && account.captured.is_none() && !account.voided)
+    };
+    run.house.memory.ledger().accounts().any(|(key, _)| stuck(key))
+}
+
+/// How many of the checkout's tickets have this status.
+#[must_use]
+pub fn count(run: &Run, status: TicketStatus) -> usize {
+    let tickets = run.checkout.order().tickets().iter();
+    tickets.filter(|ticket| run.house.memory.ticket(ticket).get(run.house.memory.now()).status == status).count()
+}

@@ -1,0 +1,179 @@
+//! What to draw from. Few names and few moments, so that what is drawn meets: two buyers want one seat, a timer fires
+//! at the very millisecond at which a hold ends.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::crash::{Cut, House, Order as DeliveryOrder};
+use crate::checkout::{Checkout, Order};
+use crate::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
+use crate::memory::Memory;
+use crate::money::{Currency, Money};
+use crate::terms::Terms;
+use crate::ticket::{HoldName, TicketCommand};
+use crate::time::{HoldTtl, Millis, Timestamp};
+
+/// One of a few ids of a kind.
+fn one_of<T: Clone + std::fmt::Debug + 'static>(
+    ids: &'static [&'static str],
+    parse: fn(&str) -> T,
+) -> impl Strategy<Value = T> {
+    select(ids).prop_map(parse)
+}
+
+/// Ann or Bob.
+pub fn user() -> impl Strategy<Value = UserId> {
+    one_of(&["ann", "bob"], |id| UserId::parse(id).expect("a good id"))
+}
+
+/// One of three holds.
+pub fn hold() -> impl Strategy<Value = HoldId> {
+    one_of(&["h1", "h2", "h3"], |id| HoldId::parse(id).expect("a good id"))
+}
+
+/// One of three checkouts.
+pub fn checkout_id() -> impl Strategy<Value = CheckoutId> {
+    one_of(&["c1", "c2", "c3"], |id| CheckoutId::parse(id).expect("a good id"))
+}
+
+/// One of three tickets.
+pub fn ticket_id() -> impl Strategy<Value = TicketId> {
+    one_of(&["s1", "s2", "arena:A:3"], |id| TicketId::parse(id).expect("a good id"))
+}
+
+/// One of the mock gateway's cards.
+pub fn card() -> impl Strategy<Value = PaymentMethodId> {
+    let cards = &[
+        "card_success",
+        "card_decline",
+        "card_error",
+        "card_flaky",
+        "card_lost",
+        "card_capture_decline",
+        "card_other",
+    ];
+    one_of(cards, |id| PaymentMethodId::parse(id).expect("a good id"))
+}
+
+/// A price.
+pub fn price() -> impl Strategy<Value = Money> {
+    (0_u64..3).prop_map(|minor| Money::new(minor, Currency::USD).expect("little money"))
+}
+
+/// A moment within the first ten seconds, more often than not one at which something ends.
+pub fn moment() -> impl Strategy<Value = Timestamp> {
+    let whole_seconds = (0_u64..=10).prop_map(|seconds| seconds * 1000);
+    prop_oneof![3 => whole_seconds.clone(), 1 => whole_seconds.prop_map(|millis| millis.saturating_sub(1)), 1 => 0_u64..=10_000]
+        .prop_map(Timestamp::from_millis)
+}
+
+fn ttl() -> impl Strategy<Value = HoldTtl> {
+    (1_u64..=4).prop_map(|seconds| HoldTtl::new(Millis::from_secs(seconds)).expect("within 1 second and 2 hours"))
+}
+
+/// Any command to a ticket.
+pub fn ticket_command() -> impl Strategy<Value = TicketCommand> {
+    let unlisted = || option::weighted(0.9, price());
+    let name = prop_oneof![4 => hold().prop_map(HoldName::Named), 1 => hold().prop_map(HoldName::Fresh)];
+    prop_oneof![
+        4 => (user(), name, ttl(), unlisted()).prop_map(|(user, hold, ttl, unlisted)| TicketCommand::Reserve { user, hold, ttl, unlisted }),
+        6 => (user(), hold(), checkout_id(), moment(), unlisted()).prop_map(|(user, hold, checkout, deadline, unlisted)| {
+            TicketCommand::Claim { user, hold, checkout, deadline, unlisted }
+        }),
+        6 => (hold(), checkout_id(), 0_u64..8).prop_map(|(hold, checkout, fence)| TicketCommand::Confirm { hold, checkout, fence }),
+        2 => hold().prop_map(|hold| TicketCommand::Release { hold }),
+        4 => (hold(), checkout_id()).prop_map(|(hold, checkout)| TicketCommand::Revoke { hold, checkout }),
+        3 => (hold(), moment()).prop_map(|(hold, until)| TicketCommand::Expire { hold, until }),
+        1 => Just(TicketCommand::Block { reason: "drawn".into() }),
+        1 => Just(TicketCommand::Unblock),
+        1 => (price(), option::of(1_u64..4)).prop_map(|(price, edition)| TicketCommand::List { price, edition }),
+        1 => (user(), hold(), unlisted()).prop_map(|(user, hold, unlisted)| TicketCommand::Sell { user, hold, unlisted }),
+        1 => (0_u64..8).prop_map(|up_to| TicketCommand::Reset { up_to }),
+        1 => Just(TicketCommand::Cleanup),
+    ]
+}
+
+/// Commands to one ticket, each at a moment; the clock may step back.
+pub fn timeline(length: Range<usize>) -> impl Strategy<Value = Vec<(Timestamp, TicketCommand)>> {
+    let step_back = |times: &mut Vec<Timestamp>| times.sort();
+    (vec(moment(), length.clone()), vec(ticket_command(), length), any::<bool>()).prop_map(
+        move |(mut times, commands, sorted)| {
+            if sorted {
+                step_back(&mut times);
+            }
+            times.into_iter().zip(commands).collect()
+        },
+    )
+}
+
+/// When to crash, and how long nothing runs then: not at all, until a hold's or a checkout's end, or past it.
+pub fn cuts(count: Range<usize>) -> impl Strategy<Value = Vec<Cut>> {
+    let deadline = Terms::default().checkout_time.0;
+    let downtime = select(vec![0, 999, 1000, 5000, deadline - 1, deadline, deadline + 1]).prop_map(Millis);
+    vec((0_u32..40, downtime).prop_map(|(after, downtime)| Cut { after, downtime }), count)
+}
+
+/// In which order outcomes come, and which come twice.
+pub fn delivery() -> impl Strategy<Value = DeliveryOrder> {
+    (vec(any::<u8>(), 0..60), vec(any::<bool>(), 0..60)).prop_map(|(picks, twice)| DeliveryOrder { picks, twice })
+}
+
+/// A house in which a checkout of one to three tickets starts, with or without a hold that its buyer has already, while
+/// others do as they like, but for resets: what is said of sales holds until a reset.
+pub fn house() -> impl Strategy<Value = House> {
+    let tickets = prop::sample::subsequence(vec!["s1", "s2", "arena:A:3"], 1..=3);
+    let rival = (0_u32..6, ticket_id(), rival_command());
+    let cancel = option::weighted(0.2, 0_u32..6);
+    (tickets, card(), option::of(any::<bool>()), vec(rival, 0..3), cancel).prop_map(
+        |(tickets, method, held, rivals, cancel_during)| {
+            let terms = Terms::default();
+            let mut memory = Memory::new(Timestamp::from_millis(1_000_000), terms.clone());
+            let tickets: Vec<TicketId> = tickets.iter().map(|id| TicketId::parse(id).expect("a good id")).collect();
+            let user = UserId::parse("ann").expect("a good id");
+            let hold = held.map(|_| HoldId::parse("anns").expect("a good id"));
+            // Ann may bring a hold that she has on her tickets, or one that she has made up just now.
+            if let (Some(hold), Some(true)) = (&hold, held) {
+                for ticket in &tickets {
+                    let hold = HoldName::Named(hold.clone());
+                    let (ttl, unlisted) = (terms.hold_ttl, terms.unlisted());
+                    let reserve = TicketCommand::Reserve { user: user.clone(), hold, ttl, unlisted };
+                    let _reserved = memory.ask_ticket(ticket, &reserve);
+                }
+            }
+            let order = Order::new(tickets, user, method, hold).expect("one to three different tickets");
+            let id = CheckoutId::parse("c-1").expect("a good id");
+            let checkout = Checkout::start(id, order, memory.now(), &terms);
+            let mut by_step: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+            for (step, ticket, command) in rivals {
+                by_step.entry(step).or_default().push((ticket, command));
+            }
+            House { memory, checkout, rivals: by_step, cancel_during }
+        },
+    )
+}
+
+/// What somebody else may do to a ticket: never in the name of the checkout, which nobody outside can act in.
+fn rival_command() -> impl Strategy<Value = TicketCommand> {
+    let bob = || UserId::parse("bob").expect("a good id");
+    let unlisted = Terms::default().unlisted();
+    let late = Timestamp::from_millis(100_000_000);
+    prop_oneof![
+        hold().prop_map(move |hold| {
+            TicketCommand::Reserve { user: bob(), hold: HoldName::Named(hold), ttl: HoldTtl::default(), unlisted }
+        }),
+        hold().prop_map(move |hold| {
+            let checkout = CheckoutId::parse("bobs").expect("a good id");
+            TicketCommand::Claim { user: bob(), hold, checkout, deadline: late, unlisted }
+        }),
+        hold().prop_map(|hold| TicketCommand::Release { hold }),
+        Just(TicketCommand::Block { reason: "drawn".into() }),
+        Just(TicketCommand::Unblock),
+        price().prop_map(|price| TicketCommand::List { price, edition: None }),
+        hold().prop_map(move |hold| TicketCommand::Sell { user: bob(), hold, unlisted }),
+    ]
+}

@@ -1,0 +1,141 @@
+//! What must hold for any commands, any schedule and any bytes.
+
+use std::collections::BTreeSet;
+
+use booking_core::invariants::{PROPERTIES, TicketTurn, check_turn};
+use booking_core::testing::crash::{pull, push};
+use booking_core::testing::strategies::{cuts, delivery, house, timeline};
+use booking_core::ticket::{Ticket, TicketStatus};
+use booking_core::turn;
+use booking_core::wire::{self, Door, Kind};
+use proptest::prelude::*;
+use tests::{at_rest, essence};
+
+/// Enough to meet every cell many times, few enough for every push. No files: some of these run without a disk.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(3000))]
+
+    #[test]
+    fn a_ticket_keeps_its_promises_whatever_it_is_asked(commands in timeline(1..60)) {
+        let mut ticket = Ticket::default();
+        for (now, command) in &commands {
+            let stored = turn(ticket.clone(), command, *now).stored();
+            let (before, after, outcome) = (&ticket, &stored.state, &stored.outcome);
+            if let Err(violation) = check_turn(&TicketTurn { before, command, now: *now, outcome, after }) {
+                prop_assert!(false, "{violation}\nbefore {before:?}\nafter {after:?}");
+            }
+            ticket = stored.state;
+        }
+    }
+
+    #[test]
+    fn a_late_copy_of_any_command_never_takes_what_is_another_buyers(commands in timeline(2..40), copy in any::<prop::sample::Index>()) {
+        let mut ticket = Ticket::default();
+        for (now, command) in &commands {
+            ticket = turn(ticket, command, *now).stored().state;
+        }
+        let (_, late) = copy.get(&commands);
+        let now = ticket.at();
+        let before = ticket.get(now);
+        let stored = turn(ticket.clone(), late, now).stored();
+        let after = stored.state.get(now);
+        if before.status == TicketStatus::Reserved && after.status == TicketStatus::Reserved {
+            prop_assert_eq!(before.reserved_by, after.reserved_by);
+        }
+    }
+
+    #[test]
+    fn a_pushed_checkout_ends_as_a_pulled_one_on_every_schedule(house in house(), cuts in cuts(0..4), delivery in delivery()) {
+        let pulled = pull(house.clone(), &cuts);
+        let pushed_in_order = push(house.clone(), &cuts, &Default::default());
+        prop_assert_eq!(essence(&pulled), essence(&pushed_in_order));
+        prop_assert_eq!(&pulled.checkout, &pushed_in_order.checkout);
+        // Side by side means in any order, and at least once means twice. (A cut that comes between two effects of a
+        // step meets other ones then, so the schedule as a whole is another; without cuts it is the same.)
+        let pulled_uncut = pull(house.clone(), &[]);
+        let pushed_uncut = push(house.clone(), &[], &delivery);
+        prop_assert_eq!(essence(&pulled_uncut), essence(&pushed_uncut));
+        let pushed = push(house, &cuts, &delivery);
+        for run in [pulled, pushed_in_order, pulled_uncut, pushed_uncut, pushed] {
+            if let Err(violation) = at_rest(&run, &BTreeSet::new()) {
+                prop_assert!(false, "{violation}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(20_000))]
+
+    #[test]
+    fn any_bytes_get_an_answer(path in "[ -~]{0,40}", body in prop::collection::vec(any::<u8>(), 0..80), method in "[A-Z]{0,6}") {
+        for from in [Door::Public, Door::Admin, Door::Inner] {
+            let _any = wire::parse(from, &method, &path, &body);
+        }
+        let _any = wire::gateway::read_authorize(200, &body);
+        let _any = wire::gateway::read_capture(402, &body);
+        let _any = wire::inner::read_ticket(&body);
+        let _any = wire::watch::parse(&body);
+        let _any = wire::check_idempotency_key(&body);
+        let _any = booking_core::journal::replay([body.as_slice()]);
+    }
+
+    #[test]
+    fn near_misses_of_good_requests_are_refused_by_kind(
+        route in prop::sample::select(ROUTES.to_vec()), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let (path, body) = route;
+        prop_assert!(wire::parse(Door::Inner, "POST", path, body.as_bytes()).is_ok());
+        let mut bytes = body.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if let Err(refusal) = wire::parse(Door::Inner, "POST", path, &bytes) {
+            let of_the_request = [Kind::InvalidRequest, Kind::TtlOutOfRange, Kind::TooManyTickets, Kind::DuplicateTicket];
+            prop_assert!(of_the_request.contains(&refusal.kind), "{:?}", refusal);
+            prop_assert!(!refusal.message.contains("s3cret"), "{}", refusal);
+        }
+    }
+}
+
+/// One good request of every handler that takes something.
+const ROUTES: &[(&str, &str)] = &[
+    ("/Ticket/a/reserve", r#"{"userId":"u","holdId":"s3cret-hold","ttlMs":60000}"#),
+    ("/Ticket/a/release", r#"{"holdId":"s3cret-hold"}"#),
+    ("/Ticket/a/block", r#"{"reason":"broken"}"#),
+    ("/Ticket/a/list", r#"{"price":{"minor":100,"currency":"USD"},"edition":1}"#),
+    ("/Ticket/a/sell", r#""user-1""#),
+    ("/Ticket/a/reset", r#"{"upTo":3}"#),
+    ("/Ticket/a/claim", r#"{"userId":"u","holdId":":s3cret-c","checkout":"c","deadline":99,"unlistedPrice":null}"#),
+    ("/Ticket/a/confirm", r#"{"holdId":"s3cret-hold","checkout":"c","fence":2}"#),
+    ("/Ticket/a/revoke", r#"{"holdId":"s3cret-hold","checkout":"c"}"#),
+    ("/Ticket/a/expire", r#"{"holdId":"s3cret-hold","until":99}"#),
+    (
+        "/SeatMap/m/layout",
+        r#"{"rows":[{"name":"A","seats":[{"ticketId":"m:1","price":{"minor":1,"currency":"USD"},"x":1,"y":2}]}]}"#,
+    ),
+    ("/SeatMap/m/set", r#"{"ticketId":"m:1","status":"SOLD","version":3}"#),
+    ("/SeatMap/m/continue", r#"{"errand":"reset","asOf":9,"after":"m:1"}"#),
+    (
+        "/Checkout/process",
+        r#"{"ticketIds":["a","b"],"userId":"u","paymentMethodId":"s3cret-card","holdId":"s3cret-hold"}"#,
+    ),
+    (
+        "/api/mock-payment/authorize",
+        r#"{"key":"k","amount":{"minor":1,"currency":"USD"},"paymentMethodId":"s3cret-card"}"#,
+    ),
+    ("/api/mock-payment/capture", r#"{"key":"k","authorizationId":"auth:k"}"#),
+    ("/api/mock-payment/void", r#"{"authorizeKey":"k"}"#),
+    ("/api/mock-payment", r#"{"amount":100,"paymentMethodId":"s3cret-card"}"#),
+];
+
+#[test]
+fn every_invariant_of_the_specification_is_a_named_property() {
+    let numbers: BTreeSet<u8> = PROPERTIES.iter().map(|property| property.number).collect();
+    assert_eq!(numbers, (1..=12).collect());
+    let names: BTreeSet<&str> = PROPERTIES.iter().map(|property| property.name).collect();
+    assert_eq!(names.len(), PROPERTIES.len());
+}
