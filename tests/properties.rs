@@ -23,12 +23,12 @@ proptest! {
     fn a_ticket_keeps_its_promises_whatever_it_is_asked(commands in timeline(1..60)) {
         let mut ticket = Ticket::default();
         for (now, command) in &commands {
-            let stored = turn(ticket.clone(), command, *now).stored();
-            let (before, after, outcome) = (&ticket, &stored.state, &stored.outcome);
+            let before = ticket.clone();
+            let (outcome, _notices) = turn(&mut ticket, command, *now).stored();
+            let (before, after, outcome) = (&before, &ticket, &outcome);
             if let Err(violation) = check_turn(&TicketTurn { before, command, now: *now, outcome, after }) {
                 prop_assert!(false, "{violation}\nbefore {before:?}\nafter {after:?}");
             }
-            ticket = stored.state;
         }
     }
 
@@ -36,13 +36,13 @@ proptest! {
     fn a_late_copy_of_any_command_never_takes_what_is_another_buyers(commands in timeline(2..40), copy in any::<prop::sample::Index>()) {
         let mut ticket = Ticket::default();
         for (now, command) in &commands {
-            ticket = turn(ticket, command, *now).stored().state;
+            let _outcome = turn(&mut ticket, command, *now).stored();
         }
         let (_, late) = copy.get(&commands);
         let now = ticket.at();
         let before = ticket.get(now);
-        let stored = turn(ticket.clone(), late, now).stored();
-        let after = stored.state.get(now);
+        let _outcome = turn(&mut ticket, late, now).stored();
+        let after = ticket.get(now);
         if before.status == TicketStatus::Reserved && after.status == TicketStatus::Reserved {
             prop_assert_eq!(before.reserved_by, after.reserved_by);
         }

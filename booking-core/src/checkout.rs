@@ -440,22 +440,45 @@ impl Checkout {
         effects
     }
 
+    /// How many effects the current step has; none once it is over.
+    pub(crate) fn width(&self) -> usize {
+        let tickets = self.order.tickets.len();
+        match &self.stage {
+            Stage::Holding | Stage::Confirming { .. } => tickets,
+            Stage::Authorising { .. } | Stage::Capturing { .. } | Stage::Notifying { .. } => 1,
+            Stage::Undoing { pace, .. } if pace.waiting => 1,
+            Stage::Undoing { revoke, void, .. } => usize::from(*void) + if *revoke { tickets } else { 0 },
+            Stage::Ended(_) => 0,
+        }
+    }
+
     /// Takes the outcomes of the step that [`Checkout::next`] gave, and goes on.
     ///
     /// # Errors
     /// [`Impossible`] when they do not fit that step; nothing to retry.
-    pub fn settle(self, performed: Performed) -> Result<Self, Impossible> {
-        let Next::Perform(step) = self.next() else {
-            return Err(Impossible::Stray { op: Op { checkout: self.id, step: self.step, index: 0 } });
-        };
+    pub fn settle(mut self, performed: Performed) -> Result<Self, Impossible> {
+        self.settle_in_place(&performed)?;
+        Ok(self)
+    }
+
+    /// As [`Checkout::settle`]; where the outcomes do not fit, nothing has changed.
+    pub(crate) fn settle_in_place(&mut self, performed: &Performed) -> Result<(), Impossible> {
         let Performed { outcomes, cancel } = performed;
-        if outcomes.len() != step.effects.len() {
-            let (effects, outcomes) = (step.effects.len(), outcomes.len());
-            return Err(Impossible::Count { step: self.step, effects, outcomes });
+        let op = |index: usize| {
+            let index = u8::try_from(index).unwrap_or(u8::MAX);
+            Op { checkout: self.id.clone(), step: self.step, index }
+        };
+        if self.ending().is_some() {
+            return Err(Impossible::Stray { op: op(0) });
         }
-        let stage = self.after(&outcomes).map_err(|index| Impossible::Kind { op: step.effects[index].0.clone() })?;
-        let stage = if cancel { cancelled(stage) } else { stage };
-        Ok(Self { step: self.step.saturating_add(1), stage, ..self })
+        let effects = self.width();
+        if outcomes.len() != effects {
+            return Err(Impossible::Count { step: self.step, effects, outcomes: outcomes.len() });
+        }
+        let stage = self.after(outcomes).map_err(|index| Impossible::Kind { op: op(index) })?;
+        self.stage = if *cancel { cancelled(stage) } else { stage };
+        self.step = self.step.saturating_add(1);
+        Ok(())
     }
 
     /// The stage after the outcomes of a step; or the index of the first that is not of its effect's kind.

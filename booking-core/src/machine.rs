@@ -1,7 +1,7 @@
 //! What every object is: a state, a `decide` that changes nothing, and an `apply` that judges nothing.
 //!
 //! ```text
-//! command ──▶ decide(&state, now) ──▶ Transition { event, reply, notices } ──▶ apply(state, event)
+//! command ──▶ decide(&state, now) ──▶ Transition { event, reply, notices } ──▶ apply(&mut state, &event)
 //! ```
 //!
 //! [`turn`] puts the two together, and its result, [`Turn`], gives the reply and the notices away only through
@@ -22,8 +22,8 @@ pub trait Machine: Clone + Default + Serialize + DeserializeOwned {
     type Reply;
     /// Why a command is not allowed. A refusal changes nothing and is never retried by a host.
     type Refusal;
-    /// One-way messages that a change brings about: sent at least once, never waited for.
-    type Notice;
+    /// The one-way messages that a change brings about: sent at least once, never waited for. `Default` is none.
+    type Notices: Default;
 
     /// Judges a command at a point in time, and changes nothing.
     ///
@@ -34,9 +34,8 @@ pub trait Machine: Clone + Default + Serialize + DeserializeOwned {
     /// The machine's refusal, when its rules do not allow the command now.
     fn decide(&self, command: &Self::Command, now: Timestamp) -> Result<Transition<Self>, Self::Refusal>;
 
-    /// The state after an event. It judges nothing and cannot fail.
-    #[must_use]
-    fn apply(self, event: &Self::Event) -> Self;
+    /// Becomes what it is after an event. Judges nothing and cannot fail.
+    fn apply(&mut self, event: &Self::Event);
 }
 
 /// What an accepted command amounts to.
@@ -47,51 +46,41 @@ pub struct Transition<M: Machine> {
     /// What to answer.
     pub reply: M::Reply,
     /// What to tell others, one way.
-    pub notices: Vec<M::Notice>,
+    pub notices: M::Notices,
 }
 
-/// Loads, decides and applies in one go: the whole of what a host asks an object to do for one command.
-#[must_use = "store `changed()`, then take the answer from `stored()`"]
-pub fn turn<M: Machine>(state: M, command: &M::Command, now: Timestamp) -> Turn<M> {
+/// Decides and applies in one go: the whole of what a host asks an object to do for one command.
+///
+/// The state in memory is the new one after this. If it then cannot be stored, nothing of the turn has happened: load
+/// the state anew.
+#[must_use = "store the state if it has `changed()`, then take the answer from `stored()`"]
+pub fn turn<M: Machine>(state: &mut M, command: &M::Command, now: Timestamp) -> Turn<M> {
     match state.decide(command, now) {
         Ok(Transition { event, reply, notices }) => {
-            let state = match &event {
-                Some(event) => state.apply(event),
-                None => state,
-            };
-            Turn { state, event, outcome: Ok(reply), notices }
+            if let Some(event) = &event {
+                state.apply(event);
+            }
+            Turn { event, outcome: Ok(reply), notices }
         }
-        Err(refusal) => Turn { state, event: None, outcome: Err(refusal), notices: Vec::new() },
+        Err(refusal) => Turn { event: None, outcome: Err(refusal), notices: M::Notices::default() },
     }
 }
 
 /// A decided command whose answer may not leave yet.
 ///
-/// 1. [`Turn::changed`] (or [`Turn::event`], for a host that stores events): store it, if there is anything.
+/// 1. If it [has changed](Turn::changed) the object: store the state, or the [event](Turn::event).
 /// 2. [`Turn::stored`]: now answer, and send the notices.
 #[derive(Debug)]
 pub struct Turn<M: Machine> {
-    state: M,
     event: Option<M::Event>,
     outcome: Result<M::Reply, M::Refusal>,
-    notices: Vec<M::Notice>,
-}
-
-/// What may leave once a turn is stored.
-#[derive(Debug)]
-pub struct Stored<M: Machine> {
-    /// The state after the turn, for hosts that keep it in memory.
-    pub state: M,
-    /// What the caller gets.
-    pub outcome: Result<M::Reply, M::Refusal>,
-    /// What others are told, one way, at least once.
-    pub notices: Vec<M::Notice>,
+    notices: M::Notices,
 }
 
 impl<M: Machine> Turn<M> {
-    /// The new state, to be stored before anything else happens; `None` where nothing changed.
-    pub fn changed(&self) -> Option<&M> {
-        self.event.is_some().then_some(&self.state)
+    /// Whether there is a new state to store before anything else happens.
+    pub fn changed(&self) -> bool {
+        self.event.is_some()
     }
 
     /// The event, for hosts that store events instead of states; `None` where nothing changed.
@@ -99,8 +88,10 @@ impl<M: Machine> Turn<M> {
         self.event.as_ref()
     }
 
-    /// To be called only when what [`Turn::changed`] gave is stored: hands out the answer and the notices.
-    pub fn stored(self) -> Stored<M> {
-        Stored { state: self.state, outcome: self.outcome, notices: self.notices }
+    /// To be called only when what has changed is stored: hands out what the caller gets, and what others are told,
+    /// one way and at least once.
+    #[allow(clippy::type_complexity, reason = "these two are all there is, and a name would say no more")]
+    pub fn stored(self) -> (Result<M::Reply, M::Refusal>, M::Notices) {
+        (self.outcome, self.notices)
     }
 }

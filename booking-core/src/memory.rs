@@ -12,11 +12,11 @@ use crate::effect::{Effect, Notification, Op, Outcome, Step};
 use crate::format;
 use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
 use crate::journal::{Entry, Journal};
-use crate::machine::{Stored, turn};
+use crate::machine::turn;
 use crate::payment::{Ledger, LedgerCommand, LedgerReply};
 use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply};
 use crate::terms::Terms;
-use crate::ticket::{Ticket, TicketCommand, TicketNotice, TicketRefusal, TicketReply};
+use crate::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, Timer};
 use crate::time::Timestamp;
 
 /// Tickets, maps, timers, a mock gateway and a mailbox.
@@ -98,31 +98,31 @@ impl Memory {
     /// # Errors
     /// The ticket's refusal.
     pub fn ask_ticket(&mut self, ticket: &TicketId, command: &TicketCommand) -> Result<TicketReply, TicketRefusal> {
-        let state = self.tickets.remove(ticket).unwrap_or_default();
+        let state = match self.tickets.get_mut(ticket) {
+            Some(state) => state,
+            None => self.tickets.entry(ticket.clone()).or_default(),
+        };
         let turn = turn(state, command, self.now);
-        // A host with a disk writes `turn.changed()` here.
-        let Stored { state, outcome, notices } = turn.stored();
-        self.tickets.insert(ticket.clone(), state);
-        for notice in notices {
-            match notice {
-                TicketNotice::Map { status, version } => {
-                    let auto_reset_at = self.terms.auto_reset_at;
-                    let update = SeatMapCommand::Update { ticket: ticket.clone(), status, version, auto_reset_at };
-                    self.ask_map(&ticket.map_key(), &update);
-                }
-                TicketNotice::Timer { hold, until } => {
-                    self.timers.insert((until, ticket.clone(), hold));
-                }
-            }
+        // A host with a disk stores the state here, if `turn.changed()`.
+        let (outcome, notices) = turn.stored();
+        if let Some(MapUpdate { status, version }) = notices.map {
+            let auto_reset_at = self.terms.auto_reset_at;
+            let update = SeatMapCommand::Update { ticket: ticket.clone(), status, version, auto_reset_at };
+            self.ask_map(&ticket.map_key(), &update);
+        }
+        if let Some(Timer { hold, until }) = notices.timer {
+            self.timers.insert((until, ticket.clone(), hold));
         }
         outcome
     }
 
     /// Sends a map a command.
     pub fn ask_map(&mut self, key: &MapKey, command: &SeatMapCommand) -> SeatMapReply {
-        let state = self.maps.remove(key).unwrap_or_default();
-        let Stored { state, outcome, notices } = turn(state, command, self.now).stored();
-        self.maps.insert(key.clone(), state);
+        let state = match self.maps.get_mut(key) {
+            Some(state) => state,
+            None => self.maps.entry(key.clone()).or_default(),
+        };
+        let (outcome, notices) = turn(state, command, self.now).stored();
         for notice in notices {
             match notice {
                 SeatMapNotice::Ticket(ticket, command) => {
@@ -139,8 +139,7 @@ impl Memory {
 
     /// Asks the mock gateway.
     pub fn ask_gateway(&mut self, command: &LedgerCommand) -> LedgerReply {
-        let Stored { state, outcome, .. } = turn(std::mem::take(&mut self.ledger), command, self.now).stored();
-        self.ledger = state;
+        let (outcome, ()) = turn(&mut self.ledger, command, self.now).stored();
         never(outcome)
     }
 

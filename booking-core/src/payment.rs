@@ -335,7 +335,7 @@ impl Machine for Ledger {
     type Reply = LedgerReply;
     /// Whatever is asked has an answer.
     type Refusal = Infallible;
-    type Notice = Infallible;
+    type Notices = ();
 
     fn decide(&self, command: &LedgerCommand, _now: Timestamp) -> Result<Transition<Self>, Infallible> {
         let (event, reply) = match command {
@@ -355,11 +355,10 @@ impl Machine for Ledger {
                 )
             }
         };
-        Ok(Transition { event, reply, notices: Vec::new() })
+        Ok(Transition { event, reply, notices: () })
     }
 
-    fn apply(mut self, event: &LedgerEvent) -> Self {
+    fn apply(&mut self, event: &LedgerEvent) {
         self.accounts.insert(event.key.clone(), event.account.clone());
-        self
     }
 }

@@ -60,11 +60,8 @@ impl Running {
     }
 
     fn begin_step(&mut self) {
-        let effects = match self.checkout.next() {
-            Next::Perform(step) => step.effects.len(),
-            Next::Ended(_) => 0,
-        };
-        self.outcomes = vec![None; effects];
+        self.outcomes.clear();
+        self.outcomes.resize(self.checkout.width(), None);
     }
 
     /// The checkout as it was when its step began.
@@ -106,20 +103,19 @@ impl Running {
             return Ok(Recorded::Stale);
         }
         *place = Some(outcome);
-        let Some(outcomes) = self.outcomes.iter().cloned().collect::<Option<Vec<_>>>() else {
+        if self.outcomes.iter().any(Option::is_none) {
             return Ok(Recorded::Waiting);
-        };
-        match self.checkout.clone().settle(Performed { outcomes, cancel: self.cancel }) {
-            Ok(checkout) => {
-                self.checkout = checkout;
-                self.begin_step();
-                Ok(Recorded::Step)
-            }
-            Err(impossible) => {
-                self.outcomes[usize::from(op.index)] = None;
-                Err(impossible)
-            }
         }
+        let outcomes = std::mem::take(&mut self.outcomes).into_iter().flatten().collect();
+        let performed = Performed { outcomes, cancel: self.cancel };
+        let settled = self.checkout.settle_in_place(&performed);
+        self.outcomes.extend(performed.outcomes.into_iter().map(Some));
+        if let Err(impossible) = settled {
+            self.outcomes[usize::from(op.index)] = None;
+            return Err(impossible);
+        }
+        self.begin_step();
+        Ok(Recorded::Step)
     }
 
     /// Cancels from outside: at the end of the current step the checkout turns back. Asking twice is asking once.

@@ -313,7 +313,9 @@ impl SeatMap {
             let sold = self.tickets.values().filter(|seat| seat.status == TicketStatus::Sold).count();
             if sold as u64 + 1 >= u64::from(limit) {
                 // Seen from the map as it will be with this update in it.
-                notices.extend(self.clone().apply(&event).reset(self.version + 1, None));
+                let mut updated = self.clone();
+                updated.apply(&event);
+                notices.extend(updated.reset(updated.version, None));
             }
         }
         accept(Some(event), SeatMapReply::Done, notices)
@@ -392,7 +394,7 @@ impl Machine for SeatMap {
     type Reply = SeatMapReply;
     /// A map refuses nothing: what is older than it knows, it leaves alone.
     type Refusal = Infallible;
-    type Notice = SeatMapNotice;
+    type Notices = Vec<SeatMapNotice>;
 
     fn decide(&self, command: &SeatMapCommand, _now: Timestamp) -> Decision {
         match command {
@@ -405,7 +407,7 @@ impl Machine for SeatMap {
         }
     }
 
-    fn apply(mut self, event: &SeatMapEvent) -> Self {
+    fn apply(&mut self, event: &SeatMapEvent) {
         self.version += 1;
         match event {
             SeatMapEvent::Updated { ticket, status, version } => {
@@ -417,6 +419,5 @@ impl Machine for SeatMap {
                 self.layout = Some(layout.clone());
             }
         }
-        self
     }
 }

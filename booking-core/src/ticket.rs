@@ -379,23 +379,38 @@ impl TicketEvent {
 }
 
 /// What others are told, one way and at least once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum TicketNotice {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketNotices {
     /// To the ticket's seat map.
-    Map {
-        /// The status it has now.
-        status: TicketStatus,
-        /// Since this version.
-        version: u64,
-    },
-    /// To a durable timer: at `until`, send [`TicketCommand::Expire`] with just these.
-    Timer {
-        /// The hold that ends.
-        hold: HoldId,
-        /// When it does.
-        until: Timestamp,
-    },
+    pub map: Option<MapUpdate>,
+    /// To a durable timer.
+    pub timer: Option<Timer>,
+}
+
+impl TicketNotices {
+    /// Whether nobody is told anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a ticket has become, for its seat map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapUpdate {
+    /// The status it has now.
+    pub status: TicketStatus,
+    /// Since this version.
+    pub version: u64,
+}
+
+/// A timer to arm: at `until`, send [`TicketCommand::Expire`] with just these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// The hold that ends.
+    pub hold: HoldId,
+    /// When it does.
+    pub until: Timestamp,
 }
 
 /// A ticket's state as everybody may see it.
@@ -557,7 +572,7 @@ impl Machine for Ticket {
     type Event = TicketEvent;
     type Reply = TicketReply;
     type Refusal = TicketRefusal;
-    type Notice = TicketNotice;
+    type Notices = TicketNotices;
 
     fn decide(&self, command: &TicketCommand, now: Timestamp) -> Decision {
         let view = View::at(self, now);
@@ -579,7 +594,7 @@ impl Machine for Ticket {
         }
     }
 
-    fn apply(mut self, event: &TicketEvent) -> Self {
+    fn apply(&mut self, event: &TicketEvent) {
         if event.is_change() {
             self.version += 1;
             self.at = event.at;
@@ -593,6 +608,5 @@ impl Machine for Ticket {
         for id in &event.ended {
             self.ended.add(id);
         }
-        self
     }
 }

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
-use crate::effect::{Effect, Outcome, Step};
+use crate::effect::{Effect, Step};
 use crate::format;
 use crate::ids::TicketId;
 use crate::journal::{Entry, Journal, run};

@@ -19,10 +19,10 @@
 //! proptest!(|(commands in timeline(1..40))| {
 //!     let mut ticket = Ticket::default();
 //!     for (now, command) in &commands {
-//!         let stored = turn(ticket.clone(), command, *now).stored();
-//!         let (before, after, outcome) = (&ticket, &stored.state, &stored.outcome);
+//!         let before = ticket.clone();
+//!         let (outcome, _notices) = turn(&mut ticket, command, *now).stored();
+//!         let (before, after, outcome) = (&before, &ticket, &outcome);
 //!         check_turn(&TicketTurn { before, command, now: *now, outcome, after }).unwrap();
-//!         ticket = stored.state;
 //!     }
 //! });
 //! ```

@@ -8,8 +8,8 @@ use super::TicketRefusal::{
 };
 use super::TicketState::{self, Available, Blocked, Reserved, Sold};
 use super::{
-    Claim, EndedId, Hold, HoldName, Listing, Sale, SoldTo, Term, Ticket, TicketEvent, TicketNotice, TicketRefusal,
-    TicketReply,
+    Claim, EndedId, Hold, HoldName, Listing, MapUpdate, Sale, SoldTo, Term, Ticket, TicketEvent, TicketNotices,
+    TicketRefusal, TicketReply, Timer,
 };
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::machine::Transition;
@@ -86,18 +86,18 @@ impl<'a> View<'a> {
     }
 
     fn accept(self, reply: TicketReply) -> Decision {
-        let mut notices = Vec::new();
-        if self.event.is_change() {
-            notices.push(TicketNotice::Map { status: self.state().status(), version: self.next_version() });
-        }
-        if let Some(hold) = self.state().hold() {
-            let before = self.ticket.hold().map(|hold| (&hold.id, hold.end()));
-            if before != Some((&hold.id, hold.end())) {
-                notices.push(TicketNotice::Timer { hold: hold.id.clone(), until: hold.end() });
-            }
-        }
-        let recorded = self.event.is_change() || !self.event.ended.is_empty();
-        Ok(Transition { event: recorded.then_some(self.event), reply, notices })
+        let changed = self.event.is_change();
+        let map = changed.then(|| MapUpdate { status: self.state().status(), version: self.next_version() });
+        let timer = self.new_end().map(|hold| Timer { hold: hold.id.clone(), until: hold.end() });
+        let recorded = changed || !self.event.ended.is_empty();
+        Ok(Transition { event: recorded.then_some(self.event), reply, notices: TicketNotices { map, timer } })
+    }
+
+    /// The hold, if it is a new one or its end has changed.
+    fn new_end(&self) -> Option<&Hold> {
+        let hold = self.event.moved.as_ref()?.hold()?;
+        let same = self.ticket.hold().is_some_and(|before| before.end() == hold.end() && before.id == hold.id);
+        (!same).then_some(hold)
     }
 
     // The table, a row each.
@@ -254,7 +254,7 @@ impl<'a> View<'a> {
         let early = self.state().hold().is_some_and(|hold| hold.id == *id && hold.end() == until);
         let mut transition = self.accept(TicketReply::Done)?;
         if early {
-            transition.notices.push(TicketNotice::Timer { hold: id.clone(), until });
+            transition.notices.timer = Some(Timer { hold: id.clone(), until });
         }
         Ok(transition)
     }

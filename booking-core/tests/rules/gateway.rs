@@ -1,11 +1,11 @@
 //! The payment gateway (§5): a card a test, then what every gateway promises.
 
 use booking_core::ids::{AuthorizationId, PaymentKey, PaymentMethodId};
-use booking_core::machine::{Stored, turn};
 use booking_core::payment::{
     Account, Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, LedgerCommand, LedgerReply,
     Void, VoidAnswer,
 };
+use booking_core::turn;
 
 use crate::support::*;
 
@@ -14,9 +14,7 @@ struct Gateway(Ledger);
 
 impl Gateway {
     fn ask(&mut self, command: &LedgerCommand) -> LedgerReply {
-        let Stored { state, outcome, .. } = turn(std::mem::take(&mut self.0), command, at(NOW)).stored();
-        self.0 = state;
-        outcome.unwrap()
+        turn(&mut self.0, command, at(NOW)).stored().0.unwrap()
     }
     fn authorize(&mut self, key: &str, minor: u64, card: &str) -> AuthorizeAnswer {
         let method = PaymentMethodId::parse(card).unwrap();

@@ -1,6 +1,6 @@
 //! The seat map (§3).
 
-use booking_core::machine::{Machine, Stored, turn};
+use booking_core::machine::{Machine, turn};
 use booking_core::memory::Memory;
 use booking_core::seat_map::{
     BATCH, Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply, Summary,
@@ -23,8 +23,7 @@ fn publish(seats: impl IntoIterator<Item = String>, minor: u64) -> SeatMapComman
 }
 
 fn ask(map: &mut SeatMap, command: &SeatMapCommand) -> (SeatMapReply, Vec<SeatMapNotice>) {
-    let Stored { state, outcome, notices } = turn(std::mem::take(map), command, at(NOW)).stored();
-    *map = state;
+    let (outcome, notices) = turn(map, command, at(NOW)).stored();
     (outcome.unwrap(), notices)
 }
 

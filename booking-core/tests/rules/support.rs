@@ -1,10 +1,10 @@
 //! A seat to try rules on, and short names for what the rules speak of.
 
 use booking_core::ids::{CheckoutId, HoldId, TicketId, UserId};
-use booking_core::machine::{Stored, turn};
 use booking_core::money::{Currency, Money};
-use booking_core::ticket::{HoldName, Ticket, TicketCommand, TicketNotice, TicketRefusal, TicketReply, TicketStatus};
+use booking_core::ticket::{HoldName, Ticket, TicketCommand, TicketNotices, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::{HoldTtl, Millis, Timestamp};
+use booking_core::turn;
 
 /// When each of these tests begins.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -108,13 +108,13 @@ pub(crate) struct Seat {
     pub(crate) ticket: Ticket,
     pub(crate) now: u64,
     pub(crate) recorded: bool,
-    pub(crate) notices: Vec<TicketNotice>,
+    pub(crate) notices: TicketNotices,
 }
 
 impl Seat {
     /// Nobody has spoken to it yet.
     pub(crate) fn available() -> Self {
-        Self { ticket: Ticket::default(), now: NOW, recorded: false, notices: Vec::new() }
+        Self { ticket: Ticket::default(), now: NOW, recorded: false, notices: TicketNotices::default() }
     }
     /// Held by ann under `h`, unclaimed, until [`UNTIL`]; version 1.
     pub(crate) fn held() -> Self {
@@ -148,10 +148,10 @@ impl Seat {
 
     /// Asks, stores, and hands out the answer.
     pub(crate) fn ask(&mut self, command: &TicketCommand) -> Result<TicketReply, TicketRefusal> {
-        let turn = turn(self.ticket.clone(), command, at(self.now));
-        self.recorded = turn.changed().is_some();
-        let Stored { state, outcome, notices } = turn.stored();
-        (self.ticket, self.notices) = (state, notices);
+        let turn = turn(&mut self.ticket, command, at(self.now));
+        self.recorded = turn.changed();
+        let (outcome, notices) = turn.stored();
+        self.notices = notices;
         outcome
     }
 
@@ -182,7 +182,7 @@ impl Seat {
         assert_eq!(self.ask(command).as_ref(), Ok(reply));
         assert!(!self.recorded);
         assert_eq!(self.ticket, before);
-        assert_eq!(self.notices, []);
+        assert!(self.notices.is_empty());
     }
 
     /// An accepted command that is stored, but is no change: only the ended ids are new.
@@ -191,7 +191,7 @@ impl Seat {
         let before = self.ticket.clone();
         assert_eq!(self.ask(command), Ok(TicketReply::Done));
         assert!(self.recorded);
-        assert_eq!(self.notices, [], "no word to the map");
+        assert!(self.notices.is_empty(), "no word to the map");
         assert_eq!((self.ticket.version(), self.ticket.at()), (before.version(), before.at()));
         assert_eq!(self.ticket.state(), before.state());
         assert_ne!(self.ticket.ended(), before.ended());
@@ -205,7 +205,7 @@ impl Seat {
         assert_eq!(self.ask(command), Err(refusal));
         assert!(!self.recorded);
         assert_eq!(self.ticket, before);
-        assert_eq!(self.notices, []);
+        assert!(self.notices.is_empty());
     }
 
     pub(crate) fn status(&self) -> TicketStatus {
@@ -218,17 +218,11 @@ impl Seat {
         self.ticket.ended().ids().contains(&booking_core::ticket::EndedId::Checkout(checkout_id(checkout)))
     }
     pub(crate) fn told_the_map(&self) -> Option<(TicketStatus, u64)> {
-        self.notices.iter().find_map(|notice| match notice {
-            TicketNotice::Map { status, version } => Some((*status, *version)),
-            TicketNotice::Timer { .. } => None,
-        })
+        self.notices.map.map(|update| (update.status, update.version))
     }
-    pub(crate) fn timers(&self) -> Vec<u64> {
-        let timer = |notice: &TicketNotice| match notice {
-            TicketNotice::Timer { until, .. } => Some(until.as_millis()),
-            TicketNotice::Map { .. } => None,
-        };
-        self.notices.iter().filter_map(timer).collect()
+    /// When a timer was armed for, if one was.
+    pub(crate) fn timer(&self) -> Option<u64> {
+        self.notices.timer.as_ref().map(|timer| timer.until.as_millis())
     }
 }
 

@@ -19,7 +19,7 @@ mod reserve_by_a_buyer {
             (&hold.id, &hold.by, hold.until(), hold.claim()),
             (&hold_id("h"), &user("ann"), Some(at(UNTIL)), None)
         );
-        assert_eq!(seat.timers(), [UNTIL]);
+        assert_eq!(seat.timer(), Some(UNTIL));
     }
 
     #[test]
@@ -81,16 +81,16 @@ mod reserve_by_a_checkout {
         let hold = seat.ticket.hold().unwrap();
         assert_eq!(hold.until(), None, "a hold that a checkout made has no end of its own");
         assert_eq!(hold.claim().map(|claim| (claim.fence, claim.deadline)), Some((1, at(EARLY))));
-        assert_eq!(seat.timers(), [EARLY]);
+        assert_eq!(seat.timer(), Some(EARLY));
     }
 
     #[test]
     fn reserved_unclaimed_under_the_same_hold_and_user_becomes_claimed() {
         let seat = Seat::held().changes(&claim("ann", "h", "c", EARLY), &claimed(2));
         assert_eq!(seat.ticket.hold().unwrap().until(), Some(at(UNTIL)));
-        assert_eq!(seat.timers(), [0; 0], "its end has not changed");
+        assert_eq!(seat.timer(), None, "its end has not changed");
         let seat = Seat::held().changes(&claim("ann", "h", "c", LATE), &claimed(2));
-        assert_eq!(seat.timers(), [LATE], "its end has");
+        assert_eq!(seat.timer(), Some(LATE), "its end has");
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod revoke {
         assert_eq!((seat.status(), seat.ticket.hold().unwrap().until()), (Reserved, Some(at(UNTIL))));
         assert_eq!(seat.ticket.hold().unwrap().claim(), None);
         assert!(seat.has_ended_checkout("c") && !seat.has_ended_hold("h"));
-        assert_eq!(seat.timers(), [UNTIL], "its end is the earlier one again");
+        assert_eq!(seat.timer(), Some(UNTIL), "its end is the earlier one again");
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod revoke {
     fn sold_under_exactly_this_hold_and_checkout_goes_back_as_from_reserved() {
         let own = Seat::sold_from_held().at(UNTIL - 1).changes(&revoke("h", "c"), &Done);
         assert_eq!((own.status(), own.ticket.hold().unwrap().until()), (Reserved, Some(at(UNTIL))));
-        assert_eq!(own.timers(), [UNTIL]);
+        assert_eq!(own.timer(), Some(UNTIL));
         let passed = Seat::sold_from_held().at(UNTIL).changes(&revoke("h", "c"), &Done);
         assert_eq!(passed.status(), Available);
         assert!(passed.has_ended_hold("h") && passed.has_ended_checkout("c"));
@@ -303,7 +303,7 @@ mod expire {
         ] {
             assert_eq!(seat.ask(&expire("h", end)), Ok(Done));
             assert!(!seat.recorded);
-            assert_eq!(seat.timers(), [end]);
+            assert_eq!(seat.timer(), Some(end));
         }
     }
 
@@ -370,7 +370,7 @@ mod list {
             let before = seat.ticket.state().clone();
             let seat = seat.changes(&list(500), &Done);
             assert_eq!((seat.ticket.state(), seat.ticket.listing().unwrap().price), (&before, usd(500)));
-            assert_eq!(seat.timers(), [0; 0]);
+            assert_eq!(seat.timer(), None);
             seat.keeps(&list(500), &Done);
         }
     }

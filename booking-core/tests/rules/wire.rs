@@ -349,7 +349,7 @@ mod golden {
             SeatMapCommand::Publish { layout: layout() },
             SeatMapCommand::Update { ticket, status, version: 1, auto_reset_at: None },
         ] {
-            map = booking_core::turn(map, &command, at(NOW)).stored().state;
+            booking_core::turn(&mut map, &command, at(NOW)).stored().0.unwrap();
         }
         map
     }

@@ -1,0 +1,85 @@
+//! Running other programs, step by step, and telling how long each took.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// What went wrong, for a person.
+pub(crate) type Outcome<T = ()> = Result<T, String>;
+
+/// Says a line. Nothing is lost if nobody listens.
+pub(crate) fn say(line: &str) {
+    let _nobody_listens = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask is a folder of the workspace").to_owned()
+}
+
+/// `cargo` with these arguments, in the root of the workspace.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Any program, in the root of the workspace.
+pub(crate) fn program(name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(name);
+    command.args(args).current_dir(root());
+    command
+}
+
+fn shown(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once(name).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a program; an error tells which one failed.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let line = shown(command);
+    say(&format!("$ {line}"));
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("`{line}` could not be started: {error}")),
+    }
+}
+
+/// Runs a program for what it prints.
+pub(crate) fn output(command: &mut Command) -> Outcome<String> {
+    let line = shown(command);
+    let output = command.output().map_err(|error| format!("`{line}` could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{line}` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("`{line}` did not print text"))
+}
+
+/// Named steps, run in order until one fails, and how long each took.
+#[derive(Default)]
+pub(crate) struct Steps {
+    took: Vec<(&'static str, f64)>,
+}
+
+impl Steps {
+    pub(crate) fn step(&mut self, name: &'static str, work: impl FnOnce() -> Outcome) -> Outcome {
+        say(&format!("\n── {name}"));
+        let start = Instant::now();
+        let outcome = work();
+        self.took.push((name, start.elapsed().as_secs_f64()));
+        outcome.map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// A table of what took how long.
+    pub(crate) fn tell(&self) {
+        say("\nseconds  step");
+        for (name, seconds) in &self.took {
+            say(&format!("{seconds:7.1}  {name}"));
+        }
+    }
+}

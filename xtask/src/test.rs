@@ -1,0 +1,81 @@
+//! `cargo xtask test`: everything that must be true of a change.
+
+use crate::run::{Outcome, Steps, cargo, output, program, run};
+use crate::{supply, wasi};
+
+/// What the core is built for besides this machine.
+const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
+
+pub(crate) fn all(quick: bool) -> Outcome {
+    let mut steps = Steps::default();
+    let outcome = if quick { the_quick_ones(&mut steps) } else { every_one(&mut steps) };
+    steps.tell();
+    outcome
+}
+
+fn the_quick_ones(steps: &mut Steps) -> Outcome {
+    steps.step("format", || run(&mut cargo(&["fmt", "--all", "--", "--check"])))?;
+    steps.step("lints", || {
+        let everything =
+            ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+        run(&mut cargo(&everything))
+    })?;
+    steps.step("tests", || run(&mut cargo(&["test", "--locked", "--workspace", "--all-features"])))
+}
+
+fn every_one(steps: &mut Steps) -> Outcome {
+    the_quick_ones(steps)?;
+    steps.step("the core by itself", || {
+        run(&mut cargo(&["clippy", "--locked", "--package", "booking-core", "--", "-D", "warnings"]))
+    })?;
+    steps.step("documentation", || {
+        let docs = ["doc", "--locked", "--workspace", "--no-deps", "--all-features"];
+        run(cargo(&docs).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    steps.step("examples", || {
+        run(&mut cargo(&["run", "--locked", "--package", "booking-core", "--example", "one_checkout"]))
+    })?;
+    steps.step("benchmarks, once each", || {
+        run(&mut cargo(&["test", "--locked", "--package", "benches", "--benches"]))
+    })?;
+    steps.step("wasm32 targets", add_wasm_targets)?;
+    steps.step("the core for wasm32", || {
+        run(&mut cargo(&["build", "--locked", "--package", "booking-core", "--target", "wasm32-unknown-unknown"]))
+    })?;
+    steps.step("tests on wasm32", || {
+        wasi::check_node()?;
+        let tests =
+            ["test", "--locked", "--package", "booking-core", "--package", "tests", "--target", "wasm32-wasip1"];
+        run(wasi::with_runner(&mut cargo(&tests)))
+    })?;
+    steps.step("licences, sources, duplicates", supply::check)?;
+    steps.step("package", || run(&mut cargo(&["package", "--locked", "--package", "booking-core", "--allow-dirty"])))
+}
+
+/// What CI has as well: the oldest Rust that the core promises to build with.
+pub(crate) fn msrv() -> Outcome {
+    let metadata = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
+    let core =
+        metadata["packages"].as_array().and_then(|all| all.iter().find(|package| package["name"] == "booking-core"));
+    let oldest = core.and_then(|core| core["rust_version"].as_str()).ok_or("booking-core has no rust-version")?;
+    run(&mut program("rustup", &["toolchain", "install", oldest, "--profile", "minimal"]))?;
+    for features in [&[][..], &["--all-features"]] {
+        let test = [&["run", oldest, "cargo", "test", "--locked", "--package", "booking-core"], features].concat();
+        run(program("rustup", &test)
+            .env("CARGO_TARGET_DIR", "target/msrv")
+            .env_remove("CARGO")
+            .env_remove("RUSTUP_TOOLCHAIN"))?;
+    }
+    Ok(())
+}
+
+fn add_wasm_targets() -> Outcome {
+    let installed = output(&mut program("rustup", &["target", "list", "--installed"]))?;
+    let missing: Vec<&str> =
+        WASM_TARGETS.into_iter().filter(|target| !installed.lines().any(|line| line == *target)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    run(&mut program("rustup", &[&["target", "add"], &missing[..]].concat()))
+}
