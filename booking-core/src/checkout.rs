@@ -375,38 +375,47 @@ impl Checkout {
     #[must_use]
     pub fn next(&self) -> Next {
         let effects = match &self.stage {
-            Stage::Holding => self.each_ticket(|_| self.claim()),
+            Stage::Holding => self.each_ticket(|_| self.claim()).collect(),
             Stage::Authorising { pace, .. } if pace.waiting => self.wait(self.authorize_retry.wait, *pace),
-            Stage::Authorising { amount, .. } => vec![Effect::Authorize(Authorize {
+            Stage::Authorising { amount, .. } => self.only(Effect::Authorize(Authorize {
                 key: PaymentKey::authorize(&self.id),
                 amount: *amount,
                 method: self.order.method.clone(),
-            })],
-            Stage::Confirming { fences, .. } => self.each_ticket(|i| self.confirm(fences.get(i).copied())),
+            })),
+            Stage::Confirming { fences, .. } => self.each_ticket(|i| self.confirm(fences.get(i).copied())).collect(),
             Stage::Capturing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
-            Stage::Capturing { authorization, .. } => vec![Effect::Capture(Capture {
+            Stage::Capturing { authorization, .. } => self.only(Effect::Capture(Capture {
                 key: PaymentKey::capture(&self.id),
                 authorization: authorization.clone(),
-            })],
-            Stage::Notifying { amount, payment } => vec![Effect::Notify(Notification {
+            })),
+            Stage::Notifying { amount, payment } => self.only(Effect::Notify(Notification {
                 key: PaymentKey::notify(&self.id),
                 checkout: self.id.clone(),
                 user: self.order.user.clone(),
                 tickets: self.order.tickets.clone(),
                 amount: *amount,
                 payment: payment.clone(),
-            })],
+            })),
             Stage::Undoing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
             Stage::Undoing { failure, revoke, void, .. } => self.undo(failure, *revoke, *void),
             Stage::Ended(ending) => return Next::Ended(ending.clone()),
         };
-        let op = |index| Op { checkout: self.id.clone(), step: self.step, index };
-        Next::Perform(Step { number: self.step, effects: (0..).map(op).zip(effects).collect() })
+        Next::Perform(Step { number: self.step, effects })
     }
 
-    fn each_ticket(&self, command: impl Fn(usize) -> TicketCommand) -> Vec<Effect> {
+    /// The name of an effect of this step.
+    fn op(&self, index: usize) -> Op {
+        let index = u8::try_from(index).unwrap_or(u8::MAX);
+        Op { checkout: self.id.clone(), step: self.step, index }
+    }
+
+    fn only(&self, effect: Effect) -> Vec<(Op, Effect)> {
+        vec![(self.op(0), effect)]
+    }
+
+    fn each_ticket(&self, command: impl Fn(usize) -> TicketCommand) -> impl Iterator<Item = (Op, Effect)> {
         let tickets = self.order.tickets.iter().enumerate();
-        tickets.map(|(i, ticket)| Effect::Ticket(ticket.clone(), command(i))).collect()
+        tickets.map(move |(i, ticket)| (self.op(i), Effect::Ticket(ticket.clone(), command(i))))
     }
 
     fn claim(&self) -> TicketCommand {
@@ -424,20 +433,20 @@ impl Checkout {
         TicketCommand::Confirm { hold: self.hold(), checkout: self.id.clone(), fence: fence.unwrap_or(0) }
     }
 
-    fn wait(&self, backoff: Backoff, pace: Pace) -> Vec<Effect> {
-        vec![Effect::Sleep(backoff.after(pace.unknown))]
+    fn wait(&self, backoff: Backoff, pace: Pace) -> Vec<(Op, Effect)> {
+        self.only(Effect::Sleep(backoff.after(pace.unknown)))
     }
 
     /// Side by side, in the order of the specification's table: money that may or may not be set aside is let go
     /// first, in every other case the seats are.
-    fn undo(&self, failure: &Failure, revoke: bool, void: bool) -> Vec<Effect> {
-        let revokes = || self.each_ticket(|_| TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() });
-        let mut effects = if revoke { revokes() } else { Vec::new() };
-        if void {
-            let at = if *failure == Failure::PaymentUnavailable { 0 } else { effects.len() };
-            effects.insert(at, Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
-        }
-        effects
+    fn undo(&self, failure: &Failure, revoke: bool, void: bool) -> Vec<(Op, Effect)> {
+        let void = void.then(|| Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
+        let tickets = if revoke { &self.order.tickets[..] } else { &[] };
+        let command = || TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() };
+        let revokes = tickets.iter().map(|ticket| Effect::Ticket(ticket.clone(), command()));
+        let (first, last) = if *failure == Failure::PaymentUnavailable { (void, None) } else { (None, void) };
+        let effects = first.into_iter().chain(revokes).chain(last).enumerate();
+        effects.map(|(i, effect)| (self.op(i), effect)).collect()
     }
 
     /// How many effects the current step has; none once it is over.
@@ -464,18 +473,14 @@ impl Checkout {
     /// As [`Checkout::settle`]; where the outcomes do not fit, nothing has changed.
     pub(crate) fn settle_in_place(&mut self, performed: &Performed) -> Result<(), Impossible> {
         let Performed { outcomes, cancel } = performed;
-        let op = |index: usize| {
-            let index = u8::try_from(index).unwrap_or(u8::MAX);
-            Op { checkout: self.id.clone(), step: self.step, index }
-        };
         if self.ending().is_some() {
-            return Err(Impossible::Stray { op: op(0) });
+            return Err(Impossible::Stray { op: self.op(0) });
         }
         let effects = self.width();
         if outcomes.len() != effects {
             return Err(Impossible::Count { step: self.step, effects, outcomes: outcomes.len() });
         }
-        let stage = self.after(outcomes).map_err(|index| Impossible::Kind { op: op(index) })?;
+        let stage = self.after(outcomes).map_err(|index| Impossible::Kind { op: self.op(index) })?;
         self.stage = if *cancel { cancelled(stage) } else { stage };
         self.step = self.step.saturating_add(1);
         Ok(())
@@ -483,54 +488,56 @@ impl Checkout {
 
     /// The stage after the outcomes of a step; or the index of the first that is not of its effect's kind.
     fn after(&self, outcomes: &[Outcome]) -> Result<Stage, usize> {
-        Ok(match (self.stage.clone(), outcomes) {
+        Ok(match (&self.stage, outcomes) {
             (Stage::Holding, _) => self.held(outcomes)?,
-            (Stage::Authorising { fences, amount, pace }, [Outcome::Slept { at }]) if pace.waiting => {
-                if *at < self.deadline {
-                    Stage::Authorising { fences, amount, pace: pace.waited() }
-                } else {
-                    undoing(Failure::PaymentUnavailable, true)
-                }
-            }
-            (Stage::Authorising { fences, amount, pace }, [Outcome::Authorized(answer)]) if !pace.waiting => {
-                match answer {
-                    AuthorizeAnswer::Authorized(authorization) => {
-                        Stage::Confirming { fences, amount, authorization: authorization.clone() }
-                    }
-                    AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
-                    AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
-                        Stage::Authorising { fences, amount, pace: pace.again() }
-                    }
-                    AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => {
-                        undoing(Failure::PaymentUnavailable, true)
-                    }
-                }
+            (Stage::Authorising { fences, amount, pace }, [outcome]) => {
+                self.asked_to_authorise(fences, *amount, *pace, outcome).ok_or(0_usize)?
             }
             (Stage::Confirming { amount, authorization, .. }, _) => match self.first_refusal(outcomes)? {
-                None => Stage::Capturing { amount, authorization, pace: Pace::default() },
+                None => {
+                    let (authorization, pace) = (authorization.clone(), Pace::default());
+                    Stage::Capturing { amount: *amount, authorization, pace }
+                }
                 Some((ticket, refusal)) => undoing(Failure::ConfirmRefused { ticket, refusal }, true),
             },
-            (Stage::Capturing { amount, authorization, pace }, [Outcome::Slept { .. }]) if pace.waiting => {
-                Stage::Capturing { amount, authorization, pace: pace.waited() }
-            }
-            (Stage::Capturing { amount, authorization, pace }, [Outcome::Captured(answer)]) if !pace.waiting => {
-                match answer {
-                    CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
-                    CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
-                    CaptureAnswer::Unavailable => Stage::Capturing { amount, authorization, pace: pace.again() },
-                }
+            (Stage::Capturing { amount, authorization, pace }, [outcome]) => {
+                asked_to_capture(*amount, authorization, *pace, outcome).ok_or(0_usize)?
             }
             (Stage::Notifying { amount, payment }, [Outcome::Notified]) => {
-                Stage::Ended(Ending::Completed { amount, payment })
+                Stage::Ended(Ending::Completed { amount: *amount, payment: payment.clone() })
             }
             (Stage::Undoing { failure, revoke, void, pace }, [Outcome::Slept { .. }]) if pace.waiting => {
-                Stage::Undoing { failure, revoke, void, pace: pace.waited() }
+                Stage::Undoing { failure: failure.clone(), revoke: *revoke, void: *void, pace: pace.waited() }
             }
             (Stage::Undoing { failure, pace, .. }, _) if !pace.waiting => match undone(outcomes)? {
-                VoidAnswer::Voided => Stage::Ended(Ending::Failed(failure)),
-                VoidAnswer::Unavailable => Stage::Undoing { failure, revoke: false, void: true, pace: pace.again() },
+                VoidAnswer::Voided => Stage::Ended(Ending::Failed(failure.clone())),
+                VoidAnswer::Unavailable => {
+                    Stage::Undoing { failure: failure.clone(), revoke: false, void: true, pace: pace.again() }
+                }
             },
             _ => return Err(0),
+        })
+    }
+
+    /// After asking for the authorisation, or waiting to ask again; `None` where the outcome is of neither.
+    fn asked_to_authorise(&self, fences: &[u64], amount: Money, pace: Pace, outcome: &Outcome) -> Option<Stage> {
+        let fences = || fences.to_vec();
+        Some(match outcome {
+            Outcome::Slept { at } if pace.waiting && *at < self.deadline => {
+                Stage::Authorising { fences: fences(), amount, pace: pace.waited() }
+            }
+            Outcome::Slept { .. } if pace.waiting => undoing(Failure::PaymentUnavailable, true),
+            Outcome::Authorized(answer) if !pace.waiting => match answer {
+                AuthorizeAnswer::Authorized(authorization) => {
+                    Stage::Confirming { fences: fences(), amount, authorization: authorization.clone() }
+                }
+                AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+                AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
+                    Stage::Authorising { fences: fences(), amount, pace: pace.again() }
+                }
+                AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => undoing(Failure::PaymentUnavailable, true),
+            },
+            _ => return None,
         })
     }
 
@@ -575,6 +582,24 @@ impl Checkout {
         }
         Ok(first)
     }
+}
+
+/// After asking for the capture, or waiting to ask again; `None` where the outcome is of neither.
+fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, outcome: &Outcome) -> Option<Stage> {
+    let authorization = || authorization.clone();
+    Some(match outcome {
+        Outcome::Slept { .. } if pace.waiting => {
+            Stage::Capturing { amount, authorization: authorization(), pace: pace.waited() }
+        }
+        Outcome::Captured(answer) if !pace.waiting => match answer {
+            CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
+            CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+            CaptureAnswer::Unavailable => {
+                Stage::Capturing { amount, authorization: authorization(), pace: pace.again() }
+            }
+        },
+        _ => return None,
+    })
 }
 
 fn undoing(failure: Failure, void: bool) -> Stage {

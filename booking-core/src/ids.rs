@@ -4,6 +4,7 @@
 //! start with `:`. A leading `:` is kept for names the core makes itself, so that nobody outside can take one first.
 //! Cloning an id is cheap: the text is shared.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -65,6 +66,12 @@ macro_rules! id {
             /// The text of the id.
             #[must_use]
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }
@@ -219,10 +226,13 @@ impl TicketId {
     /// ```
     #[must_use]
     pub fn map_key(&self) -> MapKey {
-        MapKey(match self.0.rsplit_once(':') {
-            Some((map, _)) => map.into(),
-            None => "global".into(),
-        })
+        MapKey(self.map_str().into())
+    }
+
+    /// The text of [`TicketId::map_key`], to look a map up by.
+    #[must_use]
+    pub fn map_str(&self) -> &str {
+        self.0.rsplit_once(':').map_or("global", |(map, _)| map)
     }
 }
 
@@ -237,7 +247,7 @@ impl HoldId {
     /// id from outside never starts with `:`.
     #[must_use]
     pub fn of_checkout(checkout: &CheckoutId) -> Self {
-        Self(format!(":{}", checkout.0).into())
+        Self([":", &checkout.0].concat().into())
     }
 }
 
@@ -253,19 +263,19 @@ impl PaymentKey {
     /// The key under which this checkout asks for its authorisation, on every attempt.
     #[must_use]
     pub fn authorize(checkout: &CheckoutId) -> Self {
-        Self(format!("{}:authorize", checkout.0).into())
+        Self([&checkout.0, ":authorize"].concat().into())
     }
 
     /// The key under which this checkout captures, on every attempt.
     #[must_use]
     pub fn capture(checkout: &CheckoutId) -> Self {
-        Self(format!("{}:capture", checkout.0).into())
+        Self([&checkout.0, ":capture"].concat().into())
     }
 
     /// The key by which the receiver of this checkout's notification tells copies apart.
     #[must_use]
     pub fn notify(checkout: &CheckoutId) -> Self {
-        Self(format!("{}:notify", checkout.0).into())
+        Self([&checkout.0, ":notify"].concat().into())
     }
 }
 

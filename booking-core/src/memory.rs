@@ -108,12 +108,22 @@ impl Memory {
         if let Some(MapUpdate { status, version }) = notices.map {
             let auto_reset_at = self.terms.auto_reset_at;
             let update = SeatMapCommand::Update { ticket: ticket.clone(), status, version, auto_reset_at };
-            self.ask_map(&ticket.map_key(), &update);
+            self.tell_map(ticket, &update);
         }
         if let Some(Timer { hold, until }) = notices.timer {
             self.timers.insert((until, ticket.clone(), hold));
         }
         outcome
+    }
+
+    /// Sends a ticket's own map a command.
+    fn tell_map(&mut self, ticket: &TicketId, update: &SeatMapCommand) {
+        let turn = match self.maps.get_mut(ticket.map_str()) {
+            Some(map) => turn(map, update, self.now),
+            None => turn(self.maps.entry(ticket.map_key()).or_default(), update, self.now),
+        };
+        let (_, notices) = turn.stored();
+        self.send_on(ticket.map_str(), notices);
     }
 
     /// Sends a map a command.
@@ -123,18 +133,26 @@ impl Memory {
             None => self.maps.entry(key.clone()).or_default(),
         };
         let (outcome, notices) = turn(state, command, self.now).stored();
+        self.send_on(key.as_str(), notices);
+        never(outcome)
+    }
+
+    /// Delivers what a map tells others. Nobody watches here.
+    fn send_on(&mut self, map: &str, notices: Vec<SeatMapNotice>) {
         for notice in notices {
             match notice {
                 SeatMapNotice::Ticket(ticket, command) => {
                     let _done_or_refused = self.ask_ticket(&ticket, &command);
                 }
                 SeatMapNotice::Continue(errand) => {
-                    self.ask_map(key, &SeatMapCommand::Continue(errand));
+                    let go_on = SeatMapCommand::Continue(errand);
+                    let map_now = self.maps.get_mut(map).expect("it has just asked for this");
+                    let (_, notices) = turn(map_now, &go_on, self.now).stored();
+                    self.send_on(map, notices);
                 }
                 SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } => {}
             }
         }
-        never(outcome)
     }
 
     /// Asks the mock gateway.
@@ -187,7 +205,9 @@ impl Log {
     /// The journal of a checkout that starts now.
     #[must_use]
     pub fn start(checkout: &Checkout) -> Self {
-        Self { entries: vec![Entry::Started(Box::new(checkout.clone()))] }
+        let mut entries = Vec::with_capacity(8);
+        entries.push(Entry::Started(Box::new(checkout.clone())));
+        Self { entries }
     }
 
     /// What is recorded, in order.
@@ -205,7 +225,10 @@ impl Log {
     #[must_use]
     pub fn outcome(&self, op: &Op) -> Option<&Outcome> {
         self.entries.iter().find_map(|entry| match entry {
-            Entry::Ended { op: ended, outcome } if ended == op => Some(outcome),
+            // What differs most often comes first.
+            Entry::Ended { op: ended, outcome } if (ended.step, ended.index) == (op.step, op.index) && ended == op => {
+                Some(outcome)
+            }
             Entry::Ended { .. } | Entry::Started(_) | Entry::Cancelled { .. } => None,
         })
     }

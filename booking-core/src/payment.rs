@@ -288,8 +288,8 @@ impl Ledger {
 
     fn capture(&self, request: &Capture) -> (Option<LedgerEvent>, CaptureAnswer) {
         let no = |reason| CaptureAnswer::Declined(DeclineReason::new(reason));
-        let authorized = request.authorization.as_str().strip_prefix(AUTHORIZATION_PREFIX).map(PaymentKey::parse);
-        let Some((key, account)) = authorized.and_then(|key| self.accounts.get_key_value(&key.ok()?)) else {
+        let authorized = request.authorization.as_str().strip_prefix(AUTHORIZATION_PREFIX);
+        let Some((key, account)) = authorized.and_then(|key| self.accounts.get_key_value(key)) else {
             return (None, no("No such authorisation"));
         };
         let mut account = account.clone();
@@ -321,12 +321,12 @@ impl Ledger {
 const AUTHORIZATION_PREFIX: &str = "auth:";
 
 fn authorization_of(key: &PaymentKey) -> AuthorizationId {
-    AuthorizationId::parse(&format!("{AUTHORIZATION_PREFIX}{key}"))
+    AuthorizationId::parse(&[AUTHORIZATION_PREFIX, key.as_str()].concat())
         .expect("MAX_KEY_LEN and a prefix fit in MAX_GATEWAY_NAME_LEN")
 }
 
 fn payment_of(key: &PaymentKey) -> PaymentId {
-    PaymentId::parse(&format!("pay:{key}")).expect("MAX_KEY_LEN and a prefix fit in MAX_GATEWAY_NAME_LEN")
+    PaymentId::parse(&["pay:", key.as_str()].concat()).expect("MAX_KEY_LEN and a prefix fit in MAX_GATEWAY_NAME_LEN")
 }
 
 impl Machine for Ledger {
