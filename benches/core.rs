@@ -150,7 +150,7 @@ fn whole_checkouts(c: &mut Criterion) {
                     let mut running = Running::start(checkout);
                     while running.ending().is_none() {
                         for (op, effect) in running.pending() {
-                            let outcome = memory.perform(&effect);
+                            let outcome = memory.perform(effect);
                             assert!(running.record(&op, outcome).is_ok());
                         }
                     }
@@ -208,7 +208,7 @@ fn over_the_wire(c: &mut Criterion) {
     let mut running = Running::start(all.remove(0));
     while running.ending().is_none() {
         for (op, effect) in running.pending() {
-            let outcome = memory.perform(&effect);
+            let outcome = memory.perform(effect);
             assert!(running.record(&op, outcome).is_ok());
         }
     }

@@ -464,14 +464,8 @@ impl Checkout {
     /// Takes the outcomes of the step that [`Checkout::next`] gave, and goes on.
     ///
     /// # Errors
-    /// [`Impossible`] when they do not fit that step; nothing to retry.
-    pub fn settle(mut self, performed: Performed) -> Result<Self, Impossible> {
-        self.settle_in_place(&performed)?;
-        Ok(self)
-    }
-
-    /// As [`Checkout::settle`]; where the outcomes do not fit, nothing has changed.
-    pub(crate) fn settle_in_place(&mut self, performed: &Performed) -> Result<(), Impossible> {
+    /// [`Impossible`] when they do not fit that step: nothing has changed then, and there is nothing to retry.
+    pub fn settle(&mut self, performed: &Performed) -> Result<(), Impossible> {
         let Performed { outcomes, cancel } = performed;
         if self.ending().is_some() {
             return Err(Impossible::Stray { op: self.op(0) });

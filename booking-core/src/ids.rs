@@ -46,6 +46,20 @@ fn check(text: &str) -> Result<(), IdError> {
     }
 }
 
+/// Two texts as one, in one allocation: a checkout makes half a dozen of these.
+fn joined(first: &str, second: &str) -> Arc<str> {
+    let mut buffer = [0; MAX_GATEWAY_NAME_LEN];
+    let length = first.len() + second.len();
+    match buffer.get_mut(..length) {
+        Some(both) => {
+            both[..first.len()].copy_from_slice(first.as_bytes());
+            both[first.len()..].copy_from_slice(second.as_bytes());
+            std::str::from_utf8(both).expect("two texts are a text").into()
+        }
+        None => [first, second].concat().into(),
+    }
+}
+
 /// One id type: parsed with `$check` from outside, and read back from storage with `$stored`.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $check:expr, $stored:expr) => {
@@ -247,7 +261,24 @@ impl HoldId {
     /// id from outside never starts with `:`.
     #[must_use]
     pub fn of_checkout(checkout: &CheckoutId) -> Self {
-        Self([":", &checkout.0].concat().into())
+        Self(joined(":", &checkout.0))
+    }
+}
+
+impl AuthorizationId {
+    /// What the mock gateway calls what it has set aside under a key.
+    pub(crate) fn of_mock(key: &PaymentKey) -> Self {
+        Self(joined(Self::MOCK_PREFIX, &key.0))
+    }
+
+    /// What the mock's names begin with; the key follows.
+    pub(crate) const MOCK_PREFIX: &str = "auth:";
+}
+
+impl PaymentId {
+    /// What the mock gateway calls what it has taken.
+    pub(crate) fn of_mock(key: &PaymentKey) -> Self {
+        Self(joined("pay:", &key.0))
     }
 }
 
@@ -263,19 +294,19 @@ impl PaymentKey {
     /// The key under which this checkout asks for its authorisation, on every attempt.
     #[must_use]
     pub fn authorize(checkout: &CheckoutId) -> Self {
-        Self([&checkout.0, ":authorize"].concat().into())
+        Self(joined(&checkout.0, ":authorize"))
     }
 
     /// The key under which this checkout captures, on every attempt.
     #[must_use]
     pub fn capture(checkout: &CheckoutId) -> Self {
-        Self([&checkout.0, ":capture"].concat().into())
+        Self(joined(&checkout.0, ":capture"))
     }
 
     /// The key by which the receiver of this checkout's notification tells copies apart.
     #[must_use]
     pub fn notify(checkout: &CheckoutId) -> Self {
-        Self([&checkout.0, ":notify"].concat().into())
+        Self(joined(&checkout.0, ":notify"))
     }
 }
 

@@ -42,8 +42,7 @@ pub trait Journal {
 ///
 /// # Errors
 /// Whatever the journal could not do, or [`Impossible`] where the journal is not this checkout's.
-pub async fn run<J: Journal>(journal: &mut J, checkout: Checkout) -> Result<Ending, J::Error> {
-    let mut checkout = checkout;
+pub async fn run<J: Journal>(journal: &mut J, mut checkout: Checkout) -> Result<Ending, J::Error> {
     loop {
         // 1. Ask the checkout what it wants.
         let step = match checkout.next() {
@@ -54,7 +53,7 @@ pub async fn run<J: Journal>(journal: &mut J, checkout: Checkout) -> Result<Endi
         // 2. Perform it, or recall how it went.
         let performed = journal.perform(step).await?;
         // 3. Tell the checkout how it went.
-        checkout = checkout.settle(performed)?;
+        checkout.settle(&performed)?;
     }
 }
 

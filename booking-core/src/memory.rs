@@ -14,7 +14,7 @@ use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
 use crate::journal::{Entry, Journal};
 use crate::machine::turn;
 use crate::payment::{Ledger, LedgerCommand, LedgerReply};
-use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply};
+use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
 use crate::terms::Terms;
 use crate::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, Timer};
 use crate::time::Timestamp;
@@ -138,20 +138,14 @@ impl Memory {
     }
 
     /// Delivers what a map tells others. Nobody watches here.
-    fn send_on(&mut self, map: &str, notices: Vec<SeatMapNotice>) {
-        for notice in notices {
-            match notice {
-                SeatMapNotice::Ticket(ticket, command) => {
-                    let _done_or_refused = self.ask_ticket(&ticket, &command);
-                }
-                SeatMapNotice::Continue(errand) => {
-                    let go_on = SeatMapCommand::Continue(errand);
-                    let map_now = self.maps.get_mut(map).expect("it has just asked for this");
-                    let (_, notices) = turn(map_now, &go_on, self.now).stored();
-                    self.send_on(map, notices);
-                }
-                SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } => {}
-            }
+    fn send_on(&mut self, map: &str, notices: SeatMapNotices) {
+        for (ticket, command) in &notices.tickets {
+            let _done_or_refused = self.ask_ticket(ticket, command);
+        }
+        if let Some(errand) = notices.go_on {
+            let state = self.maps.get_mut(map).expect("it has just asked for this");
+            let (_, notices) = turn(state, &SeatMapCommand::Continue(errand), self.now).stored();
+            self.send_on(map, notices);
         }
     }
 
@@ -162,18 +156,18 @@ impl Memory {
     }
 
     /// Performs one effect of a checkout. Sleeping lets time pass.
-    pub fn perform(&mut self, effect: &Effect) -> Outcome {
+    pub fn perform(&mut self, effect: Effect) -> Outcome {
         match effect {
-            Effect::Ticket(ticket, command) => Outcome::Ticket(self.ask_ticket(ticket, command)),
-            Effect::Authorize(request) => self.pay(LedgerCommand::Authorize(request.clone())),
-            Effect::Capture(request) => self.pay(LedgerCommand::Capture(request.clone())),
-            Effect::Void(request) => self.pay(LedgerCommand::Void(request.clone())),
+            Effect::Ticket(ticket, command) => Outcome::Ticket(self.ask_ticket(&ticket, &command)),
+            Effect::Authorize(request) => self.pay(LedgerCommand::Authorize(request)),
+            Effect::Capture(request) => self.pay(LedgerCommand::Capture(request)),
+            Effect::Void(request) => self.pay(LedgerCommand::Void(request)),
             Effect::Sleep(length) => {
-                self.advance_to(self.now.plus(*length));
+                self.advance_to(self.now.plus(length));
                 Outcome::Slept { at: self.now }
             }
             Effect::Notify(notification) => {
-                self.mailbox.insert(notification.key.clone(), notification.clone());
+                self.mailbox.insert(notification.key.clone(), notification);
                 Outcome::Notified
             }
         }
@@ -263,7 +257,7 @@ impl Journal for MemoryJournal<'_> {
             let outcome = match self.log.outcome(&op) {
                 Some(recorded) => recorded.clone(),
                 None => {
-                    let outcome = self.memory.perform(&effect);
+                    let outcome = self.memory.perform(effect);
                     self.log.record(Entry::Ended { op, outcome: outcome.clone() });
                     outcome
                 }

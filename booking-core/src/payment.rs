@@ -267,7 +267,7 @@ impl Ledger {
         if account.voided && !account.authorized {
             return (account, AuthorizeAnswer::Declined(DeclineReason::new("Authorisation was voided")));
         }
-        let yes = || AuthorizeAnswer::Authorized(authorization_of(&request.key));
+        let yes = || AuthorizeAnswer::Authorized(AuthorizationId::of_mock(&request.key));
         let no = |reason| AuthorizeAnswer::Declined(DeclineReason::new(reason));
         let answer = match Card::of(&request.method) {
             Card::Success | Card::CaptureDecline => yes(),
@@ -288,7 +288,7 @@ impl Ledger {
 
     fn capture(&self, request: &Capture) -> (Option<LedgerEvent>, CaptureAnswer) {
         let no = |reason| CaptureAnswer::Declined(DeclineReason::new(reason));
-        let authorized = request.authorization.as_str().strip_prefix(AUTHORIZATION_PREFIX);
+        let authorized = request.authorization.as_str().strip_prefix(AuthorizationId::MOCK_PREFIX);
         let Some((key, account)) = authorized.and_then(|key| self.accounts.get_key_value(key)) else {
             return (None, no("No such authorisation"));
         };
@@ -296,7 +296,7 @@ impl Ledger {
         account.capture_calls = account.capture_calls.saturating_add(1);
         let card = account.asked.as_ref().map_or(Card::Unknown, |asked| Card::of(&asked.method));
         let answer = match &account.captured {
-            Some(before) if *before == request.key => CaptureAnswer::Captured(payment_of(key)),
+            Some(before) if *before == request.key => CaptureAnswer::Captured(PaymentId::of_mock(key)),
             Some(_) => no("Already captured under another key"),
             None if !account.authorized => no("No such authorisation"),
             None if account.voided => no("Authorisation was voided"),
@@ -304,7 +304,7 @@ impl Ledger {
             None if card == Card::Flaky && account.capture_calls <= FLAKY_FAILURES => CaptureAnswer::Unavailable,
             None => {
                 account.captured = Some(request.key.clone());
-                CaptureAnswer::Captured(payment_of(key))
+                CaptureAnswer::Captured(PaymentId::of_mock(key))
             }
         };
         (Some(LedgerEvent { key: key.clone(), account }), answer)
@@ -316,17 +316,6 @@ impl Ledger {
         account.voided = true;
         account
     }
-}
-
-const AUTHORIZATION_PREFIX: &str = "auth:";
-
-fn authorization_of(key: &PaymentKey) -> AuthorizationId {
-    AuthorizationId::parse(&[AUTHORIZATION_PREFIX, key.as_str()].concat())
-        .expect("MAX_KEY_LEN and a prefix fit in MAX_GATEWAY_NAME_LEN")
-}
-
-fn payment_of(key: &PaymentKey) -> PaymentId {
-    PaymentId::parse(&["pay:", key.as_str()].concat()).expect("MAX_KEY_LEN and a prefix fit in MAX_GATEWAY_NAME_LEN")
 }
 
 impl Machine for Ledger {

@@ -108,7 +108,7 @@ impl Running {
         }
         let outcomes = std::mem::take(&mut self.outcomes).into_iter().flatten().collect();
         let performed = Performed { outcomes, cancel: self.cancel };
-        let settled = self.checkout.settle_in_place(&performed);
+        let settled = self.checkout.settle(&performed);
         self.outcomes.extend(performed.outcomes.into_iter().map(Some));
         if let Err(impossible) = settled {
             self.outcomes[usize::from(op.index)] = None;

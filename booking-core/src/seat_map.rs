@@ -208,20 +208,26 @@ pub enum SeatMapEvent {
 }
 
 /// What others are told, one way and at least once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SeatMapNotice {
-    /// To the map's watchers: one change. A watcher that misses a version sees the gap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeatMapNotices {
+    /// To the map's watchers.
+    pub watchers: Option<News>,
+    /// To tickets, at most [`BATCH`] of them.
+    pub tickets: Vec<(TicketId, TicketCommand)>,
+    /// To the map itself, after these: go on with this.
+    pub go_on: Option<Errand>,
+}
+
+/// What the watchers of a map hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// One change. A watcher that misses a version sees the gap.
     Changed(Delta),
-    /// To the map's watchers: everything may look different, send them a snapshot.
+    /// Everything may look different, send them the layout and a snapshot.
     Republished {
         /// The map's version.
         version: u64,
     },
-    /// To a ticket.
-    Ticket(TicketId, TicketCommand),
-    /// To the map itself: go on with this.
-    Continue(Errand),
 }
 
 /// One change of a map, as its watchers hear of it.
@@ -303,33 +309,36 @@ impl SeatMap {
     fn update(&self, ticket: &TicketId, status: TicketStatus, version: u64, auto_reset_at: Option<u32>) -> Decision {
         let known = self.tickets.get(ticket);
         if known.is_some_and(|seat| seat.version >= version) {
-            return accept(None, SeatMapReply::Done, Vec::new());
+            return accept(None, SeatMapReply::Done, SeatMapNotices::default());
         }
         let event = SeatMapEvent::Updated { ticket: ticket.clone(), status, version };
-        let delta = Delta { version: self.version + 1, id: ticket.clone(), status };
-        let mut notices = vec![SeatMapNotice::Changed(delta)];
         let newly_sold = status == TicketStatus::Sold && known.is_none_or(|seat| seat.status != TicketStatus::Sold);
-        if let Some(limit) = auto_reset_at.filter(|_| newly_sold) {
-            let sold = self.tickets.values().filter(|seat| seat.status == TicketStatus::Sold).count();
-            if sold as u64 + 1 >= u64::from(limit) {
-                // Seen from the map as it will be with this update in it.
-                let mut updated = self.clone();
-                updated.apply(&event);
-                notices.extend(updated.reset(updated.version, None));
-            }
+        let full = auto_reset_at.is_some_and(|limit| newly_sold && self.sold() + 1 >= u64::from(limit));
+        let mut notices = SeatMapNotices::default();
+        if full {
+            // Seen from the map as it will be with this update in it.
+            let mut updated = self.clone();
+            updated.apply(&event);
+            notices = updated.reset(updated.version, None);
         }
+        notices.watchers = Some(News::Changed(Delta { version: self.version + 1, id: ticket.clone(), status }));
         accept(Some(event), SeatMapReply::Done, notices)
+    }
+
+    fn sold(&self) -> u64 {
+        self.tickets.values().filter(|seat| seat.status == TicketStatus::Sold).count() as u64
     }
 
     fn publish(&self, layout: &Layout) -> Decision {
         if self.layout.as_ref() == Some(layout) {
             let tickets = layout.places().count() as u64;
-            return accept(None, SeatMapReply::Published { tickets, edition: self.edition }, Vec::new());
+            let reply = SeatMapReply::Published { tickets, edition: self.edition };
+            return accept(None, reply, SeatMapNotices::default());
         }
         let edition = self.edition + 1;
         let reply = SeatMapReply::Published { tickets: layout.places().count() as u64, edition };
-        let mut notices = vec![SeatMapNotice::Republished { version: self.version + 1 }];
-        notices.extend(list(layout, edition, 0));
+        let watchers = Some(News::Republished { version: self.version + 1 });
+        let notices = SeatMapNotices { watchers, ..list(layout, edition, 0) };
         accept(Some(SeatMapEvent::Published { layout: layout.clone() }), reply, notices)
     }
 
@@ -341,14 +350,14 @@ impl SeatMap {
     fn go_on(&self, errand: &Errand) -> Decision {
         let notices = match (errand, &self.layout) {
             (Errand::List { edition, done }, Some(layout)) if *edition == self.edition => list(layout, *edition, *done),
-            (Errand::List { .. }, _) => Vec::new(),
+            (Errand::List { .. }, _) => SeatMapNotices::default(),
             (Errand::Reset { as_of, after }, _) => self.reset(*as_of, Some(after)),
         };
         accept(None, SeatMapReply::Done, notices)
     }
 
     /// Resets the next batch of tickets that were heard of by `as_of`.
-    fn reset(&self, as_of: u64, after: Option<&TicketId>) -> Vec<SeatMapNotice> {
+    fn reset(&self, as_of: u64, after: Option<&TicketId>) -> SeatMapNotices {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let left = self.tickets.range::<TicketId, _>((from, Bound::Unbounded));
         let due = left.filter(|(_, seat)| seat.heard <= as_of);
@@ -358,7 +367,7 @@ impl SeatMap {
 }
 
 /// Lists the next batch of a layout's seats.
-fn list(layout: &Layout, edition: u64, done: u64) -> Vec<SeatMapNotice> {
+fn list(layout: &Layout, edition: u64, done: u64) -> SeatMapNotices {
     let command = |price| TicketCommand::List { price, edition: Some(edition) };
     let left = layout.places().skip(usize::try_from(done).unwrap_or(usize::MAX));
     let lists = left.map(|place| (&place.ticket, command(place.price)));
@@ -369,22 +378,17 @@ fn list(layout: &Layout, edition: u64, done: u64) -> Vec<SeatMapNotice> {
 fn batch<'a>(
     mut messages: impl Iterator<Item = (&'a TicketId, TicketCommand)>,
     rest: impl FnOnce(&TicketId) -> Errand,
-) -> Vec<SeatMapNotice> {
-    let mut last = None;
-    let mut notices = Vec::new();
-    for (ticket, command) in messages.by_ref().take(BATCH) {
-        last = Some(ticket);
-        notices.push(SeatMapNotice::Ticket(ticket.clone(), command));
-    }
-    if let (Some(last), Some(_)) = (last, messages.next()) {
-        notices.push(SeatMapNotice::Continue(rest(last)));
-    }
-    notices
+) -> SeatMapNotices {
+    let first = messages.by_ref().take(BATCH).map(|(ticket, command)| (ticket.clone(), command));
+    let tickets: Vec<_> = first.collect();
+    let more = messages.next().is_some();
+    let go_on = tickets.last().filter(|_| more).map(|(last, _)| rest(last));
+    SeatMapNotices { watchers: None, tickets, go_on }
 }
 
 type Decision = Result<Transition<SeatMap>, Infallible>;
 
-fn accept(event: Option<SeatMapEvent>, reply: SeatMapReply, notices: Vec<SeatMapNotice>) -> Decision {
+fn accept(event: Option<SeatMapEvent>, reply: SeatMapReply, notices: SeatMapNotices) -> Decision {
     Ok(Transition { event, reply, notices })
 }
 
@@ -394,7 +398,7 @@ impl Machine for SeatMap {
     type Reply = SeatMapReply;
     /// A map refuses nothing: what is older than it knows, it leaves alone.
     type Refusal = Infallible;
-    type Notices = Vec<SeatMapNotice>;
+    type Notices = SeatMapNotices;
 
     fn decide(&self, command: &SeatMapCommand, _now: Timestamp) -> Decision {
         match command {

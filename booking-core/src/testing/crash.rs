@@ -111,7 +111,7 @@ impl Journal for Crashing<'_> {
                 continue;
             }
             self.boundaries.reach().await;
-            let outcome = self.house.memory.perform(&effect);
+            let outcome = self.house.memory.perform(effect);
             self.boundaries.reach().await;
             if self.house.cancel_during == Some(step.number) && !self.log.is_cancelled(step.number) {
                 self.log.record(Entry::Cancelled { step: step.number });
@@ -166,7 +166,7 @@ fn at_its_end(start: Checkout, log: &Log) -> Checkout {
         let outcome = |op| log.outcome(op).cloned().expect("the run has ended, so every effect has an outcome");
         let outcomes = step.effects.iter().map(|(op, _)| outcome(op)).collect();
         let performed = Performed { outcomes, cancel: log.is_cancelled(step.number) };
-        checkout = checkout.settle(performed).expect("a journal fits the checkout that wrote it");
+        checkout.settle(&performed).expect("a journal fits the checkout that wrote it");
     }
     checkout
 }
@@ -238,12 +238,12 @@ fn push_one(
     let pick = order.picks.get(turn).map_or(0, |pick| usize::from(*pick) % effects.len());
     let (op, effect) = effects.swap_remove(pick);
     boundaries.pass().then_some(())?;
-    let mut outcome = house.memory.perform(&effect);
+    let mut outcome = house.memory.perform(effect.clone());
     // Not a wait, nor what the mock gateway counts: its cards answer a second call otherwise, as a schedule of its own.
     let may_be_twice = matches!(effect, Effect::Ticket(..) | Effect::Void(_) | Effect::Notify(_));
     let twice = may_be_twice && order.twice.get(turn).copied().unwrap_or(false);
     if twice {
-        outcome = house.memory.perform(&effect);
+        outcome = house.memory.perform(effect);
     }
     boundaries.pass().then_some(())?;
     if house.cancel_during == Some(step) {

@@ -32,12 +32,16 @@ fn effects(checkout: &Checkout) -> Vec<Effect> {
     }
 }
 
+fn settled(mut checkout: Checkout, performed: impl Into<Performed>) -> Result<Checkout, Impossible> {
+    checkout.settle(&performed.into()).map(|()| checkout)
+}
+
 fn after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
-    checkout.settle(outcomes.into()).unwrap()
+    settled(checkout, outcomes).unwrap()
 }
 
 fn cancelled_after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
-    checkout.settle(Performed { outcomes, cancel: true }).unwrap()
+    settled(checkout, Performed { outcomes, cancel: true }).unwrap()
 }
 
 fn held(fence: u64, price: Money) -> Outcome {
@@ -262,7 +266,7 @@ mod backward {
     #[test]
     fn an_undo_cannot_be_refused() {
         let checkout = after(start(), vec![held(1, usd(1)), no(TicketRefusal::TicketSold)]);
-        let refused = checkout.settle(vec![done(), no(TicketRefusal::TicketSold)].into());
+        let refused = settled(checkout, vec![done(), no(TicketRefusal::TicketSold)]);
         assert!(matches!(refused, Err(Impossible::Kind { op }) if op.index == 1));
     }
 }
@@ -437,10 +441,10 @@ mod outcomes {
         let another = Op { checkout: checkout_id("c2"), step: 1, index: 0 };
         assert!(matches!(running.record(&another, authorized()), Err(Impossible::Stray { .. })));
         assert_eq!(running, before);
-        assert!(matches!(start().settle(vec![done()].into()), Err(Impossible::Count { outcomes: 1, .. })));
-        assert!(matches!(start().settle(vec![done(), done()].into()), Err(Impossible::Kind { .. })));
+        assert!(matches!(settled(start(), vec![done()]), Err(Impossible::Count { outcomes: 1, .. })));
+        assert!(matches!(settled(start(), vec![done(), done()]), Err(Impossible::Kind { .. })));
         let ended = after(notifying(), vec![Outcome::Notified]);
-        assert!(matches!(ended.settle(vec![Outcome::Notified].into()), Err(Impossible::Stray { .. })));
+        assert!(matches!(settled(ended, vec![Outcome::Notified]), Err(Impossible::Stray { .. })));
     }
 
     #[test]
@@ -458,7 +462,7 @@ mod outcomes {
         ];
         for (checkout, fits) in one_effect {
             for outcome in &all {
-                let settled = checkout.clone().settle(vec![outcome.clone()].into());
+                let settled = settled(checkout.clone(), vec![outcome.clone()]);
                 assert_eq!(settled.is_ok(), *outcome == fits, "{:?} after {outcome:?}", checkout.stage());
             }
         }

@@ -1,14 +1,13 @@
 //! The seat map (§3).
 
+use booking_core::MapKey;
 use booking_core::machine::{Machine, turn};
 use booking_core::memory::Memory;
 use booking_core::seat_map::{
-    BATCH, Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotice, SeatMapReply, Summary,
+    BATCH, Delta, Layout, News, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply, Summary,
 };
 use booking_core::terms::Terms;
-use booking_core::ticket::TicketCommand;
 use booking_core::ticket::TicketStatus::{self, Available, Reserved, Sold};
-use booking_core::{MapKey, TicketId};
 
 use crate::support::*;
 
@@ -22,28 +21,13 @@ fn publish(seats: impl IntoIterator<Item = String>, minor: u64) -> SeatMapComman
     SeatMapCommand::Publish { layout: Layout::new(vec![row]).unwrap() }
 }
 
-fn ask(map: &mut SeatMap, command: &SeatMapCommand) -> (SeatMapReply, Vec<SeatMapNotice>) {
+fn ask(map: &mut SeatMap, command: &SeatMapCommand) -> (SeatMapReply, SeatMapNotices) {
     let (outcome, notices) = turn(map, command, at(NOW)).stored();
     (outcome.unwrap(), notices)
 }
 
 fn shown(map: &SeatMap) -> Vec<(&str, TicketStatus)> {
     map.get().map(|(id, status)| (id.as_str(), status)).collect()
-}
-
-fn messages(notices: &[SeatMapNotice]) -> Vec<(TicketId, TicketCommand)> {
-    let message = |notice: &SeatMapNotice| match notice {
-        SeatMapNotice::Ticket(ticket, command) => Some((ticket.clone(), command.clone())),
-        SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } | SeatMapNotice::Continue(_) => None,
-    };
-    notices.iter().filter_map(message).collect()
-}
-
-fn errand(notices: &[SeatMapNotice]) -> Option<Errand> {
-    notices.iter().find_map(|notice| match notice {
-        SeatMapNotice::Continue(errand) => Some(errand.clone()),
-        SeatMapNotice::Changed(_) | SeatMapNotice::Republished { .. } | SeatMapNotice::Ticket(..) => None,
-    })
 }
 
 #[test]
@@ -53,7 +37,7 @@ fn an_update_is_taken_iff_it_is_newer_than_what_the_map_has_for_that_ticket() {
     assert_eq!(shown(&map), [("s1", Reserved)]);
     for stale in [update("s1", Available, 3), update("s1", Sold, 2), update("s1", Available, 0)] {
         let before = map.clone();
-        assert_eq!(ask(&mut map, &stale), (SeatMapReply::Done, vec![]));
+        assert_eq!(ask(&mut map, &stale), (SeatMapReply::Done, SeatMapNotices::default()));
         assert_eq!(map, before, "duplicates and reordering change nothing");
     }
     ask(&mut map, &update("s1", Sold, 4));
@@ -92,11 +76,11 @@ fn summary_counts_by_status_with_the_maps_version() {
 fn each_change_raises_the_maps_version_by_one_and_is_told_to_its_watchers() {
     let mut map = SeatMap::default();
     let (_, told) = ask(&mut map, &update("s1", Sold, 1));
-    assert_eq!(told, [SeatMapNotice::Changed(Delta { version: 1, id: ticket_id("s1"), status: Sold })]);
+    assert_eq!(told.watchers, Some(News::Changed(Delta { version: 1, id: ticket_id("s1"), status: Sold })));
     let (_, told) = ask(&mut map, &update("s1", Sold, 2));
-    assert_eq!(told, [SeatMapNotice::Changed(Delta { version: 2, id: ticket_id("s1"), status: Sold })], "no gap");
+    assert_eq!(told.watchers, Some(News::Changed(Delta { version: 2, id: ticket_id("s1"), status: Sold })), "no gap");
     let (_, told) = ask(&mut map, &publish(["s1".into()], 1));
-    assert_eq!(told.first(), Some(&SeatMapNotice::Republished { version: 3 }));
+    assert_eq!(told.watchers, Some(News::Republished { version: 3 }));
     assert_eq!(map.version(), 3);
 }
 
@@ -107,11 +91,11 @@ fn publishing_a_layout_lists_each_of_its_tickets_in_batches() {
     let (reply, mut notices) = ask(&mut map, &publish(seats(), 500));
     assert_eq!(reply, SeatMapReply::Published { tickets: BATCH as u64 * 2 + 1, edition: 1 });
     let (mut listed, mut batches) = (Vec::new(), 1);
-    listed.extend(messages(&notices));
-    while let Some(errand) = errand(&notices) {
-        assert!(messages(&notices).len() <= BATCH);
+    listed.append(&mut notices.tickets);
+    while let Some(errand) = notices.go_on {
         notices = ask(&mut map, &SeatMapCommand::Continue(errand)).1;
-        listed.extend(messages(&notices));
+        assert!(notices.tickets.len() <= BATCH);
+        listed.append(&mut notices.tickets);
         batches += 1;
     }
     let expected: Vec<_> = seats().map(|id| (ticket_id(&id), list_edition(500, 1))).collect();
@@ -123,7 +107,7 @@ fn publishing_the_same_layout_again_changes_nothing() {
     let mut map = SeatMap::default();
     let (first, _) = ask(&mut map, &publish(["s1".into()], 500));
     let before = map.clone();
-    assert_eq!(ask(&mut map, &publish(["s1".into()], 500)), (first, vec![]));
+    assert_eq!(ask(&mut map, &publish(["s1".into()], 500)), (first, SeatMapNotices::default()));
     assert_eq!(map, before);
 }
 
@@ -131,9 +115,9 @@ fn publishing_the_same_layout_again_changes_nothing() {
 fn an_errand_for_an_older_edition_lists_nothing() {
     let mut map = SeatMap::default();
     let (_, notices) = ask(&mut map, &publish((0..=BATCH).map(|i| format!("s{i}")), 500));
-    let stale = errand(&notices).unwrap();
+    let stale = notices.go_on.clone().unwrap();
     ask(&mut map, &publish(["s1".into()], 700));
-    assert_eq!(ask(&mut map, &SeatMapCommand::Continue(stale)), (SeatMapReply::Done, vec![]));
+    assert_eq!(ask(&mut map, &SeatMapCommand::Continue(stale)), (SeatMapReply::Done, SeatMapNotices::default()));
 }
 
 #[test]
@@ -158,7 +142,7 @@ fn reset_all_resets_every_ticket_at_the_version_the_map_knows_and_answers_how_ma
     ask(&mut map, &update("s2", Reserved, 3));
     let (reply, notices) = ask(&mut map, &SeatMapCommand::ResetAll);
     assert_eq!(reply, SeatMapReply::Resetting { tickets: 2 });
-    assert_eq!(messages(&notices), [(ticket_id("s1"), reset(7)), (ticket_id("s2"), reset(3))]);
+    assert_eq!(notices.tickets, [(ticket_id("s1"), reset(7)), (ticket_id("s2"), reset(3))]);
 }
 
 #[test]
@@ -170,13 +154,16 @@ fn reset_all_goes_out_in_batches_and_leaves_alone_what_changed_since_it_was_aske
     let last = format!("s{BATCH:04}");
     let (reply, notices) = ask(&mut map, &SeatMapCommand::ResetAll);
     assert_eq!(reply, SeatMapReply::Resetting { tickets: BATCH as u64 + 1 });
-    assert_eq!(messages(&notices).len(), BATCH);
-    let errand = errand(&notices).unwrap();
+    assert_eq!(notices.tickets.len(), BATCH);
+    let errand = notices.go_on.clone().unwrap();
     let mut sold_again = map.clone();
     let (_, rest) = ask(&mut map, &SeatMapCommand::Continue(errand.clone()));
-    assert_eq!(messages(&rest), [(ticket_id(&last), reset(1))]);
+    assert_eq!(rest.tickets, [(ticket_id(&last), reset(1))]);
     ask(&mut sold_again, &update(&last, Sold, 9));
-    assert_eq!(ask(&mut sold_again, &SeatMapCommand::Continue(errand)), (SeatMapReply::Done, vec![]));
+    assert_eq!(
+        ask(&mut sold_again, &SeatMapCommand::Continue(errand)),
+        (SeatMapReply::Done, SeatMapNotices::default())
+    );
 }
 
 #[test]
