@@ -1,1 +1,258 @@
-//! Holds the shape of the code.
+//! What is to stay true of the code itself: who may depend on whom, where names stand, what a file looks like.
+//!
+//! Each rule is a function over what it judges, tried first on something that breaks it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+#![cfg(not(target_family = "wasm"))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What is wrong, a line each.
+type Wrong = Vec<String>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every file that git knows or would know, by its path from the root.
+fn files() -> BTreeMap<String, String> {
+    let list = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    let read = |path: &str| Some((path.to_owned(), std::fs::read_to_string(root().join(path)).ok()?));
+    let files: BTreeMap<String, String> = list.lines().filter_map(read).collect();
+    assert!(files.len() > 50, "this is a git checkout of the whole project");
+    files
+}
+
+fn rust(files: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    files.iter().filter(|(path, _)| path.ends_with(".rs")).map(|(path, text)| (path.as_str(), text.as_str()))
+}
+
+/// What each package of the workspace links, tests and build scripts aside.
+fn links() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output =
+        Command::new(cargo).args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root()).output();
+    let metadata: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let linked = |package: &Value| {
+        let normal =
+            package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages.map(|package| (package["name"].as_str().unwrap().to_owned(), linked(package))).collect()
+}
+
+/// The core stands on four crates, and on proptest where its feature `testing` is asked for.
+const CORE_STANDS_ON: [&str; 5] = ["async-trait", "proptest", "serde", "serde_json", "thiserror"];
+
+/// Hosts know the core and never each other; nothing depends on a host but `tests` and `benches`.
+fn wrong_links(links: &BTreeMap<String, BTreeSet<String>>) -> Wrong {
+    let mut wrong = Wrong::new();
+    for (package, linked) in links {
+        for dependency in linked {
+            let of_a_host = dependency.starts_with("host-") && !matches!(package.as_str(), "tests" | "benches");
+            let of_the_core = package == "booking-core" && !CORE_STANDS_ON.contains(&dependency.as_str());
+            if of_a_host || of_the_core {
+                wrong.push(format!("{package} depends on {dependency}"));
+            }
+        }
+        if package.starts_with("host-") && !linked.contains("booking-core") {
+            wrong.push(format!("{package} does not depend on booking-core"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    let graph = |package: &str, linked: &[&str]| {
+        BTreeMap::from([(package.to_owned(), linked.iter().map(|name| (*name).to_owned()).collect())])
+    };
+    assert_eq!(wrong_links(&graph("host-a", &["booking-core", "host-b"])), ["host-a depends on host-b"]);
+    assert_eq!(wrong_links(&graph("host-a", &["axum"])), ["host-a does not depend on booking-core"]);
+    assert_eq!(wrong_links(&graph("booking-core", &["tokio"])), ["booking-core depends on tokio"]);
+    assert_eq!(wrong_links(&graph("tests", &["host-a"])), Wrong::new());
+    let links = links();
+    assert!(links.contains_key("booking-core"));
+    assert_eq!(wrong_links(&links), Wrong::new());
+}
+
+/// The machines know ids, time, money and effects, and never how they are driven or what they are called outside.
+const MACHINES: [&str; 11] =
+    ["ids", "time", "money", "terms", "machine", "ticket", "ticket/table", "seat_map", "payment", "effect", "checkout"];
+const BEYOND_THEM: [&str; 7] = ["journal", "running", "memory", "format", "invariants", "testing", "wire"];
+
+fn reaches_beyond(path: &str, text: &str) -> Wrong {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let named = BEYOND_THEM.iter().filter(|module| code.contains(&format!("crate::{module}")));
+    named.map(|module| format!("{path} knows {module}")).collect()
+}
+
+#[test]
+fn machines_never_know_the_journal_or_the_wire() {
+    assert_eq!(reaches_beyond("x.rs", "use crate::wire::Kind;"), ["x.rs knows wire"]);
+    assert_eq!(reaches_beyond("x.rs", "/// See [`crate::wire`]."), Wrong::new());
+    let files = files();
+    for machine in MACHINES {
+        let path = format!("booking-core/src/{machine}.rs");
+        let text = files.get(&path).unwrap_or_else(|| panic!("{path} has moved: mend this list"));
+        assert_eq!(reaches_beyond(&path, text), Wrong::new());
+    }
+}
+
+/// Names that are seen from outside, in the quotes they would be written in.
+const WIRE_NAMES: [&str; 16] = [
+    "\"userId\"",
+    "\"holdId\"",
+    "\"ticketId\"",
+    "\"ticketIds\"",
+    "\"paymentMethodId\"",
+    "\"checkoutId\"",
+    "\"reservedUntil\"",
+    "\"resetAll\"",
+    "\"unlistedPrice\"",
+    "\"InvalidRequest\"",
+    "\"TicketReserved\"",
+    "\"CheckoutInProgress\"",
+    "\"CONFIRMED\"",
+    "\"PENDING\"",
+    "\"mock-payment\"",
+    "\"Idempotency-Key\"",
+];
+
+fn wire_names_elsewhere(path: &str, text: &str) -> Wrong {
+    let is_wire = path.starts_with("booking-core/src/wire/");
+    let is_test = path.starts_with("tests/") || path.contains("/tests/") || path.starts_with("benches/");
+    if is_wire || is_test {
+        return Wrong::new();
+    }
+    let names = WIRE_NAMES.iter().filter(|name| text.contains(**name));
+    names.map(|name| format!("{path} has the wire's name {name}")).collect()
+}
+
+#[test]
+fn every_name_seen_outside_lives_in_wire() {
+    assert_eq!(wire_names_elsewhere("host-a/src/routes.rs", r#"get("holdId")"#).len(), 1);
+    assert_eq!(wire_names_elsewhere("tests/x.rs", r#"get("holdId")"#), Wrong::new());
+    let files = files();
+    let wire: String =
+        rust(&files).filter(|(path, _)| path.starts_with("booking-core/src/wire/")).map(|(_, text)| text).collect();
+    for name in WIRE_NAMES {
+        let field = name.trim_matches('"');
+        let derived =
+            field.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] });
+        let derived: String = derived.collect();
+        assert!(
+            wire.contains(name) || wire.contains(&derived),
+            "{name} is no name of the wire any more: mend this list"
+        );
+    }
+    let wrong: Wrong = rust(&files).flat_map(|(path, text)| wire_names_elsewhere(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
+}
+
+/// What the files of a host are called, so that hosts can be read side by side.
+const FILES_OF_A_HOST: [&str; 4] = ["routes", "objects", "effects", "errors"];
+
+fn wrong_files_of_hosts(paths: &BTreeSet<&str>) -> Wrong {
+    let hosts: BTreeSet<&str> = paths
+        .iter()
+        .filter_map(|path| path.split_once('/'))
+        .map(|(top, _)| top)
+        .filter(|top| top.starts_with("host-"))
+        .collect();
+    let mut wrong = Wrong::new();
+    for host in hosts {
+        let has = |file: &str| {
+            paths.contains(format!("{host}/src/{file}.rs").as_str())
+                || paths.contains(format!("{host}/src/{file}/mod.rs").as_str())
+        };
+        let missing = FILES_OF_A_HOST.iter().filter(|file| !has(file));
+        wrong.extend(missing.map(|file| format!("{host} has no {file}.rs")));
+        let remembers = has("journal") || has("engine") && has("store");
+        if !remembers {
+            wrong.push(format!("{host} has neither journal.rs nor engine.rs and store.rs"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_same_job_has_the_same_file_name_in_each_host() {
+    let whole = [
+        "host-a/src/routes.rs",
+        "host-a/src/objects.rs",
+        "host-a/src/effects.rs",
+        "host-a/src/errors.rs",
+        "host-a/src/journal.rs",
+    ];
+    assert_eq!(wrong_files_of_hosts(&whole.into()), Wrong::new());
+    assert_eq!(wrong_files_of_hosts(&whole[1..].iter().copied().collect()), ["host-a has no routes.rs"]);
+    assert_eq!(
+        wrong_files_of_hosts(&whole[..4].iter().copied().collect()),
+        ["host-a has neither journal.rs nor engine.rs and store.rs"]
+    );
+    let files = files();
+    assert_eq!(wrong_files_of_hosts(&files.keys().map(String::as_str).collect()), Wrong::new());
+}
+
+/// A file begins with a sentence on itself, and has neither skipped tests nor leftovers.
+fn wrong_text(path: &str, text: &str) -> Wrong {
+    let mut wrong = Wrong::new();
+    let starts = text.starts_with("//! ") || path == "booking-core/src/lib.rs";
+    if !starts {
+        wrong.push(format!("{path} does not begin with a sentence on itself"));
+    }
+    // Taken apart, so that this file does not find itself.
+    for leftover in [concat!("#[ig", "nore"), concat!("TO", "DO"), concat!("FIX", "ME"), concat!("should_", "panic")] {
+        if text.contains(leftover) {
+            wrong.push(format!("{path} has a {leftover}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_file_begins_with_a_sentence_on_itself_and_has_no_leftovers() {
+    assert_eq!(wrong_text("x.rs", "use std::fmt;").len(), 1);
+    assert_eq!(wrong_text("x.rs", &format!("//! A file.\n// {}", concat!("TO", "DO"))).len(), 1);
+    let files = files();
+    let wrong: Wrong = rust(&files).flat_map(|(path, text)| wrong_text(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
+}
+
+/// Every relative link of a document leads to a file.
+fn broken_links(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Wrong {
+    let folder = Path::new(path).parent().unwrap();
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let relative =
+        targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains("::"));
+    let file = |target: &str| folder.join(target.split('#').next().unwrap_or(target));
+    relative.filter(|target| !exists(&file(target))).map(|target| format!("{path} links to {target}")).collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    assert_eq!(
+        broken_links("docs/a.md", "[x](b.md) [y](../c.md#d)", |path| path == Path::new("docs/b.md")),
+        ["docs/a.md links to ../c.md#d"]
+    );
+    let files = files();
+    let documents = files.iter().filter(|(path, _)| path.ends_with(".md"));
+    let wrong: Wrong =
+        documents.flat_map(|(path, text)| broken_links(path, text, |file| root().join(file).exists())).collect();
+    assert_eq!(wrong, Wrong::new());
+}

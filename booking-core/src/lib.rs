@@ -1,4 +1,13 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`ticket`], [`seat_map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
+//! - [`effect`], [`journal`], [`running`]: what a checkout asks for, and the two ways to give it.
+//! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
+//! - [`wire`]: what all of it looks like over HTTP. [`format`]: what it looks like stored.
+//! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): what to try them on.
+//! - [`docs::design`]: why things are as they are, and where a new command goes.
 
 pub mod checkout;
 pub mod effect;
@@ -18,6 +27,14 @@ pub mod testing;
 pub mod ticket;
 pub mod time;
 pub mod wire;
+
+/// The documents that belong to the code.
+pub mod docs {
+    #[doc = include_str!("../docs/DESIGN.md")]
+    pub mod design {}
+    #[doc = include_str!("../docs/HOSTS.md")]
+    pub mod hosts {}
+}
 
 pub use ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};
 pub use machine::{Machine, turn};

@@ -70,7 +70,7 @@ impl<'a> View<'a> {
     }
 
     // How a decision is put together: what ends, where the ticket goes, then `accept`. Inlined, because a view is too
-    // large to be handed from call to call: that alone was a fifth of a transition's time.
+    // large to be copied from call to call.
 
     #[inline(always)]
     fn ending(mut self, ids: impl IntoIterator<Item = EndedId>) -> Self {
