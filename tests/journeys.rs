@@ -8,13 +8,15 @@
     reason = "a test that cannot go on fails"
 )]
 
+use booking_core::CheckoutId;
 use booking_core::checkout::{Checkout, Ending, Failure};
 use booking_core::format;
 use booking_core::journal::{ReplayError, replay};
 use booking_core::running::Running;
-use booking_core::testing::crash::{Order, pull, push};
+use booking_core::terms::Terms;
+use booking_core::testing::crash::{Order, abandon, pull, push};
 use booking_core::ticket::TicketStatus;
-use tests::{at_rest, captures, count, essence, journeys, money_is_stuck};
+use tests::{START, at_rest, captures, count, essence, house, house_with_a_hold, journeys, money_is_stuck};
 
 /// Each journey with its golden journal and its end.
 const GOLDEN: &[(&str, &str, &str)] = &[
@@ -190,4 +192,63 @@ fn a_stored_checkout_is_the_checkout_inside_a_running_one() {
         let stored = format::write(running.checkout());
         assert_eq!(format::read::<Checkout>(&stored).as_ref(), Ok(running.checkout()), "{name}");
     }
+}
+
+// What the specification (§4) says of whole journeys, a line a test.
+
+#[test]
+fn a_declined_buyer_who_brought_a_hold_still_has_it_until_its_own_end() {
+    let run = pull(house_with_a_hold(&["seat-1"], "card_decline"), &[]);
+    let ticket = run.house.memory.ticket(&run.checkout.order().tickets()[0]);
+    let hold = ticket.hold().unwrap();
+    assert_eq!((hold.by.as_str(), hold.claim()), ("ann", None));
+    let until = hold.until().unwrap();
+    assert_eq!(until, START.plus(Terms::default().hold_ttl.length()));
+    assert_eq!(ticket.get(until).status, TicketStatus::Available);
+}
+
+#[test]
+fn a_declined_buyer_may_pay_for_the_same_hold_with_another_card() {
+    let mut first = pull(house_with_a_hold(&["seat-1"], "card_decline"), &[]);
+    let mut second = house(&["seat-1"], "card_success", Some("anns"));
+    second.memory = std::mem::take(&mut first.house.memory);
+    let id = CheckoutId::parse("c-2").unwrap();
+    second.checkout = Checkout::start(id, second.checkout.order().clone(), second.memory.now(), &Terms::default());
+    assert!(matches!(pull(second, &[]).ending, Ending::Completed { .. }));
+}
+
+#[test]
+fn a_hold_that_the_checkout_made_goes_back_on_sale_at_once() {
+    let run = pull(house(&["seat-1"], "card_decline", None), &[]);
+    assert_eq!(run.house.memory.ticket(&run.checkout.order().tickets()[0]).state().status(), TicketStatus::Available);
+}
+
+#[test]
+fn a_buyers_money_is_never_taken_before_the_seats_are_theirs() {
+    let house = house(&["seat-1", "seat-2"], "card_success", None);
+    let boundaries = pull(house.clone(), &[]).boundaries;
+    let mut seen = [0, 0];
+    for after in 0..boundaries {
+        // Cut, and never resumed: what is there then is what a crash for good leaves.
+        let left = abandon(house.clone(), after).memory;
+        let captured = left.ledger().accounts().any(|(_, account)| account.captured.is_some());
+        let sold = left.tickets().values().filter(|ticket| ticket.sale().is_some()).count();
+        assert!(!captured || sold == 2, "captured with {sold} seats sold, cut at {after}");
+        seen[usize::from(captured)] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 2), "cuts before and after the capture: {seen:?}");
+}
+
+#[test]
+fn one_that_is_killed_for_good_leaves_holds_that_lapse_by_themselves() {
+    let house = house(&["seat-1", "seat-2"], "card_success", None);
+    let boundaries = pull(house.clone(), &[]).boundaries;
+    let mut reserved = 0;
+    for after in 0..boundaries {
+        let mut left = abandon(house.clone(), after).memory;
+        reserved += left.tickets().values().filter(|ticket| ticket.hold().is_some()).count();
+        left.advance_to(house.checkout.deadline());
+        assert!(left.tickets().values().all(|ticket| ticket.hold().is_none()), "cut at {after}");
+    }
+    assert!(reserved > 10, "some of them had holds: {reserved}");
 }

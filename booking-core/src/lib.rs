@@ -5,7 +5,7 @@
 //! - [`ticket`], [`seat_map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
 //! - [`effect`], [`journal`], [`running`]: what a checkout asks for, and the two ways to give it.
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
-//! - [`wire`]: what all of it looks like over HTTP. [`format`]: what it looks like stored.
+//! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
 //! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): what to try them on.
 //! - [`docs::design`]: why things are as they are, and where a new command goes.
 

@@ -127,7 +127,7 @@ impl Journal for Crashing<'_> {
 /// Runs the checkout as a host does that re-runs it over its journal ([`crate::journal::run`]).
 ///
 /// # Panics
-/// If the checkout finds its own journal impossible, or does not end within [`MOST_STEPS`]: then it is broken.
+/// If the checkout finds its own journal impossible: then it is broken.
 #[must_use]
 pub fn pull(mut house: House, cuts: &[Cut]) -> Run {
     let start = house.checkout.clone();
@@ -138,24 +138,41 @@ pub fn pull(mut house: House, cuts: &[Cut]) -> Run {
     loop {
         let cut = cuts_left.next();
         boundaries.left = cut.map(|cut| cut.after);
-        let mut journal = Crashing { house: &mut house, log: &mut log, boundaries: &mut boundaries };
-        let polled = {
-            let running = pin!(run(&mut journal, start.clone()));
-            running.poll(&mut Context::from_waker(Waker::noop()))
-        };
-        match (polled, cut) {
-            (Poll::Ready(ended), _) => {
-                let ending = ended.expect("a journal fits the checkout that wrote it");
+        match (once(&mut house, &mut log, &mut boundaries), cut) {
+            (Some(ending), _) => {
                 let checkout = at_its_end(start, &log);
                 return Run { house, ending, checkout, boundaries: boundaries.passed, crashes, log };
             }
-            (Poll::Pending, Some(cut)) => {
+            (None, Some(cut)) => {
                 crashes += 1;
                 let now = house.memory.now().plus(cut.downtime);
                 house.memory.advance_to(now);
             }
-            (Poll::Pending, None) => unreachable!("a run waits for nothing but its cut"),
+            (None, None) => unreachable!("a run waits for nothing but its cut"),
         }
+    }
+}
+
+/// Runs the checkout up to a boundary and never resumes it: what is left is what an operator who kills it leaves.
+///
+/// # Panics
+/// If the checkout finds its own journal impossible: then it is broken.
+#[must_use]
+pub fn abandon(mut house: House, after: u32) -> House {
+    let mut log = Log::start(&house.checkout);
+    let mut boundaries = Boundaries { left: Some(after), passed: 0 };
+    let _ended_or_cut = once(&mut house, &mut log, &mut boundaries);
+    house
+}
+
+/// From the start over the journal to the end, or to the cut.
+fn once(house: &mut House, log: &mut Log, boundaries: &mut Boundaries) -> Option<Ending> {
+    let start = house.checkout.clone();
+    let mut journal = Crashing { house, log, boundaries };
+    let running = pin!(run(&mut journal, start));
+    match running.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(ended) => Some(ended.expect("a journal fits the checkout that wrote it")),
+        Poll::Pending => None,
     }
 }
 
