@@ -1,4 +1,4 @@
-//! Two buyers want one seat: a whole booking on the in-memory host, with a crash in the middle.
+//! Two buyers want one seat: whole checkouts on the in-memory host, run again over their journals.
 //!
 //! `cargo run -p booking-core --example one_checkout`
 

@@ -7,7 +7,7 @@
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
 //! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): what to try them on.
-//! - [`docs::design`]: why things are as they are, and where a new command goes.
+//! - [`docs::spec`]: what the rules are; "§2" and the like in these pages are its sections. [`docs::design`]: why things are as they are, and where a new command goes.
 
 pub mod checkout;
 pub mod effect;
@@ -30,6 +30,8 @@ pub mod wire;
 
 /// The documents that belong to the code.
 pub mod docs {
+    #[doc = include_str!("../docs/SPEC.md")]
+    pub mod spec {}
     #[doc = include_str!("../docs/DESIGN.md")]
     pub mod design {}
     #[doc = include_str!("../docs/HOSTS.md")]

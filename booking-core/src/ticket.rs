@@ -189,7 +189,8 @@ impl Ended {
     }
 }
 
-/// What can be asked of a ticket. All but `Reserve`, `Release` and the admin's four come from the core itself.
+/// What can be asked of a ticket. Buyers send `Reserve` and `Release`; admins `Block`, `Unblock`, `List`, `Sell`, `Reset` and
+/// `Cleanup`; a map sends `List` and `Reset` too; the rest comes from checkouts and timers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketCommand {
@@ -268,12 +269,12 @@ pub enum TicketCommand {
         /// What the ticket costs if it was never listed; `None` where it is then not for sale.
         unlisted: Option<Money>,
     },
-    /// Puts a sold or blocked ticket back on sale, if it has not changed since (admin).
+    /// Puts a sold or blocked ticket back on sale, if it has not changed since (admin, or a map).
     Reset {
         /// The newest version that may be taken away.
         up_to: u64,
     },
-    /// [`TicketCommand::Reset`] at the current version, by the reference's name (admin).
+    /// [`TicketCommand::Reset`] at the current version, for short (admin).
     Cleanup,
 }
 

@@ -363,7 +363,7 @@ fn void(json: Json) -> Body<Void> {
     Ok(Void { authorize_key })
 }
 
-/// An amount, or as the seed has it a bare number: minor units of US dollars.
+/// An amount, or a bare number: minor units of US dollars.
 struct Amount(Money);
 
 impl Read for Amount {

@@ -160,7 +160,7 @@ mod golden {
                 Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
             ),
             (
-                "gateway payment in one go, as in the seed",
+                "gateway payment in one go, by a bare number",
                 Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
             ),
             ("gateway ledger", Call::Gateway(GatewayCall::Ledger)),
