@@ -11,6 +11,7 @@
 
 mod checkout;
 mod gateway;
+mod journal;
 mod seat_map;
 mod support;
 mod ticket_rules;
