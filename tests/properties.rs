@@ -10,6 +10,8 @@
 use std::collections::BTreeSet;
 
 use booking_core::invariants::{PROPERTIES, TicketTurn, check_turn};
+use booking_core::journal::replay;
+use booking_core::running::Running;
 use booking_core::testing::crash::{pull, push};
 use booking_core::testing::strategies::{cuts, delivery, house, timeline};
 use booking_core::ticket::{Ticket, TicketStatus};
@@ -61,6 +63,9 @@ proptest! {
         let pushed_in_order = push(house.clone(), &cuts, &Default::default());
         prop_assert_eq!(essence(&pulled), essence(&pushed_in_order));
         prop_assert_eq!(&pulled.checkout, &pushed_in_order.checkout);
+        let lines: Vec<Vec<u8>> = pulled.log.lines().collect();
+        let replayed = replay(lines.iter().map(Vec::as_slice));
+        prop_assert_eq!(replayed.as_ref().map(Running::checkout), Ok(&pulled.checkout));
         // Side by side means in any order, and at least once means twice. (A cut that comes between two effects of a
         // step meets other ones then, so the schedule as a whole is another; without cuts it is the same.)
         let pulled_uncut = pull(house.clone(), &[]);
