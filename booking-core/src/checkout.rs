@@ -401,7 +401,7 @@ impl Checkout {
                 payment: payment.clone(),
             })),
             Stage::Undoing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
-            Stage::Undoing { failure, revoke, void, .. } => self.undo(failure, *revoke, *void),
+            Stage::Undoing { revoke, .. } => self.undo(*revoke),
             Stage::Ended(ending) => return Next::Ended(ending.clone()),
         };
         Next::Perform(Step { number: self.step, effects })
@@ -441,16 +441,42 @@ impl Checkout {
         self.only(Effect::Sleep(backoff.after(pace.unknown)))
     }
 
-    /// Side by side, in the order of the specification's table: money that may or may not be set aside is let go
-    /// first, in every other case the seats are.
-    fn undo(&self, failure: &Failure, revoke: bool, void: bool) -> Vec<(Op, Effect)> {
-        let void = void.then(|| Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
+    /// Side by side, in the order of the specification's table.
+    fn undo(&self, revoke: bool) -> Vec<(Op, Effect)> {
         let tickets = if revoke { &self.order.tickets[..] } else { &[] };
         let command = || TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() };
-        let revokes = tickets.iter().map(|ticket| Effect::Ticket(ticket.clone(), command()));
-        let (first, last) = if *failure == Failure::PaymentUnavailable { (void, None) } else { (None, void) };
-        let effects = first.into_iter().chain(revokes).chain(last).enumerate();
-        effects.map(|(i, effect)| (self.op(i), effect)).collect()
+        let mut effects: Vec<Effect> = tickets.iter().map(|ticket| Effect::Ticket(ticket.clone(), command())).collect();
+        if let Some(at) = self.void_at() {
+            effects.insert(at, Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
+        }
+        effects.into_iter().enumerate().map(|(i, effect)| (self.op(i), effect)).collect()
+    }
+
+    /// Where in the current step the void stands, if there is one: money that may or may not be set aside is let go
+    /// first, in every other case the seats are.
+    fn void_at(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Undoing { failure: Failure::PaymentUnavailable, void: true, .. }
+            | Stage::Undoing { revoke: false, void: true, .. } => Some(0),
+            Stage::Undoing { void: true, .. } => Some(self.order.tickets.len()),
+            Stage::Undoing { void: false, .. }
+            | Stage::Holding
+            | Stage::Authorising { .. }
+            | Stage::Confirming { .. }
+            | Stage::Capturing { .. }
+            | Stage::Notifying { .. }
+            | Stage::Ended(_) => None,
+        }
+    }
+
+    /// Whether the current step is a wait.
+    fn is_waiting(&self) -> bool {
+        match &self.stage {
+            Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
+                pace.waiting
+            }
+            Stage::Holding | Stage::Confirming { .. } | Stage::Notifying { .. } | Stage::Ended(_) => false,
+        }
     }
 
     /// How many effects the current step has; none once it is over.
@@ -478,7 +504,9 @@ impl Checkout {
         if outcomes.len() != effects {
             return Err(Impossible::Count { step: self.step, effects, outcomes: outcomes.len() });
         }
-        let stage = self.after(outcomes).map_err(|index| Impossible::Kind { op: self.op(index) })?;
+        let misfit = outcomes.iter().enumerate().position(|(index, outcome)| !self.fits(index, outcome));
+        let stage = if misfit.is_none() { self.after(outcomes) } else { None };
+        let stage = stage.ok_or_else(|| Impossible::Kind { op: self.op(misfit.unwrap_or(0)) })?;
         self.stage = if *cancel { settle::cancelled(stage) } else { stage };
         self.step = self.step.saturating_add(1);
         Ok(())

@@ -98,9 +98,13 @@ impl Running {
         if op.step < self.checkout.step() || self.ending().is_some() {
             return Ok(Recorded::Stale);
         }
-        let place = self.outcomes.get_mut(usize::from(op.index)).ok_or_else(stray)?;
+        let index = usize::from(op.index);
+        let place = self.outcomes.get_mut(index).ok_or_else(stray)?;
         if place.is_some() {
             return Ok(Recorded::Stale);
+        }
+        if !self.checkout.fits(index, &outcome) {
+            return Err(Impossible::Kind { op: op.clone() });
         }
         *place = Some(outcome);
         if self.outcomes.iter().any(Option::is_none) {
@@ -109,11 +113,11 @@ impl Running {
         let outcomes = std::mem::take(&mut self.outcomes).into_iter().flatten().collect();
         let performed = Performed { outcomes, cancel: self.cancel };
         let settled = self.checkout.settle(&performed);
-        self.outcomes.extend(performed.outcomes.into_iter().map(Some));
-        if let Err(impossible) = settled {
-            self.outcomes[usize::from(op.index)] = None;
-            return Err(impossible);
+        if settled.is_err() {
+            self.outcomes.extend(performed.outcomes.into_iter().map(Some));
+            self.outcomes[index] = None;
         }
+        settled?;
         self.begin_step();
         Ok(Recorded::Step)
     }

@@ -321,7 +321,8 @@ impl SeatMap {
             updated.apply(&event);
             notices = updated.reset(updated.version, None);
         }
-        notices.watchers = Some(News::Changed(Delta { version: self.version + 1, id: ticket.clone(), status }));
+        notices.watchers =
+            Some(News::Changed(Delta { version: self.version.saturating_add(1), id: ticket.clone(), status }));
         accept(Some(event), SeatMapReply::Done, notices)
     }
 
@@ -335,9 +336,9 @@ impl SeatMap {
             let reply = SeatMapReply::Published { tickets, edition: self.edition };
             return accept(None, reply, SeatMapNotices::default());
         }
-        let edition = self.edition + 1;
+        let edition = self.edition.saturating_add(1);
         let reply = SeatMapReply::Published { tickets: layout.places().count() as u64, edition };
-        let watchers = Some(News::Republished { version: self.version + 1 });
+        let watchers = Some(News::Republished { version: self.version.saturating_add(1) });
         let notices = SeatMapNotices { watchers, ..list(layout, edition, 0) };
         accept(Some(SeatMapEvent::Published { layout: layout.clone() }), reply, notices)
     }
@@ -412,14 +413,14 @@ impl Machine for SeatMap {
     }
 
     fn apply(&mut self, event: &SeatMapEvent) {
-        self.version += 1;
+        self.version = self.version.saturating_add(1);
         match event {
             SeatMapEvent::Updated { ticket, status, version } => {
                 let seat = Seat { status: *status, version: *version, heard: self.version };
                 self.tickets.insert(ticket.clone(), seat);
             }
             SeatMapEvent::Published { layout } => {
-                self.edition += 1;
+                self.edition = self.edition.saturating_add(1);
                 self.layout = Some(layout.clone());
             }
         }

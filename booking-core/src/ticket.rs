@@ -597,7 +597,7 @@ impl Machine for Ticket {
 
     fn apply(&mut self, event: &TicketEvent) {
         if event.is_change() {
-            self.version += 1;
+            self.version = self.version.saturating_add(1);
             self.at = event.at;
         }
         if let Some(state) = &event.moved {

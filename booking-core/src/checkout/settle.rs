@@ -1,7 +1,6 @@
 //! How the outcomes of a step lead on: the forward column and the undo table of the specification (§4).
 //!
-//! Every function here is given outcomes of the right count and answers with the next stage, or with the index of the
-//! first outcome that is not of its effect's kind.
+//! Nothing here is asked before [`Checkout::fits`] has found every outcome to be of its effect's kind.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "an outcome of another kind is one case, whichever kind it is")]
 
@@ -13,48 +12,96 @@ use crate::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
 use crate::ticket::{TicketRefusal, TicketReply};
 
 impl Checkout {
-    /// The stage after the outcomes of a step; or the index of the first that is not of its effect's kind.
-    pub(super) fn after(&self, outcomes: &[Outcome]) -> Result<Stage, usize> {
-        Ok(match (&self.stage, outcomes) {
-            (Stage::Holding, _) => self.held(outcomes)?,
-            (Stage::Authorising { fences, amount, pace }, [outcome]) => {
-                self.asked_to_authorise(fences, *amount, *pace, outcome).ok_or(0_usize)?
+    /// Whether an outcome is of the kind of the effect at this place in the current step.
+    pub(crate) fn fits(&self, index: usize, outcome: &Outcome) -> bool {
+        let waiting = self.is_waiting();
+        match (&self.stage, outcome) {
+            (_, Outcome::Slept { .. }) => waiting,
+            (Stage::Holding, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Claimed { .. }) | Err(_)),
+            (Stage::Authorising { .. }, Outcome::Authorized(_)) => !waiting,
+            (Stage::Confirming { .. }, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Done) | Err(_)),
+            (Stage::Capturing { .. }, Outcome::Captured(_)) => !waiting,
+            (Stage::Notifying { .. }, Outcome::Notified) => true,
+            (Stage::Undoing { .. }, Outcome::Voided(_)) => !waiting && self.void_at() == Some(index),
+            // None of the saga's undos can be refused.
+            (Stage::Undoing { .. }, Outcome::Ticket(answer)) => {
+                !waiting && self.void_at() != Some(index) && *answer == Ok(TicketReply::Done)
             }
-            (Stage::Confirming { amount, authorization, .. }, _) => match self.first_refusal(outcomes)? {
+            _ => false,
+        }
+    }
+
+    /// The stage after the outcomes of a step, all of which fit; `None` where that was not looked at before.
+    pub(super) fn after(&self, outcomes: &[Outcome]) -> Option<Stage> {
+        match (&self.stage, outcomes) {
+            (Stage::Holding, _) => self.held(outcomes),
+            (Stage::Authorising { fences, amount, pace }, [outcome]) => {
+                self.asked_to_authorise(fences, *amount, *pace, outcome)
+            }
+            (Stage::Confirming { amount, authorization, .. }, _) => Some(match self.first_refusal(outcomes) {
                 None => {
                     let (authorization, pace) = (authorization.clone(), Pace::default());
                     Stage::Capturing { amount: *amount, authorization, pace }
                 }
                 Some((ticket, refusal)) => undoing(Failure::ConfirmRefused { ticket, refusal }, true),
-            },
+            }),
             (Stage::Capturing { amount, authorization, pace }, [outcome]) => {
-                asked_to_capture(*amount, authorization, *pace, outcome).ok_or(0_usize)?
+                asked_to_capture(*amount, authorization, *pace, outcome)
             }
             (Stage::Notifying { amount, payment }, [Outcome::Notified]) => {
-                Stage::Ended(Ending::Completed { amount: *amount, payment: payment.clone() })
+                Some(Stage::Ended(Ending::Completed { amount: *amount, payment: payment.clone() }))
             }
-            (Stage::Undoing { failure, revoke, void, pace }, [Outcome::Slept { .. }]) if pace.waiting => {
-                Stage::Undoing { failure: failure.clone(), revoke: *revoke, void: *void, pace: pace.waited() }
+            (Stage::Undoing { failure, revoke, void, pace }, _) => {
+                let failure = failure.clone();
+                let unknown = outcomes.contains(&Outcome::Voided(VoidAnswer::Unavailable));
+                Some(match outcomes {
+                    [Outcome::Slept { .. }] => {
+                        Stage::Undoing { failure, revoke: *revoke, void: *void, pace: pace.waited() }
+                    }
+                    _ if unknown => Stage::Undoing { failure, revoke: false, void: true, pace: pace.again() },
+                    _ => Stage::Ended(Ending::Failed(failure)),
+                })
             }
-            (Stage::Undoing { failure, pace, .. }, _) if !pace.waiting => match undone(outcomes)? {
-                VoidAnswer::Voided => Stage::Ended(Ending::Failed(failure.clone())),
-                VoidAnswer::Unavailable => {
-                    Stage::Undoing { failure: failure.clone(), revoke: false, void: true, pace: pace.again() }
-                }
-            },
-            _ => return Err(0),
+            _ => None,
+        }
+    }
+
+    /// Every ticket held: on to the payment, of the sum of their prices.
+    fn held(&self, outcomes: &[Outcome]) -> Option<Stage> {
+        if let Some((ticket, refusal)) = self.first_refusal(outcomes) {
+            return Some(undoing(Failure::HoldRefused { ticket, refusal }, false));
+        }
+        let mut fences = Vec::with_capacity(outcomes.len());
+        let mut sum: Option<Result<Money, MoneyError>> = None;
+        for outcome in outcomes {
+            let Outcome::Ticket(Ok(TicketReply::Claimed { fence, price })) = outcome else { return None };
+            fences.push(*fence);
+            sum = Some(sum.map_or(Ok(*price), |sum| sum?.plus(*price)));
+        }
+        Some(match sum? {
+            Ok(amount) => Stage::Authorising { fences, amount, pace: Pace::default() },
+            Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false),
+            Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
         })
     }
 
-    /// After asking for the authorisation, or waiting to ask again; `None` where the outcome is of neither.
+    /// The first ticket, in the buyer's order, that refused.
+    fn first_refusal(&self, outcomes: &[Outcome]) -> Option<(TicketId, TicketRefusal)> {
+        self.order.tickets.iter().zip(outcomes).find_map(|(ticket, outcome)| match outcome {
+            Outcome::Ticket(Err(refusal)) => Some((ticket.clone(), *refusal)),
+            _ => None,
+        })
+    }
+
+    /// After asking for the authorisation, or waiting to ask again.
     fn asked_to_authorise(&self, fences: &[u64], amount: Money, pace: Pace, outcome: &Outcome) -> Option<Stage> {
         let fences = || fences.to_vec();
         Some(match outcome {
-            Outcome::Slept { at } if pace.waiting && *at < self.deadline => {
+            Outcome::Slept { at } if *at < self.deadline => {
                 Stage::Authorising { fences: fences(), amount, pace: pace.waited() }
             }
-            Outcome::Slept { .. } if pace.waiting => undoing(Failure::PaymentUnavailable, true),
-            Outcome::Authorized(answer) if !pace.waiting => match answer {
+            Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, true),
+            Outcome::Authorized(answer) => match answer {
                 AuthorizeAnswer::Authorized(authorization) => {
                     Stage::Confirming { fences: fences(), amount, authorization: authorization.clone() }
                 }
@@ -67,63 +114,17 @@ impl Checkout {
             _ => return None,
         })
     }
-
-    /// Every ticket held: on to the payment, of the sum of their prices.
-    fn held(&self, outcomes: &[Outcome]) -> Result<Stage, usize> {
-        let mut fences = Vec::with_capacity(outcomes.len());
-        let mut sum: Option<Result<Money, MoneyError>> = None;
-        let mut refused = None;
-        for (i, (ticket, outcome)) in self.order.tickets.iter().zip(outcomes).enumerate() {
-            match outcome {
-                Outcome::Ticket(Ok(TicketReply::Claimed { fence, price })) => {
-                    fences.push(*fence);
-                    sum = Some(sum.map_or(Ok(*price), |sum| sum.and_then(|sum| sum.plus(*price))));
-                }
-                Outcome::Ticket(Err(refusal)) => {
-                    refused.get_or_insert(Failure::HoldRefused { ticket: ticket.clone(), refusal: *refusal });
-                }
-                _ => return Err(i),
-            }
-        }
-        Ok(match (refused, sum) {
-            (Some(failure), _) => undoing(failure, false),
-            (None, Some(Ok(amount))) => Stage::Authorising { fences, amount, pace: Pace::default() },
-            (None, Some(Err(MoneyError::MixedCurrencies))) => {
-                undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false)
-            }
-            (None, Some(Err(MoneyError::TooMuch)) | None) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
-        })
-    }
-
-    /// The first ticket, in the buyer's order, that refused.
-    fn first_refusal(&self, outcomes: &[Outcome]) -> Result<Option<(TicketId, TicketRefusal)>, usize> {
-        let mut first = None;
-        for (i, (ticket, outcome)) in self.order.tickets.iter().zip(outcomes).enumerate() {
-            match outcome {
-                Outcome::Ticket(Ok(TicketReply::Done)) => {}
-                Outcome::Ticket(Err(refusal)) => {
-                    first.get_or_insert_with(|| (ticket.clone(), *refusal));
-                }
-                _ => return Err(i),
-            }
-        }
-        Ok(first)
-    }
 }
 
-/// After asking for the capture, or waiting to ask again; `None` where the outcome is of neither.
+/// After asking for the capture, or waiting to ask again.
 fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, outcome: &Outcome) -> Option<Stage> {
-    let authorization = || authorization.clone();
+    let capturing = |pace| Stage::Capturing { amount, authorization: authorization.clone(), pace };
     Some(match outcome {
-        Outcome::Slept { .. } if pace.waiting => {
-            Stage::Capturing { amount, authorization: authorization(), pace: pace.waited() }
-        }
-        Outcome::Captured(answer) if !pace.waiting => match answer {
+        Outcome::Slept { .. } => capturing(pace.waited()),
+        Outcome::Captured(answer) => match answer {
             CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
             CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
-            CaptureAnswer::Unavailable => {
-                Stage::Capturing { amount, authorization: authorization(), pace: pace.again() }
-            }
+            CaptureAnswer::Unavailable => capturing(pace.again()),
         },
         _ => return None,
     })
@@ -131,19 +132,6 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
 
 fn undoing(failure: Failure, void: bool) -> Stage {
     Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
-}
-
-/// A step of the way back: every revoke was answered; the void too, or else it is to be asked for again.
-fn undone(outcomes: &[Outcome]) -> Result<VoidAnswer, usize> {
-    let mut void = VoidAnswer::Voided;
-    for (i, outcome) in outcomes.iter().enumerate() {
-        match outcome {
-            Outcome::Ticket(Ok(TicketReply::Done)) => {}
-            Outcome::Voided(answer) => void = *answer,
-            _ => return Err(i),
-        }
-    }
-    Ok(void)
 }
 
 /// Where a cancel leads from the stage that the step would have led to: on the way back, until capture was asked for.

@@ -57,7 +57,7 @@ impl<'a> View<'a> {
 
     /// The version after this command's change.
     fn next_version(&self) -> u64 {
-        self.ticket.version + 1
+        self.ticket.version.saturating_add(1)
     }
 
     fn has_ended(&self, ids: &[EndedId]) -> bool {

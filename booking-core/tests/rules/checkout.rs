@@ -448,6 +448,18 @@ mod outcomes {
     }
 
     #[test]
+    fn of_another_kind_are_refused_when_they_come_not_when_the_step_ends() {
+        let op = |step, index| Op { checkout: checkout_id("c"), step, index };
+        let mut running = Running::start(start());
+        assert_eq!(running.record(&op(0, 0), done()), Err(Impossible::Kind { op: op(0, 0) }));
+        assert_eq!(running.pending().len(), 2, "and the right one may still come");
+        let mut undoing = Running::start(after(confirming(), vec![no(TicketRefusal::HoldExpired), done()]));
+        assert_eq!(undoing.record(&op(3, 0), voided()), Err(Impossible::Kind { op: op(3, 0) }), "a revoke");
+        assert_eq!(undoing.record(&op(3, 2), done()), Err(Impossible::Kind { op: op(3, 2) }), "the void");
+        assert_eq!(undoing.record(&op(3, 2), voided()), Ok(Recorded::Waiting));
+    }
+
+    #[test]
     fn of_every_stage_are_of_its_effects_kind() {
         let all = [done(), authorized(), captured(), voided(), slept(NOW), Outcome::Notified];
         let undoing = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::KeyReused)]);
