@@ -138,14 +138,14 @@ impl Memory {
     }
 
     /// Delivers what a map tells others. Nobody watches here.
-    fn send_on(&mut self, map: &str, notices: SeatMapNotices) {
-        for (ticket, command) in &notices.tickets {
-            let _done_or_refused = self.ask_ticket(ticket, command);
-        }
-        if let Some(errand) = notices.go_on {
+    fn send_on(&mut self, map: &str, mut notices: SeatMapNotices) {
+        loop {
+            for (ticket, command) in &notices.tickets {
+                let _done_or_refused = self.ask_ticket(ticket, command);
+            }
+            let Some(errand) = notices.go_on else { return };
             let state = self.maps.get_mut(map).expect("it has just asked for this");
-            let (_, notices) = turn(state, &SeatMapCommand::Continue(errand), self.now).stored();
-            self.send_on(map, notices);
+            (_, notices) = turn(state, &SeatMapCommand::Continue(errand), self.now).stored();
         }
     }
 

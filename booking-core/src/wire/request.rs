@@ -279,7 +279,7 @@ fn layout(json: Json, key: &MapKey) -> Body<Layout> {
     let rows: Vec<Row> = fields.take("rows")?;
     fields.end()?;
     for (r, row) in rows.iter().enumerate() {
-        if let Some(s) = row.seats.iter().position(|place| place.ticket.map_key() != *key) {
+        if let Some(s) = row.seats.iter().position(|place| place.ticket.map_str() != key.as_str()) {
             let field = format!("rows[{r}].seats[{s}].ticketId");
             return Err(Wrong::value("must be a ticket of this map").of_field(&field));
         }
