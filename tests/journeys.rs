@@ -175,6 +175,8 @@ fn a_journal_that_does_not_fit_is_refused_by_line() {
     assert_eq!(replayed(restarted), Err(ReplayError::OutOfPlace { line: 2 }));
     let skipped = vec![lines()[0], lines()[3]];
     assert!(matches!(replayed(skipped), Err(ReplayError::Impossible { line: 2, .. })));
+    let another_steps = vec![lines()[0], r#"{"v":1,"is":{"cancelled":{"step":5}}}"#];
+    assert_eq!(replayed(another_steps), Err(ReplayError::OutOfPlace { line: 2 }));
     let damaged = vec![lines()[0], "{\"v\":1,"];
     assert!(matches!(replayed(damaged), Err(ReplayError::Unreadable { line: 2, .. })));
     let newer = vec![lines()[0], r#"{"v":2,"is":"anything"}"#];

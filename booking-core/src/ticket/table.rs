@@ -97,10 +97,10 @@ impl<'a> View<'a> {
         Ok(Transition { event: recorded.then_some(self.event), reply, notices: TicketNotices { map, timer } })
     }
 
-    /// The hold, if it is a new one or its end has changed.
+    /// The hold, if it is a new one or its end has changed. A new one ends after now, and so after any that lapsed.
     fn new_end(&self) -> Option<&Hold> {
         let hold = self.event.moved.as_ref()?.hold()?;
-        let same = self.ticket.hold().is_some_and(|before| before.end() == hold.end() && before.id == hold.id);
+        let same = self.ticket.hold().is_some_and(|before| before.end() == hold.end());
         (!same).then_some(hold)
     }
 

@@ -116,7 +116,7 @@ fn an_errand_for_an_older_edition_lists_nothing() {
     let mut map = SeatMap::default();
     let (_, notices) = ask(&mut map, &publish((0..=BATCH).map(|i| format!("s{i}")), 500));
     let stale = notices.go_on.clone().unwrap();
-    ask(&mut map, &publish(["s1".into()], 700));
+    ask(&mut map, &publish((0..BATCH * 3).map(|i| format!("s{i}")), 700));
     assert_eq!(ask(&mut map, &SeatMapCommand::Continue(stale)), (SeatMapReply::Done, SeatMapNotices::default()));
 }
 
