@@ -191,6 +191,22 @@ pub enum Stage {
     Ended(Ending),
 }
 
+impl Stage {
+    /// What it is, in a word, for metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Holding => "holding",
+            Self::Authorising { .. } => "authorising",
+            Self::Confirming { .. } => "confirming",
+            Self::Capturing { .. } => "capturing",
+            Self::Notifying { .. } => "notifying",
+            Self::Undoing { .. } => "undoing",
+            Self::Ended(_) => "ended",
+        }
+    }
+}
+
 /// Where an effect with possibly unknown outcome stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -392,19 +408,42 @@ impl Checkout {
                 key: PaymentKey::capture(&self.id),
                 authorization: authorization.clone(),
             })),
-            Stage::Notifying { amount, payment } => self.only(Effect::Notify(Notification {
-                key: PaymentKey::notify(&self.id),
-                checkout: self.id.clone(),
-                user: self.order.user.clone(),
-                tickets: self.order.tickets.clone(),
-                amount: *amount,
-                payment: payment.clone(),
-            })),
+            Stage::Notifying { amount, payment } => {
+                self.only(Effect::Notify(self.notification(*amount, payment.clone())))
+            }
             Stage::Undoing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
             Stage::Undoing { revoke, .. } => self.undo(*revoke),
             Stage::Ended(ending) => return Next::Ended(ending.clone()),
         };
         Next::Perform(Step { number: self.step, effects })
+    }
+
+    /// What the buyer is told, once it is paid for; `None` before that, and for one that failed. The same message for
+    /// ever, so a host need not keep it beside the checkout.
+    #[must_use]
+    pub fn letter(&self) -> Option<Notification> {
+        match &self.stage {
+            Stage::Notifying { amount, payment } | Stage::Ended(Ending::Completed { amount, payment }) => {
+                Some(self.notification(*amount, payment.clone()))
+            }
+            Stage::Holding
+            | Stage::Authorising { .. }
+            | Stage::Confirming { .. }
+            | Stage::Capturing { .. }
+            | Stage::Undoing { .. }
+            | Stage::Ended(Ending::Failed(_)) => None,
+        }
+    }
+
+    fn notification(&self, amount: Money, payment: PaymentId) -> Notification {
+        Notification {
+            key: PaymentKey::notify(&self.id),
+            checkout: self.id.clone(),
+            user: self.order.user.clone(),
+            tickets: self.order.tickets.clone(),
+            amount,
+            payment,
+        }
     }
 
     /// The name of an effect of this step.

@@ -58,6 +58,17 @@ pub enum Effect {
     Notify(Notification),
 }
 
+impl Effect {
+    /// Whether it is the gateway's to perform.
+    #[must_use]
+    pub fn is_payment(&self) -> bool {
+        match self {
+            Self::Authorize(_) | Self::Capture(_) | Self::Void(_) => true,
+            Self::Ticket(..) | Self::Sleep(_) | Self::Notify(_) => false,
+        }
+    }
+}
+
 /// How an effect ended; of the kind of the effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -303,6 +303,13 @@ impl PaymentKey {
         Self(joined(&checkout.0, ":capture"))
     }
 
+    /// The key under which what was authorised under a key is let go, on every attempt: a gateway may know its keys
+    /// across all its calls.
+    #[must_use]
+    pub fn void(authorize: &Self) -> Self {
+        Self(joined(&authorize.0, ":void"))
+    }
+
     /// The key by which the receiver of this checkout's notification tells copies apart.
     #[must_use]
     pub fn notify(checkout: &CheckoutId) -> Self {

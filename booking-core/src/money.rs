@@ -27,6 +27,21 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// How many decimals people write its amounts with, as ISO 4217 has it: 2 for most, so also for what is not on
+    /// the list.
+    #[must_use]
+    pub fn decimals(&self) -> u32 {
+        match self.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            "CLF" | "UYW" => 4,
+            _ => 2,
+        }
+    }
+}
+
 impl FromStr for Currency {
     type Err = NotACurrency;
     fn from_str(text: &str) -> Result<Self, NotACurrency> {
@@ -117,6 +132,62 @@ impl Money {
     }
 }
 
+/// A text that is not an amount of money.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotMoney {
+    /// It does not have the form.
+    #[error("must be an amount and a currency, such as 100.00:USD")]
+    Form,
+    /// What is behind the colon is no currency.
+    #[error("the currency {0}")]
+    Currency(#[from] NotACurrency),
+    /// Too many or too few decimals.
+    #[error("{currency} is written with {decimals} decimals, or none")]
+    Decimals {
+        /// The currency.
+        currency: Currency,
+        /// How many it has.
+        decimals: u32,
+    },
+    /// More than can be counted.
+    #[error(transparent)]
+    TooMuch(#[from] MoneyError),
+}
+
+/// As people write it, with the currency's decimals or none: `100.00:USD`, `100:USD`, `10000:JPY`.
+impl FromStr for Money {
+    type Err = NotMoney;
+    fn from_str(text: &str) -> Result<Self, NotMoney> {
+        let (amount, currency) = text.split_once(':').ok_or(NotMoney::Form)?;
+        let currency: Currency = currency.parse()?;
+        let (whole, part) = amount.split_once('.').map_or((amount, None), |(whole, part)| (whole, Some(part)));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || part.is_some_and(|part| !digits(part)) {
+            return Err(NotMoney::Form);
+        }
+        let decimals = currency.decimals();
+        if part.is_some_and(|part| part.len() as u64 != u64::from(decimals)) {
+            return Err(NotMoney::Decimals { currency, decimals });
+        }
+        let count = |text: &str| text.parse::<u64>().map_err(|_| NotMoney::TooMuch(MoneyError::TooMuch));
+        let whole = count(whole)?.saturating_mul(10_u64.pow(decimals));
+        let part = part.map_or(Ok(0), count)?;
+        Ok(Self::new(whole.saturating_add(part), currency)?)
+    }
+}
+
+/// As it is read by [`Money::from_str`].
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (decimals, unit) = (self.currency.decimals(), 10_u64.pow(self.currency.decimals()));
+        write!(f, "{}", self.minor / unit)?;
+        if decimals > 0 {
+            write!(f, ".{:0width$}", self.minor % unit, width = decimals as usize)?;
+        }
+        write!(f, ":{}", self.currency)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -143,6 +214,34 @@ mod tests {
         assert_eq!(usd(1).plus(eur), Err(MoneyError::MixedCurrencies));
         assert_eq!(usd(MAX_EXACT).plus(usd(1)), Err(MoneyError::TooMuch));
         assert_eq!(Money::new(MAX_EXACT + 1, Currency::USD), Err(MoneyError::TooMuch));
+    }
+
+    #[test]
+    fn money_is_read_as_people_write_it() {
+        let money = |minor, currency: &str| Ok(Money::new(minor, currency.parse().unwrap()).unwrap());
+        for (text, read) in [
+            ("100.00:USD", money(10_000, "USD")),
+            ("100:USD", money(10_000, "USD")),
+            ("0.05:EUR", money(5, "EUR")),
+            ("1500:JPY", money(1_500, "JPY")),
+            ("1.234:KWD", money(1_234, "KWD")),
+            ("100", Err(NotMoney::Form)),
+            (":USD", Err(NotMoney::Form)),
+            ("1.:USD", Err(NotMoney::Form)),
+            ("-1:USD", Err(NotMoney::Form)),
+            ("1e3:USD", Err(NotMoney::Form)),
+            ("1:usd", Err(NotMoney::Currency(NotACurrency))),
+            ("1.5:USD", Err(NotMoney::Decimals { currency: Currency::USD, decimals: 2 })),
+            ("1.0:JPY", Err(NotMoney::Decimals { currency: "JPY".parse().unwrap(), decimals: 0 })),
+            ("99999999999999999999:USD", Err(NotMoney::TooMuch(MoneyError::TooMuch))),
+            ("90071992547409.92:USD", Err(NotMoney::TooMuch(MoneyError::TooMuch))),
+        ] {
+            assert_eq!(text.parse::<Money>(), read, "{text}");
+            if let Ok(money) = read {
+                assert_eq!(money.to_string().parse(), Ok(money), "{money}");
+            }
+        }
+        assert_eq!(Money::DEFAULT_PRICE.to_string(), "100.00:USD");
     }
 
     #[test]

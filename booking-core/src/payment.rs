@@ -256,6 +256,17 @@ impl Ledger {
         self.accounts.get(key)
     }
 
+    /// Forgets an account: for a mock that runs for long, when nobody will ask for the key again. A forgotten key is
+    /// new.
+    pub fn forget(&mut self, key: &PaymentKey) {
+        self.accounts.remove(key);
+    }
+
+    /// Puts an account back as it was stored.
+    pub fn restore(&mut self, key: PaymentKey, account: Account) {
+        self.accounts.insert(key, account);
+    }
+
     fn authorize(&self, request: &Authorize) -> (Account, AuthorizeAnswer) {
         let asked = Asked { amount: request.amount, method: request.method.clone() };
         let mut account = self.accounts.get(&request.key).cloned().unwrap_or_default();

@@ -36,6 +36,18 @@ pub struct SeatMap {
     tickets: BTreeMap<TicketId, Seat>,
 }
 
+/// A map without its seats, for hosts that store these one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// The layout.
+    pub layout: Layout,
+    /// Its edition.
+    pub edition: u64,
+    /// The map's version when this was asked, which is after the layout was published.
+    pub version: u64,
+}
+
 /// A ticket as the map last heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,7 +99,9 @@ impl Layout {
     ///
     /// # Errors
     /// [`DuplicateSeat`] names the first ticket that stands in it twice.
-    pub fn new(rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+    pub fn new(mut rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+        // It is kept for long, and there are many.
+        rows.iter_mut().for_each(|row| row.seats.shrink_to_fit());
         let mut seen = BTreeSet::new();
         let twice = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket));
         match twice {
@@ -257,6 +271,29 @@ pub struct Summary {
 }
 
 impl SeatMap {
+    /// A map put together again by a host that stores it in parts: what [`SeatMap::published`] gave when a layout was
+    /// published last, and each seat as it was last, in any order.
+    #[must_use]
+    pub fn restored(published: Option<Published>, seats: impl IntoIterator<Item = (TicketId, Seat)>) -> Self {
+        let (layout, edition, since) = published.map_or((None, 0, 0), |it| (Some(it.layout), it.edition, it.version));
+        let tickets: BTreeMap<TicketId, Seat> = seats.into_iter().collect();
+        // Each change of the map is either a seat heard of or a layout published.
+        let version = tickets.values().map(|seat| seat.heard).fold(since, u64::max);
+        Self { version, layout, edition, tickets }
+    }
+
+    /// The layout and what goes with it, for hosts that store a map in parts. Store it when a layout was published.
+    #[must_use]
+    pub fn published(&self) -> Option<Published> {
+        let layout = self.layout.clone()?;
+        Some(Published { layout, edition: self.edition, version: self.version })
+    }
+
+    /// Every ticket the map has heard of, by id.
+    pub fn seats(&self) -> impl Iterator<Item = (&TicketId, &Seat)> {
+        self.tickets.iter()
+    }
+
     /// How many changes the map has had.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -3,6 +3,8 @@
 //! Every row starts from a [`View`]: the ticket as it is at the command's time, with what has lapsed already gone. So no
 //! row asks whether a hold is still live, and an accepted command records the lapse together with its own change.
 
+use std::sync::Arc;
+
 use super::TicketRefusal::{
     CheckoutInProgress, HoldExpired, HoldNotFound, TicketBlocked, TicketNotForSale, TicketReserved, TicketSold,
 };
@@ -39,7 +41,7 @@ impl<'a> View<'a> {
                 Term::Claimed { claim, until: Some(until) } if claim.deadline <= at => {
                     let term = Term::Unclaimed { until: *until };
                     let ends = EndedId::Checkout(claim.checkout.clone());
-                    view.ending([ends]).moving(Reserved(Hold { term, ..hold.clone() }))
+                    view.ending([ends]).moving(Reserved(Arc::new(Hold { term, ..Hold::clone(hold) })))
                 }
                 Term::Claimed { .. } | Term::Unclaimed { .. } => view,
             },
@@ -115,7 +117,7 @@ impl<'a> View<'a> {
                 let (id, until, price) = (name.id().clone(), self.now().plus(ttl.length()), self.price(unlisted)?);
                 let reply = TicketReply::Reserved { hold: Some(id.clone()), until, price };
                 let term = Term::Unclaimed { until };
-                self.moving(Reserved(Hold { id, by: user.clone(), price, term })).accept(reply)
+                self.moving(Reserved(Arc::new(Hold { id, by: user.clone(), price, term }))).accept(reply)
             }
             Reserved(hold) if hold.id == *name.id() && hold.by == *user => {
                 let until = hold.until().ok_or(CheckoutInProgress)?;
@@ -153,13 +155,13 @@ impl<'a> View<'a> {
                 let price = self.price(unlisted)?;
                 let term = Term::Claimed { claim, until: None };
                 let hold = Hold { id: id.clone(), by: user.clone(), price, term };
-                self.moving(Reserved(hold)).accept(TicketReply::Claimed { fence, price })
+                self.moving(Reserved(Arc::new(hold))).accept(TicketReply::Claimed { fence, price })
             }
             Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.term {
                 Term::Unclaimed { until } => {
                     let term = Term::Claimed { claim, until: Some(*until) };
-                    let (price, hold) = (hold.price, Hold { term, ..hold.clone() });
-                    self.moving(Reserved(hold)).accept(TicketReply::Claimed { fence, price })
+                    let (price, hold) = (hold.price, Hold { term, ..Hold::clone(hold) });
+                    self.moving(Reserved(Arc::new(hold))).accept(TicketReply::Claimed { fence, price })
                 }
                 Term::Claimed { claim, .. } if claim.checkout == *checkout => {
                     let reply = TicketReply::Claimed { fence: claim.fence, price: hold.price };
@@ -197,7 +199,7 @@ impl<'a> View<'a> {
                         to: Some(SoldTo { checkout: checkout.clone(), fence }),
                         at: self.now(),
                     };
-                    self.moving(Sold(sale)).accept(TicketReply::Done)
+                    self.moving(Sold(Arc::new(sale))).accept(TicketReply::Done)
                 }
                 Term::Claimed { .. } | Term::Unclaimed { .. } => Err(HoldNotFound),
             },
@@ -246,7 +248,7 @@ impl<'a> View<'a> {
         match until {
             Some(until) if until > self.now() => {
                 let term = Term::Unclaimed { until };
-                self.moving(Reserved(Hold { id: id.clone(), by, price, term })).accept(TicketReply::Done)
+                self.moving(Reserved(Arc::new(Hold { id: id.clone(), by, price, term }))).accept(TicketReply::Done)
             }
             Some(_) => self.ending([EndedId::Hold(id.clone())]).moving(Available).accept(TicketReply::Done),
             None => self.moving(Available).accept(TicketReply::Done),
@@ -295,7 +297,7 @@ impl<'a> View<'a> {
             Available => {
                 let (at, price) = (self.now(), self.price(unlisted)?);
                 let sale = Sale { hold: id.clone(), by: user.clone(), price, until: None, to: None, at };
-                self.moving(Sold(sale)).accept(TicketReply::Sold { price })
+                self.moving(Sold(Arc::new(sale))).accept(TicketReply::Sold { price })
             }
             Reserved(_) => Err(TicketReserved),
             Sold(_) => Err(TicketSold),

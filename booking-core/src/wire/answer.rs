@@ -1,5 +1,7 @@
 //! What comes back: a status and a JSON body, in one shape on every host.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::kind::{Kind, Refusal};
@@ -12,7 +14,7 @@ use crate::ticket::{TicketRefusal, TicketReply, TicketStatus, TicketView};
 use crate::time::Timestamp;
 
 /// An answer as it goes out: the body is JSON, of type `application/json`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -20,6 +22,13 @@ pub struct Answer {
     pub body: String,
     /// What went wrong, if anything did: for metrics, and for deciding what may be recorded.
     pub kind: Option<Kind>,
+}
+
+/// Keeps the body back: the answer to a hold has its id in it.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 fn json(status: u16, body: &impl Serialize) -> Answer {

@@ -63,7 +63,7 @@ pub fn void(Void { authorize_key }: &Void) -> Request {
     struct Body<'a> {
         authorize_key: &'a PaymentKey,
     }
-    request("/void", authorize_key, &Body { authorize_key })
+    request("/void", &PaymentKey::void(authorize_key), &Body { authorize_key })
 }
 
 /// What a gateway may say; fields that are not known are its own business.

@@ -5,12 +5,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::MAX_TEXT;
 use super::kind::{Kind, Refusal};
 use crate::ids::{
-    AuthorizationId, CheckoutId, HoldId, IdError, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
+    AuthorizationId, CheckoutId, HoldId, IdError, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, MapKey, PaymentId,
+    PaymentKey, PaymentMethodId, TicketId, UserId,
 };
 use crate::money::{Currency, Money, NotACurrency};
 use crate::ticket::TicketStatus;
@@ -141,6 +144,52 @@ impl From<Wrong> for Refusal {
 /// A type that a value can be read as.
 pub(super) trait Read: Sized {
     fn read(json: Json) -> Result<Self, Wrong>;
+}
+
+/// A type whose values a JSON Schema describes: just those that [`Read`] takes.
+pub(super) trait Described {
+    fn schema() -> Value;
+}
+
+macro_rules! described {
+    ($($type:ty => $schema:expr;)*) => {$(
+        impl Described for $type {
+            fn schema() -> Value {
+                $schema
+            }
+        }
+    )*};
+}
+described! {
+    UserId => id_schema(r"^(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]+$", MAX_ID_LEN);
+    CheckoutId => UserId::schema();
+    MapKey => UserId::schema();
+    HoldId => UserId::schema();
+    PaymentMethodId => UserId::schema();
+    TicketId => id_schema(r"^(?!\.{1,2}(:[^:]*)?$)(?!:)[A-Za-z0-9._:-]+$", MAX_ID_LEN);
+    PaymentKey => id_schema("^[!-~]+$", MAX_KEY_LEN);
+    AuthorizationId => id_schema("^[!-~]+$", MAX_GATEWAY_NAME_LEN);
+    PaymentId => AuthorizationId::schema();
+    u64 => json!({ "type": "integer", "minimum": 0, "maximum": MAX_EXACT });
+    u32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });
+    Timestamp => json!({
+        "type": "integer", "minimum": 0, "maximum": MAX_EXACT, "description": "milliseconds since the Unix epoch",
+    });
+    Currency => json!({ "type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217" });
+    Money => json!({
+        "type": "object",
+        "properties": { "minor": u64::schema(), "currency": Currency::schema() },
+        "required": ["minor", "currency"],
+        "additionalProperties": false,
+    });
+    TicketStatus => json!({ "type": "string", "enum": ["AVAILABLE", "RESERVED", "SOLD", "BLOCKED"] });
+    Line => json!({
+        "type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
+    });
+}
+
+fn id_schema(pattern: &str, longest: usize) -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern })
 }
 
 /// The fields of one object, each to be taken once.

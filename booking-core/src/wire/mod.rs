@@ -18,10 +18,11 @@
 //! 3. `MethodNotAllowed`.
 //! 4. `PayloadTooLarge`.
 //! 5. `RateLimited`, `Overloaded` (the host's).
-//! 6. `InvalidRequest`: the id in the path, the body's JSON, then its fields in the order of the handler's
+//! 6. `InvalidRequest`: the idempotency key, the id in the path, the body's JSON, then its fields in the order of the handler's
 //!    documentation, then fields that are not known.
 //! 7. `TtlOutOfRange`, `TooManyTickets`, `DuplicateTicket`: well-formed, but out of bounds.
-//! 8. `IdempotencyKeyReused` (the host's).
+//! 8. `IdempotencyKeyReused`, then `Overloaded` and `RateLimited` where only the request itself tells that it is too much
+//!    (all the host's).
 //! 9. What the machine refuses, in the order of its own rules.
 //! 10. `StorageUnavailable` (the host's): decided, but it could not be stored, so nothing has happened.
 
@@ -33,12 +34,13 @@ mod route;
 pub mod answer;
 pub mod gateway;
 pub mod inner;
+pub mod openapi;
 pub mod watch;
 
 pub use answer::Answer;
 pub use kind::{Kind, Refusal};
 pub use request::{Call, GatewayCall, SeatMapCall, TicketCall};
-pub use route::{Route, parse, parse_call, route};
+pub use route::{ROOTS, Route, allow, parse, parse_call, route};
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -51,6 +53,16 @@ pub const MAX_TEXT: usize = 200;
 
 /// The header that makes a `POST` safe to repeat: 1 to 128 printable ASCII characters.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// What stands before a token in the header `Authorization`.
+pub const BEARER: &str = "Bearer ";
+
+/// Whether a text may be a token: 16 to 256 characters that may stand in a header and in a WebSocket subprotocol alike.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+');
+    (16..=256).contains(&text.len()) && text.bytes().all(allowed)
+}
 
 /// Who is asking. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

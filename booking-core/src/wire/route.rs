@@ -8,7 +8,7 @@ use crate::ids::{CheckoutId, IdError, MapKey, TicketId};
 
 /// Which methods a handler takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Methods {
+pub(super) enum Methods {
     /// It changes something.
     Post,
     /// It only reads, and may be asked either way.
@@ -35,16 +35,20 @@ impl Methods {
     }
 }
 
-struct Row(&'static str, &'static str, Door, Methods);
+pub(super) struct Row(pub(super) &'static str, pub(super) &'static str, pub(super) Door, pub(super) Methods);
 
-const TICKET: &str = "Ticket";
-const SEAT_MAP: &str = "SeatMap";
-const CHECKOUT: &str = "Checkout";
-const GATEWAY: &str = "mock-payment";
-const HEALTH: &str = "health";
+pub(super) const TICKET: &str = "Ticket";
+pub(super) const SEAT_MAP: &str = "SeatMap";
+pub(super) const CHECKOUT: &str = "Checkout";
+pub(super) const GATEWAY: &str = "mock-payment";
+pub(super) const HEALTH: &str = "health";
+
+/// Where the paths of all handlers begin: each is one of these, or has a `/` behind it. For hosts that share their paths
+/// with others.
+pub const ROOTS: [&str; 5] = ["/Ticket", "/SeatMap", "/Checkout", "/api/mock-payment", "/health"];
 
 /// Every handler of every service: its door, and its methods.
-const HANDLERS: &[Row] = &[
+pub(super) const HANDLERS: &[Row] = &[
     Row(TICKET, "get", Door::Public, Methods::GetOrPost),
     Row(TICKET, "reserve", Door::Public, Methods::Post),
     Row(TICKET, "release", Door::Public, Methods::Post),
@@ -76,6 +80,32 @@ const HANDLERS: &[Row] = &[
     Row(HEALTH, "", Door::Public, Methods::Get),
 ];
 
+impl Row {
+    /// The methods that it takes, as OpenAPI names them; `HEAD` goes where `GET` goes.
+    pub(super) fn methods(&self) -> &'static [&'static str] {
+        match self.3 {
+            Methods::Post => &["post"],
+            Methods::GetOrPost => &["get", "post"],
+            Methods::Get => &["get"],
+        }
+    }
+
+    /// Its path, with the name of what stands in it.
+    pub(super) fn path(&self) -> String {
+        let Self(service, handler, ..) = self;
+        match (*service, *handler) {
+            (TICKET, handler) => format!("/{TICKET}/{{ticketId}}/{handler}"),
+            (SEAT_MAP, handler) => format!("/{SEAT_MAP}/{{mapKey}}/{handler}"),
+            (CHECKOUT, "status") => format!("/{CHECKOUT}/{{checkoutId}}"),
+            (CHECKOUT, "send") => format!("/{CHECKOUT}/process/send"),
+            (CHECKOUT, handler) => format!("/{CHECKOUT}/{handler}"),
+            (GATEWAY, "") => format!("/api/{GATEWAY}"),
+            (GATEWAY, handler) => format!("/api/{GATEWAY}/{handler}"),
+            (service, _) => format!("/{service}"),
+        }
+    }
+}
+
 /// A route that was found, before the body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route<'a> {
@@ -89,6 +119,22 @@ pub struct Route<'a> {
 /// `NotFound` where there is no such route, `MethodNotAllowed` where it does not take this method. A route behind a
 /// door that is not open to `from` is not there: whoever asks learns nothing about it.
 pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, Refusal> {
+    let route = find_path(from, path)?;
+    let methods = HANDLERS[route.row].3;
+    if !methods.take(method) {
+        let message = format!("{}; it takes {}", Kind::MethodNotAllowed.message(), methods.allow());
+        return Err(Refusal { kind: Kind::MethodNotAllowed, message: message.into() });
+    }
+    Ok(route)
+}
+
+/// Which methods a path takes, as they stand in the header `Allow`; `None` where there is no such route.
+#[must_use]
+pub fn allow(from: Door, path: &str) -> Option<&'static str> {
+    find_path(from, path).ok().map(|route| HANDLERS[route.row].3.allow())
+}
+
+fn find_path(from: Door, path: &str) -> Result<Route<'_>, Refusal> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     let (service, key, handler) = match parts[..] {
@@ -102,13 +148,7 @@ pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, R
         ["api", GATEWAY, handler] if !handler.is_empty() => (GATEWAY, "", handler),
         _ => return Err(Kind::NotFound.into()),
     };
-    let route = find(from, service, key, handler)?;
-    let methods = HANDLERS[route.row].3;
-    if !methods.take(method) {
-        let message = format!("{}; it takes {}", Kind::MethodNotAllowed.message(), methods.allow());
-        return Err(Refusal { kind: Kind::MethodNotAllowed, message: message.into() });
-    }
-    Ok(route)
+    find(from, service, key, handler)
 }
 
 fn find<'a>(from: Door, service: &str, key: &'a str, handler: &str) -> Result<Route<'a>, Refusal> {
@@ -145,6 +185,12 @@ impl Route<'_> {
     pub fn name(&self) -> (&'static str, &'static str) {
         let Row(service, handler, ..) = HANDLERS[self.row];
         (service, handler)
+    }
+
+    /// Whether it asks no more than whether the host is up, which anybody may, without any token.
+    #[must_use]
+    pub fn is_health(&self) -> bool {
+        self.name().0 == HEALTH
     }
 
     /// The longest body it takes, in bytes. A host need not read on after that.

@@ -2,7 +2,7 @@
 //! frame.
 //!
 //! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last.
-//! One that sees a gap asks for a snapshot.
+//! One that sees a gap asks for a snapshot, and is sent the layout and a snapshot again.
 
 use serde::Serialize;
 
@@ -12,6 +12,13 @@ use super::kind::Refusal;
 use crate::ids::TicketId;
 use crate::money::Money;
 use crate::seat_map::{Delta, Place, Row, SeatMap};
+
+/// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
+pub const PROTOCOL: &str = "booking.watch.v1";
+
+/// A watcher that needs a token offers a second subprotocol, this with the token behind it: a browser can set no other
+/// header, and a URL is no place for a token. The host never answers with it.
+pub const TOKEN_PROTOCOL: &str = "booking.token.";
 
 fn text(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("string keys, and a String takes everything")

@@ -12,6 +12,7 @@
 mod checkout;
 mod gateway;
 mod journal;
+mod openapi;
 mod seat_map;
 mod support;
 mod ticket_rules;
