@@ -1,1 +1,5 @@
-//! Nothing but a home for the benchmarks: see `benches/README.md`.
+//! What the benchmarks share: servers in processes of their own, and a load generator.
+
+pub mod load;
+pub mod peers;
+pub mod servers;

@@ -1,5 +1,15 @@
 //! What the tests share: journeys to send a checkout on, and what is left when it is over.
 
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod conformance;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod http;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod server;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use booking_core::checkout::{Checkout, Order};
@@ -11,6 +21,22 @@ use booking_core::terms::Terms;
 use booking_core::testing::crash::{Cut, House, Run};
 use booking_core::ticket::{HoldName, TicketCommand, TicketStatus};
 use booking_core::time::{Millis, Timestamp};
+
+/// What a closure gives in the end: some things are heard of one way, so that a look may be too early.
+///
+/// # Panics
+/// When it gives nothing for half a minute.
+#[cfg(not(target_family = "wasm"))]
+pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed().as_secs() < 30, "it did not come to be in time");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
 
 /// When every journey begins.
 pub const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);

@@ -11,9 +11,16 @@ use crate::run::{Outcome, cargo, output, program, run, say};
 const LICENCES: [&str; 7] = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib"];
 
 /// Packages that may stand here in two versions, each with who holds them apart.
-const MAY_BE_TWICE: [(&str, &str); 1] = [
+const MAY_BE_TWICE: [(&str, &str); 8] = [
+    ("base64", "axum's WebSockets have not moved to 0.23 yet, which ureq (tests only) has"),
+    ("cpufeatures", "sha2 stays at 0.10 with axum's WebSockets; proptest's chacha20 (tests only) has moved on"),
+    ("getrandom", "ring has not moved from 0.2, nor rand 0.9 from 0.3"),
+    ("r-efi", "under getrandom, and nowhere but on UEFI"),
+    ("rand", "tungstenite has not moved to 0.10 yet, which proptest (tests only) has"),
+    ("rand_core", "as rand"),
     // Built for benchmarks only.
     ("syn", "zerocopy's derive, under criterion, has not moved to syn 3 yet"),
+    ("windows-sys", "ring has not moved from 0.52, and nowhere but on Windows"),
 ];
 
 /// The only place that packages come from.

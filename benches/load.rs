@@ -1,0 +1,155 @@
+//! A load generator: so many clients, each with a connection of its own and one request at a time, for so long.
+//!
+//! It runs on the machine of the server it measures, so it does as little as it can: it writes bytes that were made
+//! before, and looks only for the status and the length of what comes back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What came of a load.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// How long it took.
+    pub took: Duration,
+    /// How many requests were answered 2xx.
+    pub good: u64,
+    /// How many were answered otherwise.
+    pub other: u64,
+    /// How long each took, in microseconds, sorted.
+    pub micros: Vec<u32>,
+}
+
+impl Loaded {
+    /// Good answers a second.
+    #[must_use]
+    pub fn per_second(&self) -> u64 {
+        let millis = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.good.saturating_mul(1_000) / millis
+    }
+
+    /// Answers a second, of any kind.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
+        let millis = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX).max(1);
+        asked(self).saturating_mul(1_000) / millis
+    }
+
+    /// How long the slowest of the fastest so many percent took, in microseconds.
+    #[must_use]
+    pub fn percentile(&self, percent: usize) -> u32 {
+        let at = self.micros.len().saturating_sub(1) * percent / 100;
+        self.micros.get(at).copied().unwrap_or_default()
+    }
+}
+
+/// Makes the bytes of the n-th request.
+pub type Make = fn(u64, &mut Vec<u8>);
+
+/// Puts this load on a server: for so long, or until `most` are asked. Requests are numbered from `first`, across all
+/// clients.
+///
+/// # Errors
+/// When a connection fails.
+pub fn load(
+    address: SocketAddr,
+    clients: usize,
+    lasts: Duration,
+    first: u64,
+    most: Option<u64>,
+    make: Make,
+) -> io::Result<Loaded> {
+    // One thread: the other core is the server's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let next = std::sync::Arc::new(AtomicU64::new(first));
+        let end = most.map_or(u64::MAX, |most| first.saturating_add(most));
+        let start = Instant::now();
+        let clients: Vec<_> =
+            (0..clients).map(|_| tokio::spawn(client(address, start + lasts, next.clone(), end, make))).collect();
+        let mut all = Loaded::default();
+        for client in clients {
+            let one = client.await.map_err(io::Error::other)??;
+            all.good += one.good;
+            all.other += one.other;
+            all.micros.extend(one.micros);
+        }
+        all.took = start.elapsed();
+        all.micros.sort_unstable();
+        Ok(all)
+    })
+}
+
+/// How many were asked in all: the number to go on from.
+#[must_use]
+pub fn asked(loaded: &Loaded) -> u64 {
+    loaded.good + loaded.other
+}
+
+async fn client(
+    address: SocketAddr,
+    until: Instant,
+    next: std::sync::Arc<AtomicU64>,
+    end: u64,
+    make: Make,
+) -> io::Result<Loaded> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut request, mut answer) = (Vec::with_capacity(1024), Vec::with_capacity(4096));
+    let mut loaded = Loaded::default();
+    loop {
+        let begins = Instant::now();
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if begins >= until || number >= end {
+            return Ok(loaded);
+        }
+        request.clear();
+        make(number, &mut request);
+        stream.write_all(&request).await?;
+        answer.clear();
+        let status = loop {
+            if stream.read_buf(&mut answer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(status) = whole(&answer) {
+                break status;
+            }
+        };
+        loaded.micros.push(u32::try_from(begins.elapsed().as_micros()).unwrap_or(u32::MAX));
+        if status == b'2' { loaded.good += 1 } else { loaded.other += 1 }
+    }
+}
+
+/// The first digit of the status of an answer, once all of it is there.
+fn whole(answer: &[u8]) -> Option<u8> {
+    const LENGTH: &[u8] = b"content-length: ";
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let at = answer.windows(LENGTH.len()).position(|name| name == LENGTH)? + LENGTH.len();
+    let digits = answer[at..].iter().take_while(|byte| byte.is_ascii_digit());
+    let length = digits.fold(0_usize, |length, digit| length * 10 + usize::from(digit - b'0'));
+    (answer.len() >= head + 4 + length).then(|| answer[9])
+}
+
+/// `GET /Ticket/hall:…/get`
+pub fn get_ticket(n: u64, out: &mut Vec<u8>) {
+    out.extend(format!("GET /Ticket/hall:{}/get HTTP/1.1\r\nhost: x\r\n\r\n", n % 1_000).bytes());
+}
+
+/// `POST /Checkout/process`, each for a ticket of its own, a thousand to a map.
+pub fn process(n: u64, out: &mut Vec<u8>) {
+    post(
+        "/Checkout/process",
+        &format!(r#"{{"ticketId":"hall-{}:{n}","userId":"user-{}"}}"#, n / 1_000, n % 5_000),
+        out,
+    );
+}
+
+/// A `POST` of some JSON.
+pub fn post(path: &str, body: &str, out: &mut Vec<u8>) {
+    let length = body.len();
+    out.extend(format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}").bytes());
+}

@@ -1,0 +1,3 @@
+//! What people would use instead, for comparison.
+
+pub mod bare_axum;

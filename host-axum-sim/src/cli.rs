@@ -1,0 +1,325 @@
+//! The command line. Every flag is an environment variable too; secrets come from files or the environment, so that
+//! they need not stand on a command line, where everybody on the machine can read them.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use booking_core::money::Money;
+use booking_core::terms::Terms;
+use booking_core::time::{HoldTtl, Millis};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::net::TcpListener;
+
+use crate::doors::Doors;
+use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
+use crate::host::{Host, Ports, now};
+use crate::ledger_file::LedgerFile;
+use crate::ports::HttpPort;
+use crate::routes::{RouteSettings, Services};
+use crate::serve::{ServeSettings, serve};
+use crate::store::{Nowhere, Store};
+
+/// Book seats: no ticket sold twice, no money without a seat, no seat without money.
+#[derive(Parser)]
+#[command(name = "host-axum-sim", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How the log is written (to standard error)
+    #[arg(long, env = "BOOKING_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    log_format: LogFormat,
+    /// How much is logged: error, warn, info, debug (a line for each request), or a filter such as
+    /// `info,host_axum_sim=debug`
+    #[arg(long, env = "BOOKING_LOG", default_value = "info", global = true)]
+    log: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the booking API over HTTP, in memory
+    Serve(Box<ServeArgs>),
+    /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
+    MockGateway(MockGatewayArgs),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Where to listen. Port 0 takes a free one; the log says which
+    #[arg(long, env = "BOOKING_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Ask this payment gateway, such as http://127.0.0.1:9090/api/mock-payment, instead of the built-in mock
+    #[arg(long, env = "BOOKING_PAYMENT_URL", conflicts_with = "payment_delay")]
+    payment_url: Option<String>,
+    /// How long one call of the payment gateway may take before it counts as not answered
+    #[arg(long, env = "BOOKING_PAYMENT_TIMEOUT", default_value = "10s", value_parser = millis)]
+    payment_timeout: Millis,
+    /// How long the built-in mock gateway takes to answer
+    #[arg(long, env = "BOOKING_PAYMENT_DELAY", default_value = "500ms", value_parser = millis)]
+    payment_delay: Millis,
+    /// Send every booking to this address, with a POST, until it answers 2xx (at most 10 times, then it is parked)
+    #[arg(long, env = "BOOKING_NOTIFY_URL")]
+    notify_url: Option<String>,
+
+    /// What a ticket costs that no layout gives a price
+    #[arg(long, env = "BOOKING_UNIT_PRICE", default_value_t = Money::DEFAULT_PRICE)]
+    unit_price: Money,
+    /// How long a buyer's hold lasts when the buyer does not say: 1s to 2h
+    #[arg(long, env = "BOOKING_HOLD_TTL", default_value = "15m", value_parser = hold_ttl)]
+    hold_ttl: HoldTtl,
+    /// Sell only tickets that a layout, or `list`, gave a price
+    #[arg(long, env = "BOOKING_CLOSED_SALES")]
+    closed_sales: bool,
+    /// Put a whole map back on sale when this many of its tickets are sold (for demonstrations: it takes sold seats away)
+    #[arg(long, env = "BOOKING_AUTO_RESET_AT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    auto_reset_at: Option<u32>,
+    /// How long `process` keeps its caller waiting before it answers 202 and works on
+    #[arg(long, env = "BOOKING_ANSWER_WITHIN", default_value = "30s", value_parser = millis)]
+    answer_within: Millis,
+
+    /// A file with the tokens that everything but /health then needs, one a line (or BOOKING_AUTH_TOKEN: one token)
+    #[arg(long, env = "BOOKING_AUTH_TOKEN_FILE", value_name = "FILE")]
+    auth_token_file: Option<PathBuf>,
+    /// A file with the tokens that open the admin handlers, one a line (or BOOKING_ADMIN_TOKEN: one token). Without it
+    /// they are not there
+    #[arg(long, env = "BOOKING_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// An origin whose pages may call this server, such as https://tickets.example; * for all. May be repeated
+    #[arg(long, env = "BOOKING_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    cors_origin: Vec<HeaderValue>,
+
+    /// Live holds that one user may have; beyond that `reserve` answers RateLimited
+    #[arg(long, env = "BOOKING_MAX_HOLDS_PER_USER", value_name = "N")]
+    max_holds_per_user: Option<u32>,
+    /// Tickets that there may be; a new one beyond that is refused as Overloaded
+    #[arg(long, env = "BOOKING_MAX_TICKETS", value_name = "N", default_value_t = Limits::default().tickets)]
+    max_tickets: usize,
+    /// Checkouts that may be under way at a time
+    #[arg(long, env = "BOOKING_MAX_CHECKOUTS", value_name = "N", default_value_t = Limits::default().checkouts)]
+    max_checkouts: usize,
+    /// Connections that may be open at a time
+    #[arg(long, env = "BOOKING_MAX_CONNECTIONS", value_name = "N", default_value_t = ServeSettings::default().connections)]
+    max_connections: usize,
+    /// WebSockets that may watch maps at a time
+    #[arg(long, env = "BOOKING_MAX_WATCHERS", value_name = "N", default_value_t = RouteSettings::default().watchers)]
+    max_watchers: usize,
+    /// How long finished checkouts and idempotency keys are kept. Less than 24h breaks the promise made for them
+    #[arg(long, env = "BOOKING_KEEP_FOR", default_value = "24h", value_parser = millis)]
+    keep_for: Millis,
+    /// Bytes that these may take. Nothing is forgotten early: at the limit, new checkouts and keys are refused as
+    /// Overloaded
+    #[arg(long, env = "BOOKING_KEEP_BYTES", value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
+    keep_bytes: usize,
+}
+
+#[derive(Args)]
+struct MockGatewayArgs {
+    /// Where to listen. Port 0 takes a free one; the log says which
+    #[arg(long, env = "MOCK_GATEWAY_LISTEN", default_value = "127.0.0.1:9090")]
+    listen: SocketAddr,
+    /// How long it takes to answer
+    #[arg(long, env = "MOCK_GATEWAY_DELAY", default_value = "0ms", value_parser = millis)]
+    delay: Millis,
+    /// Keep the ledger in this file, so that it outlives the process
+    #[arg(long, env = "MOCK_GATEWAY_LEDGER", value_name = "FILE")]
+    ledger: Option<PathBuf>,
+}
+
+fn millis(text: &str) -> Result<Millis, String> {
+    let length: Duration = humantime::parse_duration(text).map_err(|why| format!("{why}, such as 500ms or 15m"))?;
+    u64::try_from(length.as_millis()).map(Millis).map_err(|_| "is too long".to_owned())
+}
+
+fn hold_ttl(text: &str) -> Result<HoldTtl, String> {
+    HoldTtl::new(millis(text)?).map_err(|why| why.to_string())
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin =
+        text == "*" || text.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+    if !is_origin {
+        return Err("must be an origin such as https://tickets.example, without a path".to_owned());
+    }
+    HeaderValue::from_str(text).map_err(|why| why.to_string())
+}
+
+/// A number of bytes, or of KiB, MiB, GiB.
+fn bytes(text: &str) -> Result<usize, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
+    let found = units.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
+    let (number, size) = found.unwrap_or((text, &1));
+    let number: usize = number.trim().parse().map_err(|_| "must be a number of bytes, such as 1000000 or 512MiB")?;
+    number.checked_mul(*size).ok_or_else(|| "is too many".to_owned())
+}
+
+/// What keeps a command from running, for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotRun(String);
+
+fn because<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> CannotRun {
+    move |why| CannotRun(format!("{what}: {why}"))
+}
+
+/// The tokens of a file, or of the environment.
+fn tokens(flag: &str, file: Option<&Path>, variable: &str) -> Result<Vec<String>, CannotRun> {
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file).map_err(because(&format!("{flag} {}", file.display())))?;
+        let tokens: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+        if tokens.is_empty() {
+            return Err(CannotRun(format!("{flag} {}: there is no token in it", file.display())));
+        }
+        return Ok(tokens);
+    }
+    match std::env::var(variable) {
+        Ok(token) => Ok(vec![token]),
+        Err(std::env::VarError::NotPresent) => Ok(Vec::new()),
+        Err(why) => Err(because(variable)(why)),
+    }
+}
+
+impl Cli {
+    /// Runs the command until it is told to stop.
+    ///
+    /// # Errors
+    /// [`CannotRun`], for a person.
+    pub fn run(self) -> Result<(), CannotRun> {
+        self.start_log()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(because("the runtime"))?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Serve(args) => args.run().await,
+                Command::MockGateway(args) => args.run().await,
+            }
+        })
+    }
+
+    fn start_log(&self) -> Result<(), CannotRun> {
+        let filter = tracing_subscriber::EnvFilter::from_str(&self.log).map_err(because("--log"))?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let log = log.with_ansi(std::io::stderr().is_terminal());
+        let started = match self.log_format {
+            LogFormat::Text => log.try_init(),
+            LogFormat::Json => log.json().try_init(),
+        };
+        started.map_err(because("the log"))
+    }
+}
+
+impl ServeArgs {
+    async fn run(self) -> Result<(), CannotRun> {
+        let public = tokens("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
+        let admin = tokens("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
+        let doors = Doors::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
+        let doors = doors.map_err(because("the tokens"))?;
+        let within = Duration::from_millis(self.payment_timeout.0);
+        let port = |flag: &str, url: Option<&String>| match url {
+            Some(url) => HttpPort::new(url, within).map(|port| Some(Arc::new(port))).map_err(because(flag)),
+            None => Ok(None),
+        };
+        let gateway = port("--payment-url", self.payment_url.as_ref())?;
+        let notifier = port("--notify-url", self.notify_url.as_ref())?;
+        let settings = Settings {
+            terms: Terms {
+                unit_price: self.unit_price,
+                closed_sales: self.closed_sales,
+                hold_ttl: self.hold_ttl,
+                auto_reset_at: self.auto_reset_at,
+                ..Terms::default()
+            },
+            gateway: if gateway.is_some() { Gateway::Outside } else { Gateway::Mock { delay: self.payment_delay } },
+            notifier: if notifier.is_some() { Notifier::Outside { attempts: 10 } } else { Notifier::Nobody },
+            answer_within: self.answer_within,
+            keep_for: self.keep_for,
+            limits: Limits {
+                tickets: self.max_tickets,
+                checkouts: self.max_checkouts,
+                kept_bytes: self.keep_bytes,
+                holds_per_user: self.max_holds_per_user,
+                ..Limits::default()
+            },
+        };
+        let ports = Ports {
+            gateway: gateway.map(|port| port as Arc<dyn booking_core::payment::PaymentGateway>),
+            notifier: notifier.map(|port| port as Arc<dyn crate::ports::Notifier>),
+        };
+        let host = Host::with(Engine::new(settings), Box::new(Nowhere), ports);
+        let settings = ServeSettings {
+            routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
+            connections: self.max_connections,
+            cors_origins: self.cors_origin,
+            stop_within: Duration::from_millis(self.answer_within.0.saturating_add(5_000)),
+            ..ServeSettings::default()
+        };
+        until_told_to_stop("serving in memory: nothing is kept when this ends", self.listen, host, settings).await
+    }
+}
+
+impl MockGatewayArgs {
+    async fn run(self) -> Result<(), CannotRun> {
+        let (store, records): (Box<dyn Store>, _) = match &self.ledger {
+            Some(path) => {
+                let (file, records) = LedgerFile::open(path).map_err(because("--ledger"))?;
+                (Box::new(file), records)
+            }
+            None => (Box::new(Nowhere), Vec::new()),
+        };
+        let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
+        let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());
+        let routes = RouteSettings { services: Services::MockGateway, ..RouteSettings::default() };
+        let settings = ServeSettings { routes, ..ServeSettings::default() };
+        until_told_to_stop("the mock payment gateway, at /api/mock-payment", self.listen, host, settings).await
+    }
+}
+
+async fn until_told_to_stop(
+    what: &str,
+    listen: SocketAddr,
+    host: Host,
+    settings: ServeSettings,
+) -> Result<(), CannotRun> {
+    let listener = TcpListener::bind(listen).await.map_err(because(&format!("--listen {listen}")))?;
+    let address = listener.local_addr().map_err(because("--listen"))?;
+    tracing::info!("{what}");
+    tracing::info!("listening on http://{address}");
+    serve(listener, host, settings, told_to_stop()).await.map_err(because("serving"))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ctrl-C, or what a service manager sends.
+async fn told_to_stop() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+    tracing::info!("stopping: no more connections, requests under way are answered");
+}

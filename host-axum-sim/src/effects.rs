@@ -1,0 +1,52 @@
+//! Each effect of a checkout, on this host. Tickets, waits and the mock gateway are inside the engine; real payments and
+//! messages are asked of the driver.
+
+use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::payment::{LedgerCommand, LedgerReply};
+use booking_core::time::{Millis, Timestamp};
+
+use crate::engine::{Due, Engine, Gateway, Output};
+use crate::store::Course;
+
+impl Engine {
+    /// Performs an effect: its outcome, or `None` where that comes later.
+    pub(crate) fn perform(&mut self, course: &mut Course, op: &Op, effect: Effect, now: Timestamp) -> Option<Outcome> {
+        match effect {
+            Effect::Ticket(ticket, command) => Some(Outcome::Ticket(self.ask_ticket(&ticket, &command, now))),
+            Effect::Sleep(length) => {
+                // After a crash the wait that was stored goes on.
+                let wake = *course.wake.get_or_insert_with(|| now.plus(length));
+                self.at(wake, Due::Wake(op.checkout.clone()));
+                None
+            }
+            // Handed over with the checkout itself: what becomes of it is the course's letter.
+            Effect::Notify(_) => Some(Outcome::Notified),
+            Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => match self.settings().gateway {
+                Gateway::Mock { delay: Millis(0) } => self.ask_mock(effect, now),
+                Gateway::Mock { delay } => {
+                    self.at(now.plus(delay), Due::Pay(op.checkout.clone()));
+                    None
+                }
+                Gateway::Outside => {
+                    self.say(Output::Perform(op.clone(), effect));
+                    None
+                }
+            },
+        }
+    }
+
+    /// Asks the mock gateway on behalf of a checkout; `None` for what is no payment.
+    pub(crate) fn ask_mock(&mut self, effect: Effect, now: Timestamp) -> Option<Outcome> {
+        let command = match effect {
+            Effect::Authorize(request) => LedgerCommand::Authorize(request),
+            Effect::Capture(request) => LedgerCommand::Capture(request),
+            Effect::Void(request) => LedgerCommand::Void(request),
+            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return None,
+        };
+        Some(match self.ask_gateway(&command, now) {
+            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
+            LedgerReply::Capture(answer) => Outcome::Captured(answer),
+            LedgerReply::Void(answer) => Outcome::Voided(answer),
+        })
+    }
+}

@@ -1,0 +1,472 @@
+//! The whole service as one deterministic machine: no runtime, no network, no clock, no chance.
+//!
+//! ```text
+//!            calls, outcomes, ticks                       records to store
+//!  driver ─────────────────────────▶ handle() … poll() ─────────────────────▶ driver
+//!     ▲       "stored up to"                              answers, effects, news
+//!     └──────── wake_at() ◀──────────────┘                (once stored)
+//! ```
+//!
+//! A driver hands over an [`Input`] and the time, then takes every [`Output`] until there is none, and calls again at
+//! [`Engine::wake_at`] at the latest. Each input changes everything it touches at once; what it changed leaves first,
+//! as one batch of [`Record`]s, and whatever was said on the strength of it, reads and refusals too, leaves only when
+//! the driver has said that the batch is stored. After a crash [`Engine::restore`] goes on from what was.
+//!
+//! The same inputs at the same times give the same outputs, byte for byte.
+
+mod calls;
+mod courses;
+mod kept;
+mod messages;
+mod records;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::discriminant;
+use std::sync::Arc;
+
+use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::payment::{Ledger, LedgerCommand, LedgerReply};
+use booking_core::seat_map::{Errand, News, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
+use booking_core::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
+use booking_core::time::Timestamp;
+use booking_core::wire::{GatewayCall, Kind};
+
+use crate::errors::never;
+use crate::objects::turn_in;
+use crate::store::{Course, Digest, Keyed, Record, Seq};
+use kept::Kept;
+
+pub use messages::{Caller, Fresh, Input, Key, Output, Request, Shown, View};
+pub use settings::{Gateway, Limits, Notifier, Settings};
+
+/// Numbers about an engine, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Tickets that anybody has spoken to, by status as recorded.
+    pub tickets: BTreeMap<TicketStatus, u64>,
+    /// Checkouts under way, by what they are at.
+    pub stages: BTreeMap<&'static str, u64>,
+    /// Checkouts that have ended since the start of the process: `None` is a booking, else what the buyer was told.
+    pub endings: BTreeMap<Option<Kind>, u64>,
+    /// Timers that are armed.
+    pub timers: u64,
+    /// Timers whose time has come.
+    pub timers_due: u64,
+    /// Messages to buyers that are to be delivered.
+    pub letters_waiting: u64,
+    /// Messages that were given up since the start of the process.
+    pub letters_parked: u64,
+    /// Finished checkouts, keys and accounts that are kept.
+    pub kept: u64,
+    /// What they take, in bytes, by estimate.
+    pub kept_bytes: u64,
+    /// Outputs that wait for storage.
+    pub unstored: u64,
+}
+
+/// What is to happen at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A hold ends.
+    Hold(TicketId),
+    /// A checkout's wait is over.
+    Wake(CheckoutId),
+    /// The mock gateway answers a checkout.
+    Pay(CheckoutId),
+    /// A caller of `process` has waited long enough.
+    Answer(CheckoutId, Caller),
+    /// A message is tried again.
+    Deliver(CheckoutId),
+    /// The mock gateway answers a caller of its own.
+    Gateway(Caller),
+}
+
+/// What has changed and is to be stored, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Ticket(TicketId),
+    Layout(MapKey),
+    Seat(MapKey, TicketId),
+    Errands,
+    Checkout(CheckoutId),
+    Account(PaymentKey),
+    Key(Digest),
+}
+
+/// How many timers one tick fires at most, so that nothing waits for long.
+const TIMERS_A_TICK: usize = 256;
+
+/// The service.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    tickets: BTreeMap<TicketId, Ticket>,
+    maps: BTreeMap<MapKey, SeatMap>,
+    checkouts: BTreeMap<CheckoutId, Box<Course>>,
+    /// Those that have not ended.
+    under_way: BTreeSet<CheckoutId>,
+    ledger: Ledger,
+    keys: BTreeMap<Digest, Keyed>,
+    kept: Kept,
+    due: BTreeSet<(Timestamp, Due)>,
+    /// What maps want tickets to be told, within the same input.
+    mail: VecDeque<(TicketId, TicketCommand)>,
+    /// Work for every ticket of a map, one batch a tick.
+    errands: VecDeque<(MapKey, Errand)>,
+    /// Who waits for a checkout to end, and until when.
+    waiting: BTreeMap<CheckoutId, BTreeMap<Caller, Timestamp>>,
+    /// Who waits for the mock gateway, for what.
+    paying: BTreeMap<Caller, (GatewayCall, PaymentKey)>,
+    /// Live holds of their own by user, where these are limited.
+    holders: BTreeMap<UserId, u32>,
+    counts: Counts,
+    touched: Vec<Name>,
+    said: Vec<Output>,
+    seq: Seq,
+    stored: Seq,
+    to_store: VecDeque<(Seq, Vec<Record>)>,
+    /// What was said, and what it rests on.
+    held: VecDeque<(Seq, Output)>,
+    /// What rests on nothing.
+    free: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    tickets: BTreeMap<TicketStatus, u64>,
+    endings: BTreeMap<Option<Kind>, u64>,
+    letters_waiting: u64,
+    letters_parked: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        use TicketStatus::{Available, Blocked, Reserved, Sold};
+        Self {
+            tickets: [Available, Reserved, Sold, Blocked].map(|status| (status, 0)).into(),
+            endings: BTreeMap::new(),
+            letters_waiting: 0,
+            letters_parked: 0,
+        }
+    }
+}
+
+/// What is looked at of a ticket before and after each of its turns.
+#[derive(PartialEq, Eq)]
+struct Glance {
+    status: TicketStatus,
+    version: u64,
+    ends: Option<Timestamp>,
+    holder: Option<UserId>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            kept: Kept::new(settings.keep_for, settings.limits.kept_bytes),
+            settings,
+            tickets: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            checkouts: BTreeMap::new(),
+            under_way: BTreeSet::new(),
+            ledger: Ledger::default(),
+            keys: BTreeMap::new(),
+            due: BTreeSet::new(),
+            mail: VecDeque::new(),
+            errands: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            paying: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            counts: Counts::default(),
+            touched: Vec::new(),
+            said: Vec::new(),
+            seq: Seq(0),
+            stored: Seq(0),
+            to_store: VecDeque::new(),
+            held: VecDeque::new(),
+            free: VecDeque::new(),
+        }
+    }
+
+    /// What it is set to.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Every ticket that anybody has spoken to.
+    #[must_use]
+    pub fn tickets(&self) -> &BTreeMap<TicketId, Ticket> {
+        &self.tickets
+    }
+
+    /// Every map that has heard of anything.
+    #[must_use]
+    pub fn maps(&self) -> &BTreeMap<MapKey, SeatMap> {
+        &self.maps
+    }
+
+    /// Every checkout under way, and those that have ended and are still kept.
+    pub fn checkouts(&self) -> impl Iterator<Item = &Course> {
+        self.checkouts.values().map(Box::as_ref)
+    }
+
+    /// The built-in mock gateway's ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Takes an input at a point in time. Then [`Engine::poll`] until there is nothing more.
+    pub fn handle(&mut self, input: Input, now: Timestamp) {
+        match input {
+            Input::Stored(seq) => {
+                self.stored = self.stored.max(seq);
+                return;
+            }
+            Input::Call(caller, request) => self.call(caller, request, now),
+            Input::Cancel(caller, id) => self.cancel(caller, &id, now),
+            Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
+            Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
+            Input::Tick => self.tick(now),
+        }
+        while let Some((ticket, command)) = self.mail.pop_front() {
+            let _done_or_refused = self.ask_ticket(&ticket, &command, now);
+        }
+        self.forget_the_old(now);
+        self.close();
+    }
+
+    /// Ends an input: what it touched becomes one batch, and what it said rests on that.
+    fn close(&mut self) {
+        if !self.touched.is_empty() {
+            let mut touched = std::mem::take(&mut self.touched);
+            touched.sort_unstable();
+            touched.dedup();
+            let records = touched.drain(..).filter_map(|name| self.record(name)).collect();
+            self.touched = touched;
+            self.seq.0 += 1;
+            self.to_store.push_back((self.seq, records));
+        }
+        let seq = self.seq;
+        self.held.extend(self.said.drain(..).map(|output| (seq, output)));
+    }
+
+    /// What is to be done now; `None` until the next input.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some((seq, records)) = self.to_store.pop_front() {
+            return Some(Output::Store(seq, records));
+        }
+        if let Some(output) = self.free.pop_front() {
+            return Some(output);
+        }
+        let (rests_on, _) = self.held.front()?;
+        if *rests_on > self.stored {
+            return None;
+        }
+        self.held.pop_front().map(|(_, output)| output)
+    }
+
+    /// When [`Input::Tick`] is wanted at the latest; `None` while nothing is to happen by itself.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if !self.errands.is_empty() {
+            return Some(Timestamp::default());
+        }
+        let due = self.due.first().map(|(at, _)| *at);
+        [due, self.kept.next()].into_iter().flatten().min()
+    }
+
+    /// Whether nothing is under way and nothing will happen by itself, but for what is to be forgotten.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.due.is_empty()
+            && self.errands.is_empty()
+            && self.under_way.is_empty()
+            && self.counts.letters_waiting == 0
+            && self.held.is_empty()
+    }
+
+    /// The numbers, for metrics. Takes as long as there are checkouts under way and timers whose time has come.
+    #[must_use]
+    pub fn census(&self, now: Timestamp) -> Census {
+        let mut stages = BTreeMap::new();
+        for course in self.under_way.iter().filter_map(|id| self.checkouts.get(id)) {
+            *stages.entry(course.running.checkout().stage().name()).or_default() += 1;
+        }
+        Census {
+            tickets: self.counts.tickets.clone(),
+            stages,
+            endings: self.counts.endings.clone(),
+            timers: self.due.len() as u64,
+            timers_due: self.due.iter().take_while(|(at, _)| *at <= now).count() as u64,
+            letters_waiting: self.counts.letters_waiting,
+            letters_parked: self.counts.letters_parked,
+            kept: self.kept.len() as u64,
+            kept_bytes: self.kept.bytes() as u64,
+            unstored: self.held.len() as u64,
+        }
+    }
+
+    /// Time has passed: fires what is due, and does a batch of the work for whole maps.
+    fn tick(&mut self, now: Timestamp) {
+        for _ in 0..TIMERS_A_TICK {
+            match self.due.first() {
+                Some((at, _)) if *at <= now => {}
+                Some(_) | None => break,
+            }
+            let (_, due) = self.due.pop_first().expect("just looked at");
+            match due {
+                Due::Hold(ticket) => self.hold_ends(&ticket, now),
+                Due::Wake(id) => self.wake(&id, now),
+                Due::Pay(id) => self.mock_answers(&id, now),
+                Due::Answer(id, caller) => self.answer_meanwhile(&id, caller),
+                Due::Deliver(id) => self.deliver(&id),
+                Due::Gateway(caller) => self.mock_answers_caller(caller, now),
+            }
+        }
+        if let Some((map, errand)) = self.errands.pop_front() {
+            self.touched.push(Name::Errands);
+            let _done = self.ask_map(&map, &SeatMapCommand::Continue(errand), now);
+        }
+    }
+
+    /// Lets something happen at a time.
+    pub(crate) fn at(&mut self, at: Timestamp, due: Due) {
+        self.due.insert((at, due));
+    }
+
+    /// Says something, once what it rests on is stored.
+    pub(crate) fn say(&mut self, output: Output) {
+        self.said.push(output);
+    }
+
+    /// A hold has ended by itself: the ticket and its map are to know.
+    fn hold_ends(&mut self, ticket: &TicketId, now: Timestamp) {
+        let Some(hold) = self.tickets.get(ticket).and_then(Ticket::hold) else { return };
+        let expire = TicketCommand::Expire { hold: hold.id.clone(), until: hold.end() };
+        let _done_or_refused = self.ask_ticket(ticket, &expire, now);
+    }
+
+    /// Lets a ticket judge a command, and tells its map.
+    ///
+    /// There are no timers to store: which one is armed for a ticket follows from the ticket.
+    pub(crate) fn ask_ticket(
+        &mut self,
+        id: &TicketId,
+        command: &TicketCommand,
+        now: Timestamp,
+    ) -> Result<TicketReply, TicketRefusal> {
+        let count_holders = self.settings.limits.holds_per_user.is_some();
+        // A ticket that has never changed is not kept for the ids that ended there: here a checkout's commands come in
+        // order, so that none can come after what undoes it.
+        let is_worth_it = |ticket: &Ticket| ticket.version() > 0;
+        let look = |ticket: &Ticket| glance(ticket, count_holders);
+        let turned = turn_in(&mut self.tickets, id, command, now, is_worth_it, look);
+        let (before, after) = (turned.before, turned.after);
+        if turned.turn.changed() {
+            self.touched.push(Name::Ticket(id.clone()));
+        }
+        if before != after {
+            self.count_ticket(id, &before, &after);
+        }
+        let (outcome, notices) = turned.turn.stored();
+        if let Some(MapUpdate { status, version }) = notices.map {
+            let auto_reset_at = self.settings.terms.auto_reset_at;
+            let update = SeatMapCommand::Update { ticket: id.clone(), status, version, auto_reset_at };
+            let _done = self.tell_map(id, &update, now);
+        }
+        outcome
+    }
+
+    fn count_ticket(&mut self, id: &TicketId, before: &Glance, after: &Glance) {
+        if before.version == 0 {
+            *self.counts.tickets.entry(after.status).or_default() += 1;
+        } else if before.status != after.status {
+            *self.counts.tickets.entry(after.status).or_default() += 1;
+            *self.counts.tickets.entry(before.status).or_default() -= 1;
+        }
+        if before.ends != after.ends {
+            if let Some(at) = before.ends {
+                self.due.remove(&(at, Due::Hold(id.clone())));
+            }
+            if let Some(at) = after.ends {
+                self.due.insert((at, Due::Hold(id.clone())));
+            }
+        }
+        if before.holder != after.holder {
+            if let Some(user) = &before.holder
+                && let Some(count) = self.holders.get_mut(user)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.holders.remove(user);
+                }
+            }
+            if let Some(user) = &after.holder {
+                *self.holders.entry(user.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn tell_map(&mut self, ticket: &TicketId, update: &SeatMapCommand, now: Timestamp) -> SeatMapReply {
+        match self.maps.get_key_value(ticket.map_str()) {
+            Some((key, _)) => self.ask_map(&key.clone(), update, now),
+            None => self.ask_map(&ticket.map_key(), update, now),
+        }
+    }
+
+    /// Lets a map take a command, and sends on what follows from it.
+    fn ask_map(&mut self, key: &MapKey, command: &SeatMapCommand, now: Timestamp) -> SeatMapReply {
+        let turn = turn_in(&mut self.maps, key, command, now, |_| true, |_| ()).turn;
+        if turn.changed() {
+            self.touched.push(match command {
+                SeatMapCommand::Update { ticket, .. } => Name::Seat(key.clone(), ticket.clone()),
+                SeatMapCommand::Publish { .. } | SeatMapCommand::ResetAll | SeatMapCommand::Continue(_) => {
+                    Name::Layout(key.clone())
+                }
+            });
+        }
+        let (outcome, notices) = turn.stored();
+        let SeatMapNotices { watchers, tickets, go_on } = notices;
+        match watchers {
+            Some(News::Changed(delta)) => self.said.push(Output::News(key.clone(), Shown::Delta(delta))),
+            Some(News::Republished { .. }) => {
+                let whole = Shown::Whole(Arc::new(self.view(key)));
+                self.said.push(Output::News(key.clone(), whole));
+            }
+            None => {}
+        }
+        self.mail.extend(tickets);
+        if let Some(errand) = go_on {
+            // A newer one of its kind begins anew, and so does what is left of an older one.
+            self.errands.retain(|(of, older)| of != key || discriminant(older) != discriminant(&errand));
+            self.errands.push_back((key.clone(), errand));
+            self.touched.push(Name::Errands);
+        }
+        never(outcome)
+    }
+
+    pub(crate) fn ask_gateway(&mut self, command: &LedgerCommand, now: Timestamp) -> LedgerReply {
+        let turn = booking_core::turn(&mut self.ledger, command, now);
+        if let Some(event) = turn.event() {
+            self.touched.push(Name::Account(event.key.clone()));
+        }
+        let (outcome, ()) = turn.stored();
+        never(outcome)
+    }
+}
+
+fn glance(ticket: &Ticket, count_holders: bool) -> Glance {
+    let hold = ticket.hold();
+    let own = hold.filter(|hold| count_holders && hold.until().is_some());
+    Glance {
+        status: ticket.state().status(),
+        version: ticket.version(),
+        ends: hold.map(booking_core::ticket::Hold::end),
+        holder: own.map(|hold| hold.by.clone()),
+    }
+}

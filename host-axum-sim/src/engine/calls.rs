@@ -1,0 +1,367 @@
+//! Requests and their answers: who gets one at once, who waits, who is told what was said before.
+
+use std::sync::Arc;
+
+use booking_core::checkout::{Checkout, Order};
+use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, LedgerCommand, LedgerReply, Void};
+use booking_core::running::{CancelRefusal, Running};
+use booking_core::seat_map::{SeatMap, SeatMapCommand};
+use booking_core::ticket::{Ticket, TicketCommand};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{
+    Answer, Call, GatewayCall, Kind, MAX_LAYOUT_BODY, SeatMapCall, TicketCall, answer, gateway, watch,
+};
+
+use super::courses::cost;
+use super::kept::{What, account_cost};
+use super::{Caller, Due, Engine, Fresh, Gateway, Key, Name, Output, Request, View};
+use crate::store::{Course, Digest, Keyed, Letter, Said};
+
+/// What a call comes to within its input.
+enum Reply {
+    /// An answer of the machines.
+    Said(Answer),
+    /// The answer of a checkout, when it has ended.
+    EndOf(CheckoutId),
+    /// The answer comes by itself.
+    Later,
+}
+
+impl Engine {
+    pub(super) fn call(&mut self, caller: Caller, request: Request, now: Timestamp) {
+        let Request { call, key, fresh } = request;
+        if self.held.len() >= self.settings.limits.unstored {
+            // It rests on nothing, so it does not wait with the others.
+            return self.free.push_back(Output::Answer(caller, refused(Kind::Overloaded)));
+        }
+        let scope = key.clone().filter(|_| is_worth_a_key(&call));
+        if let Some(key) = &scope {
+            match self.keys.get(&key.scope) {
+                Some(keyed) if keyed.request != key.request => {
+                    return self.answer(caller, refused(Kind::IdempotencyKeyReused));
+                }
+                Some(Keyed { said, .. }) => {
+                    let again = match said {
+                        Said::Answer { status, kind, body } => {
+                            let kind = kind.as_deref().and_then(Kind::named);
+                            Reply::Said(Answer { status: *status, body: body.clone(), kind })
+                        }
+                        Said::Checkout(id) => Reply::EndOf(id.clone()),
+                    };
+                    return self.reply(caller, again, now);
+                }
+                None if !self.kept.has_room(KEY_COST) => return self.answer(caller, refused(Kind::Overloaded)),
+                None => {}
+            }
+        }
+        let process_key = scope.as_ref().map(|key| key.scope);
+        let reply = self.ask(caller, call, key.as_ref(), process_key, fresh, now);
+        if let Some(Key { scope, request, .. }) = scope {
+            let said = match &reply {
+                Reply::Said(Answer { kind: Some(kind), .. }) if !is_recorded(*kind) => None,
+                Reply::Said(Answer { status, body, kind }) => {
+                    let kind = kind.map(|kind| kind.as_str().to_owned());
+                    Some(Said::Answer { status: *status, kind, body: body.clone() })
+                }
+                Reply::EndOf(id) => Some(Said::Checkout(id.clone())),
+                Reply::Later => None,
+            };
+            if let Some(said) = said {
+                self.keep_key(scope, Keyed { request, at: now, said });
+                self.touched.push(Name::Key(scope));
+            }
+        }
+        self.reply(caller, reply, now);
+    }
+
+    fn answer(&mut self, caller: Caller, answer: Answer) {
+        self.said.push(Output::Answer(caller, answer));
+    }
+
+    fn reply(&mut self, caller: Caller, reply: Reply, now: Timestamp) {
+        match reply {
+            Reply::Said(answer) => self.answer(caller, answer),
+            Reply::EndOf(id) => self.wait_for(&id, caller, now),
+            Reply::Later => {}
+        }
+    }
+
+    fn ask(
+        &mut self,
+        caller: Caller,
+        call: Call,
+        key: Option<&Key>,
+        process_key: Option<Digest>,
+        fresh: Fresh,
+        now: Timestamp,
+    ) -> Reply {
+        match call {
+            Call::Ticket(id, call) => Reply::Said(self.ticket(&id, call, fresh, now)),
+            Call::SeatMap(map, call) => self.seat_map(caller, map, call, now),
+            Call::Process(order) => match self.start(order, process_key, fresh, now) {
+                Ok(id) => Reply::EndOf(id),
+                Err(refused) => Reply::Said(refused),
+            },
+            Call::ProcessSend(order) => match self.start(order, None, fresh, now) {
+                Ok(id) => Reply::Said(answer::accepted(&id)),
+                Err(refused) => Reply::Said(refused),
+            },
+            Call::Status(id) => Reply::Said(self.status(&id)),
+            Call::Gateway(call) => self.gateway(caller, call, key, fresh, now),
+            Call::Health => Reply::Said(answer::health()),
+        }
+    }
+
+    fn ticket(&mut self, id: &TicketId, call: TicketCall, fresh: Fresh, now: Timestamp) -> Answer {
+        let Some(command) = call.command(&self.settings.terms, || fresh.hold()) else {
+            return answer::ticket_view(
+                &self.tickets.get(id).map_or_else(|| Ticket::default().get(now), |ticket| ticket.get(now)),
+            );
+        };
+        if self.room_for_tickets() == 0 && !self.tickets.contains_key(id) {
+            return refused(Kind::Overloaded);
+        }
+        if let Some(most) = self.settings.limits.holds_per_user
+            && let TicketCommand::Reserve { user, .. } = &command
+            && self.holders.get(user).is_some_and(|count| *count >= most)
+            && self.tickets.get(id).and_then(Ticket::hold).is_none_or(|hold| hold.by != *user)
+        {
+            return refused(Kind::RateLimited);
+        }
+        answer::ticket(&self.ask_ticket(id, &command, now))
+    }
+
+    fn room_for_tickets(&self) -> usize {
+        self.settings.limits.tickets.saturating_sub(self.tickets.len())
+    }
+
+    /// Whether so many of these tickets can be known as well.
+    fn has_room_for<'a>(&self, tickets: impl Iterator<Item = &'a TicketId>) -> bool {
+        let room = self.room_for_tickets();
+        // No request names more than a layout can.
+        room >= MAX_LAYOUT_BODY || {
+            let unknown = tickets.filter(|ticket| !self.tickets.contains_key(*ticket));
+            unknown.take(room.saturating_add(1)).count() <= room
+        }
+    }
+
+    fn seat_map(&mut self, caller: Caller, map: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {
+        let nothing = SeatMap::default();
+        let known = self.maps.get(&map).unwrap_or(&nothing);
+        match call {
+            SeatMapCall::Get => Reply::Said(answer::seat_map(known)),
+            SeatMapCall::Summary => Reply::Said(answer::summary(known)),
+            SeatMapCall::Watch => {
+                let view = Arc::new(self.view(&map));
+                self.said.push(Output::Watching(caller, map, view));
+                Reply::Later
+            }
+            SeatMapCall::Set { .. } | SeatMapCall::Command(_) => {
+                let Some(command) = call.command(&self.settings.terms) else { return Reply::Later };
+                if let SeatMapCommand::Publish { layout } = &command
+                    && !self.has_room_for(layout.places().map(|place| &place.ticket))
+                {
+                    return Reply::Said(refused(Kind::Overloaded));
+                }
+                Reply::Said(answer::seat_map_reply(&self.ask_map(&map, &command, now)))
+            }
+        }
+    }
+
+    /// A map as its watchers first see it.
+    pub(super) fn view(&self, map: &MapKey) -> View {
+        let nothing = SeatMap::default();
+        let map = self.maps.get(map).unwrap_or(&nothing);
+        View { layout: watch::layout(map), snapshot: watch::snapshot(map), version: map.version() }
+    }
+
+    /// Starts a checkout, and drives it as far as it goes without waiting for anybody.
+    fn start(&mut self, order: Order, key: Option<Digest>, fresh: Fresh, now: Timestamp) -> Result<CheckoutId, Answer> {
+        let (limits, id) = (&self.settings.limits, fresh.checkout());
+        let is_too_much = self.under_way.len() >= limits.checkouts
+            || !self.kept.has_room(cost(&order))
+            || !self.has_room_for(order.tickets().iter())
+            || self.checkouts.contains_key(&id);
+        if is_too_much {
+            return Err(refused(Kind::Overloaded));
+        }
+        self.kept.take_room(cost(&order));
+        let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));
+        let course = Course { running, wake: None, ended: None, letter: Letter::None, key };
+        self.go_on(Box::new(course), now);
+        Ok(id)
+    }
+
+    /// Answers with how a checkout ended, as soon as it has, or with 202 after a while.
+    fn wait_for(&mut self, id: &CheckoutId, caller: Caller, now: Timestamp) {
+        let Some(course) = self.checkouts.get(id) else { return self.answer(caller, refused(Kind::NotFound)) };
+        let checkout = course.running.checkout();
+        if checkout.ending().is_some() || self.settings.answer_within == Millis(0) {
+            let answer = answer::processed(checkout);
+            return self.answer(caller, answer);
+        }
+        let waiting = self.waiting.entry(id.clone()).or_default();
+        if waiting.len() >= WAITING {
+            return self.answer(caller, answer::accepted(id));
+        }
+        let until = now.plus(self.settings.answer_within);
+        waiting.insert(caller, until);
+        self.due.insert((until, Due::Answer(id.clone(), caller)));
+    }
+
+    /// The caller has waited long enough.
+    pub(super) fn answer_meanwhile(&mut self, id: &CheckoutId, caller: Caller) {
+        if let Some(waiting) = self.waiting.get_mut(id) {
+            waiting.remove(&caller);
+            if waiting.is_empty() {
+                self.waiting.remove(id);
+            }
+            self.answer(caller, answer::accepted(id));
+        }
+    }
+
+    /// A checkout has ended: tells everybody who waits for that.
+    pub(super) fn answer_the_waiting(&mut self, checkout: &Checkout) {
+        for (caller, until) in self.waiting.remove(checkout.id()).unwrap_or_default() {
+            self.due.remove(&(until, Due::Answer(checkout.id().clone(), caller)));
+            self.answer(caller, answer::processed(checkout));
+        }
+    }
+
+    fn status(&self, id: &CheckoutId) -> Answer {
+        match self.checkouts.get(id) {
+            Some(course) => answer::checkout(course.running.checkout()),
+            None => refused(Kind::NotFound),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId, _now: Timestamp) {
+        let answer = match self.checkouts.get_mut(id).map(|course| course.running.cancel()) {
+            None => refused(Kind::NotFound),
+            Some(Err(CancelRefusal::CaptureAsked)) => refused(Kind::CheckoutInProgress),
+            Some(Err(CancelRefusal::Ended)) => self.status(id),
+            Some(Ok(())) => {
+                self.touched.push(Name::Checkout(id.clone()));
+                self.status(id)
+            }
+        };
+        self.answer(caller, answer);
+    }
+
+    /// The built-in mock gateway, asked from outside.
+    fn gateway(&mut self, caller: Caller, call: GatewayCall, key: Option<&Key>, fresh: Fresh, now: Timestamp) -> Reply {
+        let Gateway::Mock { delay } = self.settings.gateway else { return Reply::Said(refused(Kind::NotFound)) };
+        let asked = match &call {
+            GatewayCall::Ledger => return Reply::Said(answer::ledger(&self.ledger)),
+            GatewayCall::Command(LedgerCommand::Authorize(request)) => Ok(request.key.clone()),
+            GatewayCall::Command(LedgerCommand::Capture(request)) => Ok(request.key.clone()),
+            GatewayCall::Command(LedgerCommand::Void(request)) => Ok(request.authorize_key.clone()),
+            GatewayCall::Pay { .. } => match key {
+                Some(key) => PaymentKey::parse(&key.name),
+                None => PaymentKey::parse(&fresh.text()),
+            },
+        };
+        let Ok(asked) = asked else { return Reply::Said(refused(Kind::InvalidRequest)) };
+        if !self.kept.has_room(account_cost(&asked)) && self.ledger.account(&asked).is_none() {
+            return Reply::Said(refused(Kind::Overloaded));
+        }
+        if delay == Millis(0) {
+            return Reply::Said(self.pay_caller(call, asked, now));
+        }
+        self.paying.insert(caller, (call, asked));
+        self.due.insert((now.plus(delay), Due::Gateway(caller)));
+        Reply::Later
+    }
+
+    pub(super) fn mock_answers_caller(&mut self, caller: Caller, now: Timestamp) {
+        if let Some((call, key)) = self.paying.remove(&caller) {
+            let answer = self.pay_caller(call, key, now);
+            self.answer(caller, answer);
+        }
+    }
+
+    fn pay_caller(&mut self, call: GatewayCall, key: PaymentKey, now: Timestamp) -> Answer {
+        let is_new = self.ledger.account(&key).is_none();
+        let answer = match call {
+            GatewayCall::Ledger => answer::ledger(&self.ledger),
+            GatewayCall::Command(command) => gateway::answer(&self.ask_gateway(&command, now)),
+            GatewayCall::Pay { amount, method } => {
+                self.pay_in_one_go(Authorize { key: key.clone(), amount, method }, now)
+            }
+        };
+        if is_new && self.ledger.account(&key).is_some() {
+            self.kept.keep_account(&key, now);
+        }
+        answer
+    }
+
+    fn pay_in_one_go(&mut self, authorize: Authorize, now: Timestamp) -> Answer {
+        let key = authorize.key.clone();
+        let authorized = self.ask_gateway(&LedgerCommand::Authorize(authorize), now);
+        let LedgerReply::Authorize(AuthorizeAnswer::Authorized(authorization)) = authorized else {
+            return gateway::answer(&authorized);
+        };
+        let capture = Capture { key: key.clone(), authorization };
+        let captured = self.ask_gateway(&LedgerCommand::Capture(capture), now);
+        if let LedgerReply::Capture(CaptureAnswer::Captured(payment)) = &captured {
+            return gateway::paid(payment);
+        }
+        if let LedgerReply::Capture(CaptureAnswer::Declined(_)) = &captured {
+            let _voided = self.ask_gateway(&LedgerCommand::Void(Void { authorize_key: key }), now);
+        }
+        gateway::answer(&captured)
+    }
+
+    /// Keeps what an idempotency key stands for.
+    pub(super) fn keep_key(&mut self, scope: Digest, keyed: Keyed) {
+        // The key of a checkout is forgotten with it.
+        if let Said::Answer { .. } = keyed.said {
+            self.kept.keep(What::Key(scope), keyed.at);
+        }
+        self.kept.take_room(key_cost(&keyed));
+        self.keys.insert(scope, keyed);
+    }
+
+    pub(super) fn forget_key(&mut self, scope: Digest) {
+        if let Some(keyed) = self.keys.remove(&scope) {
+            self.kept.leave(key_cost(&keyed));
+            self.touched.push(Name::Key(scope));
+        }
+    }
+}
+
+/// How many may wait for the end of one checkout. Further ones are told at once that it is under way.
+const WAITING: usize = 64;
+
+/// Whether the answer to a call is recorded under its key. Reading again is as good as being told again, and the mock
+/// gateway has keys of its own: they are in what it is asked.
+fn is_worth_a_key(call: &Call) -> bool {
+    match call {
+        Call::Ticket(_, TicketCall::Get)
+        | Call::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Watch)
+        | Call::Status(_)
+        | Call::Gateway(_)
+        | Call::Health => false,
+        Call::Ticket(..) | Call::SeatMap(..) | Call::Process(_) | Call::ProcessSend(_) => true,
+    }
+}
+
+/// What a key takes at least, about: its digests, its time, its places in two tables.
+const KEY_COST: usize = 256;
+
+fn key_cost(keyed: &Keyed) -> usize {
+    match &keyed.said {
+        Said::Answer { body, .. } => KEY_COST + body.len(),
+        Said::Checkout(_) => KEY_COST,
+    }
+}
+
+/// Whether an answer is the machines' own, to be given again to the same key. The others say that they were not asked.
+fn is_recorded(kind: Kind) -> bool {
+    !matches!(kind.status(), 400 | 401 | 413 | 429) && !matches!(kind, Kind::Overloaded | Kind::StorageUnavailable)
+}
+
+fn refused(kind: Kind) -> Answer {
+    answer::refusal(&kind.into())
+}

@@ -1,0 +1,225 @@
+//! Checkouts from their start until they are forgotten.
+
+use booking_core::checkout::{Ending, Order};
+use booking_core::effect::{Op, Outcome};
+use booking_core::ids::{CheckoutId, PaymentKey};
+use booking_core::running::Recorded;
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::Refusal;
+
+use super::kept::{What, account_cost};
+use super::{Due, Engine, Name, Notifier, Output};
+use crate::errors::impossible;
+use crate::store::{Course, Letter};
+
+/// The first and the longest wait before a message that was not delivered is tried again.
+const DELIVER_AGAIN: booking_core::terms::Backoff =
+    booking_core::terms::Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
+
+/// How many things one input forgets at most, so that nothing waits for long.
+const FORGET_AT_ONCE: usize = 64;
+
+impl Engine {
+    /// Drives a checkout as far as it goes without waiting for anybody. To be called at the start of a step.
+    pub(super) fn go_on(&mut self, mut course: Box<Course>, now: Timestamp) {
+        let mut under_way = true;
+        while under_way {
+            under_way = false;
+            for (op, effect) in course.running.pending() {
+                if let Some(outcome) = self.perform(&mut course, &op, effect, now) {
+                    under_way |= self.record_outcome(&mut course, &op, outcome);
+                }
+            }
+        }
+        let id = course.running.checkout().id().clone();
+        if course.running.ending().is_some() && course.ended.is_none() {
+            self.ended(&mut course, now);
+        }
+        match course.ended {
+            Some(_) => drop(self.under_way.remove(&id)),
+            None => drop(self.under_way.insert(id.clone())),
+        }
+        self.touched.push(Name::Checkout(id.clone()));
+        self.checkouts.insert(id, course);
+    }
+
+    /// Records an outcome. Says whether a new step has begun.
+    fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> bool {
+        match course.running.record(op, outcome) {
+            Ok(Recorded::Step) => true,
+            Ok(Recorded::Waiting | Recorded::Stale) => false,
+            Err(why) => {
+                self.said.push(Output::Alarm(impossible(&why)));
+                false
+            }
+        }
+    }
+
+    /// An outcome from outside.
+    pub(super) fn outcome(&mut self, op: &Op, outcome: Outcome, now: Timestamp) {
+        let Some(mut course) = self.checkouts.remove(&op.checkout) else { return };
+        let step = course.running.checkout().step();
+        if self.record_outcome(&mut course, op, outcome) {
+            return self.go_on(course, now);
+        }
+        // Only the step that it is at is worth storing.
+        if op.step == step {
+            self.touched.push(Name::Checkout(op.checkout.clone()));
+        }
+        self.checkouts.insert(op.checkout.clone(), course);
+    }
+
+    /// A checkout's wait is over.
+    pub(super) fn wake(&mut self, id: &CheckoutId, now: Timestamp) {
+        let Some(course) = self.checkouts.get_mut(id) else { return };
+        course.wake = None;
+        let pending = course.running.pending();
+        if let Some((op, _)) = pending.first() {
+            self.outcome(op, Outcome::Slept { at: now }, now);
+        }
+    }
+
+    /// The mock gateway's delay is over.
+    pub(super) fn mock_answers(&mut self, id: &CheckoutId, now: Timestamp) {
+        let Some(course) = self.checkouts.get(id) else { return };
+        let payment = course.running.pending().into_iter().find(|(_, effect)| effect.is_payment());
+        if let Some((op, effect)) = payment
+            && let Some(outcome) = self.ask_mock(effect, now)
+        {
+            self.outcome(&op, outcome, now);
+        }
+    }
+
+    fn ended(&mut self, course: &mut Course, now: Timestamp) {
+        course.ended = Some(now);
+        let checkout = course.running.checkout();
+        let kind = match checkout.ending() {
+            Some(Ending::Failed(failure)) => Some(Refusal::from(failure).kind),
+            Some(Ending::Completed { .. }) | None => None,
+        };
+        *self.counts.endings.entry(kind).or_default() += 1;
+        self.answer_the_waiting(checkout);
+        self.kept.keep(What::Checkout(checkout.id().clone()), now);
+        if let Some(letter) = checkout.letter() {
+            match self.settings.notifier {
+                Notifier::Nobody => course.letter = Letter::Delivered,
+                Notifier::Outside { .. } => {
+                    course.letter = Letter::Waiting { failed: 0 };
+                    self.counts.letters_waiting += 1;
+                    self.said.push(Output::Deliver(letter));
+                }
+            }
+        }
+    }
+
+    /// Tries again to deliver a checkout's message.
+    pub(super) fn deliver(&mut self, id: &CheckoutId) {
+        let Some(course) = self.checkouts.get(id) else { return };
+        if let (Letter::Waiting { .. }, Some(letter)) = (course.letter, course.running.checkout().letter()) {
+            self.said.push(Output::Deliver(letter));
+        }
+    }
+
+    /// How the delivery of a message went.
+    pub(super) fn delivered(&mut self, id: &CheckoutId, delivered: bool, now: Timestamp) {
+        let Some(course) = self.checkouts.get_mut(id) else { return };
+        let Letter::Waiting { failed } = course.letter else { return };
+        let failed = failed.saturating_add(1);
+        let attempts = match self.settings.notifier {
+            Notifier::Nobody => 0,
+            Notifier::Outside { attempts } => attempts,
+        };
+        course.letter = match (delivered, failed < attempts) {
+            (true, _) => Letter::Delivered,
+            (false, true) => Letter::Waiting { failed },
+            (false, false) => Letter::Parked,
+        };
+        match course.letter {
+            Letter::Waiting { failed } => {
+                self.due.insert((now.plus(DELIVER_AGAIN.after(failed)), Due::Deliver(id.clone())));
+            }
+            Letter::Parked => {
+                self.counts.letters_parked += 1;
+                self.counts.letters_waiting -= 1;
+            }
+            Letter::Delivered | Letter::None => self.counts.letters_waiting -= 1,
+        }
+        self.touched.push(Name::Checkout(id.clone()));
+    }
+
+    /// Forgets what has been kept long enough.
+    pub(super) fn forget_the_old(&mut self, now: Timestamp) {
+        for _ in 0..FORGET_AT_ONCE {
+            match self.kept.pop(now) {
+                Some(What::Checkout(id)) => self.forget_checkout(id, now),
+                Some(What::Key(scope)) => self.forget_key(scope),
+                Some(What::Account(key)) => {
+                    self.kept.forget_account(&key);
+                    self.ledger.forget(&key);
+                    self.touched.push(Name::Account(key));
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn forget_checkout(&mut self, id: CheckoutId, now: Timestamp) {
+        let Some(course) = self.checkouts.get(&id) else { return };
+        if let Letter::Waiting { .. } = course.letter {
+            return self.kept.keep(What::Checkout(id), now);
+        }
+        let (key, cost) = (course.key, cost(course.running.checkout().order()));
+        self.checkouts.remove(&id);
+        self.kept.leave(cost);
+        if let Some(scope) = key {
+            self.forget_key(scope);
+        }
+        let account = PaymentKey::authorize(&id);
+        if self.ledger.account(&account).is_some() {
+            self.ledger.forget(&account);
+            self.touched.push(Name::Account(account));
+        }
+        self.touched.push(Name::Checkout(id));
+    }
+
+    /// Takes in a checkout that was stored.
+    pub(super) fn take_in(&mut self, course: Box<Course>) {
+        let checkout = course.running.checkout();
+        self.kept.take_room(cost(checkout.order()));
+        match course.ended {
+            Some(ended) => self.kept.keep(What::Checkout(checkout.id().clone()), ended),
+            None => drop(self.under_way.insert(checkout.id().clone())),
+        }
+        self.checkouts.insert(checkout.id().clone(), course);
+    }
+
+    /// After a crash: everything that was under way goes on. What was being performed is performed again.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        let undelivered = self.checkouts.values().filter(|course| matches!(course.letter, Letter::Waiting { .. }));
+        let undelivered: Vec<CheckoutId> = undelivered.map(|course| course.running.checkout().id().clone()).collect();
+        self.counts.letters_waiting += undelivered.len() as u64;
+        for id in undelivered {
+            match self.settings.notifier {
+                // Whoever was to be told is no longer configured.
+                Notifier::Nobody => self.delivered(&id, false, now),
+                Notifier::Outside { .. } => self.deliver(&id),
+            }
+        }
+        for id in std::mem::take(&mut self.under_way) {
+            if let Some(course) = self.checkouts.remove(&id) {
+                self.go_on(course, now);
+            }
+        }
+    }
+}
+
+/// What a checkout takes, from its start until it is forgotten, about: itself, its account, its places in the tables,
+/// its ids, and those that are made from its id.
+pub(super) fn cost(order: &Order) -> usize {
+    let texts = |texts: usize, ids: usize| texts + 48 * ids;
+    let tickets: usize = order.tickets().iter().map(|ticket| texts(ticket.as_str().len(), 1)).sum();
+    let hold = order.hold().map_or(0, |hold| texts(hold.as_str().len(), 1));
+    let buyer = texts(order.user().as_str().len() + order.method().as_str().len(), 2);
+    let own = account_cost(&PaymentKey::parse("0123456789012345678901:authorize").expect("printable"));
+    1024 + own + tickets + hold + buyer
+}

@@ -1,0 +1,134 @@
+//! What a driver and an engine say to each other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::ids::{CheckoutId, HoldId, MapKey};
+use booking_core::seat_map::Delta;
+use booking_core::wire::{Answer, Call};
+
+use crate::store::{Digest, Record, Seq};
+
+/// Whoever waits for an answer, by a number that the driver gives, each time another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller(pub u64);
+
+/// What a driver tells an engine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody asks for something. There is exactly one answer, now or later.
+    Call(Caller, Request),
+    /// Somebody wants a checkout to turn back. Answered with how it stands, or with `CheckoutInProgress` where it is too
+    /// late.
+    Cancel(Caller, CheckoutId),
+    /// An effect that was asked for by [`Output::Perform`] has ended. Late and repeated ones do no harm.
+    Outcome(Op, Outcome),
+    /// A message that was asked for by [`Output::Deliver`] was delivered, or was not.
+    Delivered(CheckoutId, bool),
+    /// Time has passed.
+    Tick,
+    /// Every batch of records up to this one is stored.
+    Stored(Seq),
+}
+
+/// A request, understood, with what the machines cannot know.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub call: Call,
+    /// The idempotency key it came with, if any.
+    pub key: Option<Key>,
+    /// Chance, for what has to be named anew.
+    pub fresh: Fresh,
+}
+
+/// An idempotency key.
+#[derive(Clone)]
+pub struct Key {
+    /// The key itself.
+    pub name: String,
+    /// Stands for the key, the route and who asks.
+    pub scope: Digest,
+    /// Stands for the request's bytes.
+    pub request: Digest,
+}
+
+/// Keeps the key back: some make theirs from what is secret.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// 128 random bits, another draw for each request. Ids are made from them that nobody can guess.
+#[derive(Clone, Copy)]
+pub struct Fresh(pub u128);
+
+/// Keeps it back: hold ids are made from it.
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fresh(…)")
+    }
+}
+
+impl Fresh {
+    /// 22 digits of base 62, which is 131 bits.
+    pub(super) fn text(self) -> String {
+        const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut left = self.0;
+        let mut digit = || {
+            let digit = DIGITS[usize::try_from(left % 62).expect("less than 62")];
+            left /= 62;
+            char::from(digit)
+        };
+        (0..22).map(|_| digit()).collect()
+    }
+
+    pub(super) fn hold(self) -> HoldId {
+        HoldId::parse(&self.text()).expect("letters and digits")
+    }
+
+    pub(super) fn checkout(self) -> CheckoutId {
+        CheckoutId::parse(&self.text()).expect("letters and digits")
+    }
+}
+
+/// What an engine wants of its driver.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Store these, all or none, then say so with [`Input::Stored`]. In order.
+    Store(Seq, Vec<Record>),
+    /// The answer to a call.
+    Answer(Caller, Answer),
+    /// The answer to a call to watch a map: what it is now. What comes after it is in [`Output::News`].
+    Watching(Caller, MapKey, Arc<View>),
+    /// A map has changed, for those who watch it.
+    News(MapKey, Shown),
+    /// Perform this effect, at least once, and tell its outcome. Only payments, and only with [`Gateway::Outside`](super::Gateway::Outside).
+    Perform(Op, Effect),
+    /// Try to deliver this message, and tell how it went. Only with [`Notifier::Outside`](super::Notifier::Outside).
+    Deliver(Notification),
+    /// Something that cannot be: for a person to look at.
+    Alarm(String),
+}
+
+/// A map in full, in the watchers' form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The layout, if there is one.
+    pub layout: Option<String>,
+    /// Every ticket with its status.
+    pub snapshot: String,
+    /// The map's version.
+    pub version: u64,
+}
+
+/// What the watchers of a map are to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// One change.
+    Delta(Delta),
+    /// All of it anew.
+    Whole(Arc<View>),
+}

@@ -1,0 +1,81 @@
+//! What an engine is set to: the terms of sale, where payments go, and how much of anything it takes on.
+
+use booking_core::terms::Terms;
+use booking_core::time::Millis;
+
+/// An engine's settings. `Settings::default()` sells on the default terms, with the built-in mock gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Prices, times, retries.
+    pub terms: Terms,
+    /// Who is asked for money.
+    pub gateway: Gateway,
+    /// Who hears of a booking.
+    pub notifier: Notifier,
+    /// How long `process` makes its caller wait before it answers 202.
+    pub answer_within: Millis,
+    /// How long a finished checkout, an idempotency key and an account of the mock gateway are kept. The specification
+    /// asks for 24 hours at least.
+    pub keep_for: Millis,
+    /// How much of anything there may be.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            terms: Terms::default(),
+            gateway: Gateway::Mock { delay: Millis(500) },
+            notifier: Notifier::Nobody,
+            answer_within: Millis::from_secs(30),
+            keep_for: Millis::from_mins(24 * 60),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Who is asked for money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// The core's mock, inside the engine: its ledger is kept with everything else.
+    Mock {
+        /// How long it takes to answer.
+        delay: Millis,
+    },
+    /// Somebody else: the host performs [`super::Output::Perform`].
+    Outside,
+}
+
+/// Who hears of a booking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notifier {
+    /// Nobody: a booking's message counts as delivered.
+    Nobody,
+    /// Somebody: the host performs [`super::Output::Deliver`].
+    Outside {
+        /// How often to try before the message is parked.
+        attempts: u32,
+    },
+}
+
+/// How much of anything there may be. What goes beyond is refused as `Overloaded`, before anything has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Tickets that anybody has spoken to.
+    pub tickets: usize,
+    /// Checkouts under way.
+    pub checkouts: usize,
+    /// Bytes that finished checkouts, idempotency keys and accounts of the mock gateway may take, by an estimate that
+    /// is on the high side. Nothing is forgotten before its time: at the limit new ones are refused.
+    pub kept_bytes: usize,
+    /// Answers that wait for storage.
+    pub unstored: usize,
+    /// Live holds that one user may have of their own, refused as `RateLimited`; `None` for any number.
+    pub holds_per_user: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tickets: 2_000_000, checkouts: 10_000, kept_bytes: 1 << 30, unstored: 10_000, holds_per_user: None }
+    }
+}

@@ -1,0 +1,299 @@
+//! Drives an engine with a real clock, real chance, a store and the outside world.
+//!
+//! Every request takes the engine for a few microseconds, lets it judge, and takes what it says. Nothing is awaited
+//! while it is taken.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::ids::CheckoutId;
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, PaymentGateway, VoidAnswer};
+use booking_core::time::Timestamp;
+use booking_core::wire::{Answer, Call, Kind, answer};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use crate::engine::{Caller, Census, Engine, Fresh, Input, Key, Output, Request};
+use crate::hub::{Hub, Watched};
+use crate::ports::Notifier;
+use crate::store::{Nowhere, Store};
+
+/// How many payments are under way to the outside at a time; the others wait.
+const PAYMENTS_OUT: usize = 256;
+
+/// How many messages are. Their own number, so that a notifier that is slow delays no booking.
+const LETTERS_OUT: usize = 64;
+
+/// An engine at work. Cloning it is cheap: it is the same engine.
+#[derive(Clone)]
+pub struct Host(Arc<Shared>);
+
+struct Shared {
+    inner: Mutex<Inner>,
+    /// The clock is to look again when to wake.
+    look_again: Notify,
+    hub: Hub,
+    ports: Ports,
+    payments_out: Semaphore,
+    letters_out: Semaphore,
+}
+
+/// Who performs what the engine leaves to the outside.
+#[derive(Clone, Default)]
+pub struct Ports {
+    /// Who is asked for money, with [`Gateway::Outside`](crate::engine::Gateway::Outside).
+    pub gateway: Option<Arc<dyn PaymentGateway>>,
+    /// Who delivers messages, with [`Notifier::Outside`](crate::engine::Notifier::Outside).
+    pub notifier: Option<Arc<dyn Notifier>>,
+}
+
+struct Inner {
+    engine: Engine,
+    store: Box<dyn Store>,
+    callers: BTreeMap<Caller, oneshot::Sender<Reply>>,
+    next_caller: u64,
+    /// When the clock will wake up.
+    wakes_at: Option<Timestamp>,
+    /// Whether the store has failed. Nothing leaves after that.
+    broken: bool,
+}
+
+/// What comes of a request.
+pub(crate) enum Reply {
+    Answer(Answer),
+    Watched(Watched),
+}
+
+/// What time it is.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn fresh() -> Result<Fresh, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(Fresh(u128::from_le_bytes(bytes)))
+}
+
+impl Host {
+    /// An engine at work in memory, with the built-in mock gateway. Must be called on a tokio runtime: it spawns the
+    /// clock.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self::with(engine, Box::new(Nowhere), Ports::default())
+    }
+
+    /// An engine at work, with a store and the outside world. Must be called on a tokio runtime: it spawns the clock,
+    /// and what the engine wants to go on with.
+    #[must_use]
+    pub fn with(engine: Engine, store: Box<dyn Store>, ports: Ports) -> Self {
+        let callers = BTreeMap::new();
+        let inner = Inner { engine, store, callers, next_caller: 0, wakes_at: None, broken: false };
+        let shared = Shared {
+            inner: Mutex::new(inner),
+            look_again: Notify::new(),
+            hub: Hub::default(),
+            ports,
+            payments_out: Semaphore::new(PAYMENTS_OUT),
+            letters_out: Semaphore::new(LETTERS_OUT),
+        };
+        let host = Self(Arc::new(shared));
+        host.hand(Input::Tick);
+        tokio::spawn(host.clone().keep_time());
+        host
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(|poisoned| {
+            // A turn that panicked may have been left halfway: nothing that rests on it leaves.
+            let mut inner = poisoned.into_inner();
+            inner.broken = true;
+            inner.callers.clear();
+            inner
+        })
+    }
+
+    /// Asks the engine, and waits for the answer.
+    pub(crate) async fn ask(&self, call: Call, key: Option<Key>) -> Reply {
+        let Ok(fresh) = fresh() else { return unavailable() };
+        self.call(|caller| Input::Call(caller, Request { call, key, fresh })).await
+    }
+
+    /// Lets a checkout turn back: its seats go back on sale, and no money is taken.
+    ///
+    /// The answer is how it stands, or a refusal: `CheckoutInProgress` once capture has been asked for, `NotFound` where
+    /// there is none. Asking twice is asking once.
+    pub async fn cancel(&self, checkout: &CheckoutId) -> Answer {
+        match self.call(|caller| Input::Cancel(caller, checkout.clone())).await {
+            Reply::Answer(answer) => answer,
+            Reply::Watched(_) => answer::refusal(&Kind::StorageUnavailable.into()),
+        }
+    }
+
+    async fn call(&self, input: impl FnOnce(Caller) -> Input) -> Reply {
+        let later = {
+            let mut inner = self.lock();
+            if inner.broken {
+                return unavailable();
+            }
+            let caller = Caller(inner.next_caller);
+            inner.next_caller += 1;
+            inner.engine.handle(input(caller), now());
+            if let Some(reply) = self.take(&mut inner, Some(caller)) {
+                return reply;
+            }
+            if inner.broken {
+                return unavailable();
+            }
+            let (answer, later) = oneshot::channel();
+            inner.callers.insert(caller, answer);
+            later
+        };
+        later.await.unwrap_or_else(|_| unavailable())
+    }
+
+    /// Hands an input over that nobody waits for.
+    fn hand(&self, input: Input) {
+        let mut inner = self.lock();
+        if inner.broken {
+            return;
+        }
+        inner.engine.handle(input, now());
+        let _nobody_waits = self.take(&mut inner, None);
+    }
+
+    /// Takes what the engine says. The answer to `caller` is handed back if it is among that.
+    fn take(&self, inner: &mut Inner, caller: Option<Caller>) -> Option<Reply> {
+        let mut reply = None;
+        while !inner.broken
+            && let Some(output) = inner.engine.poll()
+        {
+            match output {
+                Output::Store(seq, records) => match inner.store.write(&records) {
+                    Ok(()) => inner.engine.handle(Input::Stored(seq), now()),
+                    Err(error) => {
+                        tracing::error!(%error, "the store cannot write: nothing more is answered");
+                        inner.broken = true;
+                        inner.callers.clear();
+                    }
+                },
+                Output::Answer(to, answer) if Some(to) == caller => reply = Some(Reply::Answer(answer)),
+                Output::Answer(to, answer) => send(inner, to, Reply::Answer(answer)),
+                Output::Watching(to, map, view) => {
+                    let watched = Reply::Watched(self.0.hub.watch(map, view));
+                    if Some(to) == caller { reply = Some(watched) } else { send(inner, to, watched) }
+                }
+                Output::News(map, shown) => self.0.hub.tell(&map, &shown),
+                Output::Perform(op, effect) => drop(tokio::spawn(self.clone().perform(op, effect))),
+                Output::Deliver(letter) => drop(tokio::spawn(self.clone().deliver(letter))),
+                Output::Alarm(alarm) => tracing::error!("{alarm}: a person should look"),
+            }
+        }
+        let wake_at = inner.engine.wake_at();
+        let is_sooner = wake_at.is_some_and(|at| inner.wakes_at.is_none_or(|planned| at < planned));
+        if is_sooner {
+            inner.wakes_at = wake_at;
+            self.0.look_again.notify_one();
+        }
+        reply
+    }
+
+    /// Wakes the engine when it wants to be woken.
+    async fn keep_time(self) {
+        loop {
+            let wake_at = self.lock().wakes_at;
+            let sleep = async {
+                match wake_at {
+                    Some(at) => {
+                        let left = at.as_millis().saturating_sub(now().as_millis());
+                        // No longer than a minute at a time: the wall clock may be set.
+                        if left > 0 {
+                            tokio::time::sleep(Duration::from_millis(left.min(60_000))).await;
+                        }
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.0.look_again.notified() => {}
+                () = sleep => {
+                    self.lock().wakes_at = None;
+                    self.hand(Input::Tick);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn perform(self, op: Op, effect: Effect) {
+        let Some(gateway) = self.0.ports.gateway.clone() else {
+            tracing::error!("no payment gateway is configured: {op} waits for one");
+            return;
+        };
+        let Ok(_permit) = self.0.payments_out.acquire().await else { return };
+        // A gateway that panics has not answered; on a task of its own it takes nothing else with it.
+        let (asked, unknown) = match effect {
+            Effect::Authorize(request) => {
+                let asked = tokio::spawn(async move { Outcome::Authorized(gateway.authorize(&request).await) });
+                (asked, Outcome::Authorized(AuthorizeAnswer::Unavailable))
+            }
+            Effect::Capture(request) => {
+                let asked = tokio::spawn(async move { Outcome::Captured(gateway.capture(&request).await) });
+                (asked, Outcome::Captured(CaptureAnswer::Unavailable))
+            }
+            Effect::Void(request) => {
+                let asked = tokio::spawn(async move { Outcome::Voided(gateway.void(&request).await) });
+                (asked, Outcome::Voided(VoidAnswer::Unavailable))
+            }
+            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return,
+        };
+        let outcome = asked.await.unwrap_or(unknown);
+        tracing::debug!(checkout = %op.checkout, step = op.step, "the payment gateway was asked");
+        self.hand(Input::Outcome(op, outcome));
+    }
+
+    async fn deliver(self, letter: Notification) {
+        let Some(notifier) = self.0.ports.notifier.clone() else { return };
+        let Ok(_permit) = self.0.letters_out.acquire().await else { return };
+        let checkout = letter.checkout.clone();
+        let delivered = tokio::spawn(async move { notifier.deliver(&letter).await }).await;
+        self.hand(Input::Delivered(checkout, delivered.unwrap_or(false)));
+    }
+
+    /// Ends every watch: the server is to stop.
+    pub(crate) fn send_watchers_away(&self) {
+        self.0.hub.close();
+    }
+
+    /// Numbers about the engine.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.lock().engine.census(now())
+    }
+
+    /// How many watch a map.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.0.hub.len()
+    }
+
+    /// Whether it answers: not once its store has failed.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        !self.lock().broken
+    }
+}
+
+fn send(inner: &mut Inner, to: Caller, reply: Reply) {
+    if let Some(waits) = inner.callers.remove(&to) {
+        let _gone_meanwhile = waits.send(reply);
+    }
+}
+
+fn unavailable() -> Reply {
+    Reply::Answer(answer::refusal(&Kind::StorageUnavailable.into()))
+}

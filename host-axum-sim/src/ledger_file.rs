@@ -1,0 +1,90 @@
+//! A file that keeps the mock gateway's accounts: a line each time one changes, so that a ledger outlives its process.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use booking_core::format;
+use booking_core::ids::PaymentKey;
+
+use crate::store::{KeptAccount, Record, Store};
+
+/// The file, open for more.
+#[derive(Debug)]
+pub struct LedgerFile(File);
+
+/// Why a ledger cannot be read. The file stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerFileError {
+    /// The disk says no.
+    #[error("{path}: {error}", path = .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A line that no build has written.
+    #[error("{path}, line {line}: {why}", path = .path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+impl LedgerFile {
+    /// Opens a ledger, or begins one, and reads its accounts. A last line that was not written to its end is cut off:
+    /// nobody has been told of it.
+    ///
+    /// # Errors
+    /// [`LedgerFileError`].
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LedgerFileError> {
+        let io = |error| LedgerFileError::Io { path: path.to_owned(), error };
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut accounts: BTreeMap<PaymentKey, Box<KeptAccount>> = BTreeMap::new();
+        let mut reader = BufReader::new(&file);
+        let (mut whole, mut number, mut line) = (0, 0, Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(io)? > 0 {
+            number += 1;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            let wrong = |why: String| LedgerFileError::Line { path: path.to_owned(), line: number, why };
+            match format::read::<Record>(&line).map_err(|why| wrong(why.to_string()))? {
+                Record::Account(key, account) => drop(accounts.insert(key, account)),
+                Record::AccountForgotten(key) => drop(accounts.remove(&key)),
+                Record::Ticket(..)
+                | Record::Layout(..)
+                | Record::Seat(..)
+                | Record::Errands(_)
+                | Record::Checkout(_)
+                | Record::CheckoutForgotten(_)
+                | Record::Key(..)
+                | Record::KeyForgotten(_) => return Err(wrong("is no account: this is not a ledger".to_owned())),
+            }
+            whole += line.len() as u64;
+            line.clear();
+        }
+        drop(reader);
+        file.set_len(whole).map_err(io)?;
+        file.seek(SeekFrom::Start(whole)).map_err(io)?;
+        let records = accounts.into_iter().map(|(key, account)| Record::Account(key, account)).collect();
+        Ok((Self(file), records))
+    }
+}
+
+impl Store for LedgerFile {
+    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            lines.extend(format::write(record));
+            lines.push(b'\n');
+        }
+        self.0.write_all(&lines)
+    }
+}

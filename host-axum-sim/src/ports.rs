@@ -1,0 +1,138 @@
+//! The outside world over HTTP: a payment gateway, and a notifier. What the bytes mean is in [`booking_core::wire`];
+//! here they are only carried, with a limit on time and length. What is no clear answer is no answer.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use booking_core::effect::Notification;
+use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, PaymentGateway, Void, VoidAnswer};
+use booking_core::wire::{IDEMPOTENCY_KEY, gateway};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HeaderName};
+use hyper::{Method, Request, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Delivers messages to buyers.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Delivers one; whether it has been taken. The same message may come again, with the same key.
+    async fn deliver(&self, letter: &Notification) -> bool;
+}
+
+/// A payment gateway or a notifier, by its address.
+#[derive(Clone, Debug)]
+pub struct HttpPort {
+    base: String,
+    within: Duration,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// An address that cannot be a port.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAPort {
+    /// It is no address.
+    #[error("must be an address such as http://127.0.0.1:9090/api/mock-payment")]
+    Address,
+    /// There are no root certificates here to tell who answers.
+    #[error("root certificates: {0}")]
+    Certificates(#[from] std::io::Error),
+}
+
+impl HttpPort {
+    /// The port at an `http` or `https` address. A call that takes longer than `within` counts as not answered.
+    ///
+    /// # Errors
+    /// [`NotAPort`] where the text is no such address, or an `https` one cannot be checked here.
+    pub fn new(base: &str, within: Duration) -> Result<Self, NotAPort> {
+        let base = base.trim_end_matches('/').to_owned();
+        let uri: Uri = base.parse().map_err(|_| NotAPort::Address)?;
+        let is_plain = uri.scheme_str() == Some("http");
+        if !(is_plain || uri.scheme_str() == Some("https")) || uri.host().is_none() || uri.query().is_some() {
+            return Err(NotAPort::Address);
+        }
+        let connector = hyper_rustls::HttpsConnectorBuilder::new();
+        let connector = if is_plain {
+            // Who answers need not be checked, so no certificates are needed either.
+            connector.with_tls_config(no_certificates())
+        } else {
+            connector.with_native_roots()?
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(within));
+        let connector = connector.https_or_http().enable_http1().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(20))
+            .build(connector);
+        Ok(Self { base, within, client })
+    }
+
+    /// Asks: status and body, or `None` where there is no answer in time.
+    async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
+        let key = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{}", self.base, request.path))
+            .header(CONTENT_TYPE, "application/json")
+            .header(key, request.key.as_str())
+            .body(Full::from(request.body))
+            .ok()?;
+        let exchange = async {
+            let answer = self.client.request(request).await.ok()?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.ok()?.to_bytes();
+            Some((status, body))
+        };
+        tokio::time::timeout(self.within, exchange).await.ok().flatten()
+    }
+}
+
+/// For plain addresses: nobody's certificate would do.
+fn no_certificates() -> rustls::ClientConfig {
+    use rustls::{ClientConfig, RootCertStore, crypto::ring};
+    ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+#[async_trait]
+impl PaymentGateway for HttpPort {
+    async fn authorize(&self, request: &Authorize) -> AuthorizeAnswer {
+        match self.ask(gateway::authorize(request)).await {
+            Some((status, body)) => gateway::read_authorize(status, &body),
+            None => AuthorizeAnswer::Unavailable,
+        }
+    }
+
+    async fn capture(&self, request: &Capture) -> CaptureAnswer {
+        match self.ask(gateway::capture(request)).await {
+            Some((status, body)) => gateway::read_capture(status, &body),
+            None => CaptureAnswer::Unavailable,
+        }
+    }
+
+    async fn void(&self, request: &Void) -> VoidAnswer {
+        match self.ask(gateway::void(request)).await {
+            Some((status, _)) => gateway::read_void(status),
+            None => VoidAnswer::Unavailable,
+        }
+    }
+}
+
+#[async_trait]
+impl Notifier for HttpPort {
+    async fn deliver(&self, letter: &Notification) -> bool {
+        self.ask(gateway::notification(letter)).await.is_some_and(|(status, _)| (200..300).contains(&status))
+    }
+}

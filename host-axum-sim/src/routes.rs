@@ -1,0 +1,349 @@
+//! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`], the engine, bytes out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use axum::routing::any;
+use booking_core::wire::{
+    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, Route, SeatMapCall, allow, answer,
+    check_idempotency_key, openapi, watch,
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use sha2::{Digest as _, Sha256};
+use tracing::{Instrument as _, field};
+
+use crate::doors::{Doors, Visitor, protocols};
+use crate::engine::Key;
+use crate::host::{Host, Reply};
+use crate::metrics::{self, Metrics};
+use crate::store::Digest;
+use crate::watch::{MAX_MESSAGE, not_a_watcher};
+
+/// What the routes need.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) host: Host,
+    pub(crate) settings: Arc<RouteSettings>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// How requests are let in.
+#[derive(Clone)]
+pub struct RouteSettings {
+    /// Who may do what.
+    pub doors: Doors,
+    /// How long a body may take to arrive.
+    pub body_within: Duration,
+    /// How many may watch maps at a time.
+    pub watchers: usize,
+    /// Which services there are.
+    pub services: Services,
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        let body_within = Duration::from_secs(10);
+        Self { doors: Doors::default(), body_within, watchers: 1_000, services: Services::All }
+    }
+}
+
+/// Which services there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Services {
+    /// All of them.
+    All,
+    /// The mock gateway alone.
+    MockGateway,
+}
+
+impl Services {
+    fn have(self, call: &Call) -> bool {
+        match self {
+            Self::All => true,
+            Self::MockGateway => matches!(call, Call::Gateway(_) | Call::Health),
+        }
+    }
+}
+
+/// Every route of the service, to be merged into an app of your own, or nested under a path of it.
+///
+/// It has no fallback: what is none of its routes is yours.
+pub fn router(host: Host, settings: RouteSettings) -> Router {
+    routes(App { host, settings: Arc::new(settings), metrics: Arc::default() })
+}
+
+pub(crate) fn routes(app: App) -> Router {
+    let paths = ROOTS.iter().flat_map(|root| [(*root).to_owned(), format!("{root}/{{*call}}")]);
+    paths
+        .fold(Router::new(), |router, path| router.route(&path, any(call)))
+        .route("/metrics", any(numbers))
+        .route("/openapi.json", any(description))
+        .with_state(app)
+}
+
+/// What is none of the routes, for a server that has no others.
+pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Response {
+    let start = Instant::now();
+    let refusal = app.settings.doors.let_in(request.headers()).err().unwrap_or_else(|| Kind::NotFound.into());
+    read_past(request.into_body(), app.settings.body_within).await;
+    app.metrics.answered(None, Some(refusal.kind), start.elapsed());
+    respond(answer::refusal(&refusal))
+}
+
+/// A page that is read takes `GET` and asks for the public door: what is wrong with a request for one.
+fn wrong_with(app: &App, request: &Request) -> Option<Response> {
+    if let Err(refusal) = app.settings.doors.let_in(request.headers()) {
+        return Some(respond(answer::refusal(&refusal)));
+    }
+    if *request.method() == Method::GET || *request.method() == Method::HEAD {
+        return None;
+    }
+    let mut response = respond(answer::refusal(&Kind::MethodNotAllowed.into()));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(response)
+}
+
+async fn numbers(State(app): State<App>, request: Request) -> Response {
+    if let Some(refused) = wrong_with(&app, &request) {
+        return refused;
+    }
+    match app.metrics.text(&app.host) {
+        Ok(text) => with_type(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(_) => respond(answer::refusal(&Kind::Overloaded.into())),
+    }
+}
+
+async fn description(State(app): State<App>, request: Request) -> Response {
+    let refused = wrong_with(&app, &request);
+    refused.unwrap_or_else(|| with_type(StatusCode::OK, JSON, openapi::document()))
+}
+
+const JSON: &str = "application/json";
+
+fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = with_type(status, JSON, answer.body);
+    if answer.kind.is_some_and(|kind| matches!(kind, Kind::Overloaded | Kind::StorageUnavailable | Kind::RateLimited)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// What is told of a request, in a log.
+struct Told {
+    route: Option<(&'static str, &'static str)>,
+    start: Instant,
+}
+
+async fn call(State(app): State<App>, request: Request) -> Response {
+    // The path is not told: it may have a secret in it that somebody put there by mistake.
+    let span = tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        service = field::Empty,
+        handler = field::Empty,
+        ticket = field::Empty,
+        map = field::Empty,
+        checkout = field::Empty,
+        status = field::Empty,
+        kind = field::Empty,
+    );
+    let mut told = Told { route: None, start: Instant::now() };
+    async {
+        let outcome = answered(&app, request, &mut told).await;
+        let took = told.start.elapsed();
+        let (kind, response) = match outcome {
+            Ok(Ok(answer)) => (answer.kind, respond(answer)),
+            Ok(Err(response)) => (None, response),
+            Err((refusal, headers)) => {
+                let mut response = respond(answer::refusal(&refusal));
+                response.headers_mut().extend(headers);
+                (Some(refusal.kind), response)
+            }
+        };
+        app.metrics.answered(told.route, kind, took);
+        let span = tracing::Span::current();
+        span.record("status", response.status().as_u16());
+        if let Some(kind) = kind {
+            span.record("kind", kind.as_str());
+        }
+        tracing::debug!(took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// An answer, a response of another kind, or a refusal with headers that go with it.
+type Outcome = Result<Result<Answer, Response>, (Refusal, HeaderMap)>;
+
+async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
+    let (mut parts, body) = request.into_parts();
+    let plain = |refusal: Refusal| (refusal, HeaderMap::new());
+    let path = parts.uri.path().to_owned();
+    let (visitor, route) = match app.settings.doors.route(&parts.headers, parts.method.as_str(), &path) {
+        Ok(found) => found,
+        Err(refusal) => {
+            read_past(body, app.settings.body_within).await;
+            return Err(with_allow(refusal, &path));
+        }
+    };
+    told.route = Some(route.name());
+    let span = tracing::Span::current();
+    span.record("service", route.name().0).record("handler", route.name().1);
+    let body = read(body, &route, app.settings.body_within).await.map_err(plain)?;
+    let key = idempotency_key(&parts.headers, &parts.method).map_err(plain)?;
+    let key = key.map(|name| scoped(name, &visitor, &path, &body));
+    let call = route.parse(visitor.door, &body).map_err(plain)?;
+    if !app.settings.services.have(&call) {
+        return Err(plain(Kind::NotFound.into()));
+    }
+    tell(&span, &call);
+    if call == Call::Health {
+        return if app.host.is_well() { Ok(Ok(answer::health())) } else { Err(plain(Kind::StorageUnavailable.into())) };
+    }
+    let mut socket = None;
+    if let Call::SeatMap(_, SeatMapCall::Watch) = &call {
+        match upgrade(app, &mut parts).await {
+            Ok(upgrade) => socket = Some(upgrade),
+            Err(answer) => return Ok(Ok(answer)),
+        }
+    }
+    match (app.host.ask(call, key).await, socket) {
+        (Reply::Answer(answer), _) => Ok(Ok(answer)),
+        (Reply::Watched(watched), Some(upgrade)) => {
+            let host = app.host.clone();
+            Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, watched))))
+        }
+        (Reply::Watched(_), None) => Ok(Ok(not_a_watcher())),
+    }
+}
+
+/// Tells a request's span what it is about: ids of tickets, maps and checkouts, and no others.
+fn tell(span: &tracing::Span, call: &Call) {
+    match call {
+        Call::Ticket(id, _) => span.record("ticket", field::display(id)),
+        Call::SeatMap(key, _) => span.record("map", field::display(key)),
+        Call::Status(id) => span.record("checkout", field::display(id)),
+        Call::Process(order) | Call::ProcessSend(order) => span.record("ticket", field::debug(order.tickets())),
+        Call::Gateway(_) | Call::Health => span,
+    };
+}
+
+fn with_allow(refusal: Refusal, path: &str) -> (Refusal, HeaderMap) {
+    let mut headers = HeaderMap::new();
+    if refusal.kind == Kind::MethodNotAllowed
+        && let Some(methods) = allow(Door::Admin, path)
+    {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    (refusal, headers)
+}
+
+/// The WebSocket of a request to watch.
+async fn upgrade(app: &App, parts: &mut axum::http::request::Parts) -> Result<WebSocketUpgrade, Answer> {
+    let is_offered = protocols(&parts.headers).any(|protocol| protocol == watch::PROTOCOL);
+    let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await;
+    match upgrade {
+        Ok(_) if app.host.watchers() >= app.settings.watchers => Err(answer::refusal(&Kind::Overloaded.into())),
+        Ok(upgrade) if is_offered => {
+            Ok(upgrade.protocols([watch::PROTOCOL]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE))
+        }
+        Ok(_) | Err(_) => Err(not_a_watcher()),
+    }
+}
+
+/// How many bytes of a body that is too long are read on, and thrown away: a client that is still sending when the answer
+/// comes may never see it.
+const READ_ON: usize = 4 * 1024 * 1024;
+
+/// Reads a body, no further than its route takes and no longer than it may.
+async fn read(body: Body, route: &Route<'_>, within: Duration) -> Result<Bytes, Refusal> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    tokio::time::timeout(within, read_all(body, route.max_body()))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::invalid("body", "did not arrive in time")))
+}
+
+/// Reads past the body of a request that is refused for other reasons, so that the next one on this connection is found.
+async fn read_past(body: Body, within: Duration) {
+    if !body.is_end_stream() {
+        let _refused_anyway = tokio::time::timeout(within, read_all(body, 0)).await;
+    }
+}
+
+async fn read_all(mut body: Body, longest: usize) -> Result<Bytes, Refusal> {
+    let most = longest + READ_ON;
+    let promised = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if promised > most {
+        return Err(Kind::PayloadTooLarge.into());
+    }
+    let (mut whole, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::invalid("body", "ended early"))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        // One piece is all there is, most of the time.
+        if length == 0 && bytes.len() <= longest && body.is_end_stream() {
+            return Ok(bytes);
+        }
+        length += bytes.len();
+        if length > most {
+            break;
+        }
+        if length <= longest {
+            whole.extend_from_slice(&bytes);
+        }
+    }
+    if length <= longest { Ok(whole.freeze()) } else { Err(Kind::PayloadTooLarge.into()) }
+}
+
+/// The idempotency key of a `POST`, if it has one.
+fn idempotency_key<'a>(headers: &'a HeaderMap, method: &Method) -> Result<Option<&'a str>, Refusal> {
+    if *method != Method::POST {
+        return Ok(None);
+    }
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => check_idempotency_key(key.as_bytes()).map(Some),
+        (Some(_), Some(_)) => Err(Refusal::invalid(IDEMPOTENCY_KEY, "stands twice")),
+    }
+}
+
+/// The scope of a key is who asks, the route and the key.
+fn scoped(name: &str, visitor: &Visitor, path: &str, body: &[u8]) -> Key {
+    let mut scope = Sha256::new();
+    scope.update(visitor.token.unwrap_or_default());
+    // Neither a path nor a key has a line end in it.
+    for part in [path, name] {
+        scope.update(part.as_bytes());
+        scope.update(b"\n");
+    }
+    Key { name: name.to_owned(), scope: half(scope), request: half(Sha256::new_with_prefix(body)) }
+}
+
+fn half(digest: Sha256) -> Digest {
+    let whole: [u8; 32] = digest.finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&whole[..16]);
+    Digest(half)
+}

@@ -1,0 +1,178 @@
+//! Connections: how many, for how long, and how they end.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method};
+use booking_core::wire::{IDEMPOTENCY_KEY, Kind, answer};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::host::Host;
+use crate::metrics::Metrics;
+use crate::patient::Patient;
+use crate::routes::{App, RouteSettings, nowhere, routes};
+
+/// How a server deals with connections.
+#[derive(Clone)]
+pub struct ServeSettings {
+    /// How requests are let in.
+    pub routes: RouteSettings,
+    /// How many connections there may be at a time. Further ones are answered `Overloaded` and closed.
+    pub connections: usize,
+    /// How long the head of a request may take to arrive, a connection may be idle, and a client may take nothing of what
+    /// is sent to it.
+    pub head_within: Duration,
+    /// How long requests under way may take to end once the server is to stop.
+    pub stop_within: Duration,
+    /// Origins whose pages may ask, beside the server's own; none by default.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self {
+            routes: RouteSettings::default(),
+            connections: 4_096,
+            head_within: Duration::from_secs(30),
+            stop_within: Duration::from_secs(35),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// How many connections beyond the limit are told so at a time; further ones are closed without a word.
+const GOODBYES: usize = 64;
+
+/// Serves the whole service until `stop` is done; then takes no more connections, and ends when the requests under way
+/// have been answered, or [`ServeSettings::stop_within`] has passed.
+///
+/// # Errors
+/// When the listener fails in a way that does not pass.
+pub async fn serve(
+    listener: TcpListener,
+    host: Host,
+    settings: ServeSettings,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let metrics = Arc::new(Metrics::default());
+    let app = App { host: host.clone(), settings: Arc::new(settings.routes), metrics: Arc::clone(&metrics) };
+    let router =
+        with_cors(routes(app.clone()).merge(Router::new().fallback(nowhere).with_state(app)), settings.cors_origins);
+    let (places, goodbyes) = (Arc::new(Semaphore::new(settings.connections)), Arc::new(Semaphore::new(GOODBYES)));
+    let (stopping, stops) = watch::channel(());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(settings.head_within);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_passing(&error) => continue,
+            Err(error) => {
+                // Out of file descriptors, most likely: some will be given back.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            metrics.turned_away.inc();
+            if let Ok(turn) = Arc::clone(&goodbyes).try_acquire_owned() {
+                tokio::spawn(async move {
+                    let _gone = tokio::time::timeout(Duration::from_secs(1), turn_away(stream)).await;
+                    drop(turn);
+                });
+            }
+            continue;
+        };
+        let _as_it_is = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection =
+            http.serve_connection(TokioIo::new(Patient::new(stream, settings.head_within)), service).with_upgrades();
+        let (metrics, mut stops) = (Arc::clone(&metrics), stops.clone());
+        tokio::spawn(async move {
+            metrics.connections.inc();
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                _ = stops.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
+            }
+            metrics.connections.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    drop(stopping);
+    host.send_watchers_away();
+    // Every connection gives its place back when it has ended.
+    let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(settings.stop_within, places.acquire_many(all)).await.is_err() {
+        tracing::warn!("some requests were still under way");
+    }
+    Ok(())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Tells a connection for which there is no place to try again.
+async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    let answer = answer::refusal(&Kind::Overloaded.into());
+    let response = format!(
+        "HTTP/1.1 {} Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{}",
+        answer.status,
+        answer.body.len(),
+        answer.body
+    );
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await?;
+    // What it has sent is read, or the answer is lost with it.
+    let mut sink = [0; 1024];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut sink) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Lets pages of these origins ask; without any, nothing is said of origins at all.
+fn with_cors(router: Router, origins: Vec<HeaderValue>) -> Router {
+    if origins.is_empty() {
+        return router;
+    }
+    let every_origin = origins.iter().any(|origin| origin == "*");
+    let origins = if every_origin { AllowOrigin::from(Any) } else { AllowOrigin::list(origins) };
+    let asks_with = [AUTHORIZATION, CONTENT_TYPE, HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).expect("a name")];
+    let cors = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::POST]);
+    router.layer(cors.allow_headers(asks_with).expose_headers([RETRY_AFTER]))
+}

@@ -1,0 +1,172 @@
+//! What an engine stores, and where.
+//!
+//! A [`Record`] is one thing as it is from now on; it takes the place of what was stored under its name before. The
+//! records of one input belong together: all of them are stored, or none is.
+
+use std::fmt;
+use std::io;
+
+use booking_core::format::Format;
+use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use booking_core::payment::Account;
+use booking_core::running::Running;
+use booking_core::seat_map::{Errand, Published, Seat};
+use booking_core::ticket::Ticket;
+use booking_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The number of a batch of records: the first is 1, the next one more. Everything an engine says rests on the batches
+/// up to one of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+/// One thing as it is from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Record {
+    /// A ticket.
+    Ticket(TicketId, Box<Ticket>),
+    /// A map's layout. Its seats are records of their own.
+    Layout(MapKey, Box<Published>),
+    /// One seat of a map.
+    Seat(MapKey, TicketId, Seat),
+    /// Work for every ticket of a map that is still to be done, for all maps; none most of the time.
+    Errands(Vec<(MapKey, Errand)>),
+    /// A checkout, under way or over.
+    Checkout(Box<Course>),
+    /// A checkout that is forgotten.
+    CheckoutForgotten(CheckoutId),
+    /// An account of the mock gateway.
+    Account(PaymentKey, Box<KeptAccount>),
+    /// An account that is forgotten.
+    AccountForgotten(PaymentKey),
+    /// An idempotency key.
+    Key(Digest, Box<Keyed>),
+    /// A key that is forgotten.
+    KeyForgotten(Digest),
+}
+
+impl Format for Record {
+    const NAME: &'static str = "record";
+    const VERSION: u32 = 1;
+}
+
+/// 128 bits that stand for something longer, such as a scope or a body, and tell nothing about it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 16]);
+
+/// Keeps it back: what it stands for may be a secret.
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// One checkout, from its start until it is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Course {
+    /// How far it has come.
+    pub running: Running,
+    /// When the wait that it is in is over, if it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Timestamp>,
+    /// When it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// What has become of the message to the buyer.
+    #[serde(default)]
+    pub letter: Letter,
+    /// The idempotency key that it was started with, to be forgotten with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
+}
+
+/// The message to the buyer that the booking is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Letter {
+    /// There is none, or none yet.
+    #[default]
+    None,
+    /// It is to be delivered.
+    Waiting {
+        /// How often that failed.
+        failed: u32,
+    },
+    /// It was.
+    Delivered,
+    /// It was tried as often as it may be. A person may look.
+    Parked,
+}
+
+/// What an idempotency key stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keyed {
+    /// The request that it was first used with.
+    pub request: Digest,
+    /// When that was.
+    pub at: Timestamp,
+    /// What it was answered.
+    pub said: Said,
+}
+
+/// The first answer that the machines gave.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Said {
+    /// This.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The name of its kind, for metrics, where it is an error.
+        kind: Option<String>,
+        /// The JSON.
+        body: String,
+    },
+    /// What this checkout ends with.
+    Checkout(CheckoutId),
+}
+
+/// Keeps the body back: the answer to a hold has its id in it.
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer { status, kind, .. } => {
+                f.debug_struct("Answer").field("status", status).field("kind", kind).finish_non_exhaustive()
+            }
+            Self::Checkout(id) => f.debug_tuple("Checkout").field(id).finish(),
+        }
+    }
+}
+
+/// An account of the mock gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptAccount {
+    /// The account.
+    pub account: Account,
+    /// Since when it is kept for its own sake; `None` where it goes with a checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// A place to store records.
+pub trait Store: Send {
+    /// Stores a batch: when this returns, all of it is kept, through a crash if this store is that kind.
+    ///
+    /// # Errors
+    /// What the disk says. Nothing that rests on this batch may leave then.
+    fn write(&mut self, records: &[Record]) -> io::Result<()>;
+}
+
+/// Keeps nothing. What an engine in memory knows is what is in memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nowhere;
+
+impl Store for Nowhere {
+    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,785 @@
+//! The engine by itself: no runtime, no clock, a disk that is a table, and crashes wherever they are wanted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::invariants::{Snapshot, check};
+use booking_core::payment::{Ledger, LedgerCommand, LedgerReply};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, Door, Kind, parse};
+use host_axum_sim::engine::{
+    Caller, Census, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings,
+};
+use host_axum_sim::store::{Digest, Letter, Record, Seq};
+use proptest::prelude::*;
+
+const START: u64 = 1_700_000_000_000;
+
+/// An engine, its disk, its gateway, and everybody who has asked it something.
+struct Rig {
+    engine: Engine,
+    settings: Settings,
+    now: Timestamp,
+    /// What is stored: the last record of each name.
+    disk: BTreeMap<String, Record>,
+    /// What is to be stored.
+    batches: VecDeque<(Seq, Vec<Record>)>,
+    performing: Vec<(Op, Effect)>,
+    delivering: Vec<Notification>,
+    answers: BTreeMap<Caller, Answer>,
+    gateway: Ledger,
+    news: usize,
+    asked: u64,
+}
+
+fn name(record: &Record) -> String {
+    match record {
+        Record::Ticket(id, _) => format!("ticket {id}"),
+        Record::Layout(map, _) => format!("layout {map}"),
+        Record::Seat(map, ticket, _) => format!("seat {map} {ticket}"),
+        Record::Errands(_) => "errands".to_owned(),
+        Record::Checkout(course) => format!("checkout {}", course.running.checkout().id()),
+        Record::CheckoutForgotten(id) => format!("checkout {id}"),
+        Record::Account(key, _) | Record::AccountForgotten(key) => format!("account {key}"),
+        Record::Key(Digest(scope), _) | Record::KeyForgotten(Digest(scope)) => format!("key {scope:?}"),
+    }
+}
+
+fn forgets(record: &Record) -> bool {
+    matches!(record, Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_))
+}
+
+impl Rig {
+    fn new(settings: Settings) -> Self {
+        Self {
+            engine: Engine::new(settings.clone()),
+            settings,
+            now: Timestamp::from_millis(START),
+            disk: BTreeMap::new(),
+            batches: VecDeque::new(),
+            performing: Vec::new(),
+            delivering: Vec::new(),
+            answers: BTreeMap::new(),
+            gateway: Ledger::default(),
+            news: 0,
+            asked: 0,
+        }
+    }
+
+    fn hand(&mut self, input: Input) {
+        self.engine.handle(input, self.now);
+        self.take();
+    }
+
+    fn take(&mut self) {
+        while let Some(output) = self.engine.poll() {
+            match output {
+                Output::Store(seq, records) => {
+                    // As it would come back from a disk.
+                    let stored = records
+                        .iter()
+                        .map(|record| booking_core::format::read(&booking_core::format::write(record)).unwrap());
+                    self.batches.push_back((seq, stored.collect()));
+                }
+                Output::Answer(caller, answer) => {
+                    assert_eq!(self.answers.insert(caller, answer), None, "one answer to each");
+                }
+                Output::Watching(..) | Output::News(..) => self.news += 1,
+                Output::Perform(op, effect) => self.performing.push((op, effect)),
+                Output::Deliver(letter) => self.delivering.push(letter),
+                Output::Alarm(alarm) => panic!("{alarm}"),
+            }
+        }
+    }
+
+    /// The disk is done with the oldest batch.
+    fn store(&mut self) {
+        let Some((seq, records)) = self.batches.pop_front() else { return };
+        for record in records {
+            if forgets(&record) {
+                self.disk.remove(&name(&record));
+            } else {
+                self.disk.insert(name(&record), record);
+            }
+        }
+        self.hand(Input::Stored(seq));
+    }
+
+    fn store_all(&mut self) {
+        while !self.batches.is_empty() {
+            self.store();
+        }
+    }
+
+    /// Everything but the disk and the gateway is lost.
+    fn crash(&mut self) {
+        self.batches.clear();
+        self.performing.clear();
+        self.delivering.clear();
+        let records: Vec<Record> = self.disk.values().cloned().collect();
+        self.engine = Engine::restore(self.settings.clone(), records, self.now);
+        self.take();
+    }
+
+    fn call(&mut self, door: Door, method: &str, path: &str, body: &str, key: Option<(u8, u8)>) -> Caller {
+        self.asked += 1;
+        let call = parse(door, method, path, body.as_bytes()).unwrap();
+        let key = key.map(|(scope, request)| Key {
+            name: format!("key-{scope}"),
+            scope: Digest([scope; 16]),
+            request: Digest([request; 16]),
+        });
+        let caller = Caller(self.asked);
+        self.hand(Input::Call(caller, Request { call, key, fresh: Fresh(u128::from(self.asked)) }));
+        caller
+    }
+
+    fn post(&mut self, path: &str, body: &str) -> Caller {
+        self.call(Door::Admin, "POST", path, body, None)
+    }
+
+    /// Asks, stores, and gives the answer.
+    fn asks(&mut self, path: &str, body: &str) -> Answer {
+        let caller = self.post(path, body);
+        self.store_all();
+        self.answers[&caller].clone()
+    }
+
+    /// The gateway answers the oldest question.
+    fn pay(&mut self) {
+        if self.performing.is_empty() {
+            return;
+        }
+        let (op, effect) = self.performing.remove(0);
+        let outcome = self.ask_gateway(effect);
+        self.hand(Input::Outcome(op, outcome));
+    }
+
+    fn ask_gateway(&mut self, effect: Effect) -> Outcome {
+        let command = match effect {
+            Effect::Authorize(request) => LedgerCommand::Authorize(request),
+            Effect::Capture(request) => LedgerCommand::Capture(request),
+            Effect::Void(request) => LedgerCommand::Void(request),
+            other => panic!("{other:?} is not the gateway's"),
+        };
+        match booking_core::turn(&mut self.gateway, &command, self.now).stored().0.unwrap() {
+            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
+            LedgerReply::Capture(answer) => Outcome::Captured(answer),
+            LedgerReply::Void(answer) => Outcome::Voided(answer),
+        }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now.plus(Millis(millis));
+        self.hand(Input::Tick);
+    }
+
+    /// Until nothing more happens by itself.
+    fn rest(&mut self) {
+        for _ in 0..100_000 {
+            self.store_all();
+            if !self.performing.is_empty() {
+                self.pay();
+            } else if let Some(letter) = self.delivering.pop() {
+                self.hand(Input::Delivered(letter.checkout, true));
+            } else if self.engine.is_at_rest() {
+                return;
+            } else {
+                let at = self.engine.wake_at().expect("something is to happen");
+                self.now = self.now.max(at);
+                self.hand(Input::Tick);
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// What must always hold, holds.
+    fn check(&self, at_rest: bool) {
+        let checkouts =
+            self.engine.checkouts().map(|course| course.running.checkout()).map(|it| (it.id().clone(), it.clone()));
+        let ledger = match self.settings.gateway {
+            Gateway::Mock { .. } => self.engine.ledger(),
+            Gateway::Outside => &self.gateway,
+        };
+        let snapshot = Snapshot {
+            tickets: self.engine.tickets(),
+            maps: self.engine.maps(),
+            checkouts: &checkouts.collect(),
+            ledger,
+            reset: &BTreeSet::new(),
+            at_rest,
+        };
+        check(&snapshot).unwrap();
+    }
+
+    /// The numbers that follow from what is stored.
+    fn lasting(&self) -> Census {
+        let census = self.engine.census(self.now);
+        Census { endings: BTreeMap::new(), letters_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..census }
+    }
+}
+
+fn at_once() -> Settings {
+    Settings { gateway: Gateway::Mock { delay: Millis(0) }, ..Settings::default() }
+}
+
+fn outside() -> Settings {
+    Settings { gateway: Gateway::Outside, notifier: Notifier::Outside { attempts: 3 }, ..Settings::default() }
+}
+
+fn order(tickets: &[&str], card: &str) -> String {
+    serde_json::json!({ "ticketIds": tickets, "userId": "ann", "paymentMethodId": card }).to_string()
+}
+
+/// A layout of the map `hall`.
+fn a_thousand_seats() -> String {
+    let seat = |n: u32| {
+        let price = serde_json::json!({ "minor": 5, "currency": "USD" });
+        serde_json::json!({ "ticketId": format!("hall:{n}"), "price": price, "x": n, "y": 0 })
+    };
+    let seats: Vec<_> = (0..1_000).map(seat).collect();
+    serde_json::json!({ "rows": [{ "name": "A", "seats": seats }] }).to_string()
+}
+
+#[test]
+fn nothing_is_said_before_what_it_rests_on_is_stored() {
+    let mut rig = Rig::new(at_once());
+    let reserve = rig.post("/Ticket/a:1/reserve", "\"ann\"");
+    assert!(rig.answers.is_empty() && rig.news == 0, "neither an answer nor news");
+    let get = rig.call(Door::Public, "GET", "/Ticket/a:1/get", "", None);
+    let refused = rig.post("/Ticket/a:1/reserve", "\"bob\"");
+    let elsewhere = rig.call(Door::Public, "GET", "/health", "", None);
+    assert!(rig.answers.is_empty(), "a look and a refusal rest on it too");
+    rig.store_all();
+    assert_eq!(rig.answers[&reserve].status, 200);
+    assert!(rig.answers[&get].body.contains("RESERVED"));
+    assert_eq!(rig.answers[&refused].kind, Some(Kind::TicketReserved));
+    assert_eq!((rig.answers[&elsewhere].status, rig.news), (200, 1));
+}
+
+#[test]
+fn the_gateway_is_not_asked_before_that_is_stored_either() {
+    let mut rig = Rig::new(outside());
+    let _asked = rig.post("/Checkout/process", &order(&["a:1"], "card_success"));
+    assert_eq!((rig.batches.len(), rig.performing.len()), (1, 0));
+    rig.store();
+    assert_eq!(rig.performing.len(), 1);
+    rig.pay();
+    assert_eq!(rig.performing.len(), 0, "nor is the capture");
+    rig.store();
+    assert_eq!(rig.performing.len(), 1);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_outputs() {
+    let run = || {
+        let mut rig = Rig::new(Settings { gateway: Gateway::Mock { delay: Millis(40) }, ..Settings::default() });
+        for n in 0..40 {
+            let _held = rig.post(&format!("/Ticket/a:{}/reserve", n % 7), &format!("\"user-{}\"", n % 5));
+            let _bought = rig.post("/Checkout/process", &order(&[&format!("b:{}", n % 9)], "card_flaky"));
+            rig.pass(15);
+            rig.store();
+        }
+        rig.rest();
+        let answers: Vec<String> = rig.answers.values().map(|answer| answer.body.clone()).collect();
+        (answers, rig.disk.values().flat_map(booking_core::format::write).collect::<Vec<u8>>())
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
+    let mut rig = Rig::new(at_once());
+    let _held = rig.asks("/Ticket/a:1/reserve", r#"{"userId":"ann","ttlMs":5000}"#);
+    assert_eq!(rig.engine.wake_at(), Some(Timestamp::from_millis(START + 5_000)));
+    rig.crash();
+    assert_eq!(rig.engine.wake_at(), Some(Timestamp::from_millis(START + 5_000)), "a crash loses no timer");
+    rig.pass(5_000);
+    rig.store_all();
+    assert_eq!(rig.asks("/SeatMap/a/get", "").body, r#"[{"id":"a:1","status":"AVAILABLE"}]"#);
+    assert!(rig.engine.is_at_rest());
+}
+
+#[test]
+fn holding_and_letting_go_leaves_no_timers_behind() {
+    let mut rig = Rig::new(at_once());
+    for n in 0..100 {
+        let body = format!(r#"{{"userId":"ann","holdId":"h-{n}"}}"#);
+        assert_eq!(rig.asks("/Ticket/a:1/reserve", &body).status, 200);
+        assert_eq!(rig.engine.census(rig.now).timers, 1);
+        assert_eq!(rig.asks("/Ticket/a:1/release", &format!(r#"{{"holdId":"h-{n}"}}"#)).status, 200);
+        assert_eq!(rig.engine.census(rig.now).timers, 0);
+    }
+}
+
+#[test]
+fn what_is_refused_or_only_looked_at_leaves_nothing_behind() {
+    let mut rig = Rig::new(at_once());
+    for n in 0..50 {
+        let _seen = rig.asks(&format!("/Ticket/a:{n}/get"), "");
+        let _seen = rig.asks(&format!("/SeatMap/m-{n}/summary"), "");
+        assert_eq!(rig.asks(&format!("/Ticket/a:{n}/release"), r#"{"holdId":"x"}"#).status, 200);
+        assert_eq!(rig.asks(&format!("/SeatMap/m-{n}/resetAll"), "").status, 200);
+    }
+    assert!(rig.engine.tickets().is_empty() && rig.engine.maps().is_empty() && rig.disk.is_empty());
+}
+
+#[test]
+fn a_wait_that_was_begun_before_a_crash_is_not_begun_anew() {
+    let mut rig = Rig::new(at_once());
+    let _asked = rig.post("/Checkout/process", &order(&["a:1"], "card_flaky"));
+    rig.store_all();
+    rig.pass(150);
+    rig.crash();
+    rig.pass(50);
+    rig.store_all();
+    let account = rig.engine.ledger().accounts().next().unwrap().1.clone();
+    assert_eq!(account.authorize_calls, 2, "200 ms are over");
+}
+
+#[test]
+fn finished_checkouts_and_keys_are_kept_for_their_time_and_then_forgotten() {
+    let mut rig = Rig::new(Settings { keep_for: Millis(1_000), ..at_once() });
+    let bought = rig.call(Door::Public, "POST", "/Checkout/process", &order(&["a:1"], "card_success"), Some((1, 1)));
+    let reserved = rig.call(Door::Public, "POST", "/Ticket/a:2/reserve", "\"ann\"", Some((2, 2)));
+    rig.store_all();
+    let (bought, reserved) = (rig.answers[&bought].clone(), rig.answers[&reserved].clone());
+    let again = |rig: &mut Rig| {
+        let bought =
+            rig.call(Door::Public, "POST", "/Checkout/process", &order(&["a:1"], "card_success"), Some((1, 1)));
+        let reserved = rig.call(Door::Public, "POST", "/Ticket/a:2/reserve", "\"ann\"", Some((2, 2)));
+        rig.store_all();
+        (rig.answers[&bought].clone(), rig.answers[&reserved].clone())
+    };
+    rig.pass(999);
+    rig.store_all();
+    rig.crash();
+    assert_eq!(again(&mut rig), (bought, reserved));
+    let census = rig.engine.census(rig.now);
+    assert!(census.kept == 2 && census.kept_bytes > 0);
+    rig.pass(1);
+    rig.store_all();
+    let census = rig.engine.census(rig.now);
+    assert_eq!((census.kept, census.kept_bytes), (0, 0));
+    assert_eq!(rig.engine.ledger().accounts().count(), 0);
+    assert_eq!(again(&mut rig).0.kind, Some(Kind::TicketSold), "the key is new");
+    let left: Vec<&String> = rig.disk.keys().filter(|name| name.starts_with("account")).collect();
+    assert_eq!(left, Vec::<&String>::new());
+}
+
+#[test]
+fn at_the_limit_new_keys_and_checkouts_are_refused_and_none_is_forgotten() {
+    let limits = Limits { kept_bytes: 20_000, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    let mut buy = |n: u8| {
+        let order = order(&[&format!("a:{n}")], "card_success");
+        let caller = rig.call(Door::Public, "POST", "/Checkout/process", &order, Some((n, n)));
+        rig.store_all();
+        rig.answers[&caller].clone()
+    };
+    let first: Vec<Answer> = (0..100).map(&mut buy).collect();
+    let done = first.iter().take_while(|answer| answer.status == 200).count();
+    assert!((5..20).contains(&done), "{done}");
+    assert!(first[done..].iter().all(|answer| answer.kind == Some(Kind::Overloaded)));
+    for (n, answer) in (0..100).zip(&first) {
+        assert_eq!(buy(n), *answer, "each is answered as before");
+    }
+    let sold = rig.engine.tickets().len();
+    assert_eq!(sold, done, "what was refused has changed nothing");
+    assert!(rig.engine.census(rig.now).kept_bytes <= 20_000);
+    rig.pass(24 * 60 * 60 * 1_000);
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:99"], "card_success")).status, 200, "and then there is room");
+}
+
+#[test]
+fn a_checkout_beyond_the_limit_of_those_under_way_is_refused() {
+    let limits = Limits { checkouts: 2, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..outside() });
+    for (ticket, kind) in [("a:1", None), ("a:2", None), ("a:3", Some(Kind::Overloaded))] {
+        assert_eq!(rig.asks("/Checkout/process/send", &order(&[ticket], "card_success")).kind, kind);
+    }
+    rig.rest();
+    assert_eq!(rig.asks("/Checkout/process/send", &order(&["a:3"], "card_success")).status, 202);
+}
+
+#[test]
+fn so_many_tickets_may_be_known_and_no_more() {
+    let limits = Limits { tickets: 3, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    let seat = |n: u32| serde_json::json!({ "ticketId": format!("a:{n}"), "price": { "minor": 1, "currency": "USD" }, "x": 0, "y": 0 });
+    let layout = |seats: &[u32]| serde_json::json!({ "rows": [{ "name": "A", "seats": seats.iter().map(|n| seat(*n)).collect::<Vec<_>>() }] });
+    assert_eq!(rig.asks("/SeatMap/a/layout", &layout(&[1, 2, 3, 4]).to_string()).kind, Some(Kind::Overloaded));
+    assert_eq!(rig.asks("/SeatMap/a/layout", &layout(&[1, 2]).to_string()).status, 200);
+    let two_new = order(&["b:1", "b:2"], "card_success");
+    assert_eq!(rig.asks("/Checkout/process", &two_new).kind, Some(Kind::Overloaded));
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:1", "b:1"], "card_success")).status, 200);
+    assert_eq!(rig.asks("/Ticket/b:2/reserve", "\"ann\"").kind, Some(Kind::Overloaded));
+    assert_eq!(rig.asks("/Ticket/a:2/reserve", "\"ann\"").status, 200, "known ones are sold on");
+    assert_eq!(rig.engine.tickets().len(), 3);
+}
+
+#[test]
+fn refused_checkouts_leave_no_tickets_behind() {
+    let mut settings = at_once();
+    settings.terms.closed_sales = true;
+    let mut rig = Rig::new(settings);
+    for n in 0..20 {
+        let order = order(&[&format!("junk:{n}"), &format!("junk:{n}:x")], "card_success");
+        assert_eq!(rig.asks("/Checkout/process", &order).kind, Some(Kind::TicketNotForSale));
+    }
+    assert!(rig.engine.tickets().is_empty());
+    assert!(rig.disk.keys().all(|name| !name.starts_with("ticket")));
+}
+
+#[test]
+fn a_key_on_a_look_takes_no_room() {
+    let mut rig = Rig::new(at_once());
+    for n in 0..50 {
+        let _seen = rig.call(Door::Public, "POST", "/SeatMap/a/get", "", Some((n, n)));
+        let _seen = rig.call(Door::Public, "POST", "/Ticket/a:1/get", "", Some((n, n)));
+    }
+    rig.store_all();
+    assert_eq!(rig.engine.census(rig.now).kept_bytes, 0);
+}
+
+#[test]
+fn more_answers_than_may_wait_for_storage_are_refused_at_once() {
+    let limits = Limits { unstored: 10, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    for n in 0..1_000 {
+        let _asked = rig.post(&format!("/Ticket/a:{n}/reserve"), "\"ann\"");
+    }
+    let waiting = rig.engine.census(rig.now).unstored;
+    assert!(waiting < 25, "{waiting}");
+    assert!(rig.answers.len() > 950 && rig.answers.values().all(|answer| answer.kind == Some(Kind::Overloaded)));
+    rig.store_all();
+    assert_eq!(rig.answers.len(), 1_000);
+    assert!(rig.engine.tickets().len() < 25);
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_moment_stops_no_forgetting() {
+    let mut rig = Rig::new(Settings { keep_for: Millis(1_000), ..at_once() });
+    let right = rig.now;
+    rig.now = right.plus(Millis(365 * 24 * 60 * 60 * 1_000));
+    let _early = rig.call(Door::Public, "POST", "/Ticket/a:0/reserve", "\"ann\"", Some((0, 0)));
+    rig.now = right;
+    for n in 1..100 {
+        let _kept = rig.call(Door::Public, "POST", &format!("/Ticket/a:{n}/reserve"), "\"ann\"", Some((n, n)));
+    }
+    rig.pass(1_000);
+    rig.pass(0);
+    rig.store_all();
+    assert_eq!(rig.engine.census(rig.now).kept, 1);
+}
+
+#[test]
+fn only_so_many_wait_for_the_end_of_one_checkout() {
+    let mut rig = Rig::new(outside());
+    let asked: Vec<Caller> = (0..200)
+        .map(|_| rig.call(Door::Public, "POST", "/Checkout/process", &order(&["a:1"], "card_success"), Some((1, 1))))
+        .collect();
+    rig.store_all();
+    assert_eq!(rig.answers.len(), 200 - 64, "the others are told that it is under way");
+    assert!(rig.answers.values().all(|answer| answer.status == 202));
+    rig.rest();
+    let ended = asked.iter().filter(|caller| rig.answers[caller].status == 200).count();
+    assert_eq!((ended, rig.answers.len()), (64, 200));
+    assert_eq!(rig.engine.checkouts().count(), 1);
+}
+
+#[test]
+fn messages_that_wait_are_told_once_and_given_up_where_nobody_is_to_be_told_any_more() {
+    let mut rig = Rig::new(outside());
+    let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    rig.pay();
+    rig.store_all();
+    rig.pay();
+    rig.store_all();
+    rig.settings = Settings { notifier: Notifier::Nobody, ..outside() };
+    rig.crash();
+    rig.store_all();
+    let census = rig.engine.census(rig.now);
+    assert_eq!((rig.delivering.len(), census.letters_waiting, census.letters_parked), (0, 0, 1));
+    assert!(rig.engine.is_at_rest());
+}
+
+#[test]
+fn nothing_of_an_engine_that_is_shown_has_a_hold_id_in_it() {
+    let mut rig = Rig::new(at_once());
+    let body = r#"{"userId":"ann","holdId":"hold-of-ann"}"#;
+    let caller = rig.call(Door::Public, "POST", "/Ticket/a:1/reserve", body, Some((1, 1)));
+    let batches = format!("{:?}", rig.batches);
+    rig.store_all();
+    assert!(rig.answers[&caller].body.contains("hold-of-ann"), "but to whom it belongs");
+    let shown = format!("{batches} {:?} {:?} {:?}", rig.engine, rig.answers, rig.disk);
+    assert!(!shown.contains("hold-of-ann") && !shown.contains("key-1"), "{shown}");
+}
+
+#[test]
+fn work_for_a_whole_map_that_is_asked_for_again_and_again_does_not_pile_up() {
+    let mut rig = Rig::new(at_once());
+    let _published = rig.asks("/SeatMap/hall/layout", &a_thousand_seats());
+    rig.rest();
+    for _ in 0..100 {
+        assert_eq!(rig.asks("/SeatMap/hall/resetAll", "").status, 200);
+    }
+    let Some(Record::Errands(errands)) = rig.disk.get("errands") else { panic!("nothing is left to be done") };
+    assert_eq!(errands.len(), 1);
+    rig.rest();
+}
+
+#[test]
+fn a_layout_of_many_seats_is_listed_in_batches_also_through_a_crash() {
+    let mut rig = Rig::new(at_once());
+    assert_eq!(rig.asks("/SeatMap/hall/layout", &a_thousand_seats()).body, r#"{"tickets":1000,"edition":1}"#);
+    assert_eq!(rig.engine.tickets().len(), 256, "one batch at a time");
+    rig.pass(0);
+    rig.store_all();
+    rig.crash();
+    rig.pass(0);
+    rig.crash();
+    rig.rest();
+    assert_eq!(rig.engine.tickets().len(), 1_000);
+    let prices =
+        rig.engine.tickets().values().filter(|ticket| ticket.listing().is_some_and(|it| it.price.minor() == 5));
+    assert_eq!(prices.count(), 1_000);
+    let map = &rig.engine.maps().values().next().unwrap();
+    assert_eq!((map.version(), map.edition()), (1_001, 1), "a crash neither loses a change of the map nor adds one");
+    rig.check(true);
+}
+
+#[test]
+fn a_map_that_is_sold_out_is_reset_where_that_is_wanted() {
+    let mut settings = at_once();
+    settings.terms.auto_reset_at = Some(2);
+    let mut rig = Rig::new(settings);
+    let _held = rig.asks("/Ticket/a:3/reserve", "\"bob\"");
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:1"], "card_success")).status, 200);
+    assert!(rig.asks("/SeatMap/a/get", "").body.contains("SOLD"));
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:2"], "card_success")).status, 200);
+    let free = |n: u8, status: &str| format!(r#"{{"id":"a:{n}","status":"{status}"}}"#);
+    let all = [free(1, "AVAILABLE"), free(2, "AVAILABLE"), free(3, "RESERVED")].join(",");
+    assert_eq!(rig.asks("/SeatMap/a/get", "").body, format!("[{all}]"));
+}
+
+#[test]
+fn a_message_is_tried_so_often_and_then_parked() {
+    let mut rig = Rig::new(outside());
+    let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    rig.pay();
+    rig.store_all();
+    rig.pay();
+    rig.store_all();
+    for attempt in 1..=3 {
+        assert_eq!(rig.delivering.len(), 1, "attempt {attempt}");
+        if attempt == 2 {
+            // Asked for again after a crash, as nobody knows whether it was delivered.
+            rig.crash();
+            assert_eq!(rig.delivering.len(), 1);
+        }
+        let letter = rig.delivering.remove(0);
+        rig.hand(Input::Delivered(letter.checkout, false));
+        rig.store_all();
+        rig.pass(60_000);
+    }
+    let census = rig.engine.census(rig.now);
+    assert_eq!((rig.delivering.len(), census.letters_waiting, census.letters_parked), (0, 0, 1));
+    assert_eq!(rig.engine.checkouts().next().unwrap().letter, Letter::Parked);
+    rig.rest();
+}
+
+#[test]
+fn a_checkout_can_be_cancelled_until_its_capture_is_asked_for() {
+    let mut rig = Rig::new(outside());
+    let id = |answer: &Answer| {
+        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        booking_core::CheckoutId::parse(body["checkoutId"].as_str().unwrap()).unwrap()
+    };
+    let one = id(&rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success")));
+    let two = id(&rig.asks("/Checkout/process/send", &order(&["a:2"], "card_success")));
+    let cancel = |rig: &mut Rig, id: &booking_core::CheckoutId| {
+        rig.asked += 1;
+        let caller = Caller(rig.asked);
+        rig.hand(Input::Cancel(caller, id.clone()));
+        rig.store_all();
+        rig.answers[&caller].clone()
+    };
+    assert_eq!(cancel(&mut rig, &one).status, 200);
+    rig.crash();
+    rig.store_all();
+    rig.pay();
+    rig.store_all();
+    rig.pay();
+    rig.store_all();
+    let (op, _) = rig.performing.iter().find(|(_, effect)| matches!(effect, Effect::Capture(_))).unwrap();
+    assert_eq!(op.checkout, two, "the first has turned back");
+    assert_eq!(cancel(&mut rig, &two).kind, Some(Kind::CheckoutInProgress));
+    rig.rest();
+    let ended: Vec<String> = [&one, &two].map(|id| rig.asks_get(&format!("/Checkout/{id}")).body).into();
+    assert!(ended[0].contains("HoldExpired") && ended[1].contains("CONFIRMED"), "{ended:?}");
+    let nobody = booking_core::CheckoutId::parse("nobody").unwrap();
+    assert_eq!(cancel(&mut rig, &nobody).kind, Some(Kind::NotFound));
+    rig.check(true);
+}
+
+impl Rig {
+    fn asks_get(&mut self, path: &str) -> Answer {
+        let caller = self.call(Door::Public, "GET", path, "", None);
+        self.store_all();
+        self.answers[&caller].clone()
+    }
+}
+
+#[test]
+fn an_outcome_that_is_late_or_comes_twice_does_no_harm() {
+    let mut rig = Rig::new(outside());
+    let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    let (op, effect) = rig.performing[0].clone();
+    let outcome = rig.ask_gateway(effect);
+    for _ in 0..3 {
+        rig.hand(Input::Outcome(op.clone(), outcome.clone()));
+    }
+    rig.rest();
+    rig.hand(Input::Outcome(op, outcome));
+    rig.rest();
+    assert_eq!(rig.gateway.accounts().map(|(_, account)| account.capture_calls).collect::<Vec<_>>(), [1]);
+    rig.check(true);
+}
+
+/// Something that happens to an engine.
+#[derive(Clone, Debug)]
+enum Happens {
+    Reserve(u8, u8),
+    Release(u8, u8),
+    Buy { ticket: u8, with: Option<u8>, user: u8, card: u8, held: bool, key: Option<u8> },
+    Cancel(u64),
+    Store,
+    Pay,
+    PayLost,
+    Deliver(bool),
+    Pass(u64),
+    Crash,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let buy = (0..4u8, prop::option::of(0..4u8), 0..3u8, 0..6u8, any::<bool>(), prop::option::weighted(0.3, 0..4u8));
+    prop_oneof![
+        2 => (0..4u8, 0..3u8).prop_map(|(ticket, user)| Happens::Reserve(ticket, user)),
+        1 => (0..4u8, 0..3u8).prop_map(|(ticket, user)| Happens::Release(ticket, user)),
+        4 => buy.prop_map(|(ticket, with, user, card, held, key)| {
+            Happens::Buy { ticket, with: with.filter(|with| *with != ticket), user, card, held, key }
+        }),
+        1 => (1..30u64).prop_map(Happens::Cancel),
+        8 => Just(Happens::Store),
+        6 => Just(Happens::Pay),
+        1 => Just(Happens::PayLost),
+        1 => any::<bool>().prop_map(Happens::Deliver),
+        3 => prop_oneof![0..500u64, Just(60_000), Just(899_999), Just(900_000), Just(900_001)].prop_map(Happens::Pass),
+        1 => Just(Happens::Crash),
+    ]
+}
+
+const CARDS: [&str; 6] =
+    ["card_success", "card_success", "card_decline", "card_flaky", "card_lost", "card_capture_decline"];
+
+fn happen(rig: &mut Rig, happens: Happens) {
+    match happens {
+        Happens::Reserve(ticket, user) => {
+            let body = format!(r#"{{"userId":"user-{user}","holdId":"hold-{user}"}}"#);
+            let _asked = rig.post(&format!("/Ticket/a:{ticket}/reserve"), &body);
+        }
+        Happens::Release(ticket, user) => {
+            let _asked = rig.post(&format!("/Ticket/a:{ticket}/release"), &format!(r#"{{"holdId":"hold-{user}"}}"#));
+        }
+        Happens::Buy { ticket, with, user, card, held, key } => {
+            let tickets: Vec<String> = [Some(ticket), with].into_iter().flatten().map(|n| format!("a:{n}")).collect();
+            let mut order = serde_json::json!({
+                "ticketIds": tickets, "userId": format!("user-{user}"), "paymentMethodId": CARDS[usize::from(card)],
+            });
+            if held {
+                order["holdId"] = format!("hold-{user}").into();
+            }
+            let _asked =
+                rig.call(Door::Public, "POST", "/Checkout/process", &order.to_string(), key.map(|key| (key, key)));
+        }
+        Happens::Cancel(nth) => {
+            let ids: Vec<_> = rig.engine.checkouts().map(|course| course.running.checkout().id().clone()).collect();
+            if let Some(id) = ids.get(usize::try_from(nth).unwrap() % ids.len().max(1)) {
+                rig.asked += 1;
+                rig.hand(Input::Cancel(Caller(rig.asked), id.clone()));
+            }
+        }
+        Happens::Store => rig.store(),
+        Happens::Pay => rig.pay(),
+        // The gateway has done it, and the host dies before it hears of that.
+        Happens::PayLost => {
+            if let Some((_, effect)) = rig.performing.first().cloned() {
+                let _lost = rig.ask_gateway(effect);
+            }
+        }
+        Happens::Deliver(delivered) => {
+            if let Some(letter) = rig.delivering.pop() {
+                rig.hand(Input::Delivered(letter.checkout, delivered));
+            }
+        }
+        Happens::Pass(millis) => rig.pass(millis),
+        Happens::Crash => rig.crash(),
+    }
+}
+
+fn whatever_happens(gateway: Gateway, notifier: Notifier, all: Vec<Happens>) {
+    let mut rig = Rig::new(Settings { gateway, notifier, ..Settings::default() });
+    for one in all {
+        happen(&mut rig, one);
+    }
+    rig.rest();
+    rig.check(true);
+    // Whatever anybody was told is so, crash or not.
+    for answer in rig.answers.values() {
+        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        if body["status"] == "CONFIRMED" {
+            let sold = rig.asks_of(&body);
+            assert!(sold, "{body}");
+        }
+    }
+    // What is stored is all there is.
+    let (lasting, disk) = (rig.lasting(), rig.disk.clone());
+    let (tickets, maps) = (rig.engine.tickets().clone(), rig.engine.maps().clone());
+    rig.crash();
+    assert_eq!((rig.engine.tickets(), rig.engine.maps()), (&tickets, &maps));
+    assert_eq!(rig.lasting(), lasting);
+    rig.rest();
+    assert_eq!(rig.disk, disk);
+}
+
+impl Rig {
+    /// Whether the tickets of a booking are sold to it.
+    fn asks_of(&self, booking: &serde_json::Value) -> bool {
+        booking["tickets"].as_array().unwrap().iter().all(|ticket| {
+            let sale = self.engine.tickets()[ticket.as_str().unwrap()].sale();
+            sale.and_then(|sale| sale.to.as_ref()).is_some_and(|to| to.checkout.as_str() == booking["checkoutId"])
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_promise_holds(all in prop::collection::vec(happens(), 1..80)) {
+        whatever_happens(Gateway::Outside, Notifier::Outside { attempts: 3 }, all);
+    }
+
+    #[test]
+    fn with_the_built_in_gateway_too(all in prop::collection::vec(happens(), 1..80), delay in 0..300u64) {
+        whatever_happens(Gateway::Mock { delay: Millis(delay) }, Notifier::Nobody, all);
+    }
+}

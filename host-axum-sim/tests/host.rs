@@ -1,0 +1,222 @@
+//! The engine at work: a store that fails, bodies and heads that do not arrive, an app around it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use axum::routing::get;
+use booking_core::effect::Notification;
+use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, PaymentGateway, Void, VoidAnswer};
+use booking_core::time::Millis;
+use host_axum_sim::engine::{Engine, Gateway, Settings};
+use host_axum_sim::ports::Notifier;
+use host_axum_sim::store::{Record, Store};
+use host_axum_sim::{Host, Ports, RouteSettings, ServeSettings, router, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
+
+fn engine(delay: u64) -> Engine {
+    Engine::new(Settings { gateway: Gateway::Mock { delay: Millis(delay) }, ..Settings::default() })
+}
+
+async fn ask(app: &Router, method: &str, path: &str, body: &str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    (status, String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
+}
+
+/// A disk that can be told to be full.
+struct Disk(Arc<AtomicBool>);
+
+impl Store for Disk {
+    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
+    let is_full = Arc::new(AtomicBool::new(false));
+    let host = Host::with(engine(200), Box::new(Disk(Arc::clone(&is_full))), Ports::default());
+    let app = router(host.clone(), RouteSettings::default());
+    assert_eq!(ask(&app, "POST", "/Ticket/a/reserve", "\"ann\"").await.0, 200);
+    let order = r#"{"ticketId":"b","userId":"ann"}"#;
+    let waits = tokio::spawn({
+        let app = app.clone();
+        async move { ask(&app, "POST", "/Checkout/process", order).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    is_full.store(true, Ordering::Relaxed);
+    for (method, path, body) in [
+        ("POST", "/Ticket/c/reserve", "\"ann\""),
+        ("GET", "/Ticket/c/get", ""),
+        ("POST", "/Ticket/a/reserve", "\"bob\""),
+        ("GET", "/health", ""),
+    ] {
+        let (status, body) = ask(&app, method, path, body).await;
+        assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{path}: {status} {body}");
+    }
+    // Who was waiting already is told as well.
+    let (status, body) = waits.await.unwrap();
+    assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{status} {body}");
+    assert!(!host.is_well());
+}
+
+#[tokio::test]
+async fn it_lives_in_an_app_of_somebody_elses() {
+    let booking = router(Host::new(engine(0)), RouteSettings::default());
+    let app = Router::new().route("/", get(|| async { "mine" })).nest("/booking", booking).fallback(|| async { "?" });
+    assert_eq!(ask(&app, "GET", "/", "").await, (200, "mine".to_owned()));
+    assert_eq!(ask(&app, "GET", "/nowhere", "").await, (200, "?".to_owned()));
+    assert_eq!(ask(&app, "POST", "/booking/Ticket/a/reserve", "\"ann\"").await.0, 200);
+    assert!(ask(&app, "GET", "/booking/Ticket/a/get", "").await.1.contains("RESERVED"));
+    assert!(ask(&app, "GET", "/booking/metrics", "").await.1.contains("booking_tickets"));
+    // Or side by side with what is there.
+    let app = Router::new()
+        .route("/", get(|| async { "mine" }))
+        .merge(router(Host::new(engine(0)), RouteSettings::default()));
+    assert_eq!(ask(&app, "GET", "/health", "").await.0, 200);
+}
+
+async fn server(settings: ServeSettings) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, Host::new(engine(0)), settings, std::future::pending()));
+    address
+}
+
+#[tokio::test]
+async fn a_head_or_a_body_that_does_not_arrive_is_not_waited_for_for_ever() {
+    let routes = RouteSettings { body_within: Duration::from_millis(200), ..RouteSettings::default() };
+    let address =
+        server(ServeSettings { head_within: Duration::from_millis(200), routes, ..ServeSettings::default() }).await;
+    for (begins, answer) in [
+        ("POST /Ticket/a/reserve HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n\"a", Some("did not arrive in time")),
+        ("GET /hea", None),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begins.as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
+        let _closed_or_reset = read.expect("it is not waited for for ever");
+        let text = String::from_utf8_lossy(&all);
+        assert!(answer.is_none_or(|answer| text.contains(answer)), "{text}");
+    }
+}
+
+/// Sends these bytes, and reads nothing of what comes back.
+async fn sends_and_does_not_read(address: std::net::SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _as_much_as_is_taken = tokio::time::timeout(Duration::from_secs(2), stream.write_all(bytes)).await;
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_takes_little_memory_and_loses_its_place() {
+    let settings =
+        ServeSettings { connections: 1, head_within: Duration::from_millis(500), ..ServeSettings::default() };
+    let address = server(settings).await;
+    let before = resident();
+    let all = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20_000);
+    let deaf = sends_and_does_not_read(address, all.as_bytes()).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 60 << 20, "{grown} bytes");
+    let healthy = async {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _closed = stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+            let mut all = String::new();
+            if stream.read_to_string(&mut all).await.is_ok() && all.starts_with("HTTP/1.1 200") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), healthy).await.expect("its place is given to others");
+    drop(deaf);
+}
+
+/// What this process has in memory, in bytes; 0 where the system does not tell.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// A gateway that answers at once, or panics.
+struct Bank {
+    panics: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl PaymentGateway for Bank {
+    async fn authorize(&self, request: &Authorize) -> AuthorizeAnswer {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "the first answer is lost in a panic");
+        AuthorizeAnswer::Authorized(serde_json::from_value(request.key.as_str().into()).unwrap())
+    }
+    async fn capture(&self, request: &Capture) -> CaptureAnswer {
+        CaptureAnswer::Captured(serde_json::from_value(request.key.as_str().into()).unwrap())
+    }
+    async fn void(&self, _request: &Void) -> VoidAnswer {
+        VoidAnswer::Voided
+    }
+}
+
+/// Somebody who is told of bookings, and never says that they have heard.
+struct Asleep;
+
+#[async_trait::async_trait]
+impl Notifier for Asleep {
+    async fn deliver(&self, _letter: &Notification) -> bool {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn neither_a_notifier_that_sleeps_nor_a_gateway_that_panics_stops_a_booking() {
+    let settings = Settings {
+        gateway: Gateway::Outside,
+        notifier: host_axum_sim::engine::Notifier::Outside { attempts: 3 },
+        ..Settings::default()
+    };
+    let ports =
+        Ports { gateway: Some(Arc::new(Bank { panics: AtomicBool::new(true) })), notifier: Some(Arc::new(Asleep)) };
+    let host = Host::with(Engine::new(settings), Box::new(host_axum_sim::store::Nowhere), ports);
+    let app = router(host, RouteSettings::default());
+    let all = async {
+        for n in 0..600 {
+            let (status, body) =
+                ask(&app, "POST", "/Checkout/process", &format!(r#"{{"ticketId":"a:{n}","userId":"ann"}}"#)).await;
+            assert_eq!(status, 200, "{body}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("nobody waits for the notifier");
+}
+
+#[tokio::test]
+async fn a_body_may_come_in_pieces() {
+    let address = server(ServeSettings::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /Ticket/a/reserve HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for piece in ["3\r\n\"an\r\n", "2\r\nn\"\r\n", "0\r\n\r\n"] {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut all = String::new();
+    stream.read_to_string(&mut all).await.unwrap();
+    assert!(all.starts_with("HTTP/1.1 200") && all.contains("holdId"), "{all}");
+}

@@ -1,0 +1,73 @@
+//! The conformance script, run against the hosts of this repository.
+
+#![cfg(not(target_family = "wasm"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::BTreeSet;
+
+use booking_core::wire::Kind;
+use tests::conformance::{CASES, DIFFERENCES, Guarded, Host, INNER_KINDS, Target, Verdict, run};
+use tests::http::Client;
+use tests::server::Server;
+
+const PUBLIC: &str = "a-public-token-for-tests";
+const ADMIN: &str = "an-admin-token-for-tests";
+
+#[test]
+fn the_in_process_host_does_what_every_host_does() {
+    let quick = ["--payment-delay", "0ms", "--answer-within", "1s"];
+    let admin = [("BOOKING_ADMIN_TOKEN", ADMIN)];
+    let start = |args: &[&str], env: &[(&str, &str)]| Server::start_with("serve", &[&quick[..], args].concat(), env);
+    let open = start(&["--max-holds-per-user", "20"], &admin);
+    let guarded = start(&[], &[("BOOKING_AUTH_TOKEN", PUBLIC), admin[0]]);
+    let closed = start(&["--closed-sales"], &admin);
+    let full = start(&["--max-tickets", "0"], &[]);
+    let public = Client::new(&open.base);
+    let nobody = public.at(&guarded.base);
+    let target = Target {
+        host: Host::InProcess,
+        admin: public.with_token(ADMIN),
+        guarded: Some(Guarded {
+            public: nobody.with_token(PUBLIC),
+            admin: nobody.with_token(ADMIN),
+            nobody,
+            token: PUBLIC.to_owned(),
+        }),
+        closed: Some(public.at(&closed.base).with_token(ADMIN)),
+        full: Some(public.at(&full.base)),
+        public,
+    };
+    // The cases share nothing, so several may run at a time.
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let failed = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(case) = CASES.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    if let Verdict::Failed(why) = run(case, &target) {
+                        failed.lock().unwrap().push(format!("{} ({}): {why}", case.name, case.section));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), CASES.len(), failed.join("\n"));
+
+    let differs = DIFFERENCES.iter().filter(|one| one.host == Host::InProcess).map(|one| one.case);
+    let left_out: BTreeSet<&str> = differs.chain(INNER_KINDS).collect();
+    let seen = target.public.kinds();
+    for kind in Kind::ALL.map(Kind::as_str) {
+        assert_ne!(seen.contains(kind), left_out.contains(kind), "{kind}: seen, or left out, but not both");
+    }
+    for server in [open, guarded, closed, full] {
+        let log = server.log().join("\n");
+        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+        assert!(server.stop(), "it ends well when it is asked to");
+    }
+}

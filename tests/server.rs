@@ -1,0 +1,448 @@
+//! `host-axum-sim` as a process: its flags, its ports, how it sheds load and how it ends.
+
+#![cfg(not(target_family = "wasm"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::eventually;
+use tests::http::{Client, Got};
+use tests::server::{Server, binary};
+use tungstenite::client::IntoClientRequest as _;
+
+/// A file of this test's own, gone when this is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("booking-test-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
+fn buy(client: &Client, ticket: &str, card: &str) -> Got {
+    client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann", "paymentMethodId": card }))
+}
+
+fn metric(client: &Client, name: &str) -> String {
+    let text = client.get("/metrics").text;
+    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit_once(' ').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_payment_gateway_of_its_own_keeps_its_ledger_through_a_crash() {
+    let ledger = Scratch::new("ledger", "");
+    let start = || Server::start("mock-gateway", &["--ledger", ledger.path()]);
+    let gateway = start();
+    let payment_url = format!("{}/api/mock-payment", gateway.base);
+    let host = Server::start("serve", &["--payment-url", &payment_url]);
+    let client = Client::new(&host.base);
+    for card in ["card_success", "card_lost", "card_flaky"] {
+        assert_eq!(buy(&client, card, card).status, 200, "{card}");
+    }
+    assert_eq!(buy(&client, "d", "card_decline").kind(), "PaymentDeclined");
+    assert_eq!(buy(&client, "c", "card_capture_decline").kind(), "PaymentDeclined");
+    assert_eq!(client.get("/api/mock-payment/ledger").status, 404, "the host has no mock of its own then");
+    let (money, port) = (Client::new(&gateway.base), gateway.base.rsplit_once(':').unwrap().1.to_owned());
+    let before = money.get("/api/mock-payment/ledger");
+    drop(gateway);
+
+    // While it is down, nobody knows whether the money would come.
+    let sent = client.post("/Checkout/process/send", &json!({ "ticketId": "later", "userId": "ann" }));
+    std::thread::sleep(Duration::from_millis(300));
+    let listen = format!("127.0.0.1:{port}");
+    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path(), "--listen", &listen]);
+    let money = Client::new(&gateway.base);
+    let end = eventually(|| {
+        let got = client.get(&format!("/Checkout/{}", sent.text("checkoutId")));
+        (got.body["status"] != "PENDING").then_some(got.body)
+    });
+    assert_eq!(end["status"], "CONFIRMED", "{end}");
+    let after = money.get("/api/mock-payment/ledger");
+    let (before, after) = (before.body["entries"].as_array().unwrap(), after.body["entries"].as_array().unwrap());
+    assert!(before.len() == 5 && before.iter().all(|entry| after.contains(entry)), "{before:?} {after:?}");
+    let captured: Vec<bool> = after.iter().map(|entry| entry["captured"].as_bool().unwrap()).collect();
+    assert_eq!(captured.iter().filter(|captured| **captured).count(), 4);
+    assert_eq!(money.get("/Ticket/a/get").status, 404, "it is a gateway and nothing else");
+    assert_eq!(money.get("/health").status, 200);
+    assert!(gateway.stop() && host.stop());
+}
+
+#[test]
+fn a_ledger_that_is_torn_is_mended_and_one_that_is_damaged_is_refused() {
+    let ledger = Scratch::new("torn", "");
+    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path()]);
+    let pay = json!({ "amount": 5, "paymentMethodId": "card_success" });
+    assert_eq!(Client::new(&gateway.base).post_keyed("/api/mock-payment", "k-1", &pay).status, 200);
+    drop(gateway);
+    let whole = std::fs::read_to_string(&ledger.0).unwrap();
+    std::fs::write(&ledger.0, format!("{whole}{{\"v\":1,\"is\":{{\"acc")).unwrap();
+    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path()]);
+    let entries = Client::new(&gateway.base).get("/api/mock-payment/ledger").body["entries"].clone();
+    assert_eq!((entries.as_array().unwrap().len(), &entries[0]["captured"]), (1, &json!(true)));
+    drop(gateway);
+    assert_eq!(std::fs::read_to_string(&ledger.0).unwrap(), whole);
+    for (damaged, says) in [("hello\n", "line 1"), ("{\"v\":9,\"is\":1}\n", "use a newer build")] {
+        std::fs::write(&ledger.0, format!("{damaged}{whole}")).unwrap();
+        let said = fails(&["mock-gateway", "--listen", "127.0.0.1:0", "--ledger", ledger.path()]);
+        assert!(said.contains(says) && said.contains("--ledger"), "{said}");
+        assert_eq!(std::fs::read_to_string(&ledger.0).unwrap(), format!("{damaged}{whole}"), "it is left as it is");
+    }
+}
+
+/// What a command says that does not start.
+fn fails(args: &[&str]) -> String {
+    let output = Command::new(binary()).args(args).env("NO_COLOR", "1").output().unwrap();
+    assert!(!output.status.success(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn what_is_wrong_on_the_command_line_is_said() {
+    let short = Scratch::new("short", "short\n");
+    let empty = Scratch::new("empty", "\n");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (args, says) in [
+        (&["--unit-price", "1.5:USD"][..], "USD is written with 2 decimals"),
+        (&["--unit-price", "100"], "such as 100.00:USD"),
+        (&["--hold-ttl", "3h"], "--hold-ttl"),
+        (&["--answer-within", "soon"], "such as 500ms or 15m"),
+        (&["--auto-reset-at", "0"], "--auto-reset-at"),
+        (&["--keep-bytes", "much"], "such as 1000000 or 512MiB"),
+        (&["--cors-origin", "tickets.example"], "such as https://tickets.example"),
+        (&["--payment-url", "gateway"], "--payment-url"),
+        (&["--payment-url", "http://127.0.0.1:1", "--payment-delay", "1s"], "cannot be used with"),
+        (&["--auth-token-file", "/nowhere/tokens"], "--auth-token-file /nowhere/tokens"),
+        (&["--auth-token-file", empty.path()], "there is no token in it"),
+        (&["--admin-token-file", short.path()], "16 to 256 characters"),
+        (&["--listen", &taken], "--listen"),
+        (&["--frobnicate"], "--frobnicate"),
+    ] {
+        let said = fails(&[&["serve"], args].concat());
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+    let help = Command::new(binary()).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in ["--listen", "--payment-url", "BOOKING_UNIT_PRICE", "[default: 15m]", "--admin-token-file"] {
+        assert!(help.contains(flag), "{flag}: {help}");
+    }
+}
+
+#[test]
+fn every_flag_is_an_environment_variable_and_tokens_come_from_files() {
+    let tokens = Scratch::new("tokens", "the-first-public-token\n\nthe-second-public-token\n");
+    let env = [
+        ("BOOKING_UNIT_PRICE", "2500:JPY"),
+        ("BOOKING_PAYMENT_DELAY", "0ms"),
+        ("BOOKING_AUTH_TOKEN_FILE", tokens.path()),
+    ];
+    let host = Server::start_with("serve", &[], &env);
+    let nobody = Client::new(&host.base);
+    assert_eq!(buy(&nobody, "a", "card_success").kind(), "Unauthorized");
+    for (ticket, token) in [("a", "the-first-public-token"), ("b", "the-second-public-token")] {
+        let got = buy(&nobody.with_token(token), ticket, "card_success");
+        assert_eq!(got.body["amount"], json!({ "minor": 2_500, "currency": "JPY" }), "{}", got.text);
+    }
+}
+
+/// Somebody who is told of bookings, and answers as is said.
+fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/booked", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for status in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut key, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                let (name, value) = line.split_once(": ").unwrap_or_default();
+                match name.to_lowercase().as_str() {
+                    "idempotency-key" => key = value.trim().to_owned(),
+                    "content-length" => length = value.trim().parse().unwrap(),
+                    _ => {}
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            tell.send((key, serde_json::from_slice(&body).unwrap())).unwrap();
+        }
+    });
+    (url, told)
+}
+
+#[test]
+fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
+    let (url, told) = notified(&[500, 204]);
+    let host = Server::start("serve", &["--payment-delay", "0ms", "--notify-url", &url]);
+    let client = Client::new(&host.base);
+    let booking = buy(&client, "a", "card_success");
+    assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
+    assert_eq!(buy(&client, "b", "card_decline").status, 402);
+    let first = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let second = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
+    assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
+    eventually(|| (metric(&client, "booking_letters_waiting") == "0").then_some(()));
+    assert_eq!(metric(&client, "booking_letters_parked_total"), "0");
+}
+
+#[test]
+fn a_server_that_is_to_stop_answers_what_is_under_way_and_takes_no_more() {
+    let host = Server::start("serve", &["--payment-delay", "400ms"]);
+    let client = Client::new(&host.base);
+    let got = std::thread::scope(|scope| {
+        let bought = scope.spawn(|| buy(&client, "a", "card_success"));
+        std::thread::sleep(Duration::from_millis(300));
+        host.ask_to_stop();
+        assert!(host.says("stopping", Duration::from_secs(10)));
+        let address = host.base.strip_prefix("http://").unwrap();
+        eventually(|| TcpStream::connect(address).is_err().then_some(()));
+        bought.join().unwrap()
+    });
+    assert_eq!((got.status, got.body["status"].as_str()), (200, Some("CONFIRMED")));
+    assert!(host.says("stopped", Duration::from_secs(20)));
+    assert!(host.stop_was_clean());
+}
+
+#[test]
+fn a_connection_for_which_there_is_no_place_is_told_so() {
+    let host = Server::start("serve", &["--max-connections", "2"]);
+    let address = host.base.strip_prefix("http://").unwrap();
+    let connect = || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    let ask = |stream: &mut TcpStream, connection: &str| {
+        let _closed = write!(stream, "GET /health HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n\r\n");
+    };
+    let (mut one, mut two) = (connect(), connect());
+    let mut first = [0; 12];
+    for stream in [&mut one, &mut two] {
+        ask(stream, "keep-alive");
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+    let mut three = connect();
+    ask(&mut three, "close");
+    let mut answer = String::new();
+    three.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap()["kind"], "Overloaded");
+    drop((one, two));
+    eventually(|| {
+        let mut four = connect();
+        ask(&mut four, "close");
+        let mut answer = String::new();
+        four.read_to_string(&mut answer).is_ok_and(|_| answer.starts_with("HTTP/1.1 200")).then_some(())
+    });
+}
+
+#[test]
+fn a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up() {
+    let host = Server::start("serve", &["--payment-delay", "0ms"]);
+    let client = Client::new(&host.base);
+    let address = host.base.strip_prefix("http://").unwrap();
+    let watch = || {
+        let mut request = format!("ws://{address}/SeatMap/hall/watch").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
+        tungstenite::client(request, TcpStream::connect(address).unwrap()).unwrap().0
+    };
+    // It never reads a word.
+    let _idle = watch();
+    let mut keen = watch();
+    eventually(|| (metric(&client, "booking_watchers") == "2").then_some(()));
+    let reads = std::thread::spawn(move || {
+        let (mut last, mut heard) = (0, 0);
+        while let Ok(message) = keen.read() {
+            let Ok(text) = message.into_text() else { break };
+            let Ok(value) = serde_json::from_str::<Value>(&text) else { continue };
+            for delta in value["deltas"].as_array().into_iter().flatten() {
+                let version = delta["version"].as_u64().unwrap();
+                assert_eq!(version, last + 1, "no change is missing");
+                (last, heard) = (version, heard + 1);
+            }
+            if heard >= CHANGES {
+                return heard;
+            }
+        }
+        heard
+    });
+    // Long names fill what the kernel takes for somebody who does not read.
+    const CHANGES: u64 = 60_000;
+    let long = "x".repeat(110);
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (client, long) = (&client, &long);
+            scope.spawn(move || {
+                for _ in 0..CHANGES / 16 {
+                    let (path, user) = (format!("/Ticket/hall:{long}{n}"), json!("ann"));
+                    let hold = client.post(&format!("{path}/reserve"), &user).text("holdId");
+                    let released = client.post(&format!("{path}/release"), &json!({ "holdId": hold }));
+                    assert_eq!(released.status, 200);
+                }
+            });
+        }
+    });
+    assert!(reads.join().unwrap() >= CHANGES, "who reads, hears everything");
+    eventually(|| (metric(&client, "booking_watchers") == "0").then_some(()));
+}
+
+#[test]
+fn a_log_tells_tickets_and_checkouts_and_keeps_secrets() {
+    const TOKEN: &str = "the-token-of-this-test";
+    let args = ["--log", "trace", "--payment-delay", "0ms"];
+    let host = Server::start_with("serve", &args, &[("BOOKING_ADMIN_TOKEN", TOKEN)]);
+    let client = Client::new(&host.base).with_token(TOKEN);
+    let hold = client.post_keyed("/Ticket/hall:7/reserve", "key-of-this-test", &json!("ann")).text("holdId");
+    let release = |hold: &str| client.post("/Ticket/hall:7/release", &json!({ "holdId": hold })).status;
+    let order = json!({ "ticketId": "hall:7", "userId": "ann", "holdId": hold, "paymentMethodId": "card_of_ann" });
+    let declined = client.post("/Checkout/process", &order);
+    assert_eq!(declined.status, 402);
+    let sent = client.post("/Checkout/process/send", &order).text("checkoutId");
+    assert_eq!(client.get(&format!("/Checkout/{sent}")).body["status"], "FAILED");
+    assert_eq!(release(&hold), 200);
+    let named = json!({ "userId": "ann", "holdId": "a-hold-named-by-ann" });
+    assert_eq!(client.post("/Ticket/hall:8/reserve", &named).status, 200);
+    let bad = client.post("/Ticket/hall:8/reserve", &json!({ "userId": "ann", "holdId": "a hold that is wrong" }));
+    assert_eq!(bad.status, 400);
+    let _in_a_path = client.get("/Ticket/hall:8/get?holdId=a-hold-in-a-query");
+    eventually(|| (metric(&client, "booking_tickets{status=\"reserved\"}") == "1").then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    let log = host.log().join("\n");
+    for told in ["hall:7", sent.as_str(), "\"handler\":\"reserve\"", "\"status\":402", "PaymentDeclined"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    for secret in [
+        hold.as_str(),
+        "a-hold-named-by-ann",
+        "a hold that is wrong",
+        "a-hold-in-a-query",
+        TOKEN,
+        "card_of_ann",
+        "key-of-this-test",
+    ] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+        assert!(!declined.text.contains(secret) && !bad.text.contains(secret));
+    }
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_where_that_is_configured_and_nowhere_else() {
+    let preflight = |base: &str, origin: &str| {
+        let headers = [("Origin", origin), ("Access-Control-Request-Method", "POST")];
+        Client::new(base).send("OPTIONS", "/Checkout/process", &headers, b"")
+    };
+    let allows = |got: &Got| got.headers.get("access-control-allow-origin").map(|it| it.to_str().unwrap().to_owned());
+    let closed = Server::start("serve", &[]);
+    assert_eq!(allows(&preflight(&closed.base, "https://tickets.example")), None);
+    assert_eq!(preflight(&closed.base, "https://tickets.example").kind(), "MethodNotAllowed");
+    let open = Server::start("serve", &["--cors-origin", "https://tickets.example"]);
+    assert_eq!(allows(&preflight(&open.base, "https://tickets.example")).as_deref(), Some("https://tickets.example"));
+    assert_eq!(allows(&preflight(&open.base, "https://other.example")), None);
+}
+
+/// A text in which what differs from time to time is the same: long numbers, and ids that the server makes.
+fn alike(text: &str) -> String {
+    let (mut alike, mut word) = (String::new(), String::new());
+    for c in text.chars().chain(['\n']) {
+        if c.is_ascii_alphanumeric() {
+            word.push(c);
+            continue;
+        }
+        let is_time = word.len() == 13 && word.bytes().all(|byte| byte.is_ascii_digit());
+        alike.push_str(if is_time || word.len() == 22 { "…" } else { &word });
+        word.clear();
+        alike.push(c);
+    }
+    alike
+}
+
+#[test]
+fn the_sessions_in_the_readmes_go_as_they_say() {
+    assert_eq!(session(include_str!("../README.md")), 3);
+    assert_eq!(session(include_str!("../host-axum-sim/README.md")), 6);
+}
+
+/// Asks a server what a document asks, and holds what it says to that. How often it asked.
+fn session(readme: &str) -> usize {
+    let host = Server::start("serve", &[]);
+    let client = Client::new(&host.base);
+    let (mut asked, mut lines) = (0, readme.lines());
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("$ curl http://127.0.0.1:8080") else { continue };
+        let got = match command.split_once(" -d '") {
+            Some((path, body)) => client.send("POST", path, &[], body.strip_suffix('\'').unwrap().as_bytes()),
+            None => client.get(command),
+        };
+        assert_eq!(alike(&got.text), alike(lines.next().unwrap()), "{line}");
+        asked += 1;
+    }
+    asked
+}
+
+#[test]
+fn the_metrics_tell_requests_tickets_checkouts_timers_and_watchers() {
+    let host = Server::start("serve", &["--payment-delay", "0ms"]);
+    let client = Client::new(&host.base);
+    assert_eq!(buy(&client, "a", "card_success").status, 200);
+    assert_eq!(buy(&client, "b", "card_decline").status, 402);
+    assert_eq!(client.post("/Ticket/c/reserve", &json!("ann")).status, 200);
+    let slow = json!({ "ticketId": "d", "userId": "ann", "paymentMethodId": "card_error" });
+    assert_eq!(client.post("/Checkout/process/send", &slow).status, 202);
+    let got = client.get("/metrics");
+    assert_eq!(got.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    for (name, value) in [
+        ("booking_request_duration_seconds_count{service=\"Checkout\",handler=\"process\",kind=\"\"}", "1"),
+        (
+            "booking_request_duration_seconds_count{service=\"Checkout\",handler=\"process\",kind=\"PaymentDeclined\"}",
+            "1",
+        ),
+        ("booking_tickets{status=\"sold\"}", "1"),
+        ("booking_tickets{status=\"reserved\"}", "2"),
+        ("booking_checkouts_under_way{stage=\"authorising\"}", "1"),
+        ("booking_checkouts_ended_total{ending=\"completed\"}", "1"),
+        ("booking_checkouts_ended_total{ending=\"PaymentDeclined\"}", "1"),
+        ("booking_timers", "3"),
+        ("booking_timers_due", "0"),
+        ("booking_watchers", "0"),
+        ("booking_connections", "1"),
+    ] {
+        assert_eq!(metric(&client, name), value, "{name}");
+    }
+    assert!(got.text.ends_with("# EOF\n"));
+}

@@ -1,0 +1,104 @@
+//! Who may do what.
+
+use serde_json::{Value, json};
+
+use super::{Guarded, Target, a_ticket, accepted, fresh, refused};
+
+pub(super) fn inner_handlers_are_not_there(target: &Target) {
+    let id = a_ticket();
+    let map = id.rsplit_once(':').unwrap().0;
+    let claim = json!({ "userId": "ann", "holdId": "h", "checkout": "c", "deadline": 9_000_000_000_000_u64 });
+    for (path, body) in [
+        (format!("/Ticket/{id}/claim"), claim),
+        (format!("/Ticket/{id}/confirm"), json!({ "holdId": "h", "checkout": "c", "fence": 1 })),
+        (format!("/Ticket/{id}/revoke"), json!({ "holdId": "h", "checkout": "c" })),
+        (format!("/Ticket/{id}/expire"), json!({ "holdId": "h", "until": 0 })),
+        (format!("/SeatMap/{map}/set"), json!({ "ticketId": id, "status": "SOLD", "version": 99 })),
+        (format!("/SeatMap/{map}/continue"), json!({ "errand": "list", "edition": 1, "done": 0 })),
+    ] {
+        refused(&target.public.post(&path, &body), 404, "NotFound");
+        refused(&target.admin.post(&path, &body), 404, "NotFound");
+    }
+    assert_eq!(target.ticket(&id)["version"], 0);
+    assert_eq!(target.public.get(&format!("/SeatMap/{map}/get")).body, json!([]));
+}
+
+pub(super) fn admin_handlers_need_the_admin_token(target: &Target) {
+    let id = a_ticket();
+    let map = id.rsplit_once(':').unwrap().0;
+    for (path, body) in [
+        (format!("/Ticket/{id}/block"), json!({ "reason": "x" })),
+        (format!("/Ticket/{id}/unblock"), Value::Null),
+        (format!("/Ticket/{id}/list"), json!({ "price": { "minor": 1, "currency": "USD" } })),
+        (format!("/Ticket/{id}/sell"), json!("ann")),
+        (format!("/Ticket/{id}/reset"), json!({ "upTo": 1 })),
+        (format!("/Ticket/{id}/cleanup"), Value::Null),
+        (format!("/SeatMap/{map}/layout"), json!({ "rows": [] })),
+        (format!("/SeatMap/{map}/resetAll"), Value::Null),
+    ] {
+        let got = target.public.post(&path, &body);
+        assert!(matches!(got.status, 401 | 404), "{path}: {}", got.text);
+        let got = target.public.with_token("not-the-right-token").post(&path, &body);
+        refused(&got, 401, "Unauthorized");
+    }
+    assert_eq!(target.ticket(&id)["version"], 0);
+}
+
+pub(super) fn a_public_body_names_no_checkout(target: &Target) {
+    let id = a_ticket();
+    let claim = json!({ "userId": "ann", "holdId": "h", "checkout": "c-1", "deadline": 9_000_000_000_000_u64 });
+    refused(&target.reserve(&id, &claim), 400, "InvalidRequest");
+    let release = json!({ "holdId": "h", "checkout": "c-1" });
+    refused(&target.public.post(&format!("/Ticket/{id}/release"), &release), 400, "InvalidRequest");
+    assert_eq!(target.ticket(&id)["version"], 0);
+}
+
+pub(super) fn reading_changes_nothing_and_takes_either_method(target: &Target) {
+    let id = a_ticket();
+    let map = id.rsplit_once(':').unwrap().0;
+    for path in [format!("/Ticket/{id}/get"), format!("/SeatMap/{map}/get"), format!("/SeatMap/{map}/summary")] {
+        let got = target.public.get(&path);
+        accepted(&got);
+        assert_eq!(target.public.post_nothing(&path).text, got.text);
+        assert_eq!(target.public.post(&path, &json!({})).text, got.text);
+        let head = target.public.send("HEAD", &path, &[], b"");
+        assert_eq!((head.status, head.text.as_str()), (200, ""));
+    }
+    accepted(&target.public.get("/health"));
+}
+
+pub(super) fn nothing_but_health_is_told_without_a_token(target: &Target) {
+    let Some(Guarded { nobody, public, admin, .. }) = &target.guarded else { panic!("needs a server with tokens") };
+    let id = a_ticket();
+    accepted(&nobody.get("/health"));
+    for path in ["/nowhere", "/metrics", "/openapi.json", "/Checkout/c-1", "/api/mock-payment/ledger"] {
+        refused(&nobody.get(path), 401, "Unauthorized");
+        refused(&nobody.with_token(&fresh("a-wrong-token")).get(path), 401, "Unauthorized");
+    }
+    for path in [format!("/Ticket/{id}/get"), format!("/Ticket/{id}/reserve"), format!("/Ticket/{id}/sell")] {
+        refused(&nobody.post(&path, &json!("ann")), 401, "Unauthorized");
+    }
+    refused(&public.post(&format!("/Ticket/{id}/sell"), &json!("ann")), 401, "Unauthorized");
+    assert_eq!(public.get(&format!("/Ticket/{id}/get")).body["version"], 0);
+    accepted(&public.post(&format!("/Ticket/{id}/reserve"), &json!("ann")));
+    accepted(&admin.post(&format!("/Ticket/{}/sell", a_ticket()), &json!("ann")));
+    // Whose token it is, is part of what a key belongs to.
+    let (key, path) = (fresh("key"), format!("/Ticket/{}/reserve", a_ticket()));
+    accepted(&public.post_keyed(&path, &key, &json!("ann")));
+    refused(&admin.post_keyed(&path, &key, &json!("bob")), 409, "TicketReserved");
+}
+
+pub(super) fn the_description_names_every_route_that_is_there(target: &Target) {
+    let got = target.public.get("/openapi.json");
+    accepted(&got);
+    let paths = got.body["paths"].as_object().unwrap();
+    assert!(paths.len() > 20, "{}", paths.len());
+    for (path, operations) in paths {
+        let path = path.replace("{ticketId}", "t:1").replace("{mapKey}", "t").replace("{checkoutId}", "c");
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            let is_described = operations.get(method.to_lowercase()).is_some();
+            let got = target.admin.send(method, &path, &[], b"[]");
+            assert_ne!(got.status == 405, is_described, "{method} {path}: {}", got.text);
+        }
+    }
+}

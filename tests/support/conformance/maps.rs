@@ -1,0 +1,203 @@
+//! Seat maps, and those who watch them.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::{Message, WebSocket};
+
+use crate::eventually;
+
+use super::{Target, accepted, fresh, refused, tickets_of_a_map};
+
+pub(super) fn a_map_shows_the_tickets_it_has_heard_of(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    let get = || target.public.get(&format!("/SeatMap/{map}/get"));
+    assert_eq!(get().body, json!([]));
+    let _held = target.hold(&ids[1], "ann");
+    accepted(&target.process(&json!({ "ticketId": ids[0], "userId": "ann" })));
+    target.map_becomes(&map, &json!([{ "id": ids[0], "status": "SOLD" }, { "id": ids[1], "status": "RESERVED" }]));
+}
+
+pub(super) fn a_summary_counts_by_status(target: &Target) {
+    let (ids, map) = tickets_of_a_map(4);
+    let _held = target.hold(&ids[0], "ann");
+    accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "ann" })));
+    accepted(&target.admin.post(&format!("/Ticket/{}/block", ids[2]), &json!({ "reason": "x" })));
+    let released = target.hold(&ids[3], "bob");
+    accepted(&target.public.post(&format!("/Ticket/{}/release", ids[3]), &json!({ "holdId": released })));
+    let counts = json!({ "AVAILABLE": 1, "RESERVED": 1, "SOLD": 1, "BLOCKED": 1 });
+    eventually(|| {
+        let got = target.public.get(&format!("/SeatMap/{map}/summary"));
+        (got.body["counts"] == counts).then(|| assert!(got.body["version"].as_u64().unwrap() >= 4))
+    });
+}
+
+fn layout(ids: &[&String], minor: u64) -> Value {
+    let seat = |(x, id)| json!({ "ticketId": id, "price": { "minor": minor, "currency": "USD" }, "x": x, "y": 0 });
+    json!({ "rows": [{ "name": "A", "seats": ids.iter().enumerate().map(seat).collect::<Vec<_>>() }] })
+}
+
+pub(super) fn a_layout_gives_its_tickets_their_order_and_price(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    let backwards: Vec<&String> = ids.iter().rev().collect();
+    let got = target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&backwards, 4_500));
+    accepted(&got);
+    assert_eq!(got.body, json!({ "tickets": 3, "edition": 1 }));
+    let shown = |id: &&String| json!({ "id": id, "status": "AVAILABLE" });
+    let all: Value = backwards.iter().map(shown).collect();
+    target.map_becomes(&map, &all);
+    eventually(|| (target.ticket(&ids[2])["version"] == 1).then_some(()));
+    let got = target.reserve(&ids[2], &json!("ann"));
+    assert_eq!(got.body["price"], json!({ "minor": 4_500, "currency": "USD" }));
+}
+
+pub(super) fn the_same_layout_again_changes_nothing(target: &Target) {
+    let (ids, map) = tickets_of_a_map(2);
+    let ids: Vec<&String> = ids.iter().collect();
+    let publish = |minor: u64| target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&ids, minor));
+    let version = || target.public.get(&format!("/SeatMap/{map}/summary")).body["version"].clone();
+    accepted(&publish(100));
+    eventually(|| (version() == 3).then_some(()));
+    assert_eq!(publish(100).body["edition"], 1);
+    assert_eq!(version(), 3);
+    assert_eq!(publish(200).body["edition"], 2);
+    eventually(|| (target.ticket(ids[0])["version"] == 2).then_some(()));
+}
+
+pub(super) fn a_layout_names_each_of_its_tickets_once_and_no_others(target: &Target) {
+    let ((ids, map), (others, _)) = (tickets_of_a_map(2), tickets_of_a_map(1));
+    let publish = |ids: &[&String]| target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(ids, 100));
+    refused(&publish(&[&ids[0], &ids[1], &ids[0]]), 422, "DuplicateTicket");
+    refused(&publish(&[&ids[0], &others[0]]), 400, "InvalidRequest");
+    refused(&publish(&[]), 400, "InvalidRequest");
+    assert_eq!(target.public.get(&format!("/SeatMap/{map}/get")).body, json!([]));
+}
+
+pub(super) fn a_reset_of_the_whole_map_leaves_live_holds(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    accepted(&target.process(&json!({ "ticketIds": ids[..2], "userId": "ann" })));
+    let _held = target.hold(&ids[2], "bob");
+    let shown = |statuses: [&str; 3]| -> Value {
+        ids.iter().zip(statuses).map(|(id, status)| json!({ "id": id, "status": status })).collect()
+    };
+    target.map_becomes(&map, &shown(["SOLD", "SOLD", "RESERVED"]));
+    let got = target.admin.post_nothing(&format!("/SeatMap/{map}/resetAll"));
+    accepted(&got);
+    assert_eq!(got.body, json!({ "tickets": 3 }));
+    target.map_becomes(&map, &shown(["AVAILABLE", "AVAILABLE", "RESERVED"]));
+}
+
+/// One who watches a map.
+struct Watcher(WebSocket<TcpStream>);
+
+impl Watcher {
+    fn of(base: &str, map: &str, protocols: &str) -> Result<Self, Option<u16>> {
+        let address = base.strip_prefix("http://").unwrap();
+        let mut request = format!("ws://{address}/SeatMap/{map}/watch").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocols.parse().unwrap());
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        match tungstenite::client(request, stream) {
+            Ok((socket, response)) => {
+                assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "booking.watch.v1");
+                Ok(Self(socket))
+            }
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                Err(Some(response.status().as_u16()))
+            }
+            Err(_) => Err(None),
+        }
+    }
+
+    fn hears(&mut self) -> Value {
+        loop {
+            match self.0.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn says(&mut self, text: &str) {
+        self.0.send(Message::text(text)).unwrap();
+    }
+}
+
+pub(super) fn a_watcher_sees_the_layout_a_snapshot_and_every_change(target: &Target) {
+    let (ids, map) = tickets_of_a_map(2);
+    accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&ids.iter().collect::<Vec<_>>(), 100)));
+    let version = || target.public.get(&format!("/SeatMap/{map}/summary")).body["version"].as_u64().unwrap();
+    eventually(|| (version() == 3).then_some(()));
+    let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
+    let seat =
+        |x: u64, id: &str| json!({ "ticketId": id, "price": { "minor": 100, "currency": "USD" }, "x": x, "y": 0 });
+    let rows = json!([{ "name": "A", "seats": [seat(0, &ids[0]), seat(1, &ids[1])] }]);
+    assert_eq!(watcher.hears(), json!({ "type": "layout", "edition": 1, "rows": rows }));
+    let free = |id: &str| json!({ "id": id, "status": "AVAILABLE" });
+    let tickets = json!([free(&ids[0]), free(&ids[1])]);
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 3, "tickets": tickets }));
+    let hold = target.hold(&ids[0], "ann");
+    accepted(&target.public.post(&format!("/Ticket/{}/release", ids[0]), &json!({ "holdId": hold })));
+    accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "bob" })));
+    let mut deltas = Vec::new();
+    while deltas.len() < 4 {
+        let heard = watcher.hears();
+        assert_eq!(heard["type"], "deltas");
+        deltas.extend(heard["deltas"].as_array().unwrap().clone());
+    }
+    let delta = |version: u64, id: &str, status: &str| json!({ "version": version, "id": id, "status": status });
+    assert_eq!(
+        deltas,
+        [
+            delta(4, &ids[0], "RESERVED"),
+            delta(5, &ids[0], "AVAILABLE"),
+            delta(6, &ids[1], "RESERVED"),
+            delta(7, &ids[1], "SOLD")
+        ]
+    );
+}
+
+pub(super) fn a_watcher_that_asks_gets_a_snapshot(target: &Target) {
+    let (ids, map) = tickets_of_a_map(1);
+    let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 0, "tickets": [] }));
+    let _held = target.hold(&ids[0], "ann");
+    assert_eq!(watcher.hears()["type"], "deltas");
+    watcher.says(r#"{"type":"snapshot"}"#);
+    let tickets = json!([{ "id": ids[0], "status": "RESERVED" }]);
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "tickets": tickets }));
+}
+
+pub(super) fn a_watcher_that_says_something_else_is_sent_away(target: &Target) {
+    // Longer than a close frame, and not to be cut anywhere.
+    let odd = format!(r#"{{"type":"snapshot","{}":1}}"#, "\u{1F600}".repeat(64));
+    for wrong in ["hello", "{}", r#"{"type":"reserve"}"#, r#"{"type":"snapshot","and":1}"#, &odd] {
+        let mut watcher = Watcher::of(target.public.base(), &fresh("hall"), "booking.watch.v1").ok().unwrap();
+        assert_eq!(watcher.hears()["type"], "snapshot");
+        watcher.says(wrong);
+        match watcher.0.read().unwrap() {
+            Message::Close(Some(close)) => assert_eq!(u16::from(close.code), 1008, "{wrong}"),
+            other => panic!("{wrong}: {other:?}"),
+        }
+    }
+}
+
+pub(super) fn a_watcher_needs_a_token_where_others_do(target: &Target) {
+    let Some(guarded) = &target.guarded else { panic!("needs a server with tokens") };
+    let (base, map) = (guarded.nobody.base(), fresh("hall"));
+    let refused = |protocols: &str| Watcher::of(base, &map, protocols).err().flatten();
+    assert_eq!(refused("booking.watch.v1"), Some(401));
+    assert_eq!(refused("booking.watch.v1, booking.token.a-token-that-is-wrong"), Some(401));
+    let protocols = format!("booking.watch.v1, booking.token.{}", guarded.token);
+    let mut watcher = Watcher::of(base, &map, &protocols).ok().unwrap();
+    assert_eq!(watcher.hears()["type"], "snapshot");
+}
+
+pub(super) fn a_watch_that_is_no_websocket_is_refused(target: &Target) {
+    refused(&target.public.get(&format!("/SeatMap/{}/watch", fresh("hall"))), 400, "InvalidRequest");
+    let other = Watcher::of(target.public.base(), &fresh("hall"), "mqtt");
+    assert_eq!(other.err().flatten(), Some(400));
+}

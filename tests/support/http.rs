@@ -1,0 +1,145 @@
+//! Asking over HTTP, and what came back.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{HeaderMap, Method, Request};
+
+/// Asks.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    token: Option<String>,
+    agent: Agent,
+    kinds: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Got {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub text: String,
+    /// The body as JSON, or null.
+    pub body: Value,
+}
+
+impl Client {
+    /// Asks at this address.
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        Self { base: base.trim_end_matches('/').to_owned(), token: None, agent: config.into(), kinds: Arc::default() }
+    }
+
+    /// Every kind of error that this client, and those made from it, were ever answered.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<String> {
+        self.kinds.lock().unwrap().clone()
+    }
+
+    /// The same at another address. What it is answered is remembered with the rest.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self.clone() }
+    }
+
+    /// The same, with a token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks with these headers and these bytes.
+    ///
+    /// # Panics
+    /// When nothing comes back: then there is nothing to test.
+    #[must_use]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let answer = if body.is_empty() && method != "POST" {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            let request = request.header("Content-Type", "application/json");
+            self.agent.run(request.body(body).unwrap())
+        };
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: no answer: {error}"));
+        let (parts, body) = answer.into_parts();
+        let mut text = String::new();
+        body.into_reader().read_to_string(&mut text).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        let got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        if got.status >= 400 {
+            self.kinds.lock().unwrap().insert(got.kind().to_owned());
+        }
+        got
+    }
+
+    /// `GET`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Got {
+        self.send("GET", path, &[], b"")
+    }
+
+    /// `POST` of some JSON.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Value) -> Got {
+        self.send("POST", path, &[], body.to_string().as_bytes())
+    }
+
+    /// `POST` with no body at all.
+    #[must_use]
+    pub fn post_nothing(&self, path: &str) -> Got {
+        self.send("POST", path, &[], b"")
+    }
+
+    /// `POST` of some JSON under an idempotency key.
+    #[must_use]
+    pub fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Got {
+        self.send("POST", path, &[("Idempotency-Key", key)], body.to_string().as_bytes())
+    }
+}
+
+impl Got {
+    /// The name of the kind of error, or nothing.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.body["kind"].as_str().unwrap_or_default()
+    }
+
+    /// A field that is a text.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn text(&self, field: &str) -> String {
+        let text = self.body[field].as_str();
+        text.unwrap_or_else(|| panic!("no `{field}` in {}", self.text)).to_owned()
+    }
+}

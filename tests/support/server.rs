@@ -1,0 +1,150 @@
+//! Real servers for tests: processes on free ports of this machine, stopped by their process id, also when a test fails.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start, on a machine that is busy with other things.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A server that runs until this is dropped.
+pub struct Server {
+    /// Its address, such as `http://127.0.0.1:40001`.
+    pub base: String,
+    child: Child,
+    log: Mutex<Receiver<String>>,
+}
+
+/// The command under test, built as it is now.
+#[must_use]
+pub fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some() {
+            // By the command that built this test, into the folder above it.
+            let test = std::env::current_exe().unwrap();
+            return test.parent().and_then(Path::parent).unwrap().join("host-axum-sim");
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = ["build", "--locked", "--package", "host-axum-sim", "--message-format", "json-render-diagnostics"];
+        let mut command = Command::new(cargo);
+        // What cargo tells a test about itself would have some packages built anew.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name.as_ref());
+            }
+        }
+        let output = command.args(build).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "the command cannot be built");
+        let messages = String::from_utf8(output.stdout).unwrap();
+        let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let found = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+        found.expect("cargo tells what it has built")
+    })
+}
+
+impl Server {
+    /// Starts `host-axum-sim` with these arguments, on a free port.
+    #[must_use]
+    pub fn start(command: &str, args: &[&str]) -> Self {
+        Self::start_with(command, args, &[])
+    }
+
+    /// As [`Server::start`], with these environment variables as well.
+    #[must_use]
+    pub fn start_with(command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(binary())
+            .args([command, "--log-format", "json"])
+            .args(args)
+            .envs(["BOOKING_LISTEN", "MOCK_GATEWAY_LISTEN"].map(|listen| (listen, "127.0.0.1:0")))
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _nobody_listens = tell.send(line);
+            }
+        });
+        let mut server = Self { base: String::new(), child, log: Mutex::new(log) };
+        let start = Instant::now();
+        let mut said = Vec::new();
+        while start.elapsed() < STARTS_WITHIN {
+            let line = server.log.lock().unwrap().recv_timeout(STARTS_WITHIN);
+            let Ok(line) = line else { break };
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                server.base = rest.split('"').next().unwrap().to_owned();
+                return server;
+            }
+            said.push(line);
+        }
+        panic!("the server did not start: {said:?}");
+    }
+
+    /// The lines of its log since the last time.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().try_iter().collect()
+    }
+
+    /// Waits for a line of its log that has this in it.
+    #[must_use]
+    pub fn says(&self, what: &str, within: Duration) -> bool {
+        let log = self.log.lock().unwrap();
+        let start = Instant::now();
+        while let Some(left) = within.checked_sub(start.elapsed()) {
+            match log.recv_timeout(left) {
+                Ok(line) if line.contains(what) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, and waits for that. Whether it ended well.
+    #[must_use]
+    pub fn stop(mut self) -> bool {
+        self.ask_to_stop();
+        self.child.wait().unwrap().success()
+    }
+
+    /// Waits for its end, after it was asked to stop. Whether it ended well.
+    #[must_use]
+    pub fn stop_was_clean(mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _may_have_ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
