@@ -49,7 +49,11 @@ fn the_in_process_host_does_what_every_host_does() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = CASES.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    if let Verdict::Failed(why) = run(case, &target) {
+                    let verdict = run(case, &target);
+                    if let Verdict::Needs(why) = &verdict {
+                        failed.lock().unwrap().push(format!("{}: needs {why}", case.name));
+                    }
+                    if let Verdict::Failed(why) = verdict {
                         failed.lock().unwrap().push(format!("{} ({}): {why}", case.name, case.section));
                     }
                 }

@@ -69,6 +69,7 @@ mod command {
             let verdict = match run(case, &target) {
                 Verdict::Passed => "ok".to_owned(),
                 Verdict::Differs(why) => format!("left out: {why}"),
+                Verdict::Needs(what) => format!("not tried: it needs {what}"),
                 Verdict::Failed(why) => {
                     failed += 1;
                     format!("FAILED: {why}")

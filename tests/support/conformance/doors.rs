@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Guarded, Target, a_ticket, accepted, fresh, refused};
+use super::{Guarded, Target, a_ticket, accepted, fresh, needs, refused};
 
 pub(super) fn inner_handlers_are_not_there(target: &Target) {
     let id = a_ticket();
@@ -68,7 +68,7 @@ pub(super) fn reading_changes_nothing_and_takes_either_method(target: &Target) {
 }
 
 pub(super) fn nothing_but_health_is_told_without_a_token(target: &Target) {
-    let Some(Guarded { nobody, public, admin, .. }) = &target.guarded else { panic!("needs a server with tokens") };
+    let Guarded { nobody, public, admin, .. } = needs(&target.guarded, "a server with tokens");
     let id = a_ticket();
     accepted(&nobody.get("/health"));
     for path in ["/nowhere", "/metrics", "/openapi.json", "/Checkout/c-1", "/api/mock-payment/ledger"] {

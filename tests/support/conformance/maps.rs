@@ -9,7 +9,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::eventually;
 
-use super::{Target, accepted, fresh, refused, tickets_of_a_map};
+use super::{Target, accepted, fresh, needs, refused, tickets_of_a_map};
 
 pub(super) fn a_map_shows_the_tickets_it_has_heard_of(target: &Target) {
     let (ids, map) = tickets_of_a_map(3);
@@ -186,7 +186,7 @@ pub(super) fn a_watcher_that_says_something_else_is_sent_away(target: &Target) {
 }
 
 pub(super) fn a_watcher_needs_a_token_where_others_do(target: &Target) {
-    let Some(guarded) = &target.guarded else { panic!("needs a server with tokens") };
+    let guarded = needs(&target.guarded, "a server with tokens");
     let (base, map) = (guarded.nobody.base(), fresh("hall"));
     let refused = |protocols: &str| Watcher::of(base, &map, protocols).err().flatten();
     assert_eq!(refused("booking.watch.v1"), Some(401));

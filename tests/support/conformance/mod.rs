@@ -173,8 +173,18 @@ pub enum Verdict {
     Passed,
     /// Not at all: the host has a difference here.
     Differs(&'static str),
+    /// Not at all: it needs a server that was not given.
+    Needs(&'static str),
     /// It did not.
     Failed(String),
+}
+
+/// What a case panics with that cannot be tried.
+struct Missing(&'static str);
+
+/// A server that a case needs besides the first.
+fn needs<'a, T>(server: &'a Option<T>, what: &'static str) -> &'a T {
+    server.as_ref().unwrap_or_else(|| std::panic::panic_any(Missing(what)))
 }
 
 /// Runs one case.
@@ -188,6 +198,9 @@ pub fn run(case: &Case, target: &Target) -> Verdict {
     match outcome {
         Ok(()) => Verdict::Passed,
         Err(why) => {
+            if let Some(Missing(what)) = why.downcast_ref() {
+                return Verdict::Needs(what);
+            }
             let text = why.downcast_ref::<String>().cloned();
             let text = text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             Verdict::Failed(text.unwrap_or_else(|| "it panicked".to_owned()))

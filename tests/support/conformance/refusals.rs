@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Target, a_ticket, accepted, fresh, refused, tickets_of_a_map};
+use super::{Target, a_ticket, accepted, fresh, needs, refused, tickets_of_a_map};
 
 pub(super) fn every_field_that_is_wrong_is_named(target: &Target) {
     let (reserve, process) = (format!("/Ticket/{}/reserve", a_ticket()), "/Checkout/process".to_owned());
@@ -186,7 +186,7 @@ pub(super) fn a_buyer_may_have_only_so_many_holds(target: &Target) {
 }
 
 pub(super) fn closed_sales_sell_only_what_is_listed(target: &Target) {
-    let Some(closed) = &target.closed else { panic!("needs a server with closed sales") };
+    let closed = needs(&target.closed, "a server with closed sales");
     let id = a_ticket();
     refused(&closed.post(&format!("/Ticket/{id}/reserve"), &json!("ann")), 409, "TicketNotForSale");
     refused(&closed.post("/Checkout/process", &json!({ "ticketId": id, "userId": "ann" })), 409, "TicketNotForSale");
@@ -196,7 +196,7 @@ pub(super) fn closed_sales_sell_only_what_is_listed(target: &Target) {
 }
 
 pub(super) fn a_full_house_says_so_and_when_to_try_again(target: &Target) {
-    let Some(full) = &target.full else { panic!("needs a server that has no room for tickets") };
+    let full = needs(&target.full, "a server that has no room for tickets");
     let id = a_ticket();
     for (path, body) in [
         (format!("/Ticket/{id}/reserve"), json!("ann")),
