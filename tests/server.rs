@@ -132,6 +132,7 @@ fn what_is_wrong_on_the_command_line_is_said() {
         (&["--hold-ttl", "3h"], "--hold-ttl"),
         (&["--answer-within", "soon"], "such as 500ms or 15m"),
         (&["--auto-reset-at", "0"], "--auto-reset-at"),
+        (&["--keep-for", "0s"], "must be at least 1s"),
         (&["--keep-bytes", "much"], "such as 1000000 or 512MiB"),
         (&["--cors-origin", "tickets.example"], "such as https://tickets.example"),
         (&["--payment-url", "gateway"], "--payment-url"),
@@ -221,11 +222,11 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
 
 #[test]
 fn a_server_that_is_to_stop_answers_what_is_under_way_and_takes_no_more() {
-    let host = Server::start("serve", &["--payment-delay", "400ms"]);
+    let host = Server::start("serve", &["--payment-delay", "1s"]);
     let client = Client::new(&host.base);
     let got = std::thread::scope(|scope| {
         let bought = scope.spawn(|| buy(&client, "a", "card_success"));
-        std::thread::sleep(Duration::from_millis(300));
+        eventually(|| client.get("/metrics").text.contains("booking_checkouts_under_way{").then_some(()));
         host.ask_to_stop();
         assert!(host.says("stopping", Duration::from_secs(10)));
         let address = host.base.strip_prefix("http://").unwrap();

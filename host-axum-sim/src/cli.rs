@@ -117,7 +117,7 @@ struct ServeArgs {
     #[arg(long, env = "BOOKING_MAX_WATCHERS", value_name = "N", default_value_t = RouteSettings::default().watchers)]
     max_watchers: usize,
     /// How long finished checkouts and idempotency keys are kept. Less than 24h breaks the promise made for them
-    #[arg(long, env = "BOOKING_KEEP_FOR", default_value = "24h", value_parser = millis)]
+    #[arg(long, env = "BOOKING_KEEP_FOR", default_value = "24h", value_parser = keep_for)]
     keep_for: Millis,
     /// Bytes that these may take. Nothing is forgotten early: at the limit, new checkouts and keys are refused as
     /// Overloaded
@@ -141,6 +141,11 @@ struct MockGatewayArgs {
 fn millis(text: &str) -> Result<Millis, String> {
     let length: Duration = humantime::parse_duration(text).map_err(|why| format!("{why}, such as 500ms or 15m"))?;
     u64::try_from(length.as_millis()).map(Millis).map_err(|_| "is too long".to_owned())
+}
+
+fn keep_for(text: &str) -> Result<Millis, String> {
+    let length = millis(text)?;
+    if length < Millis::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(length) }
 }
 
 fn hold_ttl(text: &str) -> Result<HoldTtl, String> {

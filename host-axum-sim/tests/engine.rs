@@ -571,6 +571,23 @@ fn a_map_that_is_sold_out_is_reset_where_that_is_wanted() {
 }
 
 #[test]
+fn a_checkout_whose_message_waits_is_kept_and_what_is_kept_for_no_time_stops_nothing() {
+    let mut rig = Rig::new(Settings { keep_for: Millis(0), ..outside() });
+    let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    for _ in 0..2 {
+        rig.pay();
+        rig.store_all();
+    }
+    rig.pass(10);
+    rig.store_all();
+    assert_eq!((rig.engine.checkouts().count(), rig.delivering.len()), (1, 1));
+    assert!(rig.engine.wake_at().is_none_or(|at| at > rig.now), "nothing is due for ever");
+    rig.rest();
+    rig.pass(120_000);
+    assert_eq!(rig.engine.checkouts().count(), 0);
+}
+
+#[test]
 fn a_message_is_tried_so_often_and_then_parked() {
     let mut rig = Rig::new(outside());
     let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));

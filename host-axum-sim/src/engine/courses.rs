@@ -166,7 +166,7 @@ impl Engine {
     fn forget_checkout(&mut self, id: CheckoutId, now: Timestamp) {
         let Some(course) = self.checkouts.get(&id) else { return };
         if let Letter::Waiting { .. } = course.letter {
-            return self.kept.keep(What::Checkout(id), now);
+            return self.kept.keep_on(What::Checkout(id), now);
         }
         let (key, cost) = (course.key, cost(course.running.checkout().order()));
         self.checkouts.remove(&id);

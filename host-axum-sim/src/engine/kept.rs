@@ -51,6 +51,11 @@ impl Kept {
         self.queue.insert((since.plus(self.keep_for), what));
     }
 
+    /// Keeps something on whose time has come, as it is still needed: a while longer, however short its time was.
+    pub(super) fn keep_on(&mut self, what: What, now: Timestamp) {
+        self.queue.insert((now.plus(self.keep_for.max(Millis::from_mins(1))), what));
+    }
+
     pub(super) fn keep_account(&mut self, key: &PaymentKey, since: Timestamp) {
         if self.accounts.insert(key.clone(), since).is_none() {
             self.take_room(account_cost(key));
