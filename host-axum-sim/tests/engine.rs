@@ -375,6 +375,20 @@ fn finished_checkouts_and_keys_are_kept_for_their_time_and_then_forgotten() {
 }
 
 #[test]
+fn a_key_that_was_used_with_other_bytes_is_refused_also_after_a_crash() {
+    let mut rig = Rig::new(at_once());
+    let reserve = |rig: &mut Rig, request: u8| {
+        let caller = rig.call(Door::Public, "POST", "/Ticket/a:1/reserve", "\"ann\"", Some((1, request)));
+        rig.store_all();
+        rig.answers[&caller].clone()
+    };
+    let first = reserve(&mut rig, 1);
+    rig.crash();
+    assert_eq!(reserve(&mut rig, 2).kind, Some(Kind::IdempotencyKeyReused));
+    assert_eq!(reserve(&mut rig, 1), first);
+}
+
+#[test]
 fn at_the_limit_new_keys_and_checkouts_are_refused_and_none_is_forgotten() {
     let limits = Limits { kept_bytes: 20_000, ..Limits::default() };
     let mut rig = Rig::new(Settings { limits, ..at_once() });
@@ -665,8 +679,11 @@ fn an_outcome_that_is_late_or_comes_twice_does_no_harm() {
         rig.hand(Input::Outcome(op.clone(), outcome.clone()));
     }
     rig.rest();
+    let disk = rig.disk.clone();
     rig.hand(Input::Outcome(op, outcome));
+    assert!(rig.batches.is_empty(), "there is nothing to store");
     rig.rest();
+    assert_eq!(rig.disk, disk);
     assert_eq!(rig.gateway.accounts().map(|(_, account)| account.capture_calls).collect::<Vec<_>>(), [1]);
     rig.check(true);
 }

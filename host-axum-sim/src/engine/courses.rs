@@ -27,7 +27,7 @@ impl Engine {
             under_way = false;
             for (op, effect) in course.running.pending() {
                 if let Some(outcome) = self.perform(&mut course, &op, effect, now) {
-                    under_way |= self.record_outcome(&mut course, &op, outcome);
+                    under_way |= self.record_outcome(&mut course, &op, outcome) == Recorded::Step;
                 }
             }
         }
@@ -43,28 +43,21 @@ impl Engine {
         self.checkouts.insert(id, course);
     }
 
-    /// Records an outcome. Says whether a new step has begun.
-    fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> bool {
-        match course.running.record(op, outcome) {
-            Ok(Recorded::Step) => true,
-            Ok(Recorded::Waiting | Recorded::Stale) => false,
-            Err(why) => {
-                self.said.push(Output::Alarm(impossible(&why)));
-                false
-            }
-        }
+    /// Records an outcome. One that cannot be is said, and changes nothing.
+    fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> Recorded {
+        course.running.record(op, outcome).unwrap_or_else(|why| {
+            self.said.push(Output::Alarm(impossible(&why)));
+            Recorded::Stale
+        })
     }
 
     /// An outcome from outside.
     pub(super) fn outcome(&mut self, op: &Op, outcome: Outcome, now: Timestamp) {
         let Some(mut course) = self.checkouts.remove(&op.checkout) else { return };
-        let step = course.running.checkout().step();
-        if self.record_outcome(&mut course, op, outcome) {
-            return self.go_on(course, now);
-        }
-        // Only the step that it is at is worth storing.
-        if op.step == step {
-            self.touched.push(Name::Checkout(op.checkout.clone()));
+        match self.record_outcome(&mut course, op, outcome) {
+            Recorded::Step => return self.go_on(course, now),
+            Recorded::Waiting => self.touched.push(Name::Checkout(op.checkout.clone())),
+            Recorded::Stale => {}
         }
         self.checkouts.insert(op.checkout.clone(), course);
     }
