@@ -70,8 +70,7 @@ fn the_in_process_host_does_what_every_host_does() {
         assert_ne!(seen.contains(kind), left_out.contains(kind), "{kind}: seen, or left out, but not both");
     }
     for server in [open, guarded, closed, full] {
-        let log = server.log().join("\n");
+        let log = server.stop();
         assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
-        assert!(server.stop(), "it ends well when it is asked to");
     }
 }

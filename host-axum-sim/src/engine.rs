@@ -228,7 +228,7 @@ impl Engine {
                 return;
             }
             Input::Call(caller, request) => self.call(caller, request, now),
-            Input::Cancel(caller, id) => self.cancel(caller, &id, now),
+            Input::Cancel(caller, id) => self.cancel(caller, &id),
             Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
             Input::Tick => self.tick(now),

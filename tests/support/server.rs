@@ -89,12 +89,6 @@ impl Server {
         panic!("the server did not start: {said:?}");
     }
 
-    /// The lines of its log since the last time.
-    #[must_use]
-    pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().try_iter().collect()
-    }
-
     /// Waits for a line of its log that has this in it.
     #[must_use]
     pub fn says(&self, what: &str, within: Duration) -> bool {
@@ -116,17 +110,28 @@ impl Server {
         self.child.id()
     }
 
-    /// Asks it to stop, and waits for that. Whether it ended well.
+    /// Asks it to stop, and waits for that. The whole of its log since the last time.
+    ///
+    /// # Panics
+    /// When it does not end well.
     #[must_use]
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> String {
         self.ask_to_stop();
-        self.child.wait().unwrap().success()
+        self.stopped()
     }
 
-    /// Waits for its end, after it was asked to stop. Whether it ended well.
+    /// Waits for its end, after it was asked to stop. The whole of its log since the last time.
+    ///
+    /// # Panics
+    /// When it does not end well.
     #[must_use]
-    pub fn stop_was_clean(mut self) -> bool {
-        self.child.wait().unwrap().success()
+    pub fn stopped(mut self) -> String {
+        let status = self.child.wait().unwrap();
+        // There is no more to come once it has ended, so this waits for nothing but what was said.
+        let log: Vec<String> = self.log.lock().unwrap().iter().collect();
+        let log = log.join("\n");
+        assert!(status.success(), "{status}: {log}");
+        log
     }
 
     /// Asks it to stop.

@@ -236,7 +236,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId, _now: Timestamp) {
+    pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId) {
         let answer = match self.checkouts.get_mut(id).map(|course| course.running.cancel()) {
             None => refused(Kind::NotFound),
             Some(Err(CancelRefusal::CaptureAsked)) => refused(Kind::CheckoutInProgress),
