@@ -22,7 +22,7 @@
 //!         let before = ticket.clone();
 //!         let (outcome, _notices) = turn(&mut ticket, command, *now).stored();
 //!         let (before, after, outcome) = (&before, &ticket, &outcome);
-//!         check_turn(&TicketTurn { before, command, now: *now, outcome, after }).unwrap();
+//!         check_turn(&TicketTurn::new(before, command, *now, outcome, after)).unwrap();
 //!     }
 //! });
 //! ```
