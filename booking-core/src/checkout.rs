@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 pub const MAX_TICKETS: usize = 10;
 
 /// What a buyer wants: 1 to [`MAX_TICKETS`] different tickets, and how to pay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "AnyOrder")]
 pub struct Order {
     tickets: Vec<TicketId>,
@@ -122,7 +122,7 @@ impl Order {
 }
 
 /// A checkout: what was ordered, under which terms, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkout {
     id: CheckoutId,
@@ -137,7 +137,7 @@ pub struct Checkout {
 }
 
 /// How far a checkout has come: what it asks for next, and what it needs for that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// 1. Claims every ticket.
@@ -208,7 +208,7 @@ impl Stage {
 }
 
 /// Where an effect with possibly unknown outcome stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pace {
     /// How many times it was asked and ended unknown.
@@ -228,7 +228,7 @@ impl Pace {
 }
 
 /// How a checkout ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ending {
     /// Every ticket is the buyer's, and paid.
@@ -243,7 +243,7 @@ pub enum Ending {
 }
 
 /// Why a checkout failed: the cause of the earliest step, in the order of the tickets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
     /// A ticket refused the hold.
@@ -272,7 +272,7 @@ pub enum Failure {
 }
 
 /// Why the holds' prices have no sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NoAmount {
     /// They are in several currencies.

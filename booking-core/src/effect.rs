@@ -41,7 +41,7 @@ pub struct Step {
 }
 
 /// Work that the core asks a host to do, at least once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
     /// Send a command to a ticket and await its answer, retrying until there is one.
@@ -70,7 +70,7 @@ impl Effect {
 }
 
 /// How an effect ended; of the kind of the effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The ticket accepted, or refused.
@@ -92,7 +92,7 @@ pub enum Outcome {
 }
 
 /// The message to the buyer that the booking is done. Delivered at least once; copies carry the same key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
     /// By this the receiver tells copies apart.

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkout::{Checkout, Ending, Stage};
 use crate::format;
-use crate::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use crate::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
 use crate::machine::{Machine, Transition};
+use crate::money::Money;
 use crate::payment::{Account, Ledger};
 use crate::seat_map::{Seat, SeatMap};
 use crate::ticket::{
@@ -38,6 +39,8 @@ pub trait System {
     fn shown(&self, ticket: &TicketId) -> Option<Seat>;
     /// What the gateway has under the key of a checkout's authorisation. Money is counted here, at the one who has it.
     fn account(&self, checkout: &CheckoutId) -> Option<&Account>;
+    /// Everything that the gateway has.
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_>;
     /// Whether an operator has ever reset this ticket: what is said of sales no longer holds for it.
     fn is_reset(&self, ticket: &TicketId) -> bool;
     /// Whether an operator has killed this checkout for good: it will never end, and never undo.
@@ -47,6 +50,10 @@ pub trait System {
     /// Whether the buyer's message was handed over, where the harness keeps count of that.
     fn is_told(&self, _checkout: &CheckoutId) -> Option<bool> {
         None
+    }
+    /// How many ended ids a ticket remembers, where a harness has it remember less than it could.
+    fn remembers(&self) -> usize {
+        Ended::MEMORY
     }
     /// Whether no message is under way and no timer is armed.
     fn is_at_rest(&self) -> bool;
@@ -87,6 +94,9 @@ impl System for Snapshot<'_> {
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         self.ledger.account(&PaymentKey::authorize(checkout))
+    }
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
+        Box::new(self.ledger.accounts())
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.reset.contains(ticket)
@@ -180,13 +190,16 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "sold_stays_sold", number: 2, check: Check::PerTurn(sold_stays_sold) },
     Property { name: "exact_expiry", number: 3, check: Check::PerTurn(exact_expiry) },
     Property { name: "fenced", number: 4, check: Check::PerTurn(fenced) },
+    Property { name: "a_hold_keeps_its_terms", number: 4, check: Check::PerTurn(a_hold_keeps_its_terms) },
     Property { name: "all_or_nothing", number: 5, check: Check::Checkout(all_or_nothing) },
     Property { name: "nothing_left_of_the_failed", number: 5, check: Check::Checkout(nothing_left_of_the_failed) },
     Property { name: "no_seat_no_money", number: 6, check: Check::Checkout(no_seat_no_money) },
     Property { name: "no_money_no_seat", number: 7, check: Check::Checkout(no_money_no_seat) },
+    Property { name: "one_account", number: 7, check: Check::Checkout(one_account) },
     Property { name: "sold_to_somebody", number: 7, check: Check::Ticket(sold_to_somebody) },
     Property { name: "same_command_same_answer", number: 8, check: Check::PerTurn(same_command_same_answer) },
     Property { name: "one_change_one_version", number: 8, check: Check::PerTurn(one_change_one_version) },
+    Property { name: "what_goes_has_ended", number: 8, check: Check::PerTurn(what_goes_has_ended) },
     Property { name: "determinism", number: 9, check: Check::PerTurn(determinism) },
     Property { name: "the_map_converges", number: 10, check: Check::TicketAtRest(the_map_converges) },
     Property { name: "every_checkout_ends", number: 11, check: Check::CheckoutAtRest(every_checkout_ends) },
@@ -324,7 +337,7 @@ fn nothing_left_of_the_failed(system: &dyn System, checkout: &Checkout) -> Verdi
     for ticket in checkout.order().tickets() {
         let Some(state) = system.ticket(ticket) else { continue };
         let claimed = state.hold().and_then(Hold::claim).is_some_and(|claim| claim.checkout == *id);
-        let may_have_forgotten = state.ended().ids().len() >= Ended::MEMORY;
+        let may_have_forgotten = state.ended().ids().len() >= system.remembers();
         let forgotten = may_have_forgotten && !state.ended().ids().contains(&EndedId::Checkout(id.clone()));
         require(!claimed || forgotten, || format!("{id} has failed, but claims {ticket}"))?;
     }
@@ -357,7 +370,29 @@ fn no_money_no_seat(system: &dyn System, checkout: &Checkout) -> Verdict {
     let under_its_key = captured.is_some_and(|key| key.strip_prefix(id.as_str()) == Some(":capture"));
     require(under_its_key, || format!("{id} is completed, but was captured under {captured:?}"))?;
     let asked = account.asked.as_ref().map(|asked| asked.amount);
-    require(asked == Some(*amount), || format!("{id} was quoted {amount:?}, but {asked:?} was taken"))
+    require(asked == Some(*amount), || format!("{id} was quoted {amount:?}, but {asked:?} was taken"))?;
+    let sales = tickets_of(system, checkout).filter_map(|ticket| system.ticket(ticket).and_then(Ticket::sale));
+    let sales: Vec<&Sale> = sales.filter(|sale| sale.to.as_ref().is_some_and(|to| to.checkout == *id)).collect();
+    let sum: u64 = sales.iter().map(|sale| sale.price.minor()).sum();
+    // What was reset since is not there any more to be added.
+    let all = sales.len() == checkout.order().tickets().len();
+    require(!all || sum == amount.minor(), || format!("{id} was quoted {amount:?} for tickets of {sum}"))
+}
+
+/// What a checkout asks the gateway for is all under one key, whatever crashed.
+fn one_account(system: &dyn System, checkout: &Checkout) -> Verdict {
+    if checkout.ending().is_none() {
+        return Ok(());
+    }
+    let id = checkout.id().as_str();
+    let of_this = |key: &PaymentKey| key.as_str().strip_prefix(id).is_some_and(|rest| rest.starts_with(':'));
+    let stray = |key: &PaymentKey| of_this(key) && key.as_str().strip_prefix(id) != Some(":authorize");
+    let is_anothers = |key: &PaymentKey| {
+        let other = key.as_str().strip_suffix(":authorize").and_then(|other| CheckoutId::parse(other).ok());
+        other.is_some_and(|other| system.checkout(&other).is_some())
+    };
+    let found = system.accounts().find(|(key, account)| account.authorized && stray(key) && !is_anothers(key));
+    found.map_or(Ok(()), |(key, _)| Err(format!("{id} has money set aside under {key}")))
 }
 
 fn sold_to_somebody(system: &dyn System, id: &TicketId, ticket: &Ticket) -> Verdict {
@@ -407,6 +442,23 @@ impl TicketTurn<'_> {
             || matches!(self.command, TicketCommand::Reset { up_to } if self.before.version() <= *up_to)
     }
 
+    /// Whether a revoke has left what it must: nothing of the checkout, and the buyer's own hold while that lasts.
+    fn is_revoked(&self, hold: &HoldId, checkout: &CheckoutId) -> bool {
+        let (held, sold) = (self.after.hold(), self.after.sale());
+        let claims = |ticket: &Ticket| {
+            let claim = ticket.hold().filter(|held| held.id == *hold).and_then(Hold::claim);
+            claim.is_some_and(|claim| claim.checkout == *checkout)
+        };
+        let sold_to = |sale: &Sale| sale.hold == *hold && sale.to.as_ref().is_some_and(|to| to.checkout == *checkout);
+        let claimed_until = self.live_hold().filter(|_| claims(self.before)).and_then(Hold::until);
+        let sold_until = self.before.sale().filter(|sale| sold_to(sale)).and_then(|sale| sale.until);
+        let ahead = claimed_until.or(sold_until).filter(|until| self.now() < *until);
+        let is_left = |held: &Hold| held.id == *hold && held.claim().is_none();
+        let left = ahead.is_none_or(|until| held.is_some_and(|held| is_left(held) && held.until() == Some(until)));
+        let ended = self.after.ended().ids().contains(&EndedId::Checkout(checkout.clone()));
+        left && ended && !claims(self.after) && !sold.is_some_and(sold_to)
+    }
+
     /// Whether the command is the revoke of the checkout that has this sale.
     fn revokes(&self, sale: &Sale) -> bool {
         matches!((self.command, &sale.to), (TicketCommand::Revoke { hold, checkout }, Some(to))
@@ -428,10 +480,17 @@ fn exact_expiry(turn: &TicketTurn<'_>) -> Verdict {
         require(live, || "a claim was confirmed after its deadline".into())?;
     }
     let Some(hold) = turn.before.hold() else { return Ok(()) };
+    if let (Some(before), Some(after)) = (hold.claim(), turn.after.hold().and_then(Hold::claim)) {
+        let grown = before.fence == after.fence && before.deadline < after.deadline;
+        require(!grown, || "a claim has grown".into())?;
+    }
     let gone = turn.after.hold().is_none_or(|after| after.id != hold.id) && turn.after.sale().is_none();
     let given_back = matches!(turn.command, TicketCommand::Release { hold: id } | TicketCommand::Revoke { hold: id, .. }
         if *id == hold.id);
     require(!gone || given_back || hold.end() <= turn.now(), || "a hold was taken back before its end".into())?;
+    let lapsed_claim = hold.claim().filter(|claim| claim.deadline <= turn.now());
+    let claim_stays = lapsed_claim.is_some() && turn.after.hold().and_then(Hold::claim) == lapsed_claim;
+    require(!(turn.outcome.is_ok() && claim_stays), || "an accepted command left a lapsed claim".into())?;
     let lapsed_stays = turn.outcome.is_ok() && turn.after.hold() == Some(hold) && hold.end() <= turn.now();
     require(!lapsed_stays, || "an accepted command left a lapsed hold".into())
 }
@@ -441,7 +500,10 @@ fn fenced(turn: &TicketTurn<'_>) -> Verdict {
     let by_checkout = |checkout: &CheckoutId| hold.claim().is_some_and(|claim| claim.checkout == *checkout);
     let own = match turn.command {
         TicketCommand::Reserve { .. } => false,
-        TicketCommand::Claim { hold: id, user, .. } => *id == hold.id && *user == hold.by,
+        TicketCommand::Claim { hold: id, user, checkout, .. } => {
+            let free = hold.claim().is_none_or(|claim| claim.checkout == *checkout || claim.deadline <= turn.now());
+            *id == hold.id && *user == hold.by && free
+        }
         TicketCommand::Confirm { hold: id, checkout, fence } => {
             *id == hold.id && by_checkout(checkout) && hold.claim().is_some_and(|claim| claim.fence == *fence)
         }
@@ -465,6 +527,18 @@ fn fenced(turn: &TicketTurn<'_>) -> Verdict {
     require(own || same, || format!("{:?} changed a hold that is not its own", turn.command))
 }
 
+/// Whose it is, what it costs and when it ends by itself: as long as a hold or the sale under it stands.
+fn a_hold_keeps_its_terms(turn: &TicketTurn<'_>) -> Verdict {
+    let terms = |hold: Option<&Hold>, sale: Option<&Sale>| {
+        let hold = hold.map(|hold| (hold.id.clone(), hold.by.clone(), hold.price, hold.until()));
+        hold.or(sale.map(|sale| (sale.hold.clone(), sale.by.clone(), sale.price, sale.until)))
+    };
+    let before = terms(turn.live_hold(), turn.before.sale());
+    let after = terms(turn.after.hold(), turn.after.sale());
+    let (Some(before), Some(after)) = (before, after) else { return Ok(()) };
+    require(before.0 != after.0 || before == after, || format!("{:?} changed what a hold was made with", turn.command))
+}
+
 fn same_command_same_answer(turn: &TicketTurn<'_>) -> Verdict {
     match (turn.outcome, (turn.decide)(turn.after, turn.command, turn.now)) {
         // A box office that sells twice is told so: there is no hold of the buyer's to know a copy by.
@@ -485,6 +559,29 @@ fn one_change_one_version(turn: &TicketTurn<'_>) -> Verdict {
     require(turn.outcome.is_ok() || before == after, || "a refused command changed the ticket".into())
 }
 
+/// Wherever a hold goes, what a late copy could bring it back by is remembered as ended.
+fn what_goes_has_ended(turn: &TicketTurn<'_>) -> Verdict {
+    let has_ended = |id: EndedId| turn.after.ended().ids().contains(&id);
+    if let Some(sale) = turn.before.sale().filter(|_| turn.after.sale().is_none()) {
+        let stays = turn.after.hold().is_some_and(|held| held.id == sale.hold);
+        let may_come_back = sale.until.is_none() && !turn.resets();
+        let hold_is_known = stays || may_come_back || has_ended(EndedId::Hold(sale.hold.clone()));
+        require(hold_is_known, || "a sale is gone, and its hold not remembered as ended".into())?;
+        let to = sale.to.as_ref().map(|to| EndedId::Checkout(to.checkout.clone()));
+        return require(to.is_none_or(has_ended), || "a sale is gone, and its checkout not remembered as ended".into());
+    }
+    let Some(before) = turn.before.hold() else { return Ok(()) };
+    let (held, sold) = (turn.after.hold(), turn.after.sale());
+    let hold_stays = held.is_some_and(|held| held.id == before.id) || sold.is_some_and(|sale| sale.hold == before.id);
+    let hold_is_known = hold_stays || before.until().is_none() || has_ended(EndedId::Hold(before.id.clone()));
+    require(hold_is_known, || "a hold is gone, and not remembered as ended".into())?;
+    let Some(claim) = before.claim() else { return Ok(()) };
+    let claimed = held.and_then(Hold::claim).is_some_and(|after| after.checkout == claim.checkout);
+    let sold = sold.and_then(|sale| sale.to.as_ref()).is_some_and(|to| to.checkout == claim.checkout);
+    let known = claimed || sold || has_ended(EndedId::Checkout(claim.checkout.clone()));
+    require(known, || format!("{}'s claim is gone, and not remembered as ended", claim.checkout))
+}
+
 fn determinism(turn: &TicketTurn<'_>) -> Verdict {
     let stored = format::write(turn.before);
     let read = format::read::<Ticket>(&stored).map_err(|error| error.to_string())?;
@@ -503,6 +600,14 @@ fn determinism(turn: &TicketTurn<'_>) -> Verdict {
 
 fn justified_refusal(turn: &TicketTurn<'_>) -> Verdict {
     let Err(refusal) = turn.outcome else { return Ok(()) };
+    let never = matches!(
+        turn.command,
+        TicketCommand::Revoke { .. }
+            | TicketCommand::Expire { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::List { .. }
+    );
+    require(!never, || format!("{:?} was refused, which it never is", turn.command))?;
     let status = turn.before.get(turn.now).status;
     let never_listed = turn.before.listing().is_none();
     let true_then = match refusal {
@@ -514,11 +619,14 @@ fn justified_refusal(turn: &TicketTurn<'_>) -> Verdict {
             turn.live_hold().and_then(Hold::claim).is_some_and(|claim| turn.now() < claim.deadline)
         }
         TicketRefusal::HoldExpired => has_expired(turn),
-        TicketRefusal::HoldNotFound => !matches!((turn.command, turn.before.state()),
-        (TicketCommand::Confirm { hold, checkout, fence }, TicketState::Reserved(held))
-            if held.id == *hold && held.claim().is_some_and(|claim| {
-                claim.checkout == *checkout && claim.fence == *fence && turn.now() < claim.deadline
-            })),
+        TicketRefusal::HoldNotFound => {
+            matches!(turn.command, TicketCommand::Confirm { .. })
+                && !matches!((turn.command, turn.before.state()),
+                (TicketCommand::Confirm { hold, checkout, fence }, TicketState::Reserved(held))
+                    if held.id == *hold && held.claim().is_some_and(|claim| {
+                        claim.checkout == *checkout && claim.fence == *fence && turn.now() < claim.deadline
+                    }))
+        }
     };
     require(true_then, || format!("{:?} was refused {refusal:?} by a ticket that was {status:?}", turn.command))
 }
@@ -527,7 +635,10 @@ fn justified_refusal(turn: &TicketTurn<'_>) -> Verdict {
 fn has_expired(turn: &TicketTurn<'_>) -> bool {
     let ended = |id: EndedId| turn.before.ended().ids().contains(&id);
     let lapsed = turn.before.hold().filter(|hold| hold.end() <= turn.now());
-    let hold_over = |id| ended(EndedId::Hold(id)) || lapsed.is_some();
+    let hold_over = |id: HoldId| {
+        let lapses = lapsed.is_some_and(|hold| hold.id == id && hold.until().is_some());
+        lapses || ended(EndedId::Hold(id))
+    };
     let checkout_over = |checkout: &CheckoutId| {
         let claim = turn.before.hold().and_then(Hold::claim).filter(|claim| claim.deadline <= turn.now());
         ended(EndedId::Checkout(checkout.clone())) || claim.is_some_and(|claim| claim.checkout == *checkout)
@@ -550,69 +661,109 @@ fn has_expired(turn: &TicketTurn<'_>) -> bool {
     }
 }
 
-/// What the table promises of the ticket after an accepted command, whatever it was before.
+/// What the table promises of the ticket after an accepted command, and where it accepts none.
 fn accepted_is_done(turn: &TicketTurn<'_>) -> Verdict {
     let Ok(reply) = turn.outcome else { return Ok(()) };
-    let (before, after) = (turn.before, turn.after);
-    let (held, sold) = (after.hold(), after.sale());
-    let has_ended = |id: EndedId| after.ended().ids().contains(&id);
-    let done = match (turn.command, reply) {
-        (TicketCommand::Reserve { user, hold, ttl, .. }, TicketReply::Reserved { hold: told, until, price }) => {
-            let fresh = turn.live_hold().is_none();
-            held.is_some_and(|held| {
+    let done = turn.may_be_accepted() && turn.is_done(reply);
+    require(done, || format!("{:?} was accepted with {reply:?}, but is not done, or may not be", turn.command))
+}
+
+impl TicketTurn<'_> {
+    /// Whether the table has a cell in which this is accepted.
+    fn may_be_accepted(&self) -> bool {
+        let before = self.before;
+        let status = before.get(self.now).status;
+        let ended = |id: EndedId| before.ended().ids().contains(&id);
+        let (on_sale, held) = (status == TicketStatus::Available, status == TicketStatus::Reserved);
+        match self.command {
+            TicketCommand::Reserve { hold, .. } => (on_sale || held) && !ended(EndedId::Hold(hold.id().clone())),
+            TicketCommand::Claim { hold, checkout, .. } => {
+                let to = before.sale().and_then(|sale| sale.to.as_ref());
+                let sold_to_it = to.is_some_and(|to| to.checkout == *checkout);
+                let over = ended(EndedId::Hold(hold.clone())) || ended(EndedId::Checkout(checkout.clone()));
+                sold_to_it || (on_sale || held) && !over
+            }
+            TicketCommand::Confirm { .. } => held || status == TicketStatus::Sold,
+            TicketCommand::Release { .. } => status != TicketStatus::Sold,
+            TicketCommand::Block { .. } => on_sale || status == TicketStatus::Blocked,
+            TicketCommand::Sell { hold, .. } => on_sale && !ended(EndedId::Hold(hold.clone())),
+            TicketCommand::Reset { .. } | TicketCommand::Cleanup => !held,
+            TicketCommand::Revoke { .. }
+            | TicketCommand::Expire { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::List { .. } => true,
+        }
+    }
+
+    /// Whether a price is the one that a new hold has.
+    fn is_price(&self, price: Money, unlisted: Option<Money>) -> bool {
+        self.before.listing().map(|listing| listing.price).or(unlisted) == Some(price)
+    }
+
+    /// Whether the ticket is what the table says it is then.
+    fn is_done(&self, reply: &TicketReply) -> bool {
+        let (held, sold) = (self.after.hold(), self.after.sale());
+        let is_new = self.live_hold().is_none() && self.before.sale().is_none();
+        match (self.command, reply) {
+            (
+                TicketCommand::Reserve { user, hold, ttl, unlisted },
+                TicketReply::Reserved { hold: told, until, price },
+            ) => held.is_some_and(|held| {
                 let same = told.as_ref().is_none_or(|told| held.id == *told && told == hold.id());
-                let as_asked = !fresh || *until == turn.now().plus(ttl.length());
-                held.by == *user && same && as_asked && held.price == *price && turn.now() < held.end()
-            })
-        }
-        (TicketCommand::Claim { hold, checkout, deadline, user, .. }, TicketReply::Claimed { fence, price }) => {
-            let claimed = held.is_some_and(|held| {
-                let claim = held.claim().is_some_and(|claim| {
-                    // One that it has already never grows, whatever its copy asks for.
-                    let had = before.hold().and_then(Hold::claim) == Some(claim);
-                    let as_asked = had || claim.deadline == *deadline;
-                    (&claim.checkout, claim.fence) == (checkout, *fence) && as_asked && claim.deadline > turn.now()
+                let as_asked = !is_new || *until == self.now().plus(ttl.length()) && self.is_price(*price, *unlisted);
+                let as_told = *until == held.until().unwrap_or_else(|| held.end()) && held.price == *price;
+                held.by == *user && same && as_asked && as_told && self.now() < held.end()
+            }),
+            (
+                TicketCommand::Claim { hold, checkout, deadline, user, unlisted },
+                TicketReply::Claimed { fence, price },
+            ) => {
+                let claimed = held.is_some_and(|held| {
+                    let claim = held.claim().is_some_and(|claim| {
+                        // One that it has already never grows, whatever its copy asks for.
+                        let had = self.before.hold().and_then(Hold::claim) == Some(claim);
+                        let as_asked = had || claim.deadline == *deadline;
+                        (&claim.checkout, claim.fence) == (checkout, *fence) && as_asked && claim.deadline > self.now()
+                    });
+                    let price_is_right = !is_new || self.is_price(*price, *unlisted);
+                    (&held.id, &held.by, held.price) == (hold, user, *price) && claim && price_is_right
                 });
-                (&held.id, &held.by, held.price) == (hold, user, *price) && claim
-            });
-            let already_sold = sold.is_some_and(|sale| {
+                claimed
+                    || sold.is_some_and(|sale| {
+                        let to = sale.to.as_ref().is_some_and(|to| (&to.checkout, to.fence) == (checkout, *fence));
+                        (&sale.hold, &sale.by, sale.price) == (hold, user, *price) && to
+                    })
+            }
+            (TicketCommand::Confirm { hold, checkout, fence }, TicketReply::Done) => sold.is_some_and(|sale| {
                 let to = sale.to.as_ref().is_some_and(|to| (&to.checkout, to.fence) == (checkout, *fence));
-                (&sale.hold, &sale.by, sale.price) == (hold, user, *price) && to
-            });
-            claimed || already_sold
+                sale.hold == *hold && to
+            }),
+            (TicketCommand::Release { hold }, TicketReply::Done) => held.is_none_or(|held| held.id != *hold),
+            (TicketCommand::Revoke { hold, checkout }, TicketReply::Done) => self.is_revoked(hold, checkout),
+            (TicketCommand::Block { .. }, TicketReply::Done) => self.after.state().status() == TicketStatus::Blocked,
+            (TicketCommand::Unblock, TicketReply::Done) => self.after.state().status() != TicketStatus::Blocked,
+            (TicketCommand::List { price, edition }, TicketReply::Done) => {
+                let before = self.before.listing();
+                let newer = edition.is_none_or(|edition| before.is_none_or(|listing| edition > listing.edition));
+                let listed = self.after.listing().map(|listing| listing.price);
+                if newer { listed == Some(*price) } else { self.after.listing() == before }
+            }
+            (TicketCommand::Sell { user, hold, unlisted }, TicketReply::Sold { price }) => {
+                let as_asked =
+                    |sale: &Sale| (&sale.hold, &sale.by, sale.price, &sale.to) == (hold, user, *price, &None);
+                sold.is_some_and(as_asked) && self.is_price(*price, *unlisted)
+            }
+            (TicketCommand::Reset { .. } | TicketCommand::Cleanup, TicketReply::Done) => {
+                !self.resets() || self.after.state().status() == TicketStatus::Available
+            }
+            (TicketCommand::Expire { .. }, TicketReply::Done) => true,
+            (
+                _,
+                TicketReply::Reserved { .. }
+                | TicketReply::Claimed { .. }
+                | TicketReply::Sold { .. }
+                | TicketReply::Done,
+            ) => false,
         }
-        (TicketCommand::Confirm { hold, checkout, fence }, TicketReply::Done) => sold.is_some_and(|sale| {
-            let to = sale.to.as_ref().is_some_and(|to| (&to.checkout, to.fence) == (checkout, *fence));
-            sale.hold == *hold && to
-        }),
-        (TicketCommand::Release { hold }, TicketReply::Done) => held.is_none_or(|held| held.id != *hold),
-        (TicketCommand::Revoke { hold, checkout }, TicketReply::Done) => {
-            let claimed = held.and_then(Hold::claim).is_some_and(|claim| claim.checkout == *checkout);
-            let to = sold.and_then(|sale| sale.to.as_ref());
-            let sold_under =
-                sold.is_some_and(|sale| sale.hold == *hold) && to.is_some_and(|to| to.checkout == *checkout);
-            !(claimed && held.is_some_and(|held| held.id == *hold))
-                && !sold_under
-                && has_ended(EndedId::Checkout(checkout.clone()))
-        }
-        (TicketCommand::Block { .. }, TicketReply::Done) => after.state().status() == TicketStatus::Blocked,
-        (TicketCommand::Unblock, TicketReply::Done) => after.state().status() != TicketStatus::Blocked,
-        (TicketCommand::List { price, edition }, TicketReply::Done) => {
-            let newer = edition.is_none_or(|edition| before.listing().is_none_or(|listing| edition > listing.edition));
-            let listed = after.listing().map(|listing| listing.price);
-            if newer { listed == Some(*price) } else { after.listing() == before.listing() }
-        }
-        (TicketCommand::Sell { user, hold, .. }, TicketReply::Sold { price }) => {
-            sold.is_some_and(|sale| (&sale.hold, &sale.by, sale.price, &sale.to) == (hold, user, *price, &None))
-        }
-        (TicketCommand::Reset { .. } | TicketCommand::Cleanup, TicketReply::Done) => {
-            !turn.resets() || after.state().status() == TicketStatus::Available
-        }
-        (TicketCommand::Expire { .. }, TicketReply::Done) => true,
-        (
-            _,
-            TicketReply::Reserved { .. } | TicketReply::Claimed { .. } | TicketReply::Sold { .. } | TicketReply::Done,
-        ) => false,
-    };
-    require(done, || format!("{:?} was accepted with {reply:?}, but is not done", turn.command))
+    }
 }

@@ -6,7 +6,8 @@
 //! - [`effect`], [`journal`], [`running`]: what a checkout asks for, and the two ways to give it.
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
-//! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): what to try them on.
+//! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): worlds to try them in;
+//!   its guide is `docs::testing`.
 //! - [`docs::spec`]: what the rules are; "§2" and the like in these pages are its sections. [`docs::design`]: why things are as they are, and where a new command goes.
 
 pub mod checkout;
@@ -36,6 +37,9 @@ pub mod docs {
     pub mod design {}
     #[doc = include_str!("../docs/HOSTS.md")]
     pub mod hosts {}
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../docs/TESTING.md")]
+    pub mod testing {}
 }
 
 pub use ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};

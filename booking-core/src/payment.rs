@@ -16,7 +16,7 @@ use crate::money::Money;
 use crate::time::Timestamp;
 
 /// Asks the gateway to set money aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Authorize {
     /// The same on every attempt.
@@ -28,7 +28,7 @@ pub struct Authorize {
 }
 
 /// Asks the gateway to take money that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capture {
     /// The same on every attempt.
@@ -38,7 +38,7 @@ pub struct Capture {
 }
 
 /// Asks the gateway to let go of an authorisation, and to refuse it should it yet arrive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Void {
     /// The key the authorisation was asked under.
@@ -46,7 +46,7 @@ pub struct Void {
 }
 
 /// How asking for an authorisation ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AuthorizeAnswer {
     /// The money is set aside.
@@ -60,7 +60,7 @@ pub enum AuthorizeAnswer {
 }
 
 /// How asking for a capture ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CaptureAnswer {
     /// The money is taken.
@@ -72,7 +72,7 @@ pub enum CaptureAnswer {
 }
 
 /// How asking for a void ended. There is no "no".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum VoidAnswer {
     /// Nothing is set aside under that key, nor ever will be.
@@ -82,7 +82,7 @@ pub enum VoidAnswer {
 }
 
 /// A gateway's own words for "no": one line of at most 200 characters, fit to be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct DeclineReason(Arc<str>);
 
@@ -135,14 +135,14 @@ pub trait PaymentGateway: Send + Sync {
 /// The mock gateway, and the ledger by which tests count money at the one who has it.
 ///
 /// What a card does is told by its [`PaymentMethodId`]: see [`Card`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ledger {
     accounts: BTreeMap<PaymentKey, Account>,
 }
 
 /// What the ledger has under the key of one authorisation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// What was asked for; `None` where a void came first.
@@ -162,7 +162,7 @@ pub struct Account {
 }
 
 /// The parameters of an authorisation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asked {
     /// How much.
@@ -210,7 +210,7 @@ impl Card {
 const FLAKY_FAILURES: u32 = 2;
 
 /// What can be asked of the mock gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LedgerCommand {
     /// Set money aside.
@@ -222,7 +222,7 @@ pub enum LedgerCommand {
 }
 
 /// What the mock gateway answers; of the kind of the command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LedgerReply {
     /// To `Authorize`.
@@ -235,7 +235,7 @@ pub enum LedgerReply {
 
 /// What the ledger recorded: an account's new state. Every call is counted, so every call is recorded, except a
 /// capture of an authorisation that the ledger never gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEvent {
     /// The key of the authorisation.

@@ -14,7 +14,7 @@ use crate::format::Format;
 
 /// A checkout with the outcomes that have come so far of the step that it is at. Store it after every
 /// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`Running::pending`] says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {
     checkout: Checkout,
@@ -74,6 +74,18 @@ impl Running {
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
         self.checkout.ending()
+    }
+
+    /// How many effects the current step has.
+    #[cfg(feature = "testing")]
+    pub(crate) fn width(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// Whether this effect of the current step has no outcome yet.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_pending(&self, index: u8) -> bool {
+        self.outcomes.get(usize::from(index)).is_some_and(Option::is_none)
     }
 
     /// The effects of the current step that have no outcome yet; none once it is over. Asking again gives the same.

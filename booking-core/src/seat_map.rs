@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 pub const BATCH: usize = 256;
 
 /// What a map knows: its tickets as last heard of, and its layout if it has one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeatMap {
     version: u64,
@@ -37,7 +37,7 @@ pub struct SeatMap {
 }
 
 /// A map without its seats, for hosts that store these one by one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Published {
     /// The layout.
@@ -49,7 +49,7 @@ pub struct Published {
 }
 
 /// A ticket as the map last heard of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Seat {
     /// Its status.
@@ -61,12 +61,12 @@ pub struct Seat {
 }
 
 /// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Row>", into = "Vec<Row>")]
 pub struct Layout(Vec<Row>);
 
 /// One row of a layout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// What people call it.
@@ -76,7 +76,7 @@ pub struct Row {
 }
 
 /// One seat of a layout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
     /// The ticket.
@@ -136,7 +136,7 @@ impl From<Layout> for Vec<Row> {
 }
 
 /// What can be asked of a map.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SeatMapCommand {
     /// A ticket tells what it is now (inner; `set` on the wire).
@@ -162,7 +162,7 @@ pub enum SeatMapCommand {
 }
 
 /// Work for every ticket of a map, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Errand {
     /// List the seats of this edition of the layout, from this one on.
@@ -182,7 +182,7 @@ pub enum Errand {
 }
 
 /// What an accepted command is answered with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SeatMapReply {
     /// To `Publish`: how many tickets are being listed.
@@ -202,7 +202,7 @@ pub enum SeatMapReply {
 }
 
 /// What a map recorded. Each raises the map's version by one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SeatMapEvent {
     /// A ticket's newer state was taken.
@@ -245,7 +245,7 @@ pub enum News {
 }
 
 /// One change of a map, as its watchers hear of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Delta {
     /// The map's version after it.
     pub version: u64,

@@ -7,7 +7,8 @@ use crate::money::Money;
 use crate::time::{HoldTtl, Millis};
 
 /// A host's settings, as far as the rules depend on them. `Terms::default()` is what the specification calls default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Terms {
     /// What a ticket costs that no layout and no `list` has given a price.
     pub unit_price: Money,
@@ -51,7 +52,7 @@ impl Terms {
 }
 
 /// Retrying with an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AuthorizeRetry {
     /// How often to ask at most, the first time included. 0 counts as 1.
     pub attempts: u32,
@@ -60,7 +61,7 @@ pub struct AuthorizeRetry {
 }
 
 /// Waits that double up to a cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Backoff {
     /// The first wait.
     pub first: Millis,

@@ -30,7 +30,7 @@ use crate::time::{HoldTtl, Timestamp};
 use table::{Decision, View};
 
 /// A ticket: its state, its listed price, and what it must remember to tell old messages from new ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ticket {
     state: TicketState,
@@ -45,7 +45,7 @@ pub struct Ticket {
 /// What a ticket is. Each variant holds what is true there and nothing more.
 ///
 /// What is long is shared: most tickets are on sale, and a state is handed on more often than it is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketState {
     /// On sale.
@@ -63,7 +63,7 @@ pub enum TicketState {
 }
 
 /// A buyer's expiring right to a ticket. It is live while now is before [`Hold::end`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// Its name, and the capability to release it or pay for it.
@@ -77,7 +77,7 @@ pub struct Hold {
 }
 
 /// How long a hold lasts. There is no hold that neither ends by itself nor is being paid for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Term {
     /// Nobody is paying; it ends at `until`.
@@ -96,7 +96,7 @@ pub enum Term {
 }
 
 /// A checkout's grip on a hold while it is being paid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
     /// Which checkout.
@@ -108,7 +108,7 @@ pub struct Claim {
 }
 
 /// A sale.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sale {
     /// The hold it was sold under.
@@ -128,7 +128,7 @@ pub struct Sale {
 }
 
 /// The checkout that a ticket is sold to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SoldTo {
     /// Which checkout.
@@ -138,7 +138,7 @@ pub struct SoldTo {
 }
 
 /// The price that a ticket is listed at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
     /// What the next hold will cost.
@@ -149,7 +149,7 @@ pub struct Listing {
 }
 
 /// An id that will never hold this ticket again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EndedId {
     /// A hold that was released, lapsed, or taken away.
@@ -162,7 +162,7 @@ pub enum EndedId {
 ///
 /// This is tidiness, not safety: a message older than this memory can make at most a hold that ends by itself, and the
 /// fence keeps it from money.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ended(Vec<EndedId>);
 
@@ -193,7 +193,7 @@ impl Ended {
 
 /// What can be asked of a ticket. Buyers send `Reserve` and `Release`; admins `Block`, `Unblock`, `List`, `Sell`, `Reset` and
 /// `Cleanup`; a map sends `List` and `Reset` too; the rest comes from checkouts and timers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketCommand {
     /// A buyer asks for a hold (public). The specification's `reserve { user, hold?, ttl? }`.
@@ -281,7 +281,7 @@ pub enum TicketCommand {
 }
 
 /// How a buyer names the hold they ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HoldName {
     /// The buyer brought this one.
@@ -301,7 +301,7 @@ impl HoldName {
 }
 
 /// What an accepted command is answered with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketReply {
     /// To `Reserve`: the buyer's hold.
@@ -330,7 +330,7 @@ pub enum TicketReply {
 }
 
 /// Why a command is not allowed. The caller's to handle; never retried by a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketRefusal {
     /// Somebody else's live hold is on the ticket.
@@ -357,7 +357,7 @@ pub enum TicketRefusal {
 }
 
 /// What one accepted command recorded. Where `moved` or `listed` is set it is a change: the version goes up by one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TicketEvent {
     /// Effective time of the command.
@@ -408,7 +408,7 @@ pub struct MapUpdate {
 }
 
 /// A timer to arm: at `until`, send [`TicketCommand::Expire`] with just these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timer {
     /// The hold that ends.
     pub hold: HoldId,
@@ -553,6 +553,13 @@ impl Ticket {
     #[must_use]
     pub fn ended(&self) -> &Ended {
         &self.ended
+    }
+
+    /// Forgets all but the ids that ended last, as if more had ended since: for tests of what then still holds.
+    #[cfg(feature = "testing")]
+    pub fn forget(&mut self, all_but: usize) {
+        let forgotten = self.ended.0.len().saturating_sub(all_but);
+        self.ended.0.drain(..forgotten);
     }
 
     /// What anybody may see of the ticket at a point in time. Records nothing.

@@ -1,30 +1,22 @@
-//! For tests, yours included (feature `testing`): commands and schedules to draw from, and checkouts that crash.
+//! For tests, yours included (feature `testing`): worlds in which anything may go wrong, and what drives them.
 //!
 //! ```toml
 //! [dev-dependencies]
 //! booking-core = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! What must hold is stated in [`crate::invariants`]; this module makes what it must hold for.
+//! What must hold is stated in [`crate::invariants`]; this module makes what it must hold for. How to test a host, a
+//! gateway adapter or rules of your own with it is told in [`crate::docs::testing`].
 //!
-//! A test of a ticket (yours may sit behind a database):
+//! ```text
+//!                            rules, or wrong ones
+//!                                    │
+//!  search ─── every schedule ─┐      ▼
+//!  simulate ── from seeds ────┼──▶ world ──▶ invariants, sights
+//!  cuts ───── crash points ───┤      │
+//!  strategies ── proptest ────┘      └──▶ trace: short, as JSON, replayed
 //!
-//! ```
-//! use booking_core::invariants::{TicketTurn, check_turn};
-//! use booking_core::testing::strategies::timeline;
-//! use booking_core::ticket::Ticket;
-//! use booking_core::turn;
-//! use proptest::prelude::*;
-//!
-//! proptest!(|(commands in timeline(1..40))| {
-//!     let mut ticket = Ticket::default();
-//!     for (now, command) in &commands {
-//!         let before = ticket.clone();
-//!         let (outcome, _notices) = turn(&mut ticket, command, *now).stored();
-//!         let (before, after, outcome) = (&before, &ticket, &outcome);
-//!         check_turn(&TicketTurn::new(before, command, *now, outcome, after)).unwrap();
-//!     }
-//! });
+//!  crash ──── crash points, both ways of driving a checkout, on the smallest host
 //! ```
 //!
 //! A test of a checkout's recovery, cut at any boundary of its journal:
@@ -44,4 +36,12 @@
 //! ```
 
 pub mod crash;
+pub mod cuts;
+pub mod dice;
+pub mod rules;
+pub mod search;
+pub mod sights;
+pub mod simulate;
 pub mod strategies;
+pub mod trace;
+pub mod world;

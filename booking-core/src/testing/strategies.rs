@@ -10,10 +10,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::crash::{Cut, House, Order as DeliveryOrder};
+use super::simulate;
+use super::world::Scene;
 use crate::checkout::{Checkout, Order};
-use crate::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
+use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::memory::Memory;
 use crate::money::{Currency, Money};
+use crate::payment::{Authorize, Capture, LedgerCommand, Void};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, TicketCommand};
 use crate::time::{HoldTtl, Millis, Timestamp};
@@ -116,6 +119,29 @@ pub fn cuts(count: Range<usize>) -> impl Strategy<Value = Vec<Cut>> {
     let deadline = Terms::default().checkout_time.0;
     let downtime = select(vec![0, 999, 1000, 5000, deadline - 1, deadline, deadline + 1]).prop_map(Millis);
     vec((0_u32..40, downtime).prop_map(|(after, downtime)| Cut { after, downtime }), count)
+}
+
+/// Any call of the gateway, under one of three keys.
+pub fn payment() -> impl Strategy<Value = LedgerCommand> {
+    let key = || checkout_id().prop_map(|id| PaymentKey::authorize(&id));
+    prop_oneof![
+        3 => (key(), price(), card()).prop_map(|(key, amount, method)| LedgerCommand::Authorize(Authorize { key, amount, method })),
+        2 => (checkout_id(), checkout_id()).prop_map(|(asking, authorized)| {
+            let authorization = AuthorizationId::of_mock(&PaymentKey::authorize(&authorized));
+            LedgerCommand::Capture(Capture { key: PaymentKey::capture(&asking), authorization })
+        }),
+        1 => key().prop_map(|authorize_key| LedgerCommand::Void(Void { authorize_key })),
+    ]
+}
+
+/// A small scene, faults and all, to begin a [`World`](super::world::World) with.
+pub fn scene() -> impl Strategy<Value = Scene> {
+    any::<u64>().prop_map(|seed| simulate::scene(simulate::Size::Small, seed)).no_shrink()
+}
+
+/// What happens in a scene: picks for [`wander`](super::trace::wander).
+pub fn picks() -> impl Strategy<Value = Vec<u16>> {
+    vec(any::<u16>(), 0..120)
 }
 
 /// In which order outcomes come, and which come twice.

@@ -1,0 +1,258 @@
+//! A small world in which anything may go wrong: tickets, their maps, checkouts that are pushed, the gateway, and all
+//! that is under way between them. Every driver (search, simulation, crash points, proptest) moves through this one.
+//!
+//! ```text
+//!  Scene ──▶ World ──actions()──▶ what can happen next
+//!              ▲                        │ one is chosen
+//!              └──── apply(action) ◀────┘ ──▶ a property that is broken, or nothing
+//! ```
+//!
+//! Messages arrive in any order, late, twice or never; whoever waits for an answer asks again. Timers fire early, late,
+//! twice, or for a hold that is gone. What runs a checkout crashes anywhere. Only what is asked for in
+//! [`Faults`] goes wrong, each at most as often as it says there, so a small world has an end.
+
+mod action;
+mod happen;
+mod next;
+pub(crate) mod part;
+mod scene;
+mod system;
+mod watch;
+
+use std::sync::Arc;
+
+pub use action::{Action, How, Item, Spot};
+use part::{Part, Printer, print};
+pub use scene::{Buyer, Faults, Line, Scene};
+pub(crate) use watch::Prints;
+pub use watch::Watch;
+
+use super::rules::Rules;
+use crate::checkout::Ending;
+use crate::effect::{Effect, Outcome};
+use crate::ids::{CheckoutId, PaymentKey, TicketId};
+use crate::payment::Ledger;
+use crate::running::Running;
+use crate::seat_map::SeatMap;
+use crate::ticket::{Ticket, TicketStatus, Timer};
+use crate::time::Timestamp;
+
+/// When every world begins.
+pub const START: Timestamp = Timestamp::from_millis(1_000);
+
+/// A world at one moment. Cloning it is cheap: what it has in common with others is shared.
+#[derive(Clone, Debug)]
+pub struct World {
+    scene: Arc<Scene>,
+    rules: &'static dyn Rules,
+    now: Timestamp,
+    /// The moment before the last step of time: what a clock that is behind shows.
+    earlier: Timestamp,
+    seats: Vec<Place>,
+    maps: Vec<Part<SeatMap>>,
+    runs: Vec<Option<Run>>,
+    ledger: Part<Ledger>,
+    mail: Vec<Mail>,
+    said: u64,
+    told: u64,
+    was_reset: u64,
+    left: Faults,
+}
+
+/// A ticket, which map is its, and its timers.
+#[derive(Clone, Debug)]
+struct Place {
+    ticket: Part<Ticket>,
+    map: u8,
+    timers: Vec<Timer>,
+}
+
+/// A checkout that was started.
+#[derive(Clone, Debug)]
+struct Run {
+    running: Part<Running>,
+    authorize_key: PaymentKey,
+    /// Whether the gateway was ever asked for it.
+    asked: bool,
+    crashes: u8,
+    killed: bool,
+}
+
+/// What is under way.
+#[derive(Clone, Debug)]
+enum Mail {
+    Effect(Spot, Part<Effect>),
+    Outcome(Spot, Part<Outcome>),
+    Wake(Spot, Timestamp),
+    Update {
+        ticket: u8,
+        status: TicketStatus,
+        version: u64,
+    },
+    /// A copy of a line that was said.
+    Line(u8),
+}
+
+impl Mail {
+    fn item(&self) -> Item {
+        match self {
+            Self::Effect(spot, _) => Item::Effect(*spot),
+            Self::Outcome(spot, _) => Item::Outcome(*spot),
+            Self::Wake(spot, _) => Item::Wake(*spot),
+            Self::Update { ticket, version, .. } => Item::Update { ticket: *ticket, version: *version },
+            Self::Line(line) => Item::Line(*line),
+        }
+    }
+
+    fn print(&self) -> u128 {
+        match self {
+            Self::Effect(spot, effect) => print(&(0, spot, effect.print())),
+            Self::Outcome(spot, outcome) => print(&(1, spot, outcome.print())),
+            Self::Wake(spot, at) => print(&(2, spot, at)),
+            Self::Update { ticket, status, version } => print(&(3, ticket, status, version)),
+            Self::Line(line) => print(&(4, line)),
+        }
+    }
+}
+
+/// A set of one.
+fn bit(index: usize) -> u64 {
+    debug_assert!(index < Scene::MOST, "a scene is small");
+    1 << (index % Scene::MOST)
+}
+
+/// What is in a set.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let first = set.trailing_zeros();
+        set &= set.checked_sub(1)?;
+        Some(first as usize)
+    })
+}
+
+fn narrow(index: usize) -> u8 {
+    u8::try_from(index).expect("a scene has at most 64 of each")
+}
+
+impl World {
+    /// The world at the beginning of a scene.
+    ///
+    /// # Panics
+    /// Sooner or later, if the scene is not [valid](Scene::validate).
+    #[must_use]
+    pub fn new(scene: Arc<Scene>, rules: &'static dyn Rules) -> Self {
+        let Scene { tickets, buyers, .. } = &*scene;
+        debug_assert_eq!(scene.validate(), Ok(()));
+        let mut maps: Vec<&str> = Vec::new();
+        let mut seats = Vec::with_capacity(tickets.len());
+        let unsold = Part::new(Ticket::default());
+        for ticket in tickets {
+            let key = ticket.map_str();
+            let map = maps.iter().position(|map| *map == key).unwrap_or_else(|| {
+                maps.push(key);
+                maps.len() - 1
+            });
+            seats.push(Place { ticket: unsold.clone(), map: narrow(map), timers: Vec::new() });
+        }
+        let maps = vec![Part::new(SeatMap::default()); maps.len()];
+        let (runs, left) = (vec![None; buyers.len()], scene.faults);
+        Self {
+            scene,
+            rules,
+            now: START,
+            earlier: START,
+            seats,
+            maps,
+            runs,
+            ledger: Part::new(Ledger::default()),
+            mail: Vec::new(),
+            said: 0,
+            told: 0,
+            was_reset: 0,
+            left,
+        }
+    }
+
+    /// Where it began.
+    #[must_use]
+    pub fn scene(&self) -> &Arc<Scene> {
+        &self.scene
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The gateway's ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What may still go wrong.
+    #[must_use]
+    pub fn left(&self) -> Faults {
+        self.left
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn heal(&mut self) {
+        self.left = Faults::NONE;
+    }
+
+    /// How a buyer's checkout ended, if it was started and has.
+    #[must_use]
+    pub fn ending(&self, buyer: u8) -> Option<&Ending> {
+        self.run(buyer).and_then(|run| run.running.ending())
+    }
+
+    fn run(&self, buyer: u8) -> Option<&Run> {
+        self.runs.get(usize::from(buyer)).and_then(Option::as_ref)
+    }
+
+    fn run_of(&self, checkout: &CheckoutId) -> Option<usize> {
+        let buyers = &self.scene.buyers;
+        let shared = buyers.iter().position(|buyer| std::ptr::eq(buyer.checkout.as_str(), checkout.as_str()));
+        let buyer = shared.or_else(|| buyers.iter().position(|buyer| buyer.checkout == *checkout));
+        buyer.filter(|buyer| self.runs[*buyer].is_some())
+    }
+
+    fn seat_of(&self, ticket: &TicketId) -> Option<usize> {
+        // Ids are shared: most often it is the very same text.
+        let shared = self.scene.tickets.iter().position(|id| std::ptr::eq(id.as_str(), ticket.as_str()));
+        shared.or_else(|| self.scene.tickets.iter().position(|id| id == ticket))
+    }
+
+    fn is_under_way(&self, run: &Run) -> bool {
+        !run.killed && run.running.ending().is_none()
+    }
+
+    /// What is left in the end: tickets and money.
+    pub(crate) fn print_what_is_left(&self, printer: &mut Printer) {
+        self.seats.iter().for_each(|seat| std::hash::Hasher::write_u128(printer, seat.ticket.print()));
+        std::hash::Hasher::write_u128(printer, self.ledger.print());
+    }
+
+    /// What tells this world from others: the same for worlds in which the same can happen.
+    #[must_use]
+    pub fn print(&self) -> u128 {
+        let mut printer = Printer::default();
+        let mut put = |word: u128| std::hash::Hasher::write_u128(&mut printer, word);
+        let earlier = if self.left.behind > 0 { self.earlier } else { START };
+        put(print(&(self.now, earlier, self.said, self.told, self.was_reset, self.left)));
+        for seat in &self.seats {
+            put(seat.ticket.print());
+            put(seat.timers.iter().map(print).fold(0, u128::wrapping_add));
+        }
+        self.maps.iter().for_each(|map| put(map.print()));
+        for run in &self.runs {
+            put(run.as_ref().map_or(0, |run| run.running.print().wrapping_add(print(&(run.crashes, run.killed)))));
+        }
+        put(self.ledger.print());
+        // In whatever order they came to be under way: they may arrive in any.
+        put(self.mail.iter().map(Mail::print).fold(0, u128::wrapping_add));
+        printer.print()
+    }
+}

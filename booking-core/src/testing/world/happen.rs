@@ -1,0 +1,475 @@
+//! What happens in a world: each step that an action takes, with everything that must hold of it.
+
+use super::part::{Part, print};
+use super::watch::Watch;
+use super::{Action, Buyer, How, Item, Line, Mail, Run, Spot, World, bit, bits, narrow};
+use crate::checkout::{Checkout, Stage};
+use crate::effect::{Effect, Op, Outcome};
+use crate::format;
+use crate::ids::PaymentKey;
+use crate::invariants::{
+    self, System, TicketTurn, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
+};
+use crate::machine::{Machine, Transition};
+use crate::payment::{AuthorizeAnswer, CaptureAnswer, LedgerCommand, LedgerReply, VoidAnswer};
+use crate::running::{Recorded, Running};
+use crate::seat_map::SeatMapCommand;
+use crate::testing::sights::Sight;
+use crate::ticket::{
+    Hold, MapUpdate, Ticket, TicketCommand, TicketNotices, TicketRefusal, TicketReply, TicketState, TicketStatus,
+};
+use crate::time::Timestamp;
+
+/// A step that is not possible now, or that breaks a property.
+type Step<T = ()> = Result<T, Violation>;
+
+impl World {
+    /// Lets something happen, and looks at what must hold. False where it cannot happen now: then nothing has.
+    ///
+    /// # Errors
+    /// The first property that does not hold any more.
+    pub fn apply(&mut self, action: Action, watch: &mut Watch) -> Result<bool, Violation> {
+        (watch.touched_runs, watch.touched_tickets) = (0, 0);
+        let happened = match action {
+            Action::Come(buyer) => self.come(usize::from(buyer), watch),
+            Action::Arrive { item, how, nth } => self.arrive(item, how, nth, watch)?,
+            Action::Crash(buyer) => self.crash(buyer, watch),
+            Action::Kill(buyer) => self.kill(buyer),
+            Action::Cancel(buyer) => self.cancel(buyer),
+            Action::Tick => self.next_moment().is_some_and(|at| self.pass_to(at)),
+            Action::Wait(length) => self.pass_to(self.now.plus(length)),
+        };
+        if !happened {
+            return Ok(false);
+        }
+        if self.is_at_rest() {
+            invariants::check(self)?;
+        } else {
+            for run in bits(watch.touched_runs).filter_map(|index| self.runs[index].as_ref()) {
+                check_checkout(self, run.running.checkout())?;
+            }
+            for index in bits(watch.touched_tickets) {
+                check_ticket(self, &self.scene.tickets[index], &self.seats[index].ticket)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn pass_to(&mut self, at: Timestamp) -> bool {
+        (self.earlier, self.now) = (self.now, at);
+        true
+    }
+
+    fn come(&mut self, buyer: usize, watch: &mut Watch) -> bool {
+        let Some(None) = self.runs.get(buyer) else { return false };
+        let Buyer { checkout, order } = &self.scene.buyers[buyer];
+        let checkout = Checkout::start(checkout.clone(), order.clone(), self.now, &self.scene.terms);
+        let authorize_key = PaymentKey::authorize(checkout.id());
+        let running = Part::new(Running::start(checkout));
+        self.runs[buyer] = Some(Run { running, authorize_key, asked: false, crashes: 0, killed: false });
+        watch.touched_runs |= bit(buyer);
+        self.ask(buyer, true);
+        true
+    }
+
+    /// Sends what a checkout has no outcome for, unless it is under way already; nothing is, of a step that is new.
+    fn ask(&mut self, buyer: usize, is_new: bool) {
+        let Some(run) = &self.runs[buyer] else { return };
+        let pending = run.running.pending();
+        for (op, effect) in pending {
+            let spot = Spot { buyer: narrow(buyer), step: op.step, index: op.index };
+            let asked = !is_new
+                && self.mail.iter().any(|mail| match mail {
+                    Mail::Effect(at, _) | Mail::Wake(at, _) => *at == spot,
+                    Mail::Outcome(..) | Mail::Update { .. } | Mail::Line(_) => false,
+                });
+            if asked {
+                continue;
+            }
+            let effect = self.rules.effect(&run.running, &op, effect, run.crashes, self.now);
+            self.mail.push(match effect {
+                Effect::Sleep(length) => Mail::Wake(spot, self.now.plus(length)),
+                Effect::Ticket(..)
+                | Effect::Authorize(_)
+                | Effect::Capture(_)
+                | Effect::Void(_)
+                | Effect::Notify(_) => Mail::Effect(spot, Part::new(effect)),
+            });
+        }
+    }
+
+    fn crash(&mut self, buyer: u8, watch: &mut Watch) -> bool {
+        let (index, crashes_left) = (usize::from(buyer), self.left.crashes);
+        let Some(Some(run)) = self.runs.get(index) else { return false };
+        if crashes_left == 0 || !self.is_under_way(run) {
+            return false;
+        }
+        let lost = |mail: &Mail| matches!(mail, Mail::Outcome(spot, _) if spot.buyer == buyer);
+        let after_effect = self.mail.iter().any(lost);
+        let (all, pending) = (run.running.width(), run.running.pending().len());
+        let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });
+        let seen = [
+            (after_effect, Sight::CrashAfterEffect),
+            (!after_effect && pending == all, Sight::CrashBeforeEffect),
+            (pending < all, Sight::CrashAfterRecord),
+            (undoing, Sight::CrashWhileUndoing),
+            (run.crashes > 0, Sight::CrashTwice),
+        ];
+        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, sight)| watch.sights.see(*sight));
+        self.left.crashes -= 1;
+        self.mail.retain(|mail| !lost(mail));
+        let rules = self.rules;
+        if let Some(run) = &mut self.runs[index] {
+            run.crashes = run.crashes.saturating_add(1);
+            let start = self.scene.buyers[index].order.clone();
+            let checkout = run.running.checkout();
+            let start = Checkout::start(checkout.id().clone(), start, self.now, &self.scene.terms);
+            let recovered = rules.recover(&run.running, &start, run.crashes);
+            if watch.thorough {
+                let read = format::read::<Running>(&format::write(&recovered));
+                debug_assert_eq!(read.as_ref(), Ok(&recovered), "what is stored is read back as it was");
+            }
+            if recovered != *run.running {
+                run.running = Part::new(recovered);
+            }
+        }
+        watch.touched_runs |= bit(index);
+        self.ask(index, false);
+        true
+    }
+
+    fn kill(&mut self, buyer: u8) -> bool {
+        let Some(run) = self.run(buyer) else { return false };
+        if self.left.kills == 0 || !self.is_under_way(run) {
+            return false;
+        }
+        self.left.kills -= 1;
+        // What it has sent may arrive still; nobody waits for an answer.
+        self.mail.retain(|mail| !matches!(mail, Mail::Outcome(spot, _) | Mail::Wake(spot, _) if spot.buyer == buyer));
+        if let Some(run) = &mut self.runs[usize::from(buyer)] {
+            run.killed = true;
+        }
+        true
+    }
+
+    fn cancel(&mut self, buyer: u8) -> bool {
+        let Some(run) = self.run(buyer) else { return false };
+        if self.left.cancels == 0 || !self.is_under_way(run) || run.running.clone().change().cancel().is_err() {
+            return false;
+        }
+        self.left.cancels -= 1;
+        if let Some(run) = &mut self.runs[usize::from(buyer)] {
+            let _it_may = run.running.change().cancel();
+        }
+        true
+    }
+
+    fn arrive(&mut self, item: Item, how: How, nth: u8, watch: &mut Watch) -> Step<bool> {
+        let budget = match how {
+            How::Well => None,
+            How::AndAgain => Some(self.left.copies),
+            How::AnswerLost => Some(self.left.lost),
+            How::Unheard | How::TimedOut => Some(self.left.silent),
+            How::Behind => Some(self.left.behind),
+            How::Early => Some(self.left.early),
+        };
+        if budget == Some(0) || (how == How::Behind && self.earlier >= self.now) {
+            return Ok(false);
+        }
+        let arrived = match item {
+            Item::Line(line) => self.hear(line, how, watch)?,
+            Item::Timer { ticket, until } => self.fire(usize::from(ticket), until, nth, how, watch)?,
+            Item::Effect(_) | Item::Outcome(_) | Item::Wake(_) | Item::Update { .. } => {
+                let mut named = self.mail.iter().enumerate().filter(|(_, mail)| mail.item() == item);
+                match named.nth(nth.into()) {
+                    Some((index, _)) => self.open(index, how, watch)?,
+                    None => false,
+                }
+            }
+        };
+        if arrived {
+            let left = &mut self.left;
+            let spent = match how {
+                How::Well => None,
+                How::AndAgain => Some(&mut left.copies),
+                How::AnswerLost => Some(&mut left.lost),
+                How::Unheard | How::TimedOut => Some(&mut left.silent),
+                How::Behind => Some(&mut left.behind),
+                How::Early => Some(&mut left.early),
+            };
+            if let Some(spent) = spent {
+                // Rules that are tried may end with less than they began with.
+                *spent = spent.saturating_sub(1);
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// The clock that a ticket is told.
+    fn clock(&self, how: How) -> Timestamp {
+        if how == How::Behind { self.earlier } else { self.now }
+    }
+
+    /// Somebody says a line, or a copy of it arrives.
+    fn hear(&mut self, line: u8, how: How, watch: &mut Watch) -> Step<bool> {
+        let index = usize::from(line);
+        let Some(Line { ticket, command }) = self.scene.lines.get(index).cloned() else { return Ok(false) };
+        if !matches!(how, How::Well | How::AndAgain | How::Behind) {
+            return Ok(false);
+        }
+        if self.said & bit(index) == 0 {
+            self.said |= bit(index);
+        } else if let Some(copy) = self.mail.iter().position(|mail| mail.item() == Item::Line(line)) {
+            self.mail.remove(copy);
+        } else {
+            return Ok(false);
+        }
+        if how == How::AndAgain {
+            self.mail.push(Mail::Line(line));
+        }
+        let seat = self.seat_of(&ticket).expect("a line is about a ticket of the scene");
+        let _accepted_or_refused = self.judge(seat, &command, None, self.clock(how), true, watch)?;
+        Ok(true)
+    }
+
+    /// A timer fires.
+    fn fire(&mut self, ticket: usize, until: Timestamp, nth: u8, how: How, watch: &mut Watch) -> Step<bool> {
+        let due = until <= self.now;
+        let fitting = match how {
+            How::Well | How::AndAgain => due,
+            How::Early => !due,
+            How::AnswerLost | How::Unheard | How::TimedOut | How::Behind => false,
+        };
+        let Some(seat) = self.seats.get_mut(ticket).filter(|_| fitting) else { return Ok(false) };
+        let mut named = seat.timers.iter().enumerate().filter(|(_, timer)| timer.until == until);
+        let Some((index, _)) = named.nth(nth.into()) else { return Ok(false) };
+        let timer = if how == How::AndAgain { seat.timers[index].clone() } else { seat.timers.remove(index) };
+        let command = self.rules.fire(timer);
+        let _accepted_or_refused = self.judge(ticket, &command, None, self.now, true, watch)?;
+        Ok(true)
+    }
+
+    /// Something arrives that was under way.
+    fn open(&mut self, index: usize, how: How, watch: &mut Watch) -> Step<bool> {
+        let stays = match (&self.mail[index], how) {
+            (Mail::Wake(_, at), How::Well) if *at > self.now => return Ok(false),
+            (_, How::Well) => false,
+            (Mail::Effect(_, effect), How::AndAgain | How::AnswerLost) => {
+                let asked_again = matches!(**effect, Effect::Ticket(..));
+                if !asked_again && !effect.is_payment() {
+                    return Ok(false);
+                }
+                how == How::AndAgain || asked_again
+            }
+            (Mail::Effect(_, effect), How::Unheard) if effect.is_payment() => false,
+            (Mail::Effect(_, effect), How::TimedOut) if effect.is_payment() => true,
+            (Mail::Effect(_, effect), How::Behind) if matches!(**effect, Effect::Ticket(..)) => false,
+            (Mail::Update { .. }, How::AndAgain) => true,
+            (Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_), _) => {
+                return Ok(false);
+            }
+        };
+        let mail = if stays { self.mail[index].clone() } else { self.mail.remove(index) };
+        match mail {
+            Mail::Effect(spot, effect) => self.carry_out(spot, &effect, how, watch)?,
+            Mail::Outcome(spot, outcome) => self.record(spot, Outcome::clone(&outcome), watch)?,
+            Mail::Wake(spot, _) => self.record(spot, Outcome::Slept { at: self.now }, watch)?,
+            Mail::Update { ticket, status, version } => self.update(usize::from(ticket), status, version, watch),
+            Mail::Line(_) => {}
+        }
+        Ok(true)
+    }
+
+    /// An effect arrives where it is carried out.
+    fn carry_out(&mut self, spot: Spot, effect: &Part<Effect>, how: How, watch: &mut Watch) -> Step {
+        let over = self.run(spot.buyer).is_some_and(|run| run.running.ending().is_some());
+        if over {
+            watch.sights.see(Sight::CopyAfterTheEnd);
+        }
+        let outcome = match &**effect {
+            Effect::Ticket(ticket, command) => {
+                let Some(seat) = self.seat_of(ticket) else {
+                    return Err(broken(
+                        "every_ticket_was_asked_for",
+                        format!("{ticket} is no ticket that anybody wants"),
+                    ));
+                };
+                let kept = how != How::AnswerLost || self.rules.keeps_notices();
+                Outcome::Ticket(self.judge(seat, command, Some(effect), self.clock(how), kept, watch)?)
+            }
+            Effect::Authorize(request) => self.pay(spot.buyer, LedgerCommand::Authorize(request.clone()), how, watch),
+            Effect::Capture(request) => self.pay(spot.buyer, LedgerCommand::Capture(request.clone()), how, watch),
+            Effect::Void(request) => self.pay(spot.buyer, LedgerCommand::Void(request.clone()), how, watch),
+            Effect::Notify(_) => {
+                self.told |= bit(usize::from(spot.buyer));
+                Outcome::Notified
+            }
+            Effect::Sleep(_) => Outcome::Slept { at: self.now },
+        };
+        let nobody_hears = how == How::AnswerLost && matches!(**effect, Effect::Ticket(..));
+        let waits = self.run(spot.buyer).is_some_and(|run| {
+            let checkout = run.running.checkout();
+            self.is_under_way(run) && spot.step == checkout.step() && run.running.is_pending(spot.index)
+        });
+        if waits && !nobody_hears {
+            self.mail.push(Mail::Outcome(spot, Part::new(outcome)));
+            return Ok(());
+        }
+        if self.run(spot.buyer).is_some_and(|run| !run.killed) && !nobody_hears {
+            // It is known already: that changes nothing whenever it comes, so it comes at once.
+            self.record(spot, outcome, watch)?;
+        }
+        Ok(())
+    }
+
+    /// The gateway is asked.
+    fn pay(&mut self, buyer: u8, command: LedgerCommand, how: How, watch: &mut Watch) -> Outcome {
+        let unknown = match &command {
+            LedgerCommand::Authorize(_) => Outcome::Authorized(AuthorizeAnswer::Unavailable),
+            LedgerCommand::Capture(_) => Outcome::Captured(CaptureAnswer::Unavailable),
+            LedgerCommand::Void(_) => Outcome::Voided(VoidAnswer::Unavailable),
+        };
+        if matches!(how, How::Unheard | How::TimedOut) {
+            return unknown;
+        }
+        if let LedgerCommand::Authorize(request) = &command {
+            let late = self.ledger.account(&request.key).is_some_and(|account| account.voided && !account.authorized);
+            late.then(|| watch.sights.see(Sight::LateAfterVoid));
+        }
+        let Transition { event, reply, .. } = self.rules.gateway(&self.ledger, &command);
+        if let Some(event) = event {
+            self.ledger.change().apply(&event);
+        }
+        watch.touched_runs |= bit(usize::from(buyer));
+        if let Some(run) = &mut self.runs[usize::from(buyer)] {
+            run.asked = true;
+        }
+        if how == How::AnswerLost {
+            watch.sights.see(Sight::LostAnswer);
+            return unknown;
+        }
+        match reply {
+            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
+            LedgerReply::Capture(answer) => Outcome::Captured(answer),
+            LedgerReply::Void(answer) => Outcome::Voided(answer),
+        }
+    }
+
+    /// A ticket judges a command: the whole of its turn, with everything that must hold of it.
+    fn judge(
+        &mut self,
+        seat: usize,
+        command: &TicketCommand,
+        effect: Option<&Part<Effect>>,
+        now: Timestamp,
+        notices_kept: bool,
+        watch: &mut Watch,
+    ) -> Step<Result<TicketReply, TicketRefusal>> {
+        let rules = self.rules;
+        let before = self.seats[seat].ticket.clone();
+        let (event, outcome, notices) = match rules.ticket(&before, command, now) {
+            Ok(Transition { event, reply, notices }) => (event, Ok(reply), notices),
+            Err(refusal) => (None, Err(refusal), TicketNotices::default()),
+        };
+        let changed = event.map(|event| {
+            let mut after = Ticket::clone(&before);
+            after.apply(&event);
+            after
+        });
+        let after = changed.as_ref().unwrap_or(&before);
+        self.see_turn(&before, command, now, &outcome, after, watch);
+        let known = watch.judged.as_mut().is_some_and(|judged| {
+            let name = effect.map_or_else(|| print(command), Part::print);
+            !judged.insert(print(&(before.print(), name, now)))
+        });
+        if !known {
+            let decide = |ticket: &Ticket, command: &TicketCommand, now| rules.ticket(ticket, command, now);
+            let turn = TicketTurn { before: &before, command, now, outcome: &outcome, after, decide: &decide };
+            if watch.thorough { check_turn(&turn)? } else { check_turn_quickly(&turn)? }
+        }
+        if let Some(mut after) = changed {
+            watch.touched_tickets |= bit(seat);
+            for ticket in [&*before, &after] {
+                let claim = ticket.hold().and_then(Hold::claim).map(|claim| &claim.checkout);
+                let sold = ticket.sale().and_then(|sale| sale.to.as_ref()).map(|to| &to.checkout);
+                let runs = claim.into_iter().chain(sold).filter_map(|checkout| self.run_of(checkout));
+                watch.touched_runs |= runs.fold(0, |set, run| set | bit(run));
+            }
+            let is_reset = matches!(command, TicketCommand::Reset { .. } | TicketCommand::Cleanup);
+            if is_reset && before.sale().is_some() && after.sale().is_none() {
+                self.was_reset |= bit(seat);
+            }
+            after.forget(self.scene.remembers);
+            self.seats[seat].ticket = Part::new(after);
+            let all_sold = || self.seats.iter().all(|seat| matches!(seat.ticket.state(), TicketState::Sold(_)));
+            if before.sale().is_none() && self.seats[seat].ticket.sale().is_some() && all_sold() {
+                watch.sights.see(Sight::SoldOut);
+            }
+        }
+        if notices_kept {
+            self.send(seat, notices, watch);
+        }
+        Ok(outcome)
+    }
+
+    /// What a ticket tells others.
+    fn send(&mut self, seat: usize, notices: TicketNotices, watch: &mut Watch) {
+        if let Some(timer) = notices.timer {
+            self.rules.arm(&mut self.seats[seat].timers, timer);
+        }
+        if let Some(MapUpdate { status, version }) = notices.map {
+            if self.scene.maps_lag {
+                self.mail.push(Mail::Update { ticket: narrow(seat), status, version });
+            } else {
+                self.update(seat, status, version, watch);
+            }
+        }
+    }
+
+    /// A map is told what a ticket has become.
+    fn update(&mut self, seat: usize, status: TicketStatus, version: u64, watch: &mut Watch) {
+        let map = usize::from(self.seats[seat].map);
+        let ticket = self.scene.tickets[seat].clone();
+        let older = self.maps[map].seat(&ticket).is_some_and(|seat| seat.version > version);
+        older.then(|| watch.sights.see(Sight::StaleUpdate));
+        let command = SeatMapCommand::Update { ticket, status, version, auto_reset_at: None };
+        let Transition { event, .. } = self.rules.seat_map(&self.maps[map], &command);
+        if let Some(event) = event {
+            self.maps[map].change().apply(&event);
+        }
+    }
+
+    /// An outcome comes back to its checkout.
+    fn record(&mut self, spot: Spot, outcome: Outcome, watch: &mut Watch) -> Step {
+        let index = usize::from(spot.buyer);
+        let rules = self.rules;
+        let Some(Some(run)) = self.runs.get_mut(index) else { return Ok(()) };
+        let op = Op { checkout: run.running.checkout().id().clone(), step: spot.step, index: spot.index };
+        let Some(outcome) = rules.outcome(&run.running, &op, outcome, run.crashes) else {
+            self.ask(index, false);
+            return Ok(());
+        };
+        let stale = spot.step < run.running.checkout().step() || !run.running.is_pending(spot.index);
+        if stale {
+            // Nothing may come of it. A copy that is shared would tell all others by a new print.
+            let mut copy = Running::clone(&run.running);
+            let recorded = copy.record(&op, outcome).map_err(|why| broken("every_outcome_fits", why.to_string()))?;
+            let unchanged = recorded == Recorded::Stale && copy == *run.running;
+            return if unchanged { Ok(()) } else { Err(broken("known_outcomes_change_nothing", op.to_string())) };
+        }
+        let capturing = matches!(run.running.checkout().stage(), Stage::Capturing { .. });
+        let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });
+        let recorded = run.running.change().record(&op, outcome);
+        let recorded = recorded.map_err(|why| broken("every_outcome_fits", why.to_string()))?;
+        if recorded == Recorded::Step {
+            watch.touched_runs |= bit(index);
+            self.see_step(index, capturing, undoing, watch);
+            self.ask(index, true);
+        }
+        Ok(())
+    }
+}
+
+fn broken(property: &'static str, what: String) -> Violation {
+    Violation { property, number: 8, what }
+}

@@ -1,0 +1,110 @@
+//! Who wants what, under which terms, and how much may go wrong: where a world begins.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::Order;
+use crate::ids::{CheckoutId, TicketId};
+use crate::terms::Terms;
+use crate::ticket::{Ended, TicketCommand};
+
+/// Where a world begins. Everything that can happen in it follows from this and from the actions that are chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scene {
+    /// The tickets; at most [`Scene::MOST`].
+    pub tickets: Vec<TicketId>,
+    /// Those who may come and buy, each once; at most [`Scene::MOST`].
+    pub buyers: Vec<Buyer>,
+    /// What people may say to a ticket beside that, each line once, in any order; at most [`Scene::MOST`].
+    pub lines: Vec<Line>,
+    /// What the host is set to.
+    pub terms: Terms,
+    /// How many ended ids a ticket remembers: fewer stand for a ticket that has seen a lot.
+    pub remembers: usize,
+    /// Whether what maps are told is under way for a while, or arrives at once.
+    pub maps_lag: bool,
+    /// What may go wrong, and how often.
+    pub faults: Faults,
+}
+
+/// Somebody who may start a checkout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Buyer {
+    /// What it is called.
+    pub checkout: CheckoutId,
+    /// What is wanted.
+    pub order: Order,
+}
+
+/// A command that somebody may send to a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// To whom.
+    pub ticket: TicketId,
+    /// What.
+    pub command: TicketCommand,
+}
+
+/// What may go wrong, and how often in one world. What is used up cannot happen any more, so a world with few faults is
+/// finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Faults {
+    /// A message or a timer comes twice: a copy stays under way, for as long as it likes.
+    pub copies: u8,
+    /// What runs a checkout crashes.
+    pub crashes: u8,
+    /// The answer of a ticket or of the gateway is lost: what was asked is done, but nobody knows.
+    pub lost: u8,
+    /// The gateway gives no answer in time: it never hears, or hears later.
+    pub silent: u8,
+    /// A timer fires early.
+    pub early: u8,
+    /// A ticket is told a time that is past already.
+    pub behind: u8,
+    /// An operator kills a checkout for good.
+    pub kills: u8,
+    /// Somebody cancels a checkout. This is no fault, but as rare.
+    pub cancels: u8,
+}
+
+impl Faults {
+    /// None at all.
+    pub const NONE: Self =
+        Self { copies: 0, crashes: 0, lost: 0, silent: 0, early: 0, behind: 0, kills: 0, cancels: 0 };
+
+    /// How many there may be, cancels not among them.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let Self { copies, crashes, lost, silent, early, behind, kills, cancels: _ } = *self;
+        [copies, crashes, lost, silent, early, behind, kills].into_iter().map(u32::from).sum()
+    }
+}
+
+impl Scene {
+    /// The most tickets, buyers and lines of a scene.
+    pub const MOST: usize = 64;
+
+    /// Whether a world can begin with it: for scenes that come from a file.
+    ///
+    /// # Errors
+    /// What is wrong with it: more than [`Scene::MOST`] of something, or a ticket that is wanted and not in it.
+    pub fn validate(&self) -> Result<(), String> {
+        let Self { tickets, buyers, lines, .. } = self;
+        if tickets.len().max(buyers.len()).max(lines.len()) > Self::MOST {
+            return Err(format!("a scene has at most {} tickets, buyers and lines", Self::MOST));
+        }
+        let wanted = buyers.iter().flat_map(|buyer| buyer.order.tickets()).chain(lines.iter().map(|line| &line.ticket));
+        let missing = wanted.into_iter().find(|ticket| !tickets.contains(ticket));
+        missing.map_or(Ok(()), |ticket| Err(format!("{ticket} is wanted, and not in the scene")))
+    }
+
+    /// A scene of these tickets, in which nobody wants anything and nothing goes wrong.
+    #[must_use]
+    pub fn new(tickets: Vec<TicketId>, terms: Terms) -> Self {
+        let (buyers, lines) = (Vec::new(), Vec::new());
+        Self { tickets, buyers, lines, terms, remembers: Ended::MEMORY, maps_lag: false, faults: Faults::NONE }
+    }
+}
