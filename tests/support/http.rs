@@ -68,12 +68,32 @@ impl Client {
         &self.base
     }
 
+    /// The same, over connections of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { token: self.token.clone(), ..Self::new(&self.base) }
+    }
+
     /// Asks with these headers and these bytes.
     ///
     /// # Panics
     /// When nothing comes back: then there is nothing to test.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: no answer: {error}"))
+    }
+
+    /// As [`Client::send`], where nothing may come back.
+    ///
+    /// # Errors
+    /// Why nothing has.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Got, ureq::Error> {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(format!("{}{path}", self.base));
@@ -89,16 +109,15 @@ impl Client {
             let request = request.header("Content-Type", "application/json");
             self.agent.run(request.body(body).unwrap())
         };
-        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: no answer: {error}"));
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = answer?.into_parts();
         let mut text = String::new();
-        body.into_reader().read_to_string(&mut text).unwrap();
+        body.into_reader().read_to_string(&mut text)?;
         let body = serde_json::from_str(&text).unwrap_or_default();
         let got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
         if got.status >= 400 {
             self.kinds.lock().unwrap().insert(got.kind().to_owned());
         }
-        got
+        Ok(got)
     }
 
     /// `GET`.
