@@ -3,12 +3,14 @@
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod conformance;
+pub mod histories;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod http;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod server;
+pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -29,8 +29,16 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     })
 }
 
+/// The proof: all of it, or what these arguments ask for.
+pub(crate) fn verify(args: &[String]) -> Outcome {
+    let mut command =
+        cargo(&["run", "--locked", "--quiet", "--profile", "verify", "--package", "tests", "--bin", "verify", "--"]);
+    run(command.args(args))
+}
+
 fn every_one(steps: &mut Steps) -> Outcome {
     the_quick_ones(steps)?;
+    steps.step("a fifth of the proof", || verify(&["--fifth".into()]))?;
     steps.step("the core by itself", || {
         run(&mut cargo(&["clippy", "--locked", "--package", "booking-core", "--", "-D", "warnings"]))
     })?;

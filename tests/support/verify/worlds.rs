@@ -1,0 +1,290 @@
+//! The small worlds that are searched to their end.
+
+use std::sync::Arc;
+
+use booking_core::checkout::Order;
+use booking_core::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
+use booking_core::terms::{AuthorizeRetry, Backoff, Terms};
+use booking_core::testing::world::{Buyer, Faults, Line, Scene};
+use booking_core::ticket::{HoldName, TicketCommand};
+use booking_core::time::{HoldTtl, Millis};
+
+/// A scene that is searched to its end.
+#[derive(Clone, Debug)]
+pub struct SmallWorld {
+    /// What it is called.
+    pub name: &'static str,
+    /// Where it begins.
+    pub scene: Arc<Scene>,
+    /// Whether it is small enough for every push.
+    pub small: bool,
+}
+
+/// A hold lasts ten seconds, a checkout twenty; the gateway is asked twice.
+fn terms() -> Terms {
+    let wait = Backoff { first: Millis(200), cap: Millis(200) };
+    Terms {
+        hold_ttl: HoldTtl::new(Millis::from_secs(10)).expect("within its bounds"),
+        checkout_time: Millis::from_secs(20),
+        authorize_retry: AuthorizeRetry { attempts: 2, wait },
+        settle_retry: wait,
+        ..Terms::default()
+    }
+}
+
+fn ticket(number: usize) -> TicketId {
+    TicketId::parse(&format!("seat-{number}")).expect("a good id")
+}
+
+/// A buyer of some of the tickets: by number, user, hold and card.
+#[must_use]
+pub fn buyer(number: usize, user: &str, tickets: &[usize], hold: Option<&str>, card: &str) -> Buyer {
+    let good = "a good id";
+    let hold = hold.map(|hold| HoldId::parse(hold).expect(good));
+    let tickets = tickets.iter().map(|number| ticket(*number)).collect();
+    let (user, method) = (UserId::parse(user).expect(good), PaymentMethodId::parse(card).expect(good));
+    let checkout = CheckoutId::parse(&format!("c{number}")).expect(good);
+    Buyer { checkout, order: Order::new(tickets, user, method, hold).expect("a few different tickets") }
+}
+
+/// Somebody reserves a ticket under a hold.
+#[must_use]
+pub fn reserves(number: usize, user: &str, hold: &str) -> Line {
+    let (user, hold) = (UserId::parse(user).expect("a good id"), HoldId::parse(hold).expect("a good id"));
+    let (ttl, unlisted) = (terms().hold_ttl, terms().unlisted());
+    Line {
+        ticket: ticket(number),
+        command: TicketCommand::Reserve { user, hold: HoldName::Named(hold), ttl, unlisted },
+    }
+}
+
+/// Somebody releases a hold.
+#[must_use]
+pub fn releases(number: usize, hold: &str) -> Line {
+    let hold = HoldId::parse(hold).expect("a good id");
+    Line { ticket: ticket(number), command: TicketCommand::Release { hold } }
+}
+
+/// A scene of so many tickets.
+#[must_use]
+pub fn scene(tickets: usize, buyers: Vec<Buyer>, lines: Vec<Line>, faults: Faults) -> Scene {
+    let tickets = (0..tickets).map(ticket).collect();
+    Scene { buyers, lines, faults, ..Scene::new(tickets, terms()) }
+}
+
+/// Every one.
+#[must_use]
+pub fn small_worlds() -> Vec<SmallWorld> {
+    let none = Faults::NONE;
+    let a_crash_and_a_copy = Faults { crashes: 1, copies: 1, ..none };
+    let good = "card_success";
+    let world = |name, small, scene| SmallWorld { name, scene: Arc::new(scene), small };
+    vec![
+        world(
+            "two buyers, a crash, a copy",
+            true,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], None, good), buyer(1, "bob", &[0], None, good)],
+                vec![],
+                a_crash_and_a_copy,
+            ),
+        ),
+        world(
+            "two checkouts under one hold, a crash, a copy",
+            false,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "ann", &[0], Some("h"), good)],
+                vec![reserves(0, "ann", "h")],
+                a_crash_and_a_copy,
+            ),
+        ),
+        world(
+            "two checkouts under one hold, a crash",
+            true,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "ann", &[0], Some("h"), good)],
+                vec![reserves(0, "ann", "h")],
+                Faults { crashes: 1, ..none },
+            ),
+        ),
+        world(
+            "declined, and tries again with the hold while a copy arrives",
+            true,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), "card_decline"), buyer(1, "ann", &[0], Some("h"), good)],
+                vec![reserves(0, "ann", "h")],
+                Faults { copies: 1, ..none },
+            ),
+        ),
+        world(
+            "declined, and tries again with the hold while two copies arrive",
+            false,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), "card_decline"), buyer(1, "ann", &[0], Some("h"), good)],
+                vec![reserves(0, "ann", "h")],
+                Faults { copies: 2, ..none },
+            ),
+        ),
+        world(
+            "one buyer, three copies past the end",
+            true,
+            scene(1, vec![buyer(0, "ann", &[0], None, good)], vec![], Faults { copies: 3, ..none }),
+        ),
+        world(
+            "one buyer, three copies past the end, and nothing is remembered",
+            true,
+            Scene {
+                remembers: 0,
+                ..scene(
+                    1,
+                    vec![buyer(0, "ann", &[0], None, "card_capture_decline")],
+                    vec![],
+                    Faults { copies: 3, ..none },
+                )
+            },
+        ),
+        world(
+            "two tickets, two buyers, nothing goes wrong",
+            false,
+            scene(2, vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 0], None, good)], vec![], none),
+        ),
+        world(
+            "two buyers, and the gateway does not answer",
+            true,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], None, good), buyer(1, "bob", &[0], None, good)],
+                vec![],
+                Faults { lost: 1, silent: 1, ..none },
+            ),
+        ),
+        world(
+            "an answer is lost, a timer is early, a checkout is killed",
+            false,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "bob", &[0], None, good)],
+                vec![reserves(0, "ann", "h")],
+                Faults { lost: 1, early: 1, kills: 1, ..none },
+            ),
+        ),
+        world(
+            "a checkout of two tickets is cancelled, and crashes",
+            true,
+            scene(2, vec![buyer(0, "ann", &[0, 1], None, good)], vec![], Faults { cancels: 1, crashes: 1, ..none }),
+        ),
+        world(
+            "a map hears late and twice",
+            true,
+            Scene {
+                maps_lag: true,
+                ..scene(
+                    1,
+                    vec![buyer(0, "ann", &[0], Some("h"), good)],
+                    vec![reserves(0, "ann", "h"), releases(0, "h")],
+                    Faults { copies: 1, ..none },
+                )
+            },
+        ),
+        world(
+            "a clock one step behind",
+            true,
+            scene(
+                1,
+                vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "bob", &[0], None, good)],
+                vec![reserves(0, "ann", "h")],
+                Faults { behind: 2, ..none },
+            ),
+        ),
+    ]
+}
+
+/// Scenes so small that wrong rules are searched in all of them.
+#[must_use]
+pub fn tiny_worlds() -> Vec<Arc<Scene>> {
+    let none = Faults::NONE;
+    let good = "card_success";
+    let one = |card| vec![buyer(0, "ann", &[0], None, card)];
+    let held = |card| vec![buyer(0, "ann", &[0], Some("h"), card)];
+    let two = || vec![buyer(0, "ann", &[0], None, "card_decline"), buyer(1, "bob", &[0], None, good)];
+    let again = || vec![buyer(0, "ann", &[0], Some("h"), "card_decline"), buyer(1, "ann", &[0], Some("h"), good)];
+    let same = || vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "ann", &[0], Some("h"), good)];
+    let ann_holds = || vec![reserves(0, "ann", "h")];
+    let says = |command| Line { ticket: ticket(0), command };
+    let long = |scene: Scene| Scene {
+        terms: Terms { hold_ttl: HoldTtl::new(Millis::from_secs(60)).expect("within its bounds"), ..terms() },
+        ..scene
+    };
+    let lagging = |scene: Scene| Scene { maps_lag: true, ..scene };
+    let forgetful = |scene: Scene| Scene { remembers: 0, ..scene };
+    let reserves_for_long = || {
+        let mut line = reserves(0, "ann", "h");
+        if let TicketCommand::Reserve { ttl, .. } = &mut line.command {
+            *ttl = HoldTtl::new(Millis::from_secs(60)).expect("within its bounds");
+        }
+        vec![line]
+    };
+    let price = booking_core::money::Money::new(7, booking_core::money::Currency::USD).expect("little money");
+    let scenes = vec![
+        scene(1, one(good), vec![], none),
+        scene(1, one("card_capture_decline"), vec![], none),
+        scene(1, one(good), vec![releases(0, "h"), says(TicketCommand::Reset { up_to: 0 })], none),
+        scene(1, one(good), vec![says(TicketCommand::Cleanup)], none),
+        scene(2, vec![buyer(0, "ann", &[0, 1], None, good)], vec![], none),
+        scene(1, held(good), vec![reserves(0, "ann", "h"), says(TicketCommand::List { price, edition: None })], none),
+        scene(1, two(), vec![], none),
+        scene(1, same(), ann_holds(), none),
+        scene(1, one(good), vec![], Faults { kills: 1, early: 1, ..none }),
+        scene(1, held(good), ann_holds(), Faults { kills: 1, early: 1, ..none }),
+        scene(
+            1,
+            vec![],
+            vec![reserves(0, "ann", "h"), releases(0, "h"), reserves(0, "bob", "i")],
+            Faults { copies: 1, lost: 1, early: 1, behind: 1, ..none },
+        ),
+        long(scene(1, held(good), reserves_for_long(), none)),
+        long(scene(1, held("card_capture_decline"), reserves_for_long(), none)),
+        scene(1, one(good), vec![], Faults { crashes: 2, ..none }),
+        scene(1, held(good), ann_holds(), Faults { crashes: 1, ..none }),
+        scene(1, one("card_capture_decline"), vec![], Faults { crashes: 2, ..none }),
+        scene(1, one(good), vec![], Faults { lost: 2, silent: 2, ..none }),
+        scene(1, one("card_capture_decline"), vec![], Faults { silent: 2, ..none }),
+        scene(1, one(good), vec![], Faults { crashes: 1, lost: 1, ..none }),
+        scene(1, one(good), vec![], Faults { copies: 2, ..none }),
+        scene(1, one(good), vec![], Faults { lost: 1, behind: 1, ..none }),
+        forgetful(scene(1, one("card_capture_decline"), vec![], Faults { copies: 2, ..none })),
+        lagging(scene(1, one(good), vec![], none)),
+        lagging(scene(1, one(good), vec![], Faults { copies: 1, ..none })),
+        // The largest come last: most bugs are found before.
+        scene(1, two(), vec![], Faults { copies: 1, ..none }),
+        scene(1, again(), ann_holds(), Faults { copies: 1, ..none }),
+    ];
+    scenes.into_iter().map(Arc::new).collect()
+}
+
+/// Scenes for a checkout's plain course, cut anywhere: every card, one ticket or two, with or without a hold that lasts
+/// longer or shorter than the checkout, and a rival who comes when the first crash is over.
+#[must_use]
+pub fn courses() -> Vec<Scene> {
+    let cards =
+        ["card_success", "card_decline", "card_error", "card_flaky", "card_lost", "card_capture_decline", "card_other"];
+    let mut courses = Vec::new();
+    for card in cards {
+        for tickets in [&[0][..], &[0, 1][..]] {
+            for hold in [None, Some("h")] {
+                for rival in [false, true] {
+                    let mut buyers = vec![buyer(0, "ann", tickets, hold, card)];
+                    buyers.extend(rival.then(|| buyer(1, "bob", &[0], None, "card_success")));
+                    let lines = tickets.iter().filter(|_| hold.is_some()).map(|number| reserves(*number, "ann", "h"));
+                    courses.push(scene(2, buyers, lines.collect(), Faults::NONE));
+                }
+            }
+        }
+    }
+    courses
+}
