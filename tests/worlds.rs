@@ -151,6 +151,7 @@ fn leaked(name: &str) -> &'static str {
         "every_ticket_was_asked_for",
         "every_outcome_fits",
         "known_outcomes_change_nothing",
+        "what_is_stored_is_read_back",
         "it_comes_to_rest",
         "nothing_is_stuck",
     ];

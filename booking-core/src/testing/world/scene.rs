@@ -74,13 +74,6 @@ impl Faults {
     /// None at all.
     pub const NONE: Self =
         Self { copies: 0, crashes: 0, lost: 0, silent: 0, early: 0, behind: 0, kills: 0, cancels: 0 };
-
-    /// How many there may be, cancels not among them.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        let Self { copies, crashes, lost, silent, early, behind, kills, cancels: _ } = *self;
-        [copies, crashes, lost, silent, early, behind, kills].into_iter().map(u32::from).sum()
-    }
 }
 
 impl Scene {
