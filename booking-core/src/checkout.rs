@@ -349,6 +349,15 @@ impl Checkout {
         }
     }
 
+    /// This checkout on its way back: its seats are let go, and whatever was set aside for it. For one that its host was
+    /// made to forget while it was under way, and only if its capture was never asked for. One whose capture may have
+    /// been is run from its start again: what it has done stands, so it ends as it would have.
+    #[must_use]
+    pub fn turned_back(self) -> Self {
+        // Far from every step that it may have had: an effect has one name for ever.
+        Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, true), ..self }
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &CheckoutId {
@@ -524,7 +533,7 @@ impl Checkout {
         match &self.stage {
             Stage::Holding | Stage::Confirming { .. } => tickets,
             Stage::Authorising { .. } | Stage::Capturing { .. } | Stage::Notifying { .. } => 1,
-            Stage::Undoing { pace, .. } if pace.waiting => 1,
+            // It waits for nothing but a void that is all there is left to do: one effect, as the void itself.
             Stage::Undoing { revoke, void, .. } => usize::from(*void) + if *revoke { tickets } else { 0 },
             Stage::Ended(_) => 0,
         }

@@ -250,7 +250,35 @@ impl TicketId {
     }
 }
 
+/// Chance as 22 letters and digits, which can say 131 bits.
+fn spelt(chance: u128) -> Arc<str> {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut left = chance;
+    let digits: String = (0..22)
+        .map(|_| {
+            let digit = DIGITS[usize::try_from(left % 62).expect("less than 62")];
+            left /= 62;
+            char::from(digit)
+        })
+        .collect();
+    digits.into()
+}
+
+impl CheckoutId {
+    /// The id that a host makes of 128 bits of chance. Unguessable where these are.
+    #[must_use]
+    pub fn of_chance(chance: u128) -> Self {
+        Self(spelt(chance))
+    }
+}
+
 impl HoldId {
+    /// The id that a host makes of 128 bits of chance, for a buyer who names none. Unguessable where these are.
+    #[must_use]
+    pub fn of_chance(chance: u128) -> Self {
+        Self(spelt(chance))
+    }
+
     /// As [`HoldId::parse`], or a hold that a checkout made: for messages of the core's own.
     pub(crate) fn parse_any(text: &str) -> Result<Self, IdError> {
         check_stored_hold(text)?;

@@ -282,6 +282,14 @@ impl SeatMap {
         Self { version, layout, edition, tickets }
     }
 
+    /// As much of a map as an [`Update`](SeatMapCommand::Update) by this ticket needs, for hosts that would rather not
+    /// read all of it: the map's version, and the seat as it was last heard of (others do no harm). Not enough where a map is to be reset
+    /// when it is full (`auto_reset_at`), which takes the whole.
+    #[must_use]
+    pub fn around(version: u64, seats: impl IntoIterator<Item = (TicketId, Seat)>) -> Self {
+        Self { version, layout: None, edition: 0, tickets: seats.into_iter().collect() }
+    }
+
     /// The layout and what goes with it, for hosts that store a map in parts. Store it when a layout was published.
     #[must_use]
     pub fn published(&self) -> Option<Published> {

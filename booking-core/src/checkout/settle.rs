@@ -130,7 +130,7 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
     })
 }
 
-fn undoing(failure: Failure, void: bool) -> Stage {
+pub(super) fn undoing(failure: Failure, void: bool) -> Stage {
     Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
 }
 

@@ -53,7 +53,7 @@ pub struct Found {
 }
 
 /// How far a search has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     /// How many worlds it has met.
     pub worlds: usize,
@@ -61,6 +61,8 @@ pub struct Progress {
     pub waiting: usize,
     /// How many actions from the beginning these are.
     pub depth: usize,
+    /// What was seen until now.
+    pub sights: Sights,
 }
 
 /// Where a world was reached from: from which world, by which of its actions.
@@ -110,7 +112,8 @@ impl Search {
         let mut first = 0;
         let mut watches: Vec<Watch> = (0..self.threads.max(1)).map(|_| Watch::once_each()).collect();
         while !level.is_empty() && found.broken.is_none() && !found.gave_up && found.depth < self.most_actions {
-            progress(Progress { worlds: ways.len(), waiting: level.len(), depth: found.depth });
+            let sights = all_sights(&watches);
+            progress(Progress { worlds: ways.len(), waiting: level.len(), depth: found.depth, sights });
             let beyond = self.leave(&level, first, &met, &mut watches);
             first += level.len();
             level.clear();
@@ -130,7 +133,7 @@ impl Search {
             found.broken = traces.min_by_key(|trace| (trace.actions.len(), trace.faults()));
         }
         found.worlds = ways.len();
-        watches.iter().for_each(|watch| found.sights.add(&watch.sights));
+        found.sights = all_sights(&watches);
         found
     }
 
@@ -192,6 +195,12 @@ impl Search {
         }
         beyond
     }
+}
+
+fn all_sights(watches: &[Watch]) -> Sights {
+    let mut all = Sights::default();
+    watches.iter().for_each(|watch| all.add(&watch.sights));
+    all
 }
 
 /// Whether the world comes to rest if nothing goes wrong from now on. What is broken on that way is found by the search

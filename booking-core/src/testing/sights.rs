@@ -112,6 +112,13 @@ impl Sights {
         Sight::ALL.iter().map(|sight| (*sight, self.of(*sight)))
     }
 
+    /// The one that was seen least, and how often.
+    #[must_use]
+    pub fn rarest(&self) -> (Sight, u64) {
+        let (sight, count) = (Sight::ALL[0], self.0[0]);
+        self.iter().fold((sight, count), |rarest, other| if other.1 < rarest.1 { other } else { rarest })
+    }
+
     /// Those that were seen less often than that.
     #[must_use]
     pub fn missing(&self, at_least: u64) -> Vec<Sight> {

@@ -329,6 +329,7 @@ impl Cast {
             terms,
             remembers: Ended::MEMORY,
             maps_lag: dice.chance(50),
+            checkouts_tell_time: false,
             faults: Self::faults(dice, 3),
         };
         if dice.chance(20) {
@@ -357,6 +358,7 @@ impl Cast {
             terms,
             remembers: Ended::MEMORY,
             maps_lag: dice.chance(50),
+            checkouts_tell_time: false,
             faults: Self::faults(dice, 12),
         }
     }

@@ -76,6 +76,8 @@ struct Run {
     asked: bool,
     crashes: u8,
     killed: bool,
+    /// What time it tells its tickets, in scenes where it does.
+    tells: Option<Timestamp>,
 }
 
 /// What is under way.
@@ -248,7 +250,10 @@ impl World {
         }
         self.maps.iter().for_each(|map| put(map.print()));
         for run in &self.runs {
-            put(run.as_ref().map_or(0, |run| run.running.print().wrapping_add(print(&(run.crashes, run.killed)))));
+            put(run.as_ref().map_or(0, |run| {
+                let told = run.tells.map_or(0, |at| print(&at));
+                run.running.print().wrapping_add(print(&(run.crashes, run.killed))).wrapping_add(told)
+            }));
         }
         put(self.ledger.print());
         // In whatever order they came to be under way: they may arrive in any.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::kind::{Kind, Refusal};
-use crate::checkout::{Checkout, Ending};
+use crate::checkout::{Checkout, Ending, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
@@ -184,8 +184,16 @@ fn pending(id: &CheckoutId) -> Answer {
 pub fn processed(checkout: &Checkout) -> Answer {
     match checkout.ending() {
         None => accepted(checkout.id()),
-        Some(Ending::Completed { amount, payment }) => confirmed(checkout, *amount, payment),
-        Some(Ending::Failed(failure)) => refusal(&failure.into()),
+        Some(ending) => ended(checkout.id(), checkout.order(), ending),
+    }
+}
+
+/// What `process` answers when this checkout has ended so, for hosts that let [`crate::journal::run`] have it.
+#[must_use]
+pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
+    match ending {
+        Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment),
+        Ending::Failed(failure) => refusal(&failure.into()),
     }
 }
 
@@ -204,7 +212,7 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     }
     match checkout.ending() {
         None => pending(checkout.id()),
-        Some(Ending::Completed { amount, payment }) => confirmed(checkout, *amount, payment),
+        Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment),
         Some(Ending::Failed(failure)) => {
             let Refusal { kind, message } = failure.into();
             let (code, kind) = (kind.status(), kind.as_str());
@@ -213,7 +221,7 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     }
 }
 
-fn confirmed(checkout: &Checkout, amount: Money, payment: &PaymentId) -> Answer {
+fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: &PaymentId) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Confirmed<'a> {
@@ -224,7 +232,7 @@ fn confirmed(checkout: &Checkout, amount: Money, payment: &PaymentId) -> Answer 
         amount: Money,
         payment_id: &'a PaymentId,
     }
-    let (checkout_id, tickets) = (checkout.id(), checkout.order().tickets());
+    let (checkout_id, tickets) = (id, order.tickets());
     let (status, message) = ("CONFIRMED", "Booking Confirmed");
     json(200, &Confirmed { status, message, checkout_id, tickets, amount, payment_id: payment })
 }

@@ -25,6 +25,14 @@ pub fn document() -> &'static str {
     DOCUMENT.get_or_init(made)
 }
 
+/// The JSON Schemas of what a handler takes and of what it answers when all goes well; `None` where there is no such
+/// handler, or it is one of the core's own. For platforms that describe handlers one by one.
+#[must_use]
+pub fn schemas(service: &str, handler: &str) -> Option<(Value, Value)> {
+    let is_it = |row: &&Row| row.0 == service && row.1 == handler && row.2 < Door::Inner;
+    HANDLERS.iter().find(is_it).map(about).map(|about| (about.body, about.answer))
+}
+
 fn made() -> String {
     let mut paths: Map<String, Value> = Map::new();
     for row in HANDLERS.iter().filter(|row| row.2 < Door::Inner) {

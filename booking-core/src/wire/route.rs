@@ -43,6 +43,10 @@ pub(super) const CHECKOUT: &str = "Checkout";
 pub(super) const GATEWAY: &str = "mock-payment";
 pub(super) const HEALTH: &str = "health";
 
+const TICKET_ID: &str = "ticketId";
+const MAP_KEY: &str = "mapKey";
+const CHECKOUT_ID: &str = "checkoutId";
+
 /// Where the paths of all handlers begin: each is one of these, or has a `/` behind it. For hosts that share their paths
 /// with others.
 pub const ROOTS: [&str; 5] = ["/Ticket", "/SeatMap", "/Checkout", "/api/mock-payment", "/health"];
@@ -164,13 +168,24 @@ pub fn parse(from: Door, method: &str, path: &str, body: &[u8]) -> Result<Call, 
     route(from, method, path)?.parse(from, body)
 }
 
-/// Understands a request that the platform has routed already: `key` is as in the path, `handler` as in the list of
-/// handlers.
+/// Understands a request that the platform has routed already: `key` is as the platform knows it, percent-decoded, and
+/// `handler` as in [`handlers`].
 ///
 /// # Errors
 /// As [`parse`], but never `MethodNotAllowed`.
 pub fn parse_call(from: Door, service: &str, key: &str, handler: &str, body: &[u8]) -> Result<Call, Refusal> {
-    find(from, service, key, handler)?.parse(from, body)
+    let route = find(from, service, key, handler)?;
+    // Decoding it once more would let two objects of the platform be one ticket. No id has a `%` in it.
+    if let Some(field) = route.key_name().filter(|_| key.contains('%')) {
+        return Err(Refusal::invalid(field, &IdError::Character.to_string()));
+    }
+    route.parse(from, body)
+}
+
+/// Every handler that is asked with a request: service, name, and the door that it is behind. For platforms that have to
+/// know them beforehand.
+pub fn handlers() -> impl Iterator<Item = (&'static str, &'static str, Door)> {
+    HANDLERS.iter().map(|Row(service, handler, door, _)| (*service, *handler, *door))
 }
 
 impl Route<'_> {
@@ -185,6 +200,16 @@ impl Route<'_> {
     pub fn name(&self) -> (&'static str, &'static str) {
         let Row(service, handler, ..) = HANDLERS[self.row];
         (service, handler)
+    }
+
+    /// What the id in its path is called, where there is one.
+    fn key_name(&self) -> Option<&'static str> {
+        match self.name() {
+            (TICKET, _) => Some(TICKET_ID),
+            (SEAT_MAP, _) => Some(MAP_KEY),
+            (CHECKOUT, "status") => Some(CHECKOUT_ID),
+            (_, _) => None,
+        }
     }
 
     /// Whether it asks no more than whether the host is up, which anybody may, without any token.
@@ -211,18 +236,18 @@ impl Route<'_> {
         let body = || Json::read(body);
         let call = match service {
             TICKET => {
-                let id = path_id(self.key, "ticketId", TicketId::parse)?;
+                let id = path_id(self.key, TICKET_ID, TicketId::parse)?;
                 request::ticket(handler, body()?, from)?.map(|call| Call::Ticket(id, call))
             }
             SEAT_MAP => {
-                let key = path_id(self.key, "mapKey", MapKey::parse)?;
+                let key = path_id(self.key, MAP_KEY, MapKey::parse)?;
                 request::seat_map(handler, body()?, &key)?.map(|call| Call::SeatMap(key, call))
             }
             CHECKOUT => match handler {
                 "process" => Some(Call::Process(request::order(body()?)?)),
                 "send" => Some(Call::ProcessSend(request::order(body()?)?)),
                 _ => {
-                    let id = path_id(self.key, "checkoutId", CheckoutId::parse)?;
+                    let id = path_id(self.key, CHECKOUT_ID, CheckoutId::parse)?;
                     request::nothing(body()?)?;
                     Some(Call::Status(id))
                 }

@@ -171,6 +171,32 @@ mod forward {
         let completed = Ending::Completed { amount: usd(150), payment: PaymentId::parse("pay").unwrap() };
         assert_eq!(checkout.next(), Next::Ended(completed));
     }
+
+    #[test]
+    fn what_the_buyer_is_told_is_the_same_for_ever_once_it_is_paid_for() {
+        let [Effect::Notify(message)] = &effects(&notifying())[..] else { panic!("no notification") };
+        assert_eq!(notifying().letter().as_ref(), Some(message));
+        assert_eq!(after(notifying(), vec![Outcome::Notified]).letter().as_ref(), Some(message));
+        assert_eq!(capturing().letter(), None, "not paid for yet");
+    }
+
+    #[test]
+    fn every_stage_has_a_name_for_metrics() {
+        let refused = after(start(), vec![no(TicketRefusal::TicketSold), held(1, usd(1))]);
+        let way = [start(), authorising(), confirming(), capturing(), notifying(), refused];
+        let names = way.map(|checkout| checkout.stage().name());
+        assert_eq!(names, ["holding", "authorising", "confirming", "capturing", "notifying", "undoing"]);
+        assert_eq!(after(notifying(), vec![Outcome::Notified]).stage().name(), "ended");
+    }
+
+    #[test]
+    fn the_gateway_performs_what_is_about_the_payment_and_nothing_else() {
+        let of = |checkout: Checkout| effects(&checkout).iter().map(Effect::is_payment).collect::<Vec<_>>();
+        assert_eq!(of(start()), [false, false]);
+        assert_eq!((of(authorising()), of(capturing()), of(notifying())), (vec![true], vec![true], vec![false]));
+        let declined = Outcome::Captured(CaptureAnswer::Declined(DeclineReason::new("no")));
+        assert_eq!(of(after(capturing(), vec![declined])), [false, false, true], "two revokes, and the void");
+    }
 }
 
 mod backward {
@@ -385,6 +411,18 @@ mod cancel {
     }
 }
 
+mod forgotten_by_its_host {
+    use super::*;
+
+    #[test]
+    fn it_lets_go_of_every_seat_and_of_the_money_under_names_of_their_own() {
+        let lost = start().turned_back();
+        assert_eq!(effects(&lost), [revokes(), vec![void()]].concat());
+        assert!(lost.step() > 1_000_000, "no effect has the name of another");
+        assert_eq!(failure(lost), Failure::Cancelled);
+    }
+}
+
 mod the_order {
     use super::*;
 
@@ -398,6 +436,15 @@ mod the_order {
         assert_eq!(order([]), Err(OrderError::NoTicket));
         assert!(order((0..10).map(|i| format!("s{i}"))).is_ok());
         assert_eq!(order((0..11).map(|i| format!("s{i}"))), Err(OrderError::TooManyTickets));
+    }
+
+    #[test]
+    fn is_what_the_buyer_asked_for() {
+        let order = start_with(&["s2", "s1"], Some("anns")).order().clone();
+        assert_eq!(order.tickets(), [ticket_id("s2"), ticket_id("s1")]);
+        assert_eq!((order.user(), order.method().as_str()), (&user("ann"), "card_success"));
+        assert_eq!(order.hold(), Some(&hold_id("anns")));
+        assert_eq!(start().order().hold(), None);
     }
 
     #[test]
@@ -444,7 +491,10 @@ mod outcomes {
         assert!(matches!(settled(start(), vec![done()]), Err(Impossible::Count { outcomes: 1, .. })));
         assert!(matches!(settled(start(), vec![done(), done()]), Err(Impossible::Kind { .. })));
         let ended = after(notifying(), vec![Outcome::Notified]);
-        assert!(matches!(settled(ended, vec![Outcome::Notified]), Err(Impossible::Stray { .. })));
+        assert!(matches!(settled(ended.clone(), vec![Outcome::Notified]), Err(Impossible::Stray { .. })));
+        let mut ended = Running::start(ended);
+        assert!(matches!(ended.ending(), Some(Ending::Completed { .. })));
+        assert_eq!(ended.record(&op(5, 0), Outcome::Notified), Ok(Recorded::Stale), "it is over, this is late");
     }
 
     #[test]

@@ -196,3 +196,16 @@ fn a_gateways_words_are_made_fit_to_be_shown() {
     assert!(reason.as_str().starts_with("Nomoney "));
     assert_eq!(reason.as_str().chars().count(), DeclineReason::MAX_LEN);
 }
+
+#[test]
+fn an_account_can_be_put_back_as_it_was_and_a_forgotten_key_is_new() {
+    let mut gateway = Gateway::default();
+    let authorization = gateway.authorized("c:authorize", 100, "card_success");
+    let before = gateway.account("c:authorize");
+    gateway.0.forget(&payment_key("c:authorize"));
+    assert_eq!(gateway.0, Ledger::default());
+    gateway.authorized("c:authorize", 250, "card_success");
+    gateway.0.restore(payment_key("c:authorize"), before.clone());
+    assert_eq!(gateway.account("c:authorize"), before);
+    assert!(matches!(gateway.capture("c:capture", &authorization), CaptureAnswer::Captured(_)));
+}

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use booking_core::checkout::{Checkout, Impossible, Order, Performed};
-use booking_core::effect::Step;
+use booking_core::effect::{Op, Outcome, Step};
+use booking_core::format;
 use booking_core::ids::PaymentMethodId;
-use booking_core::journal::{Journal, run};
+use booking_core::journal::{self, Entry, Journal, ReplayError, run};
 use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::running::Running;
 use booking_core::terms::Terms;
 
 use crate::support::*;
@@ -52,6 +54,63 @@ fn outcomes_that_do_not_fit_are_for_a_person() {
         }
     }
     assert!(matches!(ready(run(&mut Broken, checkout())), Err(Failed::Impossible(Impossible::Count { .. }))));
+}
+
+mod replay {
+    use super::*;
+
+    fn back(entries: &[Entry]) -> Result<Running, ReplayError> {
+        let lines: Vec<Vec<u8>> = entries.iter().map(format::write).collect();
+        journal::replay(lines.iter().map(Vec::as_slice))
+    }
+    fn started() -> Entry {
+        Entry::Started(Box::new(checkout()))
+    }
+    fn held() -> Entry {
+        let outcome = Outcome::Ticket(Ok(claimed(1)));
+        Entry::Ended { op: Op { checkout: checkout_id("c"), step: 0, index: 0 }, outcome }
+    }
+    fn cancelled(step: u32) -> Entry {
+        Entry::Cancelled { step }
+    }
+
+    #[test]
+    fn goes_on_where_it_stopped() {
+        assert_eq!(back(&[started()]), Ok(Running::start(checkout())));
+        assert_eq!(back(&[started(), held()]).unwrap().checkout().stage().name(), "authorising");
+    }
+
+    #[test]
+    fn a_cancel_counts_for_the_step_that_it_came_in() {
+        let turned_back = back(&[started(), cancelled(0), held()]).unwrap();
+        assert_eq!(turned_back.checkout().stage().name(), "undoing");
+        let asked_only = back(&[started(), held(), cancelled(1)]).unwrap();
+        assert_eq!(asked_only.checkout().stage().name(), "authorising");
+    }
+
+    #[test]
+    fn a_line_of_another_step_is_out_of_place() {
+        assert_eq!(back(&[started(), cancelled(1), held()]), Err(ReplayError::OutOfPlace { line: 2 }));
+        assert_eq!(back(&[started(), held(), cancelled(0)]), Err(ReplayError::OutOfPlace { line: 3 }));
+        assert_eq!(back(&[started(), held(), held()]), Err(ReplayError::OutOfPlace { line: 3 }));
+        assert_eq!(back(&[started(), started()]), Err(ReplayError::OutOfPlace { line: 2 }));
+    }
+
+    #[test]
+    fn begins_with_the_start() {
+        assert_eq!(back(&[]), Err(ReplayError::NoStart));
+        assert_eq!(back(&[held()]), Err(ReplayError::NoStart));
+    }
+
+    #[test]
+    fn names_the_line_that_it_cannot_use() {
+        let op = Op { checkout: checkout_id("c"), step: 7, index: 0 };
+        let stray = back(&[started(), Entry::Ended { op: op.clone(), outcome: Outcome::Notified }]);
+        assert_eq!(stray, Err(ReplayError::Impossible { line: 2, why: Impossible::Stray { op } }));
+        let start = format::write(&started());
+        let cut = journal::replay([start.as_slice(), &start[..start.len() / 2]]);
+        assert!(matches!(cut, Err(ReplayError::Unreadable { line: 2, .. })));
+    }
 }
 
 /// A host's errors.

@@ -18,3 +18,5 @@ mod support;
 mod ticket_rules;
 mod ticket_table;
 mod wire;
+#[cfg(feature = "testing")]
+mod world;

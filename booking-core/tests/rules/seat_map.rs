@@ -7,7 +7,7 @@ use booking_core::seat_map::{
     BATCH, Delta, Layout, News, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply, Summary,
 };
 use booking_core::terms::Terms;
-use booking_core::ticket::TicketStatus::{self, Available, Reserved, Sold};
+use booking_core::ticket::TicketStatus::{self, Available, Blocked, Reserved, Sold};
 
 use crate::support::*;
 
@@ -70,6 +70,9 @@ fn summary_counts_by_status_with_the_maps_version() {
     ask(&mut map, &update("b", Sold, 1));
     ask(&mut map, &update("c", Reserved, 1));
     assert_eq!(map.summary(), Summary { version: 3, available: 1, reserved: 1, sold: 1, blocked: 0 });
+    ask(&mut map, &update("d", Blocked, 1));
+    ask(&mut map, &update("e", Blocked, 1));
+    assert_eq!(map.summary(), Summary { version: 5, available: 1, reserved: 1, sold: 1, blocked: 2 });
 }
 
 #[test]
@@ -188,6 +191,44 @@ fn auto_reset_is_off_by_default_and_resets_the_map_when_n_tickets_are_sold() {
         assert_eq!(house.maps()[&MapKey::parse("global").unwrap()].summary().sold, left_sold, "{auto_reset_at:?}");
     }
     assert_eq!(Terms::default().auto_reset_at, None);
+}
+
+#[test]
+fn auto_reset_comes_with_the_sale_that_fills_the_map_and_with_no_other_news() {
+    let tell = |map: &mut SeatMap, ticket: &str, status, version| {
+        let auto_reset_at = Some(2);
+        let update = SeatMapCommand::Update { ticket: ticket_id(ticket), status, version, auto_reset_at };
+        ask(map, &update).1.tickets.len()
+    };
+    let mut map = SeatMap::default();
+    assert_eq!(tell(&mut map, "s1", Sold, 1), 0, "one is sold");
+    assert_eq!(tell(&mut map, "s1", Sold, 2), 0, "the same one");
+    assert_eq!(tell(&mut map, "s2", Reserved, 1), 0);
+    assert_eq!(tell(&mut map, "s2", Sold, 2), 2, "two are sold: both are reset");
+    assert_eq!(tell(&mut map, "s2", Sold, 3), 0, "it was sold before");
+    assert_eq!(tell(&mut map, "s3", Reserved, 1), 0, "two are sold still, but this is no sale");
+}
+
+#[test]
+fn a_map_stored_in_parts_is_the_same_map() {
+    let mut map = SeatMap::default();
+    ask(&mut map, &update("b", Sold, 1));
+    assert_eq!((map.published(), map.edition(), map.layout()), (None, 0, None));
+    ask(&mut map, &publish(["z".into(), "b".into()], 1));
+    let published = map.published();
+    ask(&mut map, &publish(["z".into()], 1));
+    ask(&mut map, &update("a", Reserved, 1));
+    assert_eq!((published.unwrap().edition, map.edition()), (1, 2));
+    let seats = || map.seats().map(|(id, seat)| (id.clone(), *seat));
+    assert_eq!(SeatMap::restored(map.published(), seats()), map);
+    assert_eq!(seats().count(), 2);
+    let stored: Layout = serde_json::from_slice(&serde_json::to_vec(map.layout().unwrap()).unwrap()).unwrap();
+    assert_eq!(Some(&stored), map.layout());
+    let mut around = SeatMap::around(map.version(), seats().filter(|(id, _)| *id == ticket_id("a")));
+    for news in [update("a", Reserved, 1), update("a", Sold, 2)] {
+        assert_eq!(ask(&mut around, &news), ask(&mut map, &news), "it judges as the whole map does");
+        assert_eq!((around.version(), around.seat(&ticket_id("a"))), (map.version(), map.seat(&ticket_id("a"))));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use booking_core::ids::{CheckoutId, HoldId, TicketId, UserId};
 use booking_core::money::{Currency, Money};
 use booking_core::ticket::{HoldName, Ticket, TicketCommand, TicketNotices, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::{HoldTtl, Millis, Timestamp};
-use booking_core::turn;
+use booking_core::{Machine, turn};
 
 /// When each of these tests begins.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -148,8 +148,13 @@ impl Seat {
 
     /// Asks, stores, and hands out the answer.
     pub(crate) fn ask(&mut self, command: &TicketCommand) -> Result<TicketReply, TicketRefusal> {
+        let mut replayed = self.ticket.clone();
         let turn = turn(&mut self.ticket, command, at(self.now));
         self.recorded = turn.changed();
+        if let Some(event) = turn.event() {
+            replayed.apply(event);
+        }
+        assert_eq!(self.ticket, replayed, "the event alone makes the same of the ticket");
         let (outcome, notices) = turn.stored();
         self.notices = notices;
         outcome
@@ -172,6 +177,7 @@ impl Seat {
         assert_eq!(self.ticket.version(), before + 1, "one change raises the version by one");
         assert_eq!(self.ticket.at(), at(self.now));
         assert_eq!(self.told_the_map(), Some((self.status(), before + 1)), "each change is told to the map");
+        assert!(!self.notices.is_empty());
         self
     }
 

@@ -1,12 +1,14 @@
 //! The rules around the table of the specification (§2): a test a line.
 
+use booking_core::format;
+
 use crate::support::*;
 use booking_core::ticket::TicketRefusal::{
     CheckoutInProgress, HoldExpired, TicketNotForSale, TicketReserved, TicketSold,
 };
 use booking_core::ticket::TicketReply::{self, Done};
 use booking_core::ticket::TicketStatus::{Available, Reserved, Sold};
-use booking_core::ticket::{Ended, TicketCommand};
+use booking_core::ticket::{Ended, Ticket, TicketCommand};
 
 // Time
 
@@ -154,6 +156,23 @@ fn the_last_16_ended_ids_are_remembered_each_once() {
     let seat = seat.remembers(&revoke("h", "one-more"));
     assert_eq!(seat.ticket.ended().ids().len(), 16);
     assert!(!seat.has_ended_checkout("c0") && seat.has_ended_checkout("c1") && seat.has_ended_checkout("one-more"));
+}
+
+#[test]
+fn what_has_ended_is_stored_with_the_ticket() {
+    let fresh = Ticket::default();
+    assert!(fresh.ended().is_empty());
+    let seat = Seat::held().after(&release("h"));
+    assert!(!seat.ticket.ended().is_empty());
+    let back: Ticket = format::read(&format::write(&seat.ticket)).unwrap();
+    assert_eq!(back, seat.ticket);
+    Seat { ticket: back.clone(), ..seat }.refuses(&reserve("ann", "h"), HoldExpired);
+    #[cfg(feature = "testing")]
+    {
+        let mut forgetful = back;
+        forgetful.forget(0);
+        assert!(forgetful.ended().is_empty(), "as a test may have it");
+    }
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl World {
         let checkout = Checkout::start(checkout.clone(), order.clone(), self.now, &self.scene.terms);
         let authorize_key = PaymentKey::authorize(checkout.id());
         let running = Part::new(Running::start(checkout));
-        self.runs[buyer] = Some(Run { running, authorize_key, asked: false, crashes: 0, killed: false });
+        let tells = self.scene.checkouts_tell_time.then_some(self.now);
+        self.runs[buyer] = Some(Run { running, authorize_key, asked: false, crashes: 0, killed: false, tells });
         watch.touched_runs |= bit(buyer);
         self.ask(buyer, true);
         true
@@ -298,7 +299,9 @@ impl World {
                     ));
                 };
                 let kept = how != How::AnswerLost || self.rules.keeps_notices();
-                Outcome::Ticket(self.judge(seat, command, Some(effect), self.clock(how), kept, watch)?)
+                let told = self.run(spot.buyer).and_then(|run| run.tells).filter(|_| how != How::Behind);
+                let now = told.unwrap_or_else(|| self.clock(how));
+                Outcome::Ticket(self.judge(seat, command, Some(effect), now, kept, watch)?)
             }
             Effect::Authorize(request) => self.pay(spot.buyer, LedgerCommand::Authorize(request.clone()), how, watch),
             Effect::Capture(request) => self.pay(spot.buyer, LedgerCommand::Capture(request.clone()), how, watch),
@@ -459,6 +462,9 @@ impl World {
             let recorded = copy.record(&op, outcome).map_err(|why| broken("every_outcome_fits", why.to_string()))?;
             let unchanged = recorded == Recorded::Stale && copy == *run.running;
             return if unchanged { Ok(()) } else { Err(broken("known_outcomes_change_nothing", op.to_string())) };
+        }
+        if let (Some(tells), false) = (&mut run.tells, matches!(outcome, Outcome::Ticket(_) | Outcome::Notified)) {
+            *tells = self.now;
         }
         let capturing = matches!(run.running.checkout().stage(), Stage::Capturing { .. });
         let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });

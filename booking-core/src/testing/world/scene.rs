@@ -23,6 +23,10 @@ pub struct Scene {
     pub remembers: usize,
     /// Whether what maps are told is under way for a while, or arrives at once.
     pub maps_lag: bool,
+    /// Whether tickets ask no clock for a checkout's commands, but judge them at the time that the checkout tells: that
+    /// of its last outcome that has one (its start, a payment, the end of a wait), however late they arrive.
+    #[serde(default)]
+    pub checkouts_tell_time: bool,
     /// What may go wrong, and how often.
     pub faults: Faults,
 }
@@ -98,6 +102,15 @@ impl Scene {
     #[must_use]
     pub fn new(tickets: Vec<TicketId>, terms: Terms) -> Self {
         let (buyers, lines) = (Vec::new(), Vec::new());
-        Self { tickets, buyers, lines, terms, remembers: Ended::MEMORY, maps_lag: false, faults: Faults::NONE }
+        Self {
+            tickets,
+            buyers,
+            lines,
+            terms,
+            remembers: Ended::MEMORY,
+            maps_lag: false,
+            checkouts_tell_time: false,
+            faults: Faults::NONE,
+        }
     }
 }
