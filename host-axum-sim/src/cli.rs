@@ -1,25 +1,22 @@
 //! The command line. Every flag is an environment variable too; secrets come from files or the environment, so that
 //! they need not stand on a command line, where everybody on the machine can read them.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use booking_core::money::Money;
-use booking_core::terms::Terms;
-use booking_core::time::{HoldTtl, Millis};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use booking_core::time::Millis;
+use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
+use booking_hosting::process::{now, told_to_stop};
+use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::doors::Doors;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
-use crate::host::{Host, Ports, now};
+use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
-use crate::ports::HttpPort;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve};
 use crate::store::{Nowhere, Store};
@@ -30,13 +27,8 @@ use crate::store::{Nowhere, Store};
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How the log is written (to standard error)
-    #[arg(long, env = "BOOKING_LOG_FORMAT", value_enum, default_value = "text", global = true)]
-    log_format: LogFormat,
-    /// How much is logged: error, warn, info, debug (a line for each request), or a filter such as
-    /// `info,host_axum_sim=debug`
-    #[arg(long, env = "BOOKING_LOG", default_value = "info", global = true)]
-    log: String,
+    #[command(flatten)]
+    log: LogFlags,
 }
 
 #[derive(Subcommand)]
@@ -47,45 +39,16 @@ enum Command {
     MockGateway(MockGatewayArgs),
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// A JSON object a line
-    Json,
-}
-
 #[derive(Args)]
 struct ServeArgs {
     /// Where to listen. Port 0 takes a free one; the log says which
     #[arg(long, env = "BOOKING_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Ask this payment gateway, such as http://127.0.0.1:9090/api/mock-payment, instead of the built-in mock
-    #[arg(long, env = "BOOKING_PAYMENT_URL", conflicts_with = "payment_delay")]
-    payment_url: Option<String>,
-    /// How long one call of the payment gateway may take before it counts as not answered
-    #[arg(long, env = "BOOKING_PAYMENT_TIMEOUT", default_value = "10s", value_parser = millis)]
-    payment_timeout: Millis,
-    /// How long the built-in mock gateway takes to answer
-    #[arg(long, env = "BOOKING_PAYMENT_DELAY", default_value = "500ms", value_parser = millis)]
-    payment_delay: Millis,
-    /// Send every booking to this address, with a POST, until it answers 2xx (at most 10 times, then it is parked)
-    #[arg(long, env = "BOOKING_NOTIFY_URL")]
-    notify_url: Option<String>,
-
-    /// What a ticket costs that no layout gives a price
-    #[arg(long, env = "BOOKING_UNIT_PRICE", default_value_t = Money::DEFAULT_PRICE)]
-    unit_price: Money,
-    /// How long a buyer's hold lasts when the buyer does not say: 1s to 2h
-    #[arg(long, env = "BOOKING_HOLD_TTL", default_value = "15m", value_parser = hold_ttl)]
-    hold_ttl: HoldTtl,
-    /// Sell only tickets that a layout, or `list`, gave a price
-    #[arg(long, env = "BOOKING_CLOSED_SALES")]
-    closed_sales: bool,
-    /// Put a whole map back on sale when this many of its tickets are sold (for demonstrations: it takes sold seats away)
-    #[arg(long, env = "BOOKING_AUTO_RESET_AT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    auto_reset_at: Option<u32>,
+    #[command(flatten)]
+    ports: PortFlags,
+    #[command(flatten)]
+    terms: TermsFlags,
     /// How long `process` keeps its caller waiting before it answers 202 and works on
     #[arg(long, env = "BOOKING_ANSWER_WITHIN", default_value = "30s", value_parser = millis)]
     answer_within: Millis,
@@ -138,18 +101,9 @@ struct MockGatewayArgs {
     ledger: Option<PathBuf>,
 }
 
-fn millis(text: &str) -> Result<Millis, String> {
-    let length: Duration = humantime::parse_duration(text).map_err(|why| format!("{why}, such as 500ms or 15m"))?;
-    u64::try_from(length.as_millis()).map(Millis).map_err(|_| "is too long".to_owned())
-}
-
 fn keep_for(text: &str) -> Result<Millis, String> {
     let length = millis(text)?;
     if length < Millis::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(length) }
-}
-
-fn hold_ttl(text: &str) -> Result<HoldTtl, String> {
-    HoldTtl::new(millis(text)?).map_err(|why| why.to_string())
 }
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
@@ -168,15 +122,6 @@ fn bytes(text: &str) -> Result<usize, String> {
     let (number, size) = found.unwrap_or((text, &1));
     let number: usize = number.trim().parse().map_err(|_| "must be a number of bytes, such as 1000000 or 512MiB")?;
     number.checked_mul(*size).ok_or_else(|| "is too many".to_owned())
-}
-
-/// What keeps a command from running, for a person.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct CannotRun(String);
-
-fn because<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> CannotRun {
-    move |why| CannotRun(format!("{what}: {why}"))
 }
 
 /// The tokens of a file, or of the environment.
@@ -202,7 +147,7 @@ impl Cli {
     /// # Errors
     /// [`CannotRun`], for a person.
     pub fn run(self) -> Result<(), CannotRun> {
-        self.start_log()?;
+        self.log.start()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(because("the runtime"))?;
         runtime.block_on(async {
@@ -212,17 +157,6 @@ impl Cli {
             }
         })
     }
-
-    fn start_log(&self) -> Result<(), CannotRun> {
-        let filter = tracing_subscriber::EnvFilter::from_str(&self.log).map_err(because("--log"))?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let log = log.with_ansi(std::io::stderr().is_terminal());
-        let started = match self.log_format {
-            LogFormat::Text => log.try_init(),
-            LogFormat::Json => log.json().try_init(),
-        };
-        started.map_err(because("the log"))
-    }
 }
 
 impl ServeArgs {
@@ -231,22 +165,14 @@ impl ServeArgs {
         let admin = tokens("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
         let doors = Doors::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
         let doors = doors.map_err(because("the tokens"))?;
-        let within = Duration::from_millis(self.payment_timeout.0);
-        let port = |flag: &str, url: Option<&String>| match url {
-            Some(url) => HttpPort::new(url, within).map(|port| Some(Arc::new(port))).map_err(because(flag)),
-            None => Ok(None),
-        };
-        let gateway = port("--payment-url", self.payment_url.as_ref())?;
-        let notifier = port("--notify-url", self.notify_url.as_ref())?;
+        let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
         let settings = Settings {
-            terms: Terms {
-                unit_price: self.unit_price,
-                closed_sales: self.closed_sales,
-                hold_ttl: self.hold_ttl,
-                auto_reset_at: self.auto_reset_at,
-                ..Terms::default()
+            terms: self.terms.terms(),
+            gateway: if gateway.is_some() {
+                Gateway::Outside
+            } else {
+                Gateway::Mock { delay: self.ports.payment_delay() }
             },
-            gateway: if gateway.is_some() { Gateway::Outside } else { Gateway::Mock { delay: self.payment_delay } },
             notifier: if notifier.is_some() { Notifier::Outside { attempts: 10 } } else { Notifier::Nobody },
             answer_within: self.answer_within,
             keep_for: self.keep_for,
@@ -260,7 +186,7 @@ impl ServeArgs {
         };
         let ports = Ports {
             gateway: gateway.map(|port| port as Arc<dyn booking_core::payment::PaymentGateway>),
-            notifier: notifier.map(|port| port as Arc<dyn crate::ports::Notifier>),
+            notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
         };
         let host = Host::with(Engine::new(settings), Box::new(Nowhere), ports);
         let settings = ServeSettings {
@@ -304,27 +230,4 @@ async fn until_told_to_stop(
     serve(listener, host, settings, told_to_stop()).await.map_err(because("serving"))?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Ctrl-C, or what a service manager sends.
-async fn told_to_stop() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
-    tracing::info!("stopping: no more connections, requests under way are answered");
 }

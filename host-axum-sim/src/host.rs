@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use booking_core::effect::{Effect, Notification, Op, Outcome};
 use booking_core::ids::CheckoutId;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, PaymentGateway, VoidAnswer};
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
+use booking_hosting::ports::Notifier;
+use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::engine::{Caller, Census, Engine, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
-use crate::ports::Notifier;
 use crate::store::{Nowhere, Store};
 
 /// How many payments are under way to the outside at a time; the others wait.
@@ -63,13 +64,6 @@ struct Inner {
 pub(crate) enum Reply {
     Answer(Answer),
     Watched(Watched),
-}
-
-/// What time it is.
-#[must_use]
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn fresh() -> Result<Fresh, getrandom::Error> {

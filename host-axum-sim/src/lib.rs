@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 pub mod engine;
-pub mod ports;
 pub mod store;
 
 mod cli;
@@ -18,10 +17,13 @@ mod routes;
 mod serve;
 mod watch;
 
-pub use cli::{CannotRun, Cli};
+pub use booking_hosting::flags::CannotRun;
+pub use booking_hosting::ports;
+pub use booking_hosting::process::now;
+pub use cli::Cli;
 pub use doors::{Doors, NotAToken};
 pub use engine::{Engine, Input, Output, Settings};
-pub use host::{Host, Ports, now};
+pub use host::{Host, Ports};
 pub use ledger_file::{LedgerFile, LedgerFileError};
 pub use routes::{RouteSettings, Services, router};
 pub use serve::{ServeSettings, serve};

@@ -259,7 +259,7 @@ impl Engine {
             GatewayCall::Command(LedgerCommand::Void(request)) => Ok(request.authorize_key.clone()),
             GatewayCall::Pay { .. } => match key {
                 Some(key) => PaymentKey::parse(&key.name),
-                None => PaymentKey::parse(&fresh.text()),
+                None => PaymentKey::parse(fresh.checkout().as_str()),
             },
         };
         let Ok(asked) = asked else { return Reply::Said(refused(Kind::InvalidRequest)) };

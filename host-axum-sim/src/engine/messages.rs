@@ -73,24 +73,12 @@ impl fmt::Debug for Fresh {
 }
 
 impl Fresh {
-    /// 22 digits of base 62, which is 131 bits.
-    pub(super) fn text(self) -> String {
-        const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let mut left = self.0;
-        let mut digit = || {
-            let digit = DIGITS[usize::try_from(left % 62).expect("less than 62")];
-            left /= 62;
-            char::from(digit)
-        };
-        (0..22).map(|_| digit()).collect()
-    }
-
     pub(super) fn hold(self) -> HoldId {
-        HoldId::parse(&self.text()).expect("letters and digits")
+        HoldId::of_chance(self.0)
     }
 
     pub(super) fn checkout(self) -> CheckoutId {
-        CheckoutId::parse(&self.text()).expect("letters and digits")
+        CheckoutId::of_chance(self.0)
     }
 }
 

@@ -9,7 +9,7 @@ use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, 
 use booking_core::wire::{IDEMPOTENCY_KEY, gateway};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderName};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use hyper::{Method, Request, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -79,13 +79,15 @@ impl HttpPort {
     /// Asks: status and body, or `None` where there is no answer in time.
     async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
         let key = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{}", self.base, request.path))
-            .header(CONTENT_TYPE, "application/json")
-            .header(key, request.key.as_str())
-            .body(Full::from(request.body))
-            .ok()?;
+        self.post(request.path, &[(key, request.key.as_str())], request.body).await
+    }
+
+    /// Sends some JSON: status and body of the answer, or `None` where there is none in time.
+    pub async fn post(&self, path: &str, headers: &[(HeaderName, &str)], json: String) -> Option<(u16, Bytes)> {
+        let request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.base));
+        let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
+        let request = request.body(Full::from(json)).ok()?;
         let exchange = async {
             let answer = self.client.request(request).await.ok()?;
             let status = answer.status().as_u16();

@@ -1,0 +1,179 @@
+//! Flags that mean the same on every host. Each is an environment variable too.
+
+use std::io::IsTerminal as _;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use booking_core::money::Money;
+use booking_core::terms::Terms;
+use booking_core::time::{HoldTtl, Millis};
+use clap::{Args, ValueEnum};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::ports::HttpPort;
+
+/// What keeps a command from running, for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotRun(pub String);
+
+/// Says what it was that failed.
+pub fn because<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> CannotRun {
+    move |why| CannotRun(format!("{what}: {why}"))
+}
+
+/// Reads a length of time, such as `500ms` or `15m`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn millis(text: &str) -> Result<Millis, String> {
+    let length: Duration = humantime::parse_duration(text).map_err(|why| format!("{why}, such as 500ms or 15m"))?;
+    u64::try_from(length.as_millis()).map(Millis).map_err(|_| "is too long".to_owned())
+}
+
+fn checkout_time(text: &str) -> Result<Millis, String> {
+    let length = millis(text)?;
+    if (Millis::from_secs(1)..=Millis::from_mins(120)).contains(&length) {
+        Ok(length)
+    } else {
+        Err("must be 1s to 2h".to_owned())
+    }
+}
+
+fn hold_ttl(text: &str) -> Result<HoldTtl, String> {
+    HoldTtl::new(millis(text)?).map_err(|why| why.to_string())
+}
+
+/// What is sold, at what price, for how long it is held.
+#[derive(Args, Clone, Debug)]
+pub struct TermsFlags {
+    /// What a ticket costs that no layout gives a price
+    #[arg(long, env = "BOOKING_UNIT_PRICE", default_value_t = Money::DEFAULT_PRICE)]
+    unit_price: Money,
+    /// How long a buyer's hold lasts when the buyer does not say: 1s to 2h
+    #[arg(long, env = "BOOKING_HOLD_TTL", default_value = "15m", value_parser = hold_ttl)]
+    hold_ttl: HoldTtl,
+    /// How long a checkout has for its payment before its seats go back on sale
+    #[arg(long, env = "BOOKING_CHECKOUT_TIME", default_value = "15m", value_parser = checkout_time)]
+    checkout_time: Millis,
+    /// Sell only tickets that a layout, or `list`, gave a price
+    #[arg(long, env = "BOOKING_CLOSED_SALES")]
+    closed_sales: bool,
+    /// Put a whole map back on sale when this many of its tickets are sold (for demonstrations: it takes sold seats away)
+    #[arg(long, env = "BOOKING_AUTO_RESET_AT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    auto_reset_at: Option<u32>,
+}
+
+impl TermsFlags {
+    /// The terms.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            unit_price: self.unit_price,
+            closed_sales: self.closed_sales,
+            hold_ttl: self.hold_ttl,
+            checkout_time: self.checkout_time,
+            auto_reset_at: self.auto_reset_at,
+            ..Terms::default()
+        }
+    }
+}
+
+/// Who is asked for money, and who tells the buyers.
+#[derive(Args, Clone, Debug)]
+pub struct PortFlags {
+    /// Ask this payment gateway, such as http://127.0.0.1:9090/api/mock-payment, instead of the built-in mock
+    #[arg(long, env = "BOOKING_PAYMENT_URL", conflicts_with = "payment_delay")]
+    payment_url: Option<String>,
+    /// How long one call of the payment gateway may take before it counts as not answered
+    #[arg(long, env = "BOOKING_PAYMENT_TIMEOUT", default_value = "10s", value_parser = millis)]
+    payment_timeout: Millis,
+    /// How long the built-in mock gateway takes to answer
+    #[arg(long, env = "BOOKING_PAYMENT_DELAY", default_value = "500ms", value_parser = millis)]
+    payment_delay: Millis,
+    /// Send every booking to this address, with a POST, until it answers 2xx (at most 10 times, then it is given up)
+    #[arg(long, env = "BOOKING_NOTIFY_URL")]
+    notify_url: Option<String>,
+}
+
+impl PortFlags {
+    fn port(&self, flag: &str, url: Option<&String>) -> Result<Option<Arc<HttpPort>>, CannotRun> {
+        let within = Duration::from_millis(self.payment_timeout.0);
+        url.map(|url| HttpPort::new(url, within).map(Arc::new).map_err(because(flag))).transpose()
+    }
+
+    /// The payment gateway, where one is asked for.
+    ///
+    /// # Errors
+    /// [`CannotRun`] where its address is none.
+    pub fn gateway(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
+        self.port("--payment-url", self.payment_url.as_ref())
+    }
+
+    /// The notifier, where one is asked for.
+    ///
+    /// # Errors
+    /// [`CannotRun`] where its address is none.
+    pub fn notifier(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
+        self.port("--notify-url", self.notify_url.as_ref())
+    }
+
+    /// How long the mock gateway takes to answer.
+    #[must_use]
+    pub fn payment_delay(&self) -> Millis {
+        self.payment_delay
+    }
+}
+
+/// What is logged, and how it is written.
+#[derive(Args, Clone, Debug)]
+pub struct LogFlags {
+    /// How the log is written (to standard error)
+    #[arg(long, env = "BOOKING_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    log_format: LogFormat,
+    /// How much is logged: error, warn, info, debug (a line for each request), or a filter such as
+    /// `info,host_axum_sim=debug`
+    #[arg(long, env = "BOOKING_LOG", default_value = "info", global = true)]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+impl LogFlags {
+    /// Starts the log.
+    ///
+    /// # Errors
+    /// [`CannotRun`] where the filter is none, or a log has been started before.
+    pub fn start(&self) -> Result<(), CannotRun> {
+        self.start_with(|log| log)
+    }
+
+    /// Starts the log with a filter of the host's own as well.
+    ///
+    /// # Errors
+    /// As [`LogFlags::start`].
+    pub fn start_with(&self, filtered: impl FnOnce(Log) -> Log) -> Result<(), CannotRun> {
+        let filter = EnvFilter::from_str(&self.log).map_err(because("--log"))?;
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = log.with_ansi(std::io::stderr().is_terminal());
+        let log: Log = match self.log_format {
+            LogFormat::Text => log.boxed(),
+            LogFormat::Json => log.json().boxed(),
+        };
+        let started = tracing_subscriber::registry().with(filtered(log).with_filter(filter)).try_init();
+        started.map_err(because("the log"))
+    }
+}
+
+/// What writes the log.
+pub type Log = Box<dyn Layer<Registry> + Send + Sync>;
