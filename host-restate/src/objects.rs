@@ -1,0 +1,236 @@
+//! One generic turn: read the state, let the core decide, write the state, send what follows. Every handler of a ticket
+//! or a map comes down to it.
+//!
+//! Restate keeps what an invocation does in order, and goes on with it until it has ended. So the messages that follow
+//! from a new state are sent in the end, and never before it is kept.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use booking_core::format::{self, Format};
+use booking_core::ids::TicketId;
+use booking_core::machine::{Machine, turn};
+use booking_core::seat_map::{Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices};
+use booking_core::ticket::{Ticket, TicketCommand, TicketEvent, TicketNotices};
+use booking_core::time::Timestamp;
+use booking_core::wire::inner::{self, Message};
+use bytes::Bytes;
+use restate_sdk::context::{
+    ContextClient, ContextReadState, ContextWriteState, ObjectContext, Request, RequestTarget, SharedObjectContext,
+};
+use restate_sdk::errors::{HandlerError, TerminalError};
+use serde::{Deserialize, Serialize};
+
+use crate::host::FROM_INSIDE;
+use crate::routes::{SEAT_MAP, TICKET};
+
+/// A machine whose state Restate keeps.
+pub(crate) trait Stored: Machine + Send {
+    /// As much of the state as this command needs.
+    fn load(ctx: &impl Reads, command: &Self::Command) -> impl Future<Output = Result<Self, HandlerError>> + Send;
+
+    /// Writes what this event has changed.
+    fn store(&self, ctx: &ObjectContext<'_>, event: &Self::Event);
+
+    /// Sends what others are told.
+    fn send(ctx: &ObjectContext<'_>, notices: Self::Notices, now: Timestamp);
+}
+
+/// Lets the object of this invocation judge a command.
+pub(crate) async fn turn_of<M>(
+    ctx: &ObjectContext<'_>,
+    command: &M::Command,
+    now: Timestamp,
+) -> Result<Result<M::Reply, M::Refusal>, HandlerError>
+where
+    M: Stored,
+    M::Command: Sync,
+{
+    let mut state = M::load(ctx, command).await?;
+    let turn = turn(&mut state, command, now);
+    if let Some(event) = turn.event() {
+        state.store(ctx, event);
+    }
+    let (outcome, notices) = turn.stored();
+    M::send(ctx, notices, now);
+    Ok(outcome)
+}
+
+/// The contexts that can read their object's state.
+pub(crate) trait Reads: Sync {
+    /// What is kept under a key.
+    fn bytes(&self, key: &'static str) -> impl Future<Output = Result<Option<Bytes>, TerminalError>> + Send;
+    /// Every key under which something is kept.
+    fn keys(&self) -> impl Future<Output = Result<Vec<String>, TerminalError>> + Send;
+}
+
+macro_rules! reads {
+    ($($context:ident)*) => {$(
+        impl Reads for $context<'_> {
+            fn bytes(&self, key: &'static str) -> impl Future<Output = Result<Option<Bytes>, TerminalError>> + Send {
+                self.get(key)
+            }
+            fn keys(&self) -> impl Future<Output = Result<Vec<String>, TerminalError>> + Send {
+                self.get_keys()
+            }
+        }
+    )*};
+}
+reads! { ObjectContext SharedObjectContext }
+
+async fn read<T: Format>(ctx: &impl Reads, key: &'static str) -> Result<Option<T>, HandlerError> {
+    let bytes = ctx.bytes(key).await?;
+    Ok(bytes.map(|bytes| format::read(&bytes)).transpose()?)
+}
+
+fn write<T: Format>(ctx: &ObjectContext<'_>, key: &str, value: &T) {
+    ctx.set(key, Bytes::from(format::write(value)));
+}
+
+/// A message of the core's own, from object to object.
+fn to<'c>(ctx: &ObjectContext<'c>, service: &str, key: &str, message: Message) -> Request<'c, Bytes> {
+    let target = RequestTarget::object(service, key, message.handler);
+    // What time it is, nobody says: whoever is told asks its own clock.
+    ctx.request(target, Bytes::from(message.body)).header(FROM_INSIDE.to_owned(), String::new())
+}
+
+/// Where a ticket's state is kept.
+const STATE: &str = "ticket";
+
+/// A ticket as it is.
+pub(crate) async fn ticket(ctx: &impl Reads) -> Result<Ticket, HandlerError> {
+    Ok(read(ctx, STATE).await?.unwrap_or_default())
+}
+
+impl Stored for Ticket {
+    async fn load(ctx: &impl Reads, _: &TicketCommand) -> Result<Self, HandlerError> {
+        ticket(ctx).await
+    }
+
+    fn store(&self, ctx: &ObjectContext<'_>, _: &TicketEvent) {
+        write(ctx, STATE, self);
+    }
+
+    fn send(ctx: &ObjectContext<'_>, notices: TicketNotices, now: Timestamp) {
+        let Ok(id) = TicketId::parse(ctx.key()) else {
+            unreachable!("a request to a ticket is not understood without its id");
+        };
+        if let Some(update) = notices.map {
+            let _one_way = to(ctx, SEAT_MAP, id.map_str(), inner::set(&id, update.status, update.version)).send();
+        }
+        if let Some(timer) = notices.timer {
+            let expire = TicketCommand::Expire { hold: timer.hold, until: timer.until };
+            if let Some(message) = inner::to_ticket(&expire) {
+                let after = Duration::from_millis(timer.until.as_millis().saturating_sub(now.as_millis()));
+                let _one_way = to(ctx, TICKET, ctx.key(), message).send_after(after);
+            }
+        }
+    }
+}
+
+/// A map's layout.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Laid(Published);
+
+impl Format for Laid {
+    const NAME: &'static str = "layout";
+    const VERSION: u32 = 1;
+}
+
+/// Some of a map's seats.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Seats(BTreeMap<TicketId, Seat>);
+
+impl Format for Seats {
+    const NAME: &'static str = "seats";
+    const VERSION: u32 = 1;
+}
+
+/// How many changes a map has had.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Changes(u64);
+
+impl Format for Changes {
+    const NAME: &'static str = "map version";
+    const VERSION: u32 = 1;
+}
+
+/// Where a map's layout is kept, and how many changes it has had.
+const LAYOUT: &str = "layout";
+const VERSION: &str = "version";
+
+/// Where a map's seats are kept: in so many parts, by their ids. What one change writes is one of them, and what a map
+/// reads is no more entries than that.
+static PARTS: LazyLock<Vec<String>> = LazyLock::new(|| (0..64).map(|part| format!("seats/{part:02}")).collect());
+
+/// The part that a seat is kept in: FNV-1a of its id, which must stay as it is for as long as there are maps.
+fn part(ticket: &TicketId) -> &'static str {
+    let hash = ticket
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let part = usize::try_from(hash % PARTS.len() as u64).unwrap_or_default();
+    &PARTS[part]
+}
+
+/// A map as it is.
+pub(crate) async fn seat_map(ctx: &impl Reads) -> Result<SeatMap, HandlerError> {
+    let laid: Option<Laid> = read(ctx, LAYOUT).await?;
+    let (keys, mut seats) = (ctx.keys().await?, BTreeMap::new());
+    for part in PARTS.iter().filter(|part| keys.contains(part)) {
+        let Seats(of_it) = read(ctx, part).await?.unwrap_or_default();
+        seats.extend(of_it);
+    }
+    Ok(SeatMap::restored(laid.map(|Laid(published)| published), seats))
+}
+
+impl Stored for SeatMap {
+    async fn load(ctx: &impl Reads, command: &SeatMapCommand) -> Result<Self, HandlerError> {
+        match command {
+            SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {
+                let Changes(version) = read(ctx, VERSION).await?.unwrap_or_default();
+                let Seats(seats) = read(ctx, part(ticket)).await?.unwrap_or_default();
+                let others = seats.into_iter();
+                Ok(Self::around(version, others))
+            }
+            SeatMapCommand::Update { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::ResetAll
+            | SeatMapCommand::Continue(_) => seat_map(ctx).await,
+        }
+    }
+
+    fn store(&self, ctx: &ObjectContext<'_>, event: &SeatMapEvent) {
+        match event {
+            SeatMapEvent::Updated { ticket, .. } => {
+                let part = part(ticket);
+                let seats = self.seats().filter(|(id, _)| self::part(id) == part);
+                write(ctx, part, &Seats(seats.map(|(id, seat)| (id.clone(), *seat)).collect()));
+            }
+            SeatMapEvent::Published { .. } => {
+                if let Some(published) = self.published() {
+                    write(ctx, LAYOUT, &Laid(published));
+                }
+            }
+        }
+        write(ctx, VERSION, &Changes(self.version()));
+    }
+
+    fn send(ctx: &ObjectContext<'_>, notices: SeatMapNotices, _: Timestamp) {
+        // Nobody can watch through Restate.
+        let SeatMapNotices { watchers: _, tickets, go_on } = notices;
+        for (ticket, command) in tickets {
+            if let Some(message) = inner::to_ticket(&command) {
+                let _one_way = to(ctx, TICKET, ticket.as_str(), message).send();
+            }
+        }
+        if let Some(errand) = go_on {
+            let _one_way = to(ctx, SEAT_MAP, ctx.key(), inner::go_on(&errand)).send();
+        }
+    }
+}

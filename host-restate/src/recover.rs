@@ -1,0 +1,103 @@
+//! `host-restate recover`: brings a checkout to its end whose invocation an operator has killed.
+//!
+//! Restate keeps the journal of a killed invocation for as long as the service asks it to. From that this command reads how
+//! the checkout began, and whether its money may have been taken; the handler `Checkout/recover` does the rest.
+
+use std::time::Duration;
+
+use booking_core::format;
+use booking_core::ids::CheckoutId;
+use booking_hosting::flags::{CannotRun, because};
+use booking_hosting::ports::HttpPort;
+use clap::Args;
+use hyper::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use crate::host::{Began, Lost};
+use crate::routes::{CHECKOUT, RECOVER};
+
+/// How long Restate may take to answer: to the second of these it does when the checkout has ended.
+const WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+pub(crate) struct RecoverArgs {
+    /// The checkout, which is named after its invocation: inv_…
+    checkout: CheckoutId,
+    /// Restate's admin API
+    #[arg(long, env = "RESTATE_ADMIN_URL", default_value = "http://127.0.0.1:9070")]
+    admin_url: String,
+    /// Restate's ingress. The host behind it needs `--admin-handlers`
+    #[arg(long, env = "RESTATE_INGRESS_URL", default_value = "http://127.0.0.1:8080")]
+    ingress_url: String,
+    /// The token that both ask for, if they do
+    #[arg(long, env = "RESTATE_AUTH_TOKEN", hide_env_values = true)]
+    auth_token: Option<String>,
+}
+
+impl RecoverArgs {
+    pub(crate) async fn run(self) -> Result<(), CannotRun> {
+        let lost = self.lost().await?;
+        let asked = if lost.capture_asked {
+            "its money may have been taken: bringing it to its end"
+        } else {
+            "its money was never taken: letting go of its seats and of what was set aside"
+        };
+        tracing::info!("{asked}");
+        let lost = serde_json::to_string(&lost).map_err(because("the journal"))?;
+        let path = format!("/{CHECKOUT}/{RECOVER}");
+        let ending = self.ask(&self.ingress_url, "--ingress-url", &path, lost).await?;
+        tracing::info!("{} has ended: {ending}", self.checkout);
+        Ok(())
+    }
+
+    async fn ask(&self, url: &str, flag: &str, path: &str, body: String) -> Result<Value, CannotRun> {
+        let port = HttpPort::new(url, WITHIN).map_err(because(flag))?;
+        let token = self.auth_token.as_ref().map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = token.iter().map(|token| (AUTHORIZATION, token.as_str())).collect();
+        let answer = port.post(path, &headers, body).await;
+        let (status, body) = answer.ok_or_else(|| CannotRun(format!("{flag} {url}{path}: no answer")))?;
+        let said = String::from_utf8_lossy(&body);
+        if status != 200 {
+            return Err(CannotRun(format!("{flag} {url}{path}: {status} {said}")));
+        }
+        serde_json::from_str(&said).map_err(because(&format!("{flag} {url}{path}")))
+    }
+
+    async fn query(&self, sql: String) -> Result<Vec<Value>, CannotRun> {
+        let answer = self.ask(&self.admin_url, "--admin-url", "/query", json!({ "query": sql }).to_string()).await?;
+        let rows = answer["rows"].as_array().cloned();
+        rows.ok_or_else(|| CannotRun("--admin-url: this is not Restate's admin API".to_owned()))
+    }
+
+    /// What the journal of the killed invocation says.
+    async fn lost(&self) -> Result<Lost, CannotRun> {
+        // The name of an invocation: letters, digits and `_`. So it may stand in a query.
+        let id = self.checkout.as_str();
+        let is_one = id.starts_with("inv_") && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_one {
+            return Err(CannotRun(format!("{id} is no checkout of this host: these begin with inv_")));
+        }
+        let about = format!("SELECT status, completion_failure FROM sys_invocation WHERE id = '{id}'");
+        let rows = self.query(about).await?;
+        let row = rows.first().ok_or_else(|| CannotRun(format!("Restate knows no invocation {id} any more")))?;
+        if row["status"] != "completed" {
+            return Err(CannotRun(format!("{id} is still under way: cancel it, and it turns back by itself")));
+        }
+        if !row["completion_failure"].as_str().is_some_and(|why| why.ends_with("killed")) {
+            return Err(CannotRun(format!("{id} was not killed: it has ended by itself, and nothing is left of it")));
+        }
+        let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
+        let entries = self.query(journal).await?;
+        let capture_asked =
+            entries.iter().any(|entry| entry["entry_type"] == "Command: Run" && entry["name"] == "capture");
+        let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
+        let Some(entry) = first_run.and_then(|entry| entry["entry_json"].as_str()) else {
+            return Err(CannotRun(format!("{id} was killed before it began: nothing is left of it")));
+        };
+        let entry: Value = serde_json::from_str(entry).map_err(because("the journal"))?;
+        let bytes = entry["Notification"]["Completion"]["Run"]["result"]["Success"].clone();
+        let bytes: Vec<u8> = serde_json::from_value(bytes).map_err(because("the journal"))?;
+        let began: Began = format::read(&bytes).map_err(because("the journal"))?;
+        Ok(Lost { began, capture_asked })
+    }
+}
