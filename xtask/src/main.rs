@@ -1,14 +1,16 @@
 //! What a contributor types: `cargo xtask …`. Every command of the documents that is more than one line lives here, so
 //! that a person and the build server run the same.
 
-mod run;
+mod mutants;
 mod supply;
 mod test;
+mod up;
 mod wasi;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::run::say;
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -35,6 +37,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Changes the transition code, one place at a time, and sees whether a test notices; takes about an hour. Needs
+    /// cargo-mutants.
+    Mutants,
+    /// A Restate server and host-restate on this machine, to try things with. What they know is kept in target/restate.
+    Restate {
+        #[command(subcommand)]
+        what: Restate,
+    },
     /// Builds and tests booking-core with the oldest Rust that it promises to build with (`rust-version` in
     /// Cargo.toml). Installs that toolchain with rustup where it is missing.
     Msrv,
@@ -42,17 +52,28 @@ enum Command {
     Supply,
 }
 
+#[derive(Subcommand)]
+enum Restate {
+    /// Installs the server with npm where it is missing, starts both, and tells where they are
+    Up(up::UpArgs),
+    /// Stops what `up` has started
+    Down,
+}
+
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Test { quick } => test::all(quick),
         Command::Verify { args } => test::verify(&args),
+        Command::Mutants => mutants::all(),
+        Command::Restate { what: Restate::Up(args) } => up::up(&args),
+        Command::Restate { what: Restate::Down } => up::down(),
         Command::Msrv => test::msrv(),
         Command::Supply => supply::check(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            run::say(&format!("\nfailed: {why}"));
+            say(&format!("\nfailed: {why}"));
             ExitCode::FAILURE
         }
     }

@@ -6,28 +6,28 @@ use std::process::Command;
 use std::time::Instant;
 
 /// What went wrong, for a person.
-pub(crate) type Outcome<T = ()> = Result<T, String>;
+pub type Outcome<T = ()> = Result<T, String>;
 
 /// Says a line. Nothing is lost if nobody listens.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _nobody_listens = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The root of the workspace.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("xtask is a folder of the workspace").to_owned()
 }
 
 /// `cargo` with these arguments, in the root of the workspace.
-pub(crate) fn cargo(args: &[&str]) -> Command {
+pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
     command
 }
 
 /// Any program, in the root of the workspace.
-pub(crate) fn program(name: &str, args: &[&str]) -> Command {
+pub fn program(name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(args).current_dir(root());
     command
@@ -40,7 +40,7 @@ fn shown(command: &Command) -> String {
 }
 
 /// Runs a program; an error tells which one failed.
-pub(crate) fn run(command: &mut Command) -> Outcome {
+pub fn run(command: &mut Command) -> Outcome {
     let line = shown(command);
     say(&format!("$ {line}"));
     match command.status() {
@@ -51,7 +51,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 }
 
 /// Runs a program for what it prints.
-pub(crate) fn output(command: &mut Command) -> Outcome<String> {
+pub fn output(command: &mut Command) -> Outcome<String> {
     let line = shown(command);
     let output = command.output().map_err(|error| format!("`{line}` could not be started: {error}"))?;
     if !output.status.success() {
@@ -62,12 +62,16 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
 
 /// Named steps, run in order until one fails, and how long each took.
 #[derive(Default)]
-pub(crate) struct Steps {
+pub struct Steps {
     took: Vec<(&'static str, f64)>,
 }
 
 impl Steps {
-    pub(crate) fn step(&mut self, name: &'static str, work: impl FnOnce() -> Outcome) -> Outcome {
+    /// Runs a step, and remembers how long it took.
+    ///
+    /// # Errors
+    /// What the step says, with its name.
+    pub fn step(&mut self, name: &'static str, work: impl FnOnce() -> Outcome) -> Outcome {
         say(&format!("\n── {name}"));
         let start = Instant::now();
         let outcome = work();
@@ -76,7 +80,7 @@ impl Steps {
     }
 
     /// A table of what took how long.
-    pub(crate) fn tell(&self) {
+    pub fn tell(&self) {
         say("\nseconds  step");
         for (name, seconds) in &self.took {
             say(&format!("{seconds:7.1}  {name}"));

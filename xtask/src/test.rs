@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use crate::run::{Outcome, Steps, cargo, output, program, run};
 use crate::{supply, wasi};
+use xtask::restate;
+use xtask::run::{Outcome, Steps, cargo, output, program, run};
 
 /// What the core is built for besides this machine.
 const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
@@ -22,6 +23,7 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
             ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
         run(&mut cargo(&everything))
     })?;
+    steps.step("the Restate server", || restate::binary().map(|_| ()))?;
     steps.step("tests, and each benchmark once", || {
         // Testing the workspace builds its commands first, so tests that start one need not.
         let tests = ["test", "--locked", "--workspace", "--all-features"];

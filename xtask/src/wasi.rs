@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::run::{Outcome, output, program, root};
+use xtask::run::{Outcome, output, program, root};
 
 /// The oldest Node that has been tried.
 const NODE: u32 = 20;

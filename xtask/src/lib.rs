@@ -1,0 +1,4 @@
+//! What the project's own commands are made of, and what tests and benchmarks start servers with.
+
+pub mod restate;
+pub mod run;
