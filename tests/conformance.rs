@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 
 use booking_core::wire::Kind;
 use tests::conformance::{CASES, DIFFERENCES, Guarded, Host, INNER_KINDS, Target, Verdict, run};
-use tests::http::Client;
+use tests::http::{Client, Dialect};
+use tests::restate::OnRestate;
 use tests::server::Server;
 
 const PUBLIC: &str = "a-public-token-for-tests";
@@ -38,10 +39,42 @@ fn the_in_process_host_does_what_every_host_does() {
             nobody,
             token: PUBLIC.to_owned(),
         }),
+        gateway: public.clone(),
         closed: Some(public.at(&closed.base).with_token(ADMIN)),
         full: Some(public.at(&full.base)),
         public,
     };
+    every_case(&target);
+    for server in [open, guarded, closed, full] {
+        let log = server.stop();
+        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+    }
+}
+
+#[test]
+fn the_restate_host_does_what_every_host_does() {
+    let gateway = Server::start("mock-gateway", &[]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let start = |args: &[&str]| OnRestate::start(&[&["--admin-handlers", "--payment-url", &payments], args].concat());
+    let (mut open, mut closed) = (start(&[]), start(&["--closed-sales"]));
+    let public = open.client.clone();
+    let target = Target {
+        host: Host::Restate,
+        admin: public.clone(),
+        guarded: None,
+        gateway: public.at(&gateway.base).speaking(Dialect::Plain),
+        closed: Some(public.at(closed.client.base())),
+        full: None,
+        public,
+    };
+    every_case(&target);
+    for log in [open.stop_host(), closed.stop_host(), gateway.stop()] {
+        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+    }
+}
+
+/// Asks a host everything, and sees that it knows every kind of error but those it is said not to know.
+fn every_case(target: &Target) {
     // The cases share nothing, so several may run at a time.
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(Vec::new());
@@ -49,7 +82,7 @@ fn the_in_process_host_does_what_every_host_does() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = CASES.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let verdict = run(case, &target);
+                    let verdict = run(case, target);
                     if let Verdict::Needs(why) = &verdict {
                         failed.lock().unwrap().push(format!("{}: needs {why}", case.name));
                     }
@@ -63,14 +96,10 @@ fn the_in_process_host_does_what_every_host_does() {
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), CASES.len(), failed.join("\n"));
 
-    let differs = DIFFERENCES.iter().filter(|one| one.host == Host::InProcess).map(|one| one.case);
+    let differs = DIFFERENCES.iter().filter(|one| one.host == target.host).map(|one| one.case);
     let left_out: BTreeSet<&str> = differs.chain(INNER_KINDS).collect();
     let seen = target.public.kinds();
     for kind in Kind::ALL.map(Kind::as_str) {
         assert_ne!(seen.contains(kind), left_out.contains(kind), "{kind}: seen, or left out, but not both");
-    }
-    for server in [open, guarded, closed, full] {
-        let log = server.stop();
-        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
     }
 }

@@ -16,7 +16,7 @@ mod command {
 
     use clap::Parser;
     use tests::conformance::{CASES, Guarded, Host, Target, Verdict, run};
-    use tests::http::Client;
+    use tests::http::{Client, Dialect};
 
     /// Asks a server everything that is to be true of every host. It books, blocks and resets tickets of its own making
     /// there, under names that nobody else has.
@@ -26,8 +26,11 @@ mod command {
     struct Args {
         /// Its address, such as http://127.0.0.1:8080
         base_url: String,
+        /// It is a Restate server's ingress, with host-restate behind it
+        #[arg(long)]
+        restate: bool,
         /// Its admin token
-        #[arg(long, env = "BOOKING_ADMIN_TOKEN")]
+        #[arg(long, env = "BOOKING_ADMIN_TOKEN", default_value = "none")]
         admin_token: String,
         /// A server of the same kind that lets nobody in without a token, with the same admin token
         #[arg(long, requires = "auth_token")]
@@ -41,6 +44,9 @@ mod command {
         /// A server of the same kind that has no room for tickets
         #[arg(long)]
         full_url: Option<String>,
+        /// Its mock gateway, where that is a process of its own
+        #[arg(long)]
+        gateway_url: Option<String>,
         /// Only the cases whose name has this in it
         #[arg(long)]
         only: Option<String>,
@@ -48,17 +54,20 @@ mod command {
 
     pub(super) fn main() -> ExitCode {
         let args = Args::parse();
-        let public = Client::new(&args.base_url);
+        let (host, dialect) =
+            if args.restate { (Host::Restate, Dialect::Restate) } else { (Host::InProcess, Dialect::Plain) };
+        let public = Client::new(&args.base_url).speaking(dialect);
         let admin_token = args.admin_token;
         let guarded = args.guarded_url.zip(args.auth_token).map(|(url, token)| {
             let nobody = public.at(&url);
             Guarded { public: nobody.with_token(&token), admin: nobody.with_token(&admin_token), nobody, token }
         });
         let target = Target {
-            host: Host::InProcess,
+            host,
             admin: public.with_token(&admin_token),
             guarded,
             closed: args.closed_url.map(|url| public.at(&url).with_token(&admin_token)),
+            gateway: args.gateway_url.map_or_else(|| public.clone(), |url| Client::new(&url)),
             full: args.full_url.map(|url| public.at(&url)),
             public,
         };

@@ -75,7 +75,7 @@ fn every_boundary_is_cut_both_ways() {
 #[test]
 fn a_rival_who_comes_after_the_crash_finds_the_seat_free_or_sold_and_never_both() {
     let mut runs = 0;
-    let broken = every_cut(&Sound, 1, &mut Watch::default(), || runs += 1);
+    let broken = every_cut(&Sound, 1, &mut Watch::default(), |_| runs += 1);
     assert_eq!(broken.err(), None);
     assert!(runs > 3000, "only {runs} runs");
 }

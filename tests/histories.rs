@@ -196,7 +196,7 @@ mod recorded {
             &[("BOOKING_ADMIN_TOKEN", admin)],
         );
         let public = Client::new(&server.base);
-        let recording = record(Load::of(requests), &public, &public.with_token(admin));
+        let recording = record(Load::of(requests, 8), &public, &public.with_token(admin));
         let _log = server.stop();
         assert!(recording.definite * 10 > (recording.definite + recording.unknown) * 9, "too few definite answers");
         let checked = recording.check();

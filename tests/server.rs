@@ -115,7 +115,7 @@ fn a_ledger_that_is_torn_is_mended_and_one_that_is_damaged_is_refused() {
 
 /// What a command says that does not start.
 fn fails(args: &[&str]) -> String {
-    let output = Command::new(binary()).args(args).env("NO_COLOR", "1").output().unwrap();
+    let output = Command::new(binary("host-axum-sim")).args(args).env("NO_COLOR", "1").output().unwrap();
     assert!(!output.status.success(), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -146,7 +146,7 @@ fn what_is_wrong_on_the_command_line_is_said() {
         let said = fails(&[&["serve"], args].concat());
         assert!(said.contains(says), "{args:?}: {said}");
     }
-    let help = Command::new(binary()).args(["serve", "--help"]).output().unwrap();
+    let help = Command::new(binary("host-axum-sim")).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in ["--listen", "--payment-url", "BOOKING_UNIT_PRICE", "[default: 15m]", "--admin-token-file"] {
         assert!(help.contains(flag), "{flag}: {help}");

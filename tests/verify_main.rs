@@ -28,7 +28,7 @@ mod command {
     use clap::{Parser, Subcommand, ValueEnum};
     use indicatif::{ProgressBar, ProgressStyle};
     use tests::histories::recorder::{Load, record, shown};
-    use tests::http::Client;
+    use tests::http::{Client, Dialect};
     use tests::verify::crash_points::every_boundary;
     use tests::verify::drivers::{Budget, Driver, Finding, every_cut, walks};
     use tests::verify::pinned;
@@ -81,11 +81,17 @@ mod command {
             /// Its address, such as http://127.0.0.1:8080
             base_url: String,
             /// Its admin token
-            #[arg(long, env = "BOOKING_ADMIN_TOKEN", hide_env_values = true)]
+            #[arg(long, env = "BOOKING_ADMIN_TOKEN", hide_env_values = true, default_value = "")]
             admin_token: String,
+            /// It is a Restate server's ingress, with a host behind it that has --admin-handlers
+            #[arg(long)]
+            restate: bool,
             /// How many requests
             #[arg(long, default_value_t = 100_000, value_parser = at_least_one)]
             requests: usize,
+            /// How many tickets are asked for at a time: more for a host that takes its time
+            #[arg(long, default_value_t = 8, value_parser = at_least_one)]
+            at_a_time: usize,
         },
         /// Lists the planted bugs
         Bugs,
@@ -127,7 +133,11 @@ mod command {
             None => verify(&args),
             Some(Instead::Replay { file, bug }) => replay(file, bug.as_deref()),
             Some(Instead::Seed { seed, house, bug }) => one_seed(*seed, *house, bug.as_deref()),
-            Some(Instead::Histories { base_url, admin_token, requests }) => histories(base_url, admin_token, *requests),
+            Some(Instead::Histories { base_url, admin_token, restate, requests, at_a_time }) => {
+                let client =
+                    if *restate { Client::new(base_url).speaking(Dialect::Restate) } else { Client::new(base_url) };
+                histories(&client, admin_token, Load::of(*requests, *at_a_time))
+            }
             Some(Instead::Bugs) => {
                 BUGS.iter().for_each(|bug| println!("{:13} {}", format!("{:?}", bug.class), bug.name));
                 Ok(())
@@ -158,13 +168,20 @@ mod command {
     }
 
     fn bar(name: &str, length: u64) -> ProgressBar {
-        let style = "{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {elapsed}";
+        let style = "{msg:28} {wide_bar} {human_pos}/{human_len} {per_sec} {elapsed} {prefix}";
         let bar = if length == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(length) };
-        let style = if length == 0 { "{msg:28} {spinner} {human_pos} {per_sec} {elapsed}" } else { style };
+        let style = if length == 0 { "{msg:28} {spinner} {human_pos} {per_sec} {elapsed} {prefix}" } else { style };
         bar.set_style(ProgressStyle::with_template(style).expect("a template that was tried"));
         bar.set_message(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
+    }
+
+    /// Shows beside a bar what was seen: of how many sights, and the rarest. Not with every step, which would be dear.
+    fn show(bar: &ProgressBar, sights: &Sights) {
+        let seen = Sight::ALL.len() - sights.missing(1).len();
+        let (rarest, count) = sights.rarest();
+        bar.set_prefix(format!("{seen}/{} seen, rarest {count} × {}", Sight::ALL.len(), rarest.name()));
     }
 
     /// Tells of a trace that breaks something: everything that is needed to see it again.
@@ -225,16 +242,17 @@ mod command {
         run.broken.map_or(Ok(()), |trace| Err(tell(&format!("seed {seed}"), &trace, rules)))
     }
 
-    fn histories(base_url: &str, admin_token: &str, requests: usize) -> Outcome {
-        let public = Client::new(base_url);
+    fn histories(public: &Client, admin_token: &str, load: Load) -> Outcome {
         let start = Instant::now();
-        let recording = record(Load::of(requests), &public, &public.with_token(admin_token));
+        let admin = if admin_token.is_empty() { public.clone() } else { public.with_token(admin_token) };
+        let recording = record(load, public, &admin);
         let (took, start) = (start.elapsed(), Instant::now());
         let checked = recording.check();
         let answers = recording.definite + recording.unknown;
         println!(
-            "{requests} requests in {} s, {} % of the answers definite\n{} operations of {} tickets checked in {} s: {} \
+            "{} requests in {} s, {} % of the answers definite\n{} operations of {} tickets checked in {} s: {} \
              linearizable, {} not, {} undecided",
+            load.requests,
             seconds(took),
             recording.definite * 100 / answers.max(1),
             checked.operations,
@@ -304,7 +322,10 @@ mod command {
         let start = Instant::now();
         let search = Search { threads: args.threads, most_worlds: 40_000_000, ..Search::default() };
         let world = World::new(small_world.scene.clone(), &Sound);
-        let found = search.run(world, &mut |progress| bar.set_position(progress.worlds as u64));
+        let found = search.run(world, &mut |progress| {
+            bar.set_position(progress.worlds as u64);
+            show(&bar, &progress.sights);
+        });
         bar.finish_and_clear();
         if let Some(trace) = &found.broken {
             return Err(tell(&format!("the search of {:?}", small_world.name), trace, &Sound));
@@ -343,11 +364,18 @@ mod command {
         Ok(())
     }
 
+    fn together<'a>(all: impl Iterator<Item = &'a Sights>) -> Sights {
+        all.fold(Sights::default(), |mut together, sights| {
+            together.add(sights);
+            together
+        })
+    }
+
     fn simulate_one(args: &Args, name: &str, size: Size, seeds: u64, seen: &mut Sights) -> Outcome {
         const AT_A_TIME: u64 = 1000;
         let bar = bar(&format!("{name} scenes"), seeds);
-        let (next, failed) = (AtomicU64::new(0), Mutex::new(None));
-        let work = || {
+        let (next, failed, all_seen) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(BTreeMap::new()));
+        let work = |thread: usize| {
             let mut simulation = Simulation::new(&Sound, size);
             let mut busy = Duration::ZERO;
             loop {
@@ -364,11 +392,14 @@ mod command {
                 }
                 busy += start.elapsed();
                 bar.inc(AT_A_TIME.min(seeds - from));
+                let mut all_seen = all_seen.lock().expect("no thread panics with it");
+                all_seen.insert(thread, simulation.sights().clone());
+                show(&bar, &together(all_seen.values()));
             }
         };
-        let start = Instant::now();
+        let (start, work) = (Instant::now(), &work);
         let done: Vec<(Simulation, Duration)> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..args.threads).map(|_| scope.spawn(work)).collect();
+            let threads: Vec<_> = (0..args.threads).map(|n| scope.spawn(move || work(n))).collect();
             threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
         });
         let took = start.elapsed();
@@ -414,9 +445,9 @@ mod command {
         );
         let bar = self::bar("with a rival", 0);
         let (start, mut watch, mut runs) = (Instant::now(), Watch::default(), 0_u64);
-        let broken = every_cut(&Sound, if args.fifth { 1 } else { 2 }, &mut watch, || {
+        let broken = every_cut(&Sound, if args.fifth { 1 } else { 2 }, &mut watch, |sights| {
             runs += 1;
-            bar.inc(1);
+            step(&bar, sights);
         });
         bar.finish_and_clear();
         broken.map_err(|trace| tell("cutting a checkout's plain course", &trace, &Sound))?;
@@ -426,12 +457,19 @@ mod command {
         Ok(())
     }
 
+    fn step(bar: &ProgressBar, sights: &Sights) {
+        bar.inc(1);
+        if bar.position().is_multiple_of(1000) {
+            show(bar, sights);
+        }
+    }
+
     fn random_walks(args: &Args, seen: &mut Sights) -> Outcome {
         println!("\nRandom walks: whatever can happen next, with the same chance each");
         let cases = u32::try_from(share(args, 500_000)).unwrap_or(u32::MAX);
         let bar = bar("walks", cases.into());
         let (start, mut watch) = (Instant::now(), Watch::default());
-        let broken = walks(&Sound, cases, &mut watch, || bar.inc(1));
+        let broken = walks(&Sound, cases, &mut watch, |sights| step(&bar, sights));
         bar.finish_and_clear();
         broken.map_err(|trace| tell("a random walk", &trace, &Sound))?;
         println!("{cases:12} {:>7}", seconds(start.elapsed()));

@@ -118,7 +118,7 @@ fn the_same_seed_is_the_same_run_for_ever_and_everywhere() {
 
 #[test]
 fn a_random_walk_breaks_nothing() {
-    assert_eq!(walks(&Sound, 500, &mut Watch::thorough(), || {}).err(), None);
+    assert_eq!(walks(&Sound, 500, &mut Watch::thorough(), |_| {}).err(), None);
 }
 
 #[test]

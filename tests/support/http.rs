@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
 
@@ -15,7 +15,19 @@ pub struct Client {
     base: String,
     token: Option<String>,
     agent: Agent,
+    dialect: Dialect,
     kinds: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// How what is asked is put, and how what comes back is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As the specification has it.
+    #[default]
+    Plain,
+    /// As Restate's ingress has it: a checkout is asked for by its invocation, and an error has its kind at the end of
+    /// its message.
+    Restate,
 }
 
 /// What came back.
@@ -41,7 +53,14 @@ impl Client {
             .max_redirects(0)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Self { base: base.trim_end_matches('/').to_owned(), token: None, agent: config.into(), kinds: Arc::default() }
+        let base = base.trim_end_matches('/').to_owned();
+        Self { base, token: None, agent: config.into(), dialect: Dialect::Plain, kinds: Arc::default() }
+    }
+
+    /// The same, in another dialect.
+    #[must_use]
+    pub fn speaking(&self, dialect: Dialect) -> Self {
+        Self { dialect, ..self.clone() }
     }
 
     /// Every kind of error that this client, and those made from it, were ever answered.
@@ -71,7 +90,7 @@ impl Client {
     /// The same, over connections of its own.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self { token: self.token.clone(), ..Self::new(&self.base) }
+        Self { token: self.token.clone(), dialect: self.dialect, ..Self::new(&self.base) }
     }
 
     /// Asks with these headers and these bytes.
@@ -94,6 +113,9 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Got, ureq::Error> {
+        let checkout = path.strip_prefix("/Checkout/").filter(|id| !id.contains('/') && *id != "process");
+        let checkout = checkout.filter(|_| self.dialect == Dialect::Restate);
+        let path = checkout.map_or_else(|| path.to_owned(), |id| format!("/restate/invocation/{id}/output"));
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(format!("{}{path}", self.base));
@@ -113,7 +135,10 @@ impl Client {
         let mut text = String::new();
         body.into_reader().read_to_string(&mut text)?;
         let body = serde_json::from_str(&text).unwrap_or_default();
-        let got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        let mut got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        if self.dialect == Dialect::Restate {
+            got.translate(checkout);
+        }
         if got.status >= 400 {
             self.kinds.lock().unwrap().insert(got.kind().to_owned());
         }
@@ -146,6 +171,30 @@ impl Client {
 }
 
 impl Got {
+    /// Puts what Restate's ingress said as the specification has it; `checkout` is what was asked for, if it was one.
+    fn translate(&mut self, checkout: Option<&str>) {
+        let Value::Object(fields) = &mut self.body else { return };
+        fields.remove("source");
+        let message = fields.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some((message, kind)) = message.strip_suffix(']').and_then(|text| text.rsplit_once(" [")) {
+            fields.insert("message".into(), message.into());
+            fields.insert("kind".into(), kind.into());
+        }
+        if let Some(id) = fields.get("invocationId").cloned() {
+            self.body = json!({ "checkoutId": id, "status": "PENDING" });
+        } else if let Some(id) = checkout {
+            if self.status == 470 {
+                self.body = json!({ "checkoutId": id, "status": "PENDING" });
+                self.status = 200;
+            } else if fields.contains_key("kind") {
+                fields.insert("checkoutId".into(), id.into());
+                fields.insert("status".into(), "FAILED".into());
+                self.status = 200;
+            }
+        }
+        self.text = self.body.to_string();
+    }
+
     /// The name of the kind of error, or nothing.
     #[must_use]
     pub fn kind(&self) -> &str {

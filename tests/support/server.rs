@@ -1,10 +1,11 @@
 //! Real servers for tests: processes on free ports of this machine, stopped by their process id, also when a test fails.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to start, on a machine that is busy with other things.
@@ -18,33 +19,36 @@ pub struct Server {
     log: Mutex<Receiver<String>>,
 }
 
-/// The command under test, built as it is now.
+/// A command of the workspace, by the name of its package, built as it is now.
 #[must_use]
-pub fn binary() -> &'static PathBuf {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some() {
-            // By the command that built this test, into the folder above it.
-            let test = std::env::current_exe().unwrap();
-            return test.parent().and_then(Path::parent).unwrap().join("host-axum-sim");
+pub fn binary(package: &str) -> PathBuf {
+    static BINARIES: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut binaries = BINARIES.lock().unwrap();
+    binaries.entry(package.to_owned()).or_insert_with(|| built(package)).clone()
+}
+
+fn built(package: &str) -> PathBuf {
+    if std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some() {
+        // By the command that built this test, into the folder above it.
+        let test = std::env::current_exe().unwrap();
+        return test.parent().and_then(Path::parent).unwrap().join(package);
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["build", "--locked", "--package", package, "--message-format", "json-render-diagnostics"];
+    let mut command = Command::new(cargo);
+    // What cargo tells a test about itself would have some packages built anew.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name.as_ref());
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = ["build", "--locked", "--package", "host-axum-sim", "--message-format", "json-render-diagnostics"];
-        let mut command = Command::new(cargo);
-        // What cargo tells a test about itself would have some packages built anew.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-                command.env_remove(name.as_ref());
-            }
-        }
-        let output = command.args(build).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the command cannot be built");
-        let messages = String::from_utf8(output.stdout).unwrap();
-        let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let found = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-        found.expect("cargo tells what it has built")
-    })
+    }
+    let output = command.args(build).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the command cannot be built");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let found = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    found.expect("cargo tells what it has built")
 }
 
 impl Server {
@@ -57,7 +61,13 @@ impl Server {
     /// As [`Server::start`], with these environment variables as well.
     #[must_use]
     pub fn start_with(command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary())
+        Self::start_of("host-axum-sim", command, args, env)
+    }
+
+    /// As [`Server::start_with`], of another package's command.
+    #[must_use]
+    pub fn start_of(package: &str, command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(binary(package))
             .args([command, "--log-format", "json"])
             .args(args)
             .envs(["BOOKING_LISTEN", "MOCK_GATEWAY_LISTEN"].map(|listen| (listen, "127.0.0.1:0")))

@@ -100,7 +100,7 @@ pub(super) fn one_taken_ticket_of_several_takes_none(target: &Target) {
 
 /// The mock gateway's account of a checkout.
 fn account(target: &Target, checkout: &str) -> Option<Value> {
-    let ledger = target.public.get("/api/mock-payment/ledger");
+    let ledger = target.gateway.get("/api/mock-payment/ledger");
     accepted(&ledger);
     let key = format!("{checkout}:authorize");
     ledger.body["entries"].as_array().unwrap().iter().find(|entry| entry["key"] == key.as_str()).cloned()
@@ -150,7 +150,7 @@ pub(super) fn prices_in_two_currencies_have_no_sum(target: &Target) {
 
 pub(super) fn the_mock_gateway_is_paid_in_one_go(target: &Target) {
     let pay = |card: &str, key: &str| {
-        target.public.post_keyed("/api/mock-payment", key, &json!({ "amount": 100, "paymentMethodId": card }))
+        target.gateway.post_keyed("/api/mock-payment", key, &json!({ "amount": 100, "paymentMethodId": card }))
     };
     let key = fresh("pay");
     let paid = pay("card_success", &key);
@@ -164,7 +164,7 @@ pub(super) fn the_mock_gateway_is_paid_in_one_go(target: &Target) {
 
 pub(super) fn the_mock_gateway_gives_the_same_key_the_same_answer(target: &Target) {
     let (key, path) = (fresh("k"), "/api/mock-payment");
-    let ask = |call: &str, body: &Value| target.public.post(&format!("{path}/{call}"), body);
+    let ask = |call: &str, body: &Value| target.gateway.post(&format!("{path}/{call}"), body);
     let authorize = json!({ "key": key, "amount": amount(500), "paymentMethodId": "card_success" });
     let first = ask("authorize", &authorize);
     accepted(&first);

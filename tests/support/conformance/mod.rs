@@ -23,6 +23,8 @@ use crate::http::{Client, Got};
 pub enum Host {
     /// `host-axum-sim`.
     InProcess,
+    /// `host-restate`, through a Restate server's ingress.
+    Restate,
 }
 
 /// A difference between hosts: which host, which case, why.
@@ -36,11 +38,53 @@ pub struct Difference {
 }
 
 /// Everything in which hosts differ.
-pub const DIFFERENCES: &[Difference] = &[Difference {
-    host: Host::InProcess,
-    case: "StorageUnavailable",
-    reason: "it keeps everything in memory, which does not fail; a store that does is tried in host-axum-sim/tests",
-}];
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        host: Host::InProcess,
+        case: "StorageUnavailable",
+        reason: "it keeps everything in memory, which does not fail; a store that does is tried in host-axum-sim/tests",
+    },
+    // Idempotency keys are the ingress's: it records whatever was answered first.
+    restate("the_same_key_with_other_bytes_is_refused", "the ingress gives the first answer, whatever the bytes"),
+    restate("what_the_machines_did_not_answer_is_not_recorded", "the ingress records refusals of a request's form too"),
+    restate("a_key_is_1_to_128_printable_characters", "the ingress takes any key"),
+    // So is waiting for an end.
+    restate(
+        "a_checkout_that_takes_long_is_answered_meanwhile_and_works_on",
+        "the ingress keeps its caller until the end; `send` does not, and an invocation can be asked for at any time",
+    ),
+    // So are paths and methods, in its own words.
+    restate("a_route_that_is_not_there_is_not_found", "the ingress says so itself, without a kind"),
+    restate(
+        "a_method_that_a_route_does_not_take_is_refused_and_changes_nothing",
+        "the ingress runs a handler on GET, which then misses its body; tests/restate.rs has what comes of that",
+    ),
+    restate("the_description_names_every_route_that_is_there", "Restate describes each service, on its admin API"),
+    restate("MethodNotAllowed", "the ingress says so itself, without a kind"),
+    restate("NotFound", "the ingress says so itself, without a kind"),
+    // It knows no tokens: whoever reaches it is let in. A proxy, or Restate Cloud, stands before it.
+    restate("admin_handlers_need_the_admin_token", "there they are, or not at all; see tests/restate.rs"),
+    restate("nothing_but_health_is_told_without_a_token", "tokens are for the proxy before the ingress"),
+    restate("Unauthorized", "tokens are for the proxy before the ingress"),
+    // What is limited by what one process can hold.
+    restate("a_buyer_may_have_only_so_many_holds", "it would take one more object to be asked for each hold"),
+    restate("RateLimited", "it would take one more object to be asked for each hold"),
+    restate("a_full_house_says_so_and_when_to_try_again", "there is no end to the tickets that Restate keeps"),
+    restate("Overloaded", "there is no end to the tickets that Restate keeps"),
+    restate("StorageUnavailable", "what cannot be stored is not answered: Restate tries again"),
+    // Nobody can watch through the ingress: it knows requests and answers.
+    restate("a_watcher_sees_the_layout_a_snapshot_and_every_change", NO_WATCH),
+    restate("a_watcher_that_asks_gets_a_snapshot", NO_WATCH),
+    restate("a_watcher_that_says_something_else_is_sent_away", NO_WATCH),
+    restate("a_watcher_needs_a_token_where_others_do", NO_WATCH),
+    restate("a_watch_that_is_no_websocket_is_refused", NO_WATCH),
+];
+
+const NO_WATCH: &str = "the ingress knows requests and answers, and no WebSockets";
+
+const fn restate(case: &'static str, reason: &'static str) -> Difference {
+    Difference { host: Host::Restate, case, reason }
+}
 
 /// Kinds that no request from outside is answered with, on any host.
 pub const INNER_KINDS: [&str; 1] = ["HoldNotFound"];
@@ -54,6 +98,8 @@ pub struct Target {
     pub public: Client,
     /// The same server, with its admin token.
     pub admin: Client,
+    /// Where its mock gateway is asked: the same server, or a process of its own.
+    pub gateway: Client,
     /// A server that lets nobody in without a token, if there is one to try.
     pub guarded: Option<Guarded>,
     /// A server with closed sales, if there is one to try.
@@ -232,6 +278,23 @@ impl Target {
         let got = self.public.get(&format!("/Ticket/{id}/get"));
         assert_eq!(got.status, 200, "{}", got.text);
         got.body
+    }
+
+    /// That a handler of the core's own is not to be reached.
+    #[track_caller]
+    fn unreachable(&self, got: &Got) {
+        match self.host {
+            Host::InProcess => refused(got, 404, "NotFound"),
+            Host::Restate => assert_eq!((got.status, got.kind()), (400, ""), "{}", got.text),
+        }
+    }
+
+    /// Whether the server is up.
+    fn health(&self) -> Got {
+        match self.host {
+            Host::InProcess => self.public.get("/health"),
+            Host::Restate => self.public.get("/restate/health"),
+        }
     }
 
     fn reserve(&self, id: &str, body: &Value) -> Got {

@@ -27,10 +27,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// So many requests, to as many tickets as make each one's history short enough to be checked.
+    /// So many requests, to as many tickets as make each one's history short enough to be checked. The longer a host
+    /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
-    pub fn of(requests: usize) -> Self {
-        Self { requests, clients: 16, at_a_time: 8, tickets: (requests / 200).max(8), seed: 1 }
+    pub fn of(requests: usize, at_a_time: usize) -> Self {
+        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1 }
     }
 }
 

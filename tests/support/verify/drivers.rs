@@ -7,6 +7,7 @@ use booking_core::testing::crash::Cut;
 use booking_core::testing::cuts::Course;
 use booking_core::testing::rules::Rules;
 use booking_core::testing::search::Search;
+use booking_core::testing::sights::Sights;
 use booking_core::testing::simulate::{Simulation, Size};
 use booking_core::testing::strategies::{picks, scene};
 use booking_core::testing::trace::{Trace, come_to_rest, wander};
@@ -119,7 +120,7 @@ pub fn every_cut(
     rules: &'static dyn Rules,
     crashes: usize,
     watch: &mut Watch,
-    mut on_run: impl FnMut(),
+    mut on_run: impl FnMut(&Sights),
 ) -> Result<(), Box<Trace>> {
     for scene in courses() {
         let course = Course::new(scene, rules);
@@ -138,13 +139,13 @@ fn cut_on(
     count: usize,
     downtimes: &[Millis],
     watch: &mut Watch,
-    on_run: &mut impl FnMut(),
+    on_run: &mut impl FnMut(&Sights),
 ) -> Result<(), Box<Trace>> {
     for downtime in downtimes {
         for after in 0.. {
             cuts.push(Cut { after, downtime: *downtime });
             let run = course.run(cuts, watch);
-            on_run();
+            on_run(&watch.sights);
             if let Some(trace) = run.broken {
                 return Err(trace);
             }
@@ -163,7 +164,7 @@ fn cut_on(
 
 fn cut(rules: &'static dyn Rules, crashes: usize) -> Option<(Trace, u64)> {
     let mut tried = 0;
-    let broken = every_cut(rules, crashes, &mut Watch::default(), || tried += 1).err()?;
+    let broken = every_cut(rules, crashes, &mut Watch::default(), |_| tried += 1).err()?;
     Some((*broken, tried))
 }
 
@@ -175,14 +176,16 @@ pub fn walks(
     rules: &'static dyn Rules,
     cases: u32,
     watch: &mut Watch,
-    mut on_run: impl FnMut(),
+    mut on_run: impl FnMut(&Sights),
 ) -> Result<(), Box<Trace>> {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (watch, on_run) = (std::cell::RefCell::new(watch), std::cell::RefCell::new(&mut on_run));
     let walked = runner.run(&(scene(), picks()), |(scene, picks)| {
-        (on_run.borrow_mut())();
-        match walk_one(rules, scene, &picks, &mut watch.borrow_mut()) {
+        let mut watch = watch.borrow_mut();
+        let broken = walk_one(rules, scene, &picks, &mut watch);
+        (on_run.borrow_mut())(&watch.sights);
+        match broken {
             None => Ok(()),
             Some(trace) => Err(TestCaseError::fail(trace.property)),
         }
@@ -216,6 +219,6 @@ fn walk_one(
 
 fn walk(rules: &'static dyn Rules, cases: u32) -> Option<(Trace, u64)> {
     let mut tried = 0;
-    let broken = walks(rules, cases, &mut Watch::default(), || tried += 1).err()?;
+    let broken = walks(rules, cases, &mut Watch::default(), |_| tried += 1).err()?;
     Some((*broken, tried))
 }

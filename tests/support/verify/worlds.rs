@@ -192,6 +192,32 @@ pub fn small_worlds() -> Vec<SmallWorld> {
             },
         ),
         world(
+            "two buyers, a crash, and checkouts that tell the time, however late",
+            true,
+            Scene {
+                checkouts_tell_time: true,
+                ..scene(
+                    1,
+                    vec![buyer(0, "ann", &[0], None, good), buyer(1, "bob", &[0], None, good)],
+                    vec![],
+                    Faults { crashes: 1, ..none },
+                )
+            },
+        ),
+        world(
+            "a hold and a rival, and checkouts that tell the time, however late",
+            true,
+            Scene {
+                checkouts_tell_time: true,
+                ..scene(
+                    1,
+                    vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "bob", &[0], None, good)],
+                    vec![reserves(0, "ann", "h")],
+                    none,
+                )
+            },
+        ),
+        world(
             "a clock one step behind",
             true,
             scene(

@@ -1,0 +1,278 @@
+//! How many bookings host-restate brings about, beside an empty handler on the same kind of server, and beside the steps
+//! of the first proof of concept on the official TypeScript SDK.
+//!
+//! `cargo bench -p benches --bench restate`: Restate servers, services and load generator on the same machine, each
+//! service with a server of its own, taking turns in one run; several rounds, medians. `-- --quick` measures less.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use benches::load::{Loaded, Make, asked, load};
+use benches::servers::serve_if_asked;
+use xtask::restate::{Restate, Setup, free_port};
+use xtask::run::{Outcome, cargo, output, program, root};
+
+/// What is measured beside what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Ours,
+    Reference,
+    Empty,
+}
+
+/// A service with a Restate server of its own. Both end when this is dropped.
+struct Running {
+    name: &'static str,
+    restate: Restate,
+    service: Child,
+    folder: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.service.kill();
+        let _reaped = self.service.wait();
+        self.restate.kill();
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Running {
+    fn start(service: Service) -> Outcome<Self> {
+        let port = free_port()?;
+        let (name, mut command) = match service {
+            Service::Ours => ("host-restate", ours(port)?),
+            Service::Reference => ("the reference's steps", reference(port)?),
+            Service::Empty => ("an empty handler", empty(port)?),
+        };
+        let folder = std::env::temp_dir().join(format!("booking-bench-{port}"));
+        let restate = Restate::start(Setup::in_folder(folder.clone())?)?;
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.map_err(|error| format!("{name}: {error}"))?;
+        let running = Self { name, restate, service: child, folder };
+        let host = format!("http://127.0.0.1:{port}");
+        let mut tried = 0;
+        while let Err(why) = running.restate.setup.register(&host) {
+            tried += 1;
+            if tried == 100 {
+                return Err(why);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(running)
+    }
+
+    fn ingress(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.restate.setup.ingress))
+    }
+
+    /// How long its server and its service have computed.
+    fn cpu(&self) -> [Duration; 2] {
+        [self.restate.id().unwrap_or_default(), self.service.id()].map(cpu_of)
+    }
+}
+
+/// How long a process has computed, as the system counts it: in hundredths of a second. Nothing where it does not tell.
+fn cpu_of(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn ours(port: u16) -> Outcome<Command> {
+    let path = if is_bench() { released()? } else { tested()? };
+    let mut command = Command::new(path);
+    command.args(["serve", "--mock-payment", "--payment-delay", "0ms", "--log", "warn"]);
+    command.arg("--listen").arg(format!("127.0.0.1:{port}"));
+    Ok(command)
+}
+
+/// The host as the tests have built it.
+fn tested() -> Outcome<PathBuf> {
+    let here = std::env::current_exe().map_err(|error| error.to_string())?;
+    let path = here.ancestors().nth(2).map(|folder| folder.join("host-restate"));
+    path.filter(|path| path.is_file()).map_or_else(|| built(&[]), Ok)
+}
+
+fn released() -> Outcome<PathBuf> {
+    built(&["--release"])
+}
+
+fn built(args: &[&str]) -> Outcome<PathBuf> {
+    let build = ["build", "--locked", "--package", "host-restate", "--message-format", "json-render-diagnostics"];
+    let built = output(&mut cargo(&[&build[..], args].concat()))?;
+    let messages = built.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let path = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    path.ok_or_else(|| "cargo tells of no host-restate".to_owned())
+}
+
+/// `cargo bench` says so; `cargo test` runs it once, for as long as it takes to see that it works.
+fn is_bench() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}
+
+fn reference(port: u16) -> Outcome<Command> {
+    let folder = root().join("benches/peers/reference");
+    let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
+    let _said = output(program("npm", &quiet).current_dir(&folder))?;
+    let _said = output(program("npx", &["tsc"]).current_dir(&folder))?;
+    let mut command = Command::new("node");
+    command.arg("built/service.js").current_dir(folder).env("PORT", port.to_string()).env("NODE_ENV", "production");
+    command.env("RESTATE_LOGGING", "ERROR");
+    Ok(command)
+}
+
+fn empty(port: u16) -> Outcome<Command> {
+    let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
+    command.env("BOOKING_BENCH_EMPTY", port.to_string());
+    Ok(command)
+}
+
+/// Each for a ticket of its own.
+fn book(n: u64, out: &mut Vec<u8>) {
+    json("/Checkout/process", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
+}
+
+fn nothing(n: u64, out: &mut Vec<u8>) {
+    json("/Empty/nothing", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
+}
+
+/// All for the same ticket, which somebody else has.
+fn crowd(n: u64, out: &mut Vec<u8>) {
+    json("/Ticket/hot/reserve", &format!(r#""user-{}""#, n + 1), out);
+}
+
+fn json(path: &str, body: &str, out: &mut Vec<u8>) {
+    let length = body.len();
+    out.extend(
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+            .bytes(),
+    );
+}
+
+/// What one service did with one kind of load.
+#[derive(Default)]
+struct Row {
+    rounds: Vec<Loaded>,
+    cpu: Vec<[Duration; 2]>,
+    next: u64,
+}
+
+impl Row {
+    fn median(&self, of: impl Fn(&Loaded) -> u64) -> u64 {
+        let mut all: Vec<u64> = self.rounds.iter().map(of).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Microseconds of computing for each answer: the server's, the service's.
+    fn cpu_each(&self) -> [u64; 2] {
+        let answers: u64 = self.rounds.iter().map(asked).sum();
+        [0, 1].map(|which| {
+            let all: Duration = self.cpu.iter().map(|cpu| cpu[which]).sum();
+            u64::try_from(all.as_micros()).unwrap_or(u64::MAX) / answers.max(1)
+        })
+    }
+}
+
+fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make: Make) -> io::Result<()> {
+    let before = running.cpu();
+    let loaded = load(running.ingress(), clients, lasts, row.next, None, make)?;
+    // What was sent one way is still under way, and is the booking's as well.
+    std::thread::sleep(Duration::from_millis(500));
+    let after = running.cpu();
+    row.next += asked(&loaded);
+    row.rounds.push(loaded);
+    row.cpu.push([0, 1].map(|which| after[which].saturating_sub(before[which])));
+    Ok(())
+}
+
+fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
+    let services = [Service::Ours, Service::Reference, Service::Empty];
+    let running: Vec<Running> = services.iter().map(|service| Running::start(*service)).collect::<Outcome<_>>()?;
+    say("                          clients  answers/s    p50 ms    p99 ms   µs server   µs service");
+    let mut first = 0;
+    for count in clients {
+        let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
+        for round in 0..=rounds {
+            for ((service, running), row) in services.iter().zip(&running).zip(&mut rows) {
+                let make: Make = if *service == Service::Empty { nothing } else { book };
+                let lasts = if round == 0 { lasts / 4 } else { lasts };
+                turn(running, row, *count, lasts, make).map_err(|error| format!("{}: {error}", running.name))?;
+                if round == 0 {
+                    // What is warm is measured.
+                    row.rounds.clear();
+                    row.cpu.clear();
+                }
+            }
+        }
+        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
+        for (running, row) in running.iter().zip(&rows) {
+            tell(running.name, *count, row, Loaded::per_second)?;
+        }
+    }
+    let mut rows: Vec<Row> = (0..2).map(|_| Row::default()).collect();
+    for (running, row) in running.iter().zip(&mut rows) {
+        let taken = load(running.ingress(), 1, lasts, 0, Some(1), crowd).map_err(|error| error.to_string())?;
+        if taken.good != 1 {
+            return Err(format!("{}: the seat that all want cannot be held", running.name));
+        }
+        row.next = 1;
+    }
+    for _ in 0..rounds {
+        for (running, row) in running.iter().zip(&mut rows) {
+            turn(running, row, 64, lasts, crowd).map_err(|error| format!("{}: {error}", running.name))?;
+        }
+    }
+    say("\na crowd for one seat, refused");
+    for (running, row) in running.iter().zip(&rows) {
+        tell(running.name, 64, row, Loaded::rate)?;
+    }
+    Ok(())
+}
+
+fn tell(name: &str, clients: usize, row: &Row, rate: fn(&Loaded) -> u64) -> Outcome {
+    let (p50, p99) = (row.median(|one| u64::from(one.percentile(50))), row.median(|one| u64::from(one.percentile(99))));
+    let [server, service] = row.cpu_each();
+    let millis = |micros: u64| format!("{}.{:02}", micros / 1000, micros % 1000 / 10);
+    say(&format!(
+        "{name:25} {clients:7} {:10} {:>9} {:>9} {server:11} {service:12}",
+        row.median(rate),
+        millis(p50),
+        millis(p99)
+    ));
+    let wrong =
+        row.rounds.iter().map(|one| if rate(one) == one.per_second() { one.other } else { one.good }).sum::<u64>();
+    if wrong == 0 { Ok(()) } else { Err(format!("{name}: {wrong} requests were not answered as they should")) }
+}
+
+#[allow(clippy::print_stdout, reason = "a benchmark tells what it measured")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+fn main() -> ExitCode {
+    let served = benches::peers::empty_restate::serve_if_asked();
+    if served.is_some() || serve_if_asked().unwrap_or_default() {
+        return ExitCode::SUCCESS;
+    }
+    let is_quick = std::env::args().any(|arg| arg == "--quick");
+    let measured = if is_bench() && is_quick {
+        measure(2, Duration::from_secs(3), &[1, 64])
+    } else if is_bench() {
+        measure(5, Duration::from_secs(6), &[1, 16, 64])
+    } else {
+        measure(1, Duration::from_millis(400), &[4])
+    };
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

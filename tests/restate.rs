@@ -1,0 +1,484 @@
+//! host-restate on real Restate servers: what it promises while processes are killed, cancelled and replaced.
+
+#![cfg(not(target_family = "wasm"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::eventually;
+use tests::histories::recorder::{Load, record, shown};
+use tests::http::{Client, Dialect};
+use tests::restate::{Folder, OnRestate};
+use tests::server::Server;
+use xtask::restate::{Restate, Setup};
+
+/// What somebody ordered, and how it ended.
+struct Bought {
+    tickets: Vec<String>,
+    end: Value,
+}
+
+/// Many who buy at a time, through whatever happens.
+struct Crowd<'a> {
+    client: &'a Client,
+    checkouts: usize,
+    seats: usize,
+    next: AtomicUsize,
+    under_way: AtomicUsize,
+    bought: Mutex<Vec<Bought>>,
+}
+
+const MAP: &str = "arena";
+
+impl<'a> Crowd<'a> {
+    fn new(client: &'a Client, checkouts: usize, seats: usize) -> Self {
+        let (next, under_way) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { client, checkouts, seats, next, under_way, bought: Mutex::default() }
+    }
+
+    /// The n-th order: one to three seats, that others may want too, and some card.
+    fn order(&self, n: usize) -> (Vec<String>, Value) {
+        let seat = |i: usize| format!("{MAP}:{}", (n * 7919 + i * 104_729) % self.seats);
+        let tickets: BTreeSet<String> = (0..1 + n % 3).map(seat).collect();
+        let card = match n % 10 {
+            0 => "card_decline",
+            1 => "card_flaky",
+            2 => "card_lost",
+            3 => "card_capture_decline",
+            _ => "card_success",
+        };
+        let tickets: Vec<String> = tickets.into_iter().collect();
+        let order = json!({ "ticketIds": tickets, "userId": format!("user-{n}"), "paymentMethodId": card });
+        (tickets, order)
+    }
+
+    /// Buys until all is bought. Nobody is put off by an answer that does not come: under the same key, the same
+    /// checkout is asked for again.
+    fn buy(&self) {
+        let client = self.client.another();
+        loop {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            if n >= self.checkouts {
+                return;
+            }
+            let (tickets, order) = self.order(n);
+            let key = format!("order-{n}");
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+            let sent = persistently(|| {
+                let headers = [("Idempotency-Key", key.as_str())];
+                let got = client.try_send("POST", "/Checkout/process/send", &headers, order.to_string().as_bytes());
+                got.ok().filter(|got| got.status == 202)
+            });
+            let path = format!("/Checkout/{}", sent.text("checkoutId"));
+            let end = persistently(|| {
+                let got = client.try_send("GET", &path, &[], b"").ok()?;
+                let is_over = matches!(got.body["status"].as_str(), Some("CONFIRMED" | "FAILED"));
+                (got.status == 200 && is_over).then_some(got.body)
+            });
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            self.bought.lock().unwrap().push(Bought { tickets, end });
+        }
+    }
+
+    /// Waits until so many of a hundred are bought, and enough are under way to be hit.
+    fn wait_for(&self, percent: usize) {
+        let start = Instant::now();
+        while self.bought.lock().unwrap().len() * 100 < self.checkouts * percent
+            || self.under_way.load(Ordering::Relaxed) < 8
+        {
+            assert!(start.elapsed() < Duration::from_secs(120), "nothing is bought any more");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sees that all is well when all is over: each checkout, each seat, each payment.
+    fn all_is_well(&self, gateway: &Client) {
+        let bought = self.bought.lock().unwrap();
+        assert_eq!(bought.len(), self.checkouts, "none is lost");
+        let ids: BTreeSet<&str> = bought.iter().map(|one| one.end["checkoutId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), self.checkouts, "none was started twice");
+
+        let mut sold: BTreeMap<&str, &str> = BTreeMap::new();
+        for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
+            assert_eq!(one.end["tickets"], json!(one.tickets));
+            for ticket in &one.tickets {
+                let before = sold.insert(ticket, one.end["checkoutId"].as_str().unwrap());
+                assert_eq!(before, None, "{ticket} was sold twice");
+            }
+        }
+        assert!(sold.len() > self.seats / 3, "enough was sold for this to say something: {}", sold.len());
+        let all_sold: BTreeSet<String> = sold.keys().map(|id| (*id).to_owned()).collect();
+        // The map hears of it one way: what is under way may take a while, but nothing of it is lost.
+        let start = Instant::now();
+        loop {
+            let map = self.client.get(&format!("/SeatMap/{MAP}/get"));
+            let seats = map.body.as_array().unwrap_or_else(|| panic!("{}", map.text)).clone();
+            let shown = |status: &str| -> BTreeSet<String> {
+                let all = seats.iter().filter(|seat| seat["status"] == status);
+                all.map(|seat| seat["id"].as_str().unwrap().to_owned()).collect()
+            };
+            let (held, shown_sold) = (shown("RESERVED"), shown("SOLD"));
+            if held.is_empty() && shown_sold == all_sold {
+                break;
+            }
+            let missing: Vec<_> = all_sold.symmetric_difference(&shown_sold).collect();
+            assert!(start.elapsed() < Duration::from_secs(120), "held {held:?}, sold or not {missing:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        for seat in 0..self.seats {
+            let id = format!("{MAP}:{seat}");
+            let status = if sold.contains_key(id.as_str()) { "SOLD" } else { "AVAILABLE" };
+            assert_eq!(self.client.get(&format!("/Ticket/{id}/get")).body["status"], status, "{id}");
+        }
+
+        let ledger = gateway.get("/api/mock-payment/ledger").body;
+        let entries = ledger["entries"].as_array().unwrap();
+        let accounts: BTreeMap<&str, &Value> =
+            entries.iter().map(|entry| (entry["key"].as_str().unwrap(), entry)).collect();
+        for one in bought.iter() {
+            let key = format!("{}:authorize", one.end["checkoutId"].as_str().unwrap());
+            let account = accounts.get(key.as_str());
+            let is = |what: &str| account.is_some_and(|account| account[what] == true);
+            if one.end["status"] == "CONFIRMED" {
+                assert!(is("captured") && !is("voided"), "{}: {account:?}", one.end);
+                assert_eq!(account.unwrap()["amount"], one.end["amount"]);
+            } else {
+                assert!(!is("captured") && (!is("authorized") || is("voided")), "{}: {account:?}", one.end);
+            }
+        }
+        let captured = entries.iter().filter(|entry| entry["captured"] == true).count();
+        let confirmed = bought.iter().filter(|one| one.end["status"] == "CONFIRMED").count();
+        assert_eq!(captured, confirmed, "no money without a booking, and no booking without money");
+    }
+}
+
+/// Tries until it works, for two minutes.
+fn persistently<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "it never worked");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The arguments of a host that asks this gateway.
+fn paying_at(gateway: &Server) -> [String; 2] {
+    ["--payment-url".into(), format!("{}/api/mock-payment", gateway.base)]
+}
+
+#[test]
+fn nothing_is_lost_while_host_and_server_are_killed() {
+    let gateway = Server::start("mock-gateway", &["--delay", "15ms"]);
+    let args = paying_at(&gateway);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut on = OnRestate::start(&args);
+    let client = on.client.clone();
+    let crowd = Crowd::new(&client, 2_000, 2_400);
+    std::thread::scope(|scope| {
+        (0..16).for_each(|_| drop(scope.spawn(|| crowd.buy())));
+        for (kill, percent) in (1..).zip([8, 18, 30, 42, 54, 66, 78]) {
+            crowd.wait_for(percent);
+            if kill % 3 == 0 {
+                on.restate.kill();
+                std::thread::sleep(Duration::from_millis(200));
+                on.restate.start_again().unwrap();
+            } else {
+                on.kill_host();
+                std::thread::sleep(Duration::from_millis(200));
+                on.start_host(&args);
+            }
+        }
+    });
+    crowd.all_is_well(&Client::new(&gateway.base));
+}
+
+#[test]
+fn nothing_is_lost_while_a_leader_of_a_cluster_dies() {
+    let gateway = Server::start("mock-gateway", &["--delay", "15ms"]);
+    let args = paying_at(&gateway);
+    let host = Server::start_of("host-restate", "serve", &args.each_ref().map(String::as_str), &[]);
+    let folder = Folder::new("cluster");
+    let mut nodes = Restate::start_cluster(&folder.path()).unwrap();
+    nodes[2].setup.register(&host.base).unwrap();
+    // Buyers come to a node that stays. Which of the others leads most, is up to the cluster.
+    let client = Client::new(&nodes[2].setup.ingress_url()).speaking(Dialect::Restate);
+    eventually(|| {
+        let got = client.try_send("POST", "/Ticket/first/get", &[], b"").ok()?;
+        (got.status == 200).then_some(())
+    });
+    let crowd = Crowd::new(&client, 2_000, 2_400);
+    std::thread::scope(|scope| {
+        (0..16).for_each(|_| drop(scope.spawn(|| crowd.buy())));
+        crowd.wait_for(30);
+        let [first, second] = [0, 1].map(|node: usize| nodes[node].setup.leads().unwrap());
+        assert!(first + second > 0, "one that nobody follows is no loss");
+        nodes[usize::from(second > first)].kill();
+    });
+    crowd.all_is_well(&Client::new(&gateway.base));
+}
+
+/// A checkout of one ticket, under way; its id.
+fn sent(on: &OnRestate, ticket: &str) -> String {
+    let got = on.client.post("/Checkout/process/send", &json!({ "ticketId": ticket, "userId": "ann" }));
+    assert_eq!(got.status, 202, "{}", got.text);
+    got.text("checkoutId")
+}
+
+/// Waits until the journal of an invocation has a run of this name, which is then under way.
+fn comes_to(on: &OnRestate, checkout: &str, run: &str) {
+    let sql = format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND name = '{run}'");
+    eventually(|| (!on.restate.setup.query(&sql).unwrap().is_empty()).then_some(()));
+}
+
+/// What an operator does to an invocation.
+fn operate(on: &OnRestate, checkout: &str, what: &str) {
+    let admin = Client::new(&on.restate.setup.admin_url());
+    let got = admin.send("PATCH", &format!("/invocations/{checkout}/{what}"), &[], b"");
+    assert!((200..300).contains(&got.status), "{what}: {} {}", got.status, got.text);
+}
+
+fn end_of(on: &OnRestate, checkout: &str) -> Value {
+    eventually(|| {
+        let got = on.client.get(&format!("/Checkout/{checkout}"));
+        (got.body["status"] != "PENDING").then_some(got.body)
+    })
+}
+
+fn ticket_becomes(on: &OnRestate, ticket: &str, status: &str) {
+    eventually(|| (on.client.get(&format!("/Ticket/{ticket}/get")).body["status"] == status).then_some(()));
+    let map = ticket.split_once(':').unwrap().0;
+    let shown = json!([{ "id": ticket, "status": status }]);
+    eventually(|| (on.client.get(&format!("/SeatMap/{map}/get")).body == shown).then_some(()));
+}
+
+/// What the gateway has of a checkout: authorised, captured, voided.
+fn account(gateway: &Server, checkout: &str) -> [bool; 3] {
+    let ledger = Client::new(&gateway.base).get("/api/mock-payment/ledger").body;
+    let key = format!("{checkout}:authorize");
+    let entry = ledger["entries"].as_array().unwrap().iter().find(|entry| entry["key"] == key.as_str()).cloned();
+    let entry = entry.unwrap_or_default();
+    ["authorized", "captured", "voided"].map(|what| entry[what] == true)
+}
+
+/// A gateway that takes its time, and a host that asks it.
+fn at_leisure(args: &[&str]) -> (Server, OnRestate) {
+    let gateway = Server::start("mock-gateway", &["--delay", "1500ms"]);
+    let payments = paying_at(&gateway);
+    let args: Vec<&str> = payments.iter().map(String::as_str).chain(args.iter().copied()).collect();
+    let on = OnRestate::start(&args);
+    (gateway, on)
+}
+
+#[test]
+fn a_cancel_compensates_at_the_end_of_its_step_until_capture_has_been_asked_for() {
+    let (gateway, on) = at_leisure(&[]);
+    let (early, late) = (sent(&on, "hall-1:1"), sent(&on, "hall-2:1"));
+    comes_to(&on, &early, "authorize");
+    operate(&on, &early, "cancel");
+    comes_to(&on, &late, "capture");
+    operate(&on, &late, "cancel");
+
+    let end = end_of(&on, &early);
+    assert_eq!((&end["status"], &end["kind"]), (&json!("FAILED"), &json!("HoldExpired")), "{end}");
+    assert!(end["message"].as_str().unwrap().contains("cancelled"), "{end}");
+    ticket_becomes(&on, "hall-1:1", "AVAILABLE");
+    assert_eq!(account(&gateway, &early), [true, false, true], "what was set aside is let go");
+
+    assert_eq!(end_of(&on, &late)["status"], "CONFIRMED", "too late");
+    ticket_becomes(&on, "hall-2:1", "SOLD");
+    assert_eq!(account(&gateway, &late), [true, true, false]);
+}
+
+#[test]
+fn what_a_killed_checkout_holds_lapses_by_itself() {
+    let (gateway, on) = at_leisure(&["--checkout-time", "4s"]);
+    let checkout = sent(&on, "hall:1");
+    comes_to(&on, &checkout, "authorize");
+    operate(&on, &checkout, "kill");
+    assert_eq!(on.client.get("/Ticket/hall:1/get").body["status"], "RESERVED");
+    ticket_becomes(&on, "hall:1", "AVAILABLE");
+    assert!(!account(&gateway, &checkout)[1], "nothing was taken");
+}
+
+#[test]
+fn one_command_brings_a_killed_checkout_to_its_end() {
+    let (gateway, on) = at_leisure(&["--admin-handlers"]);
+    let (admin, ingress) = (on.restate.setup.admin_url(), on.restate.setup.ingress_url());
+    let recover = |checkout: &str| {
+        let args = ["recover", checkout, "--admin-url", &admin, "--ingress-url", &ingress];
+        let output = std::process::Command::new(tests::server::binary("host-restate")).args(args).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (early, late, running) = (sent(&on, "hall-1:1"), sent(&on, "hall-2:1"), sent(&on, "hall-3:1"));
+    comes_to(&on, &early, "authorize");
+    let (done, said) = recover(&running);
+    assert!(!done && said.contains("still under way"), "{said}");
+    operate(&on, &early, "kill");
+    comes_to(&on, &late, "capture");
+    operate(&on, &late, "kill");
+
+    let (done, said) = recover(&early);
+    assert!(done && said.contains("never taken"), "{said}");
+    ticket_becomes(&on, "hall-1:1", "AVAILABLE");
+    assert_eq!(account(&gateway, &early), [true, false, true]);
+    let (done, said) = recover(&late);
+    assert!(done && said.contains("completed"), "{said}");
+    ticket_becomes(&on, "hall-2:1", "SOLD");
+    assert_eq!(account(&gateway, &late), [true, true, false]);
+    assert!(recover(&early).0, "twice is once");
+    assert_eq!(account(&gateway, &early), [true, false, true]);
+
+    assert_eq!(end_of(&on, &running)["status"], "CONFIRMED");
+    let (done, said) = recover(&running);
+    assert!(!done && said.contains("was not killed"), "{said}");
+    let (done, said) = recover("somebody");
+    assert!(!done && said.contains("is no checkout of this host"), "{said}");
+}
+
+#[test]
+fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
+    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms"]);
+    for path in ["Ticket/a:1/block", "Ticket/a:1/cleanup", "Ticket/a:1/hold", "SeatMap/a/resetAll", "Checkout/recover"]
+    {
+        let got = on.client.post(&format!("/{path}"), &json!({}));
+        assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);
+    }
+    assert_eq!(on.client.post("/Letters/deliver", &json!({})).status, 400);
+    let open = OnRestate::start(&["--mock-payment", "--admin-handlers"]);
+    for path in
+        ["Ticket/a:1/reserve", "Checkout/process", "Ticket/a:1/unblock", "Ticket/a:1/cleanup", "SeatMap/a/resetAll"]
+    {
+        let got = open.client.get(&format!("/{path}"));
+        assert_eq!((got.status, got.kind()), (400, "InvalidRequest"), "{path}: {}", got.text);
+    }
+    assert_eq!(open.client.get("/Ticket/a:1/get").body["version"], 0);
+    // However a key is spelt, it is the same ticket or none.
+    for path in ["/Ticket/a%3A1/get", "/Ticket/a:1/get"] {
+        assert_eq!(open.client.get(path).status, 200);
+    }
+    assert_eq!(open.client.get("/Ticket/a%253A1/get").kind(), "InvalidRequest");
+}
+
+#[test]
+fn what_is_under_way_ends_on_the_build_that_it_began_on() {
+    let gateway = Server::start("mock-gateway", &["--delay", "1500ms"]);
+    let payments = paying_at(&gateway);
+    let build = |price: &'static str| -> Vec<&str> {
+        payments.iter().map(String::as_str).chain(["--unit-price", price]).collect()
+    };
+    let mut on = OnRestate::start(&build("100.00:USD"));
+    let sold_by_the_old = sent(&on, "hall-0:1");
+    assert_eq!(end_of(&on, &sold_by_the_old)["status"], "CONFIRMED");
+    let under_way = sent(&on, "hall-1:1");
+    comes_to(&on, &under_way, "authorize");
+    let new = tests::restate::host_at(xtask::restate::free_port().unwrap(), &build("250.00:USD"));
+    on.restate.setup.register(&new.base).unwrap();
+    let after = sent(&on, "hall-2:1");
+    let amount = |end: &Value| end["amount"]["minor"].clone();
+    assert_eq!(amount(&end_of(&on, &under_way)), 10_000, "as it began");
+    assert_eq!(amount(&end_of(&on, &after)), 25_000, "as it is now");
+    // Nothing is left for the old one to do; the new one reads what it has written.
+    on.kill_host();
+    assert_eq!(on.client.get("/Ticket/hall-0:1/get").body["status"], "SOLD");
+    let got = on.client.post("/Checkout/process", &json!({ "ticketId": "hall-1:1", "userId": "bob" }));
+    assert_eq!((got.status, got.kind()), (409, "TicketSold"), "{}", got.text);
+    assert_eq!(on.client.get("/SeatMap/hall-0/get").body, json!([{ "id": "hall-0:1", "status": "SOLD" }]));
+}
+
+#[test]
+fn a_booking_costs_so_many_entries_and_no_more() {
+    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms"]);
+    let admin = Client::new(&on.restate.setup.admin_url());
+    for service in ["Ticket", "SeatMap"] {
+        // They keep no journal, unless they are told to.
+        let body = json!({ "journal_retention": "1h" }).to_string();
+        let got = admin.send("PATCH", &format!("/services/{service}"), &[], body.as_bytes());
+        assert_eq!(got.status, 200, "{}", got.text);
+    }
+    let got = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:1", "userId": "ann" }));
+    assert_eq!(got.status, 200, "{}", got.text);
+    ticket_becomes(&on, "hall:1", "SOLD");
+    let sql = "SELECT i.target_service_name AS service, i.target_handler_name AS handler, COUNT(*) AS entries \
+               FROM sys_invocation i JOIN sys_journal j ON i.id = j.id WHERE i.target_handler_name <> 'get' \
+               GROUP BY i.id, i.target_service_name, i.target_handler_name";
+    let counted = || {
+        let rows = on.restate.setup.query(sql).unwrap();
+        let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
+        let mut counted: Vec<(String, u64)> = rows
+            .iter()
+            .map(|row| (format!("{}/{}", text(row, "service"), text(row, "handler")), row["entries"].as_u64().unwrap()))
+            .collect();
+        counted.sort();
+        counted
+    };
+    let expected = [
+        ("Checkout/process", 14),
+        ("SeatMap/set", 6),
+        ("SeatMap/set", 6),
+        ("Ticket/claim", 8),
+        ("Ticket/confirm", 6),
+        // The timer, which waits: no more of it yet than what it will say.
+        ("Ticket/expire", 1),
+    ];
+    let expected: Vec<(String, u64)> = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    assert_eq!(counted(), expected);
+}
+
+#[test]
+fn what_many_clients_see_is_what_tickets_can_do() {
+    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--admin-handlers"]);
+    let recording = record(Load::of(3_000, 16), &on.client, &on.client);
+    assert!(recording.definite * 10 > (recording.definite + recording.unknown) * 9, "too few definite answers");
+    let checked = recording.check();
+    assert!(checked.operations >= 3_000, "{}", checked.operations);
+    assert!(
+        checked.wrong.is_empty(),
+        "ticket {} could not have behaved so:\n{}",
+        checked.wrong[0].0,
+        shown(&checked.wrong[0].1)
+    );
+    assert_eq!(checked.undecided, Vec::<usize>::new());
+}
+
+/// What stands in `fixtures/identity.pem`, which signs in this test and nowhere else.
+const IDENTITY: &str = "publickeyv1_4NaVK8GRAvvnax9CQX58uTijcUjwRAV4E9q6owcdk6qr";
+
+#[test]
+fn only_the_server_with_the_key_is_answered_and_everybody_may_ask_how_it_is() {
+    let key = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/identity.pem");
+    let args = ["--mock-payment", "--payment-delay", "0ms", "--identity-key", IDENTITY];
+    let host = Server::start_of("host-restate", "serve", &args, &[]);
+    let nobody = Client::new(&host.base);
+    assert_eq!(nobody.get("/discover").status, 401);
+    assert_eq!(nobody.post("/invoke/Ticket/claim", &json!({})).status, 401);
+    assert_eq!((nobody.get("/health").status, nobody.get("/health").body), (200, json!({ "status": "ok" })));
+
+    let folder = Folder::new("identity");
+    let stranger = Restate::start(Setup::in_folder(folder.path().join("stranger")).unwrap()).unwrap();
+    assert!(stranger.setup.register(&host.base).is_err(), "its requests are not signed");
+    let mut setup = Setup::in_folder(folder.path().join("known")).unwrap();
+    let pem = key.to_string_lossy().into_owned();
+    setup.settings.push(("RESTATE_REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE".into(), pem));
+    let known = Restate::start(setup).unwrap();
+    known.setup.register(&host.base).unwrap();
+    let client = Client::new(&known.setup.ingress_url()).speaking(Dialect::Restate);
+    assert_eq!(client.post("/Checkout/process", &json!({ "ticketId": "a:1", "userId": "ann" })).status, 200);
+
+    let metrics = nobody.get("/metrics").text;
+    let line = r#"booking_answered_total{service="Checkout",handler="process",kind=""} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+    let log = host.stop();
+    assert!(!log.contains("\"ERROR\"") && log.contains("stopped"), "{log}");
+}
