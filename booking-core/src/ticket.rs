@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::machine::Machine;
 use crate::money::Money;
-use crate::time::{HoldTtl, Timestamp};
+use crate::time::{HoldTtl, Millis, Timestamp};
 use table::{Decision, View};
 
 /// A ticket: its state, its listed price, and what it must remember to tell old messages from new ones.
@@ -561,6 +561,34 @@ impl Ticket {
         let forgotten = self.ended.0.len().saturating_sub(all_but);
         self.ended.0.drain(..forgotten);
     }
+
+    /// Whether a command of a checkout's may be judged at a time that the checkout tells, which is past when it arrives:
+    /// for platforms on which asking a clock is dear. Not where what the checkout holds may have ended since, as whoever
+    /// looked at the ticket meanwhile has seen it gone: a claim of the buyer's own hold, and a confirm that comes within
+    /// [`Ticket::TOLD_WITHIN`] of its end.
+    #[must_use]
+    pub fn may_be_told_the_time(&self, command: &TicketCommand, told: Timestamp) -> bool {
+        let held = |id: &HoldId| self.hold().filter(|hold| hold.id == *id);
+        match command {
+            TicketCommand::Claim { hold, .. } => held(hold).is_none_or(|hold| hold.claim().is_some()),
+            TicketCommand::Confirm { hold, .. } => {
+                held(hold).is_none_or(|hold| told.plus(Self::TOLD_WITHIN) < hold.end())
+            }
+            TicketCommand::Revoke { .. } => true,
+            TicketCommand::Reserve { .. }
+            | TicketCommand::Release { .. }
+            | TicketCommand::Expire { .. }
+            | TicketCommand::Block { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::List { .. }
+            | TicketCommand::Sell { .. }
+            | TicketCommand::Reset { .. }
+            | TicketCommand::Cleanup => false,
+        }
+    }
+
+    /// How late a checkout's command may arrive that was told the time and confirms a claim.
+    pub const TOLD_WITHIN: Millis = Millis::from_mins(1);
 
     /// What anybody may see of the ticket at a point in time. Records nothing.
     #[must_use]

@@ -113,11 +113,14 @@ impl Host {
             Err(refusal) => return self.say(Err(refusal)),
         };
         let at = inside.and_then(|text| text.parse().ok()).map(Timestamp::from_millis);
+        let ticket = objects::ticket(&ctx).await?;
         let Asked { command, at } = match (at, call) {
-            (Some(at), TicketCall::Command(command)) => Asked { command, at },
+            (Some(told), TicketCall::Command(command)) if ticket.may_be_told_the_time(&command, told) => {
+                Asked { command, at: told }
+            }
             (_, call) => ctx.run(self.understand(call)).name("asked").await?.into_inner(),
         };
-        let outcome = objects::turn_of::<Ticket>(&ctx, &command, at).await?;
+        let outcome = objects::turn_on(&ctx, ticket, &command, at);
         if H::DOOR == Door::Inner {
             // A refusal is an answer to whoever asks from inside.
             return self.say(Ok(answer::ticket(&outcome)));

@@ -48,14 +48,24 @@ where
     M: Stored,
     M::Command: Sync,
 {
-    let mut state = M::load(ctx, command).await?;
+    let state = M::load(ctx, command).await?;
+    Ok(turn_on(ctx, state, command, now))
+}
+
+/// The same, where the state has been read.
+pub(crate) fn turn_on<M: Stored>(
+    ctx: &ObjectContext<'_>,
+    mut state: M,
+    command: &M::Command,
+    now: Timestamp,
+) -> Result<M::Reply, M::Refusal> {
     let turn = turn(&mut state, command, now);
     if let Some(event) = turn.event() {
         state.store(ctx, event);
     }
     let (outcome, notices) = turn.stored();
     M::send(ctx, notices, now);
-    Ok(outcome)
+    outcome
 }
 
 /// The contexts that can read their object's state.

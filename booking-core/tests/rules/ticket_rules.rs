@@ -263,6 +263,21 @@ fn with_closed_sales_a_ticket_that_was_never_listed_is_not_for_sale() {
 // Length of a hold
 
 #[test]
+fn a_checkout_may_tell_the_time_where_nothing_it_holds_can_have_ended_since() {
+    let may = |seat: &Seat, command: &TicketCommand, told: u64| seat.ticket.may_be_told_the_time(command, at(told));
+    let own = claim("ann", "h", "c", LATE);
+    assert!(may(&Seat::available(), &own, NOW) && may(&Seat::blocked(), &own, NOW) && may(&Seat::sold(), &own, NOW));
+    assert!(!may(&Seat::held(), &own, NOW), "it may be over by now");
+    assert!(may(&Seat::held(), &claim("bob", "i", "c", LATE), NOW), "it is another's");
+    assert!(may(&Seat::held_and_claimed(EARLY), &own, NOW));
+    let minute = Ticket::TOLD_WITHIN.0;
+    assert!(may(&Seat::claimed(), &confirm("h", "c", 1), EARLY - minute - 1));
+    assert!(!may(&Seat::claimed(), &confirm("h", "c", 1), EARLY - minute));
+    assert!(may(&Seat::claimed(), &revoke("h", "c"), EARLY));
+    assert!(!may(&Seat::held(), &expire("h", UNTIL), NOW) && !may(&Seat::available(), &reserve("ann", "h"), NOW));
+}
+
+#[test]
 fn a_hold_lasts_as_long_as_asked_for() {
     for ttl in [1_000, 7_200_000] {
         Seat::available().changes(&lasting(reserve("ann", "h"), ttl), &reserved("h", NOW + ttl));

@@ -1,6 +1,6 @@
 //! Clients that ask a host over HTTP, all at once, and write down what they saw: the histories of its tickets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -137,16 +137,19 @@ pub fn record(load: Load, public: &Client, admin: &Client) -> Recording {
 /// Each hold that was had ends by itself: that is an operation too, of nobody, at a time that is known well enough.
 fn add_lapses(history: &mut Vec<Operation>) {
     let nanos = |length: Duration| u64::try_from(length.as_nanos()).unwrap();
-    let mut had = BTreeSet::new();
+    // A hold that the ticket has forgotten can be had again under its old name: that is another, with a lapse of its own.
+    let mut gone: BTreeMap<Name, Option<u64>> = BTreeMap::new();
     let mut lapses = Vec::new();
     let mut reserves: Vec<usize> = (0..history.len()).collect();
     reserves.sort_by_key(|index| history[*index].asked);
     for index in reserves {
         let Operation { asked, answered, ask: Ask::Reserve { hold, .. }, said, .. } = history[index] else { continue };
-        if !matches!(said, Said::Yes | Said::Unknown) || !had.insert(hold) {
+        let is_had = gone.get(&hold).is_some_and(|gone| gone.is_none_or(|gone| asked < gone));
+        if !matches!(said, Said::Yes | Said::Unknown) || is_had {
             continue;
         }
         let answered = answered.map(|answered| answered + nanos(TTL + SLACK));
+        gone.insert(hold, answered);
         let (asked, said, ask) = (asked + nanos(TTL - SLACK), Said::Yes, Ask::Lapse { hold });
         lapses.push(Operation { asked, answered, ask, said, after: Some(index) });
     }
