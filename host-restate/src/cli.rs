@@ -59,7 +59,7 @@ struct ServeArgs {
     ports: PortFlags,
     #[command(flatten)]
     terms: TermsFlags,
-    /// How many threads serve. One answers soonest, and is enough for some thousand bookings a second
+    /// How many threads serve. One answers soonest; more are for a Restate server of many cores
     #[arg(long, env = "BOOKING_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
     /// How long invocations under way may take to end once this is told to stop

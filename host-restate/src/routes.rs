@@ -255,7 +255,13 @@ impl CheckoutService {
 /// Messages to buyers, on their way.
 pub(crate) struct LettersService(Host);
 
-#[restate_sdk::service(name = "Letters", client_visibility = "pub(crate)", ingress_private = true)]
+#[restate_sdk::service(
+    name = "Letters",
+    client_visibility = "pub(crate)",
+    ingress_private = true,
+    // A host that is away for long must not lose a letter; `Host::deliver` says when one is given up.
+    invocation_retry_policy(initial_interval = "50ms", factor = 2.0, max_interval = "10s", max_attempts = 1_000_000_000)
+)]
 impl LettersService {
     #[handler]
     async fn deliver(&self, ctx: Context<'_>, letter: Json<Notification>) -> HandlerResult<()> {
