@@ -1,5 +1,5 @@
-//! How many bookings host-restate brings about, beside an empty handler on the same kind of server, and beside the steps
-//! of the first proof of concept on the official TypeScript SDK.
+//! How many bookings host-restate brings about, beside what the same steps and an empty handler cost on the same kind of
+//! server, and beside the steps of the first proof of concept on the official TypeScript SDK.
 //!
 //! `cargo bench -p benches --bench restate`: Restate servers, services and load generator on the same machine, each
 //! service with a server of its own, taking turns in one run; several rounds, medians. `-- --quick` measures less.
@@ -16,10 +16,11 @@ use xtask::restate::{Restate, Setup, free_port};
 use xtask::run::{Outcome, cargo, output, program, root};
 
 /// What is measured beside what.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Service {
     Ours,
     Reference,
+    Steps,
     Empty,
 }
 
@@ -46,7 +47,8 @@ impl Running {
         let (name, mut command) = match service {
             Service::Ours => ("host-restate", ours(port)?),
             Service::Reference => ("the reference's steps", reference(port)?),
-            Service::Empty => ("an empty handler", empty(port)?),
+            Service::Steps => ("our awaited steps, bare", bare(port)?),
+            Service::Empty => ("an empty handler", bare(port)?),
         };
         let folder = std::env::temp_dir().join(format!("booking-bench-{port}"));
         let restate = Restate::start(Setup::in_folder(folder.clone())?)?;
@@ -126,15 +128,19 @@ fn reference(port: u16) -> Outcome<Command> {
     Ok(command)
 }
 
-fn empty(port: u16) -> Outcome<Command> {
+fn bare(port: u16) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-    command.env("BOOKING_BENCH_EMPTY", port.to_string());
+    command.env("BOOKING_BENCH_BARE", port.to_string());
     Ok(command)
 }
 
 /// Each for a ticket of its own.
 fn book(n: u64, out: &mut Vec<u8>) {
     json("/Checkout/process", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
+}
+
+fn steps(n: u64, out: &mut Vec<u8>) {
+    json("/Bare/steps", &format!(r#"{{"ticketId":"seat-{n}"}}"#), out);
 }
 
 fn nothing(n: u64, out: &mut Vec<u8>) {
@@ -192,15 +198,19 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make:
 }
 
 fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
-    let services = [Service::Ours, Service::Reference, Service::Empty];
+    let services = [Service::Ours, Service::Reference, Service::Steps, Service::Empty];
     let running: Vec<Running> = services.iter().map(|service| Running::start(*service)).collect::<Outcome<_>>()?;
-    say("                          clients  answers/s    p50 ms    p99 ms   µs server   µs service");
+    say("                           clients  answers/s    p50 ms    p99 ms   µs server   µs service");
     let mut first = 0;
     for count in clients {
         let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
         for round in 0..=rounds {
             for ((service, running), row) in services.iter().zip(&running).zip(&mut rows) {
-                let make: Make = if *service == Service::Empty { nothing } else { book };
+                let make: Make = match service {
+                    Service::Ours | Service::Reference => book,
+                    Service::Steps => steps,
+                    Service::Empty => nothing,
+                };
                 let lasts = if round == 0 { lasts / 4 } else { lasts };
                 turn(running, row, *count, lasts, make).map_err(|error| format!("{}: {error}", running.name))?;
                 if round == 0 {
@@ -240,7 +250,7 @@ fn tell(name: &str, clients: usize, row: &Row, rate: fn(&Loaded) -> u64) -> Outc
     let [server, service] = row.cpu_each();
     let millis = |micros: u64| format!("{}.{:02}", micros / 1000, micros % 1000 / 10);
     say(&format!(
-        "{name:25} {clients:7} {:10} {:>9} {:>9} {server:11} {service:12}",
+        "{name:26} {clients:7} {:10} {:>9} {:>9} {server:11} {service:12}",
         row.median(rate),
         millis(p50),
         millis(p99)
@@ -256,7 +266,7 @@ fn say(line: &str) {
 }
 
 fn main() -> ExitCode {
-    let served = benches::peers::empty_restate::serve_if_asked();
+    let served = benches::peers::bare_restate::serve_if_asked();
     if served.is_some() || serve_if_asked().unwrap_or_default() {
         return ExitCode::SUCCESS;
     }

@@ -1,4 +1,4 @@
 //! What people would use instead, for comparison.
 
 pub mod bare_axum;
-pub mod empty_restate;
+pub mod bare_restate;

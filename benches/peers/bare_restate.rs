@@ -1,0 +1,70 @@
+//! Restate services that decide nothing: what Restate alone costs here, for one handler, and for the steps of a
+//! checkout.
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use restate_sdk::context::{
+    Context, ContextClient, ContextReadState, ContextSideEffects, ContextWriteState, ObjectContext, RequestTarget,
+};
+use restate_sdk::endpoint::Endpoint;
+use restate_sdk::errors::HandlerResult;
+use restate_sdk::hyper::HyperEndpoint;
+use tokio::net::TcpListener;
+
+struct Empty;
+
+#[restate_sdk::service(name = "Empty", client_visibility = "pub(crate)")]
+impl Empty {
+    #[handler]
+    async fn nothing(&self, _ctx: Context<'_>, _order: Vec<u8>) -> HandlerResult<()> {
+        Ok(())
+    }
+}
+
+/// What a checkout of one ticket awaits, and no more: its time, a hold, an authorisation, a confirmation, a capture, each
+/// recorded before the next. No map is told, no timer set.
+struct Bare;
+
+#[restate_sdk::service(name = "Bare", client_visibility = "pub(crate)")]
+impl Bare {
+    #[handler]
+    async fn steps(&self, ctx: Context<'_>, seat: Vec<u8>) -> HandlerResult<()> {
+        let seat = String::from_utf8_lossy(&seat).into_owned();
+        ctx.run(|| async { Ok(1_u64) }).await?;
+        for _ in 0..2 {
+            let turn = RequestTarget::object("BareSeat", &seat, "turn");
+            ctx.request::<(), u64>(turn, ()).call().await?;
+            ctx.run(|| async { Ok(1_u64) }).await?;
+        }
+        Ok(())
+    }
+}
+
+struct BareSeat;
+
+#[restate_sdk::object(name = "BareSeat", client_visibility = "pub(crate)")]
+impl BareSeat {
+    #[handler]
+    async fn turn(&self, ctx: ObjectContext<'_>) -> HandlerResult<u64> {
+        let turns = ctx.get::<u64>("turns").await?.unwrap_or_default() + 1;
+        ctx.set("turns", turns);
+        Ok(turns)
+    }
+}
+
+/// If this process was started to be these services: is them, until it is killed.
+#[must_use]
+pub fn serve_if_asked() -> Option<()> {
+    let port: u16 = std::env::var("BOOKING_BENCH_BARE").ok()?.parse().ok()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.ok()?;
+        let endpoint = HyperEndpoint::new(Endpoint::builder().bind(Empty).bind(Bare).bind(BareSeat).build());
+        loop {
+            let (stream, _) = listener.accept().await.ok()?;
+            let _as_it_is = stream.set_nodelay(true);
+            let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let endpoint = endpoint.clone();
+            tokio::spawn(async move { http.serve_connection(TokioIo::new(stream), endpoint).await });
+        }
+    })
+}
