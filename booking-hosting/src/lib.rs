@@ -1,6 +1,10 @@
-//! What the native hosts share, and no rule of the booking: the outside world over HTTP, flags that mean the same
-//! everywhere, the log, the clock, and how a process is told to stop.
+//! What hosts share, and no rule of the booking: who stands at which door, and, for native hosts (the feature `native`),
+//! the outside world over HTTP, flags that mean the same everywhere, the log, the clock, how a process is told to stop.
 
+pub mod doors;
+#[cfg(feature = "native")]
 pub mod flags;
+#[cfg(feature = "native")]
 pub mod ports;
+#[cfg(feature = "native")]
 pub mod process;

@@ -13,13 +13,13 @@ use booking_hosting::process::{now, told_to_stop};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
-use crate::doors::Doors;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve};
 use crate::store::{Nowhere, Store};
+use booking_hosting::doors::Doors;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
 #[derive(Parser)]

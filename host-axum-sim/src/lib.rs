@@ -4,7 +4,6 @@ pub mod engine;
 pub mod store;
 
 mod cli;
-mod doors;
 mod effects;
 mod errors;
 mod host;
@@ -17,11 +16,11 @@ mod routes;
 mod serve;
 mod watch;
 
+pub use booking_hosting::doors::{Doors, NotAToken};
 pub use booking_hosting::flags::CannotRun;
 pub use booking_hosting::ports;
 pub use booking_hosting::process::now;
 pub use cli::Cli;
-pub use doors::{Doors, NotAToken};
 pub use engine::{Engine, Input, Output, Settings};
 pub use host::{Host, Ports};
 pub use ledger_file::{LedgerFile, LedgerFileError};

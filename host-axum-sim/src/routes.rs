@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
@@ -16,15 +16,14 @@ use booking_core::wire::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use sha2::{Digest as _, Sha256};
 use tracing::{Instrument as _, field};
 
-use crate::doors::{Doors, Visitor, protocols};
 use crate::engine::Key;
 use crate::host::{Host, Reply};
 use crate::metrics::{self, Metrics};
 use crate::store::Digest;
-use crate::watch::{MAX_MESSAGE, not_a_watcher};
+use crate::watch::MAX_MESSAGE;
+use booking_hosting::doors::{self, Doors, Visitor};
 
 /// What the routes need.
 #[derive(Clone)]
@@ -91,7 +90,7 @@ pub(crate) fn routes(app: App) -> Router {
 /// What is none of the routes, for a server that has no others.
 pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Response {
     let start = Instant::now();
-    let refusal = app.settings.doors.let_in(request.headers()).err().unwrap_or_else(|| Kind::NotFound.into());
+    let refusal = app.settings.doors.let_in(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
     read_past(request.into_body(), app.settings.body_within).await;
     app.metrics.answered(None, Some(refusal.kind), start.elapsed());
     respond(answer::refusal(&refusal))
@@ -99,7 +98,7 @@ pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Respons
 
 /// A page that is read takes `GET` and asks for the public door: what is wrong with a request for one.
 fn wrong_with(app: &App, request: &Request) -> Option<Response> {
-    if let Err(refusal) = app.settings.doors.let_in(request.headers()) {
+    if let Err(refusal) = app.settings.doors.let_in(shown(request.headers())) {
         return Some(respond(answer::refusal(&refusal)));
     }
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
@@ -198,7 +197,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let (mut parts, body) = request.into_parts();
     let plain = |refusal: Refusal| (refusal, HeaderMap::new());
     let path = parts.uri.path().to_owned();
-    let (visitor, route) = match app.settings.doors.route(&parts.headers, parts.method.as_str(), &path) {
+    let (visitor, route) = match app.settings.doors.route(shown(&parts.headers), parts.method.as_str(), &path) {
         Ok(found) => found,
         Err(refusal) => {
             read_past(body, app.settings.body_within).await;
@@ -232,7 +231,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
             let host = app.host.clone();
             Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, watched))))
         }
-        (Reply::Watched(_), None) => Ok(Ok(not_a_watcher())),
+        (Reply::Watched(_), None) => Ok(Ok(answer::refusal(&watch::no_socket()))),
     }
 }
 
@@ -266,7 +265,7 @@ async fn upgrade(app: &App, parts: &mut axum::http::request::Parts) -> Result<We
         Ok(upgrade) if is_offered => {
             Ok(upgrade.protocols([watch::PROTOCOL]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE))
         }
-        Ok(_) | Err(_) => Err(not_a_watcher()),
+        Ok(_) | Err(_) => Err(answer::refusal(&watch::no_socket())),
     }
 }
 
@@ -329,21 +328,19 @@ fn idempotency_key<'a>(headers: &'a HeaderMap, method: &Method) -> Result<Option
     }
 }
 
-/// The scope of a key is who asks, the route and the key.
+/// A key with its scope, and what it came with.
 fn scoped(name: &str, visitor: &Visitor, path: &str, body: &[u8]) -> Key {
-    let mut scope = Sha256::new();
-    scope.update(visitor.token.unwrap_or_default());
-    // Neither a path nor a key has a line end in it.
-    for part in [path, name] {
-        scope.update(part.as_bytes());
-        scope.update(b"\n");
-    }
-    Key { name: name.to_owned(), scope: half(scope), request: half(Sha256::new_with_prefix(body)) }
+    let (scope, request) = (Digest(doors::scope(visitor, path, name)), Digest(doors::fingerprint(body)));
+    Key { name: name.to_owned(), scope, request }
 }
 
-fn half(digest: Sha256) -> Digest {
-    let whole: [u8; 32] = digest.finalize().into();
-    let mut half = [0; 16];
-    half.copy_from_slice(&whole[..16]);
-    Digest(half)
+/// The token of a request.
+fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+    doors::shown(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes), protocols(headers))
+}
+
+/// The WebSocket subprotocols that a request offers.
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(doors::protocols)
 }

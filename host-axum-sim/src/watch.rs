@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use booking_core::seat_map::Delta;
-use booking_core::wire::{Call, SeatMapCall, answer, watch};
+use booking_core::wire::{Call, SeatMapCall, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::engine::{Shown, View};
@@ -104,9 +104,12 @@ async fn go_on(socket: &mut WebSocket, host: &Host, watched: &mut Watched) -> Re
     }
 }
 
-/// A watcher saw a gap: it begins anew.
+/// A watcher asks: whether anybody is there, or, as it saw a gap, to begin anew.
 async fn asked(socket: &mut WebSocket, host: &Host, watched: &mut Watched, bytes: &[u8]) -> Result<(), End> {
-    let watch::Ask::Snapshot = watch::parse(bytes).map_err(|refusal| End::Wrong(refusal.message.into_owned()))?;
+    match watch::parse(bytes).map_err(|refusal| End::Wrong(refusal.message.into_owned()))? {
+        watch::Ask::Snapshot => {}
+        watch::Ask::Ping => return say(socket, watch::PONG.to_owned()).await,
+    }
     // Who asks again and again waits in between; what happens meanwhile is in the snapshot.
     sleep_until(watched.since + ASK_EVERY).await;
     let call = Call::SeatMap(watched.map.clone(), SeatMapCall::Watch);
@@ -147,10 +150,4 @@ async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Re
         }
     }
     if deltas.is_empty() { Ok(()) } else { say(socket, watch::deltas(&deltas)).await }
-}
-
-/// What a request to watch is answered with that is none: a plain one, or one for another protocol.
-pub(crate) fn not_a_watcher() -> booking_core::wire::Answer {
-    let wrong = format!("must ask for a WebSocket with the subprotocol {}", watch::PROTOCOL);
-    answer::refusal(&booking_core::wire::Refusal::invalid("Upgrade", &wrong))
 }

@@ -2,3 +2,4 @@
 
 pub mod restate;
 pub mod run;
+pub mod worker;

@@ -1,6 +1,7 @@
 //! What a contributor types: `cargo xtask …`. Every command of the documents that is more than one line lives here, so
 //! that a person and the build server run the same.
 
+mod deploy;
 mod mutants;
 mod supply;
 mod test;
@@ -45,6 +46,11 @@ enum Command {
         #[command(subcommand)]
         what: Restate,
     },
+    /// The Worker: for workerd on this machine, and for Cloudflare. Installs what it needs with npm, rustup and cargo.
+    Worker {
+        #[command(subcommand)]
+        what: Worker,
+    },
     /// Builds and tests booking-core with the oldest Rust that it promises to build with (`rust-version` in
     /// Cargo.toml). Installs that toolchain with rustup where it is missing.
     Msrv,
@@ -60,6 +66,16 @@ enum Restate {
     Down,
 }
 
+#[derive(Subcommand)]
+enum Worker {
+    /// Builds the bundle
+    Build(deploy::BuildArgs),
+    /// Builds it, and runs it here with wrangler, the mock gateway beside it
+    Dev(deploy::DevArgs),
+    /// Builds it, and sends it to Cloudflare
+    Deploy(deploy::DeployArgs),
+}
+
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Test { quick } => test::all(quick),
@@ -67,6 +83,9 @@ fn main() -> ExitCode {
         Command::Mutants => mutants::all(),
         Command::Restate { what: Restate::Up(args) } => up::up(&args),
         Command::Restate { what: Restate::Down } => up::down(),
+        Command::Worker { what: Worker::Build(args) } => deploy::make(&args),
+        Command::Worker { what: Worker::Dev(args) } => deploy::dev(&args),
+        Command::Worker { what: Worker::Deploy(args) } => deploy::deploy(&args),
         Command::Msrv => test::msrv(),
         Command::Supply => supply::check(),
     };

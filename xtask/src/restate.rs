@@ -2,8 +2,6 @@
 //! restate up`.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::run::{Outcome, output, program, root, say};
+pub use crate::run::free_port;
+use crate::run::{Outcome, end_of, npm_ci, root};
 
 /// How long a server may take to start, on a machine that is busy with other things.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -30,29 +29,11 @@ pub fn binary() -> Outcome<PathBuf> {
 
 fn installed() -> Outcome<PathBuf> {
     let folder = root().join(PINNED);
-    let marker = folder.join("node_modules/.package-lock.json");
-    let is_current = || {
-        let modified = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
-        modified(&marker).zip(modified(&folder.join("package-lock.json"))).is_some_and(|(there, asked)| there >= asked)
-    };
-    if !is_current() {
-        say("installing the Restate server");
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
-        let _said = output(program("npm", &install).current_dir(&folder))?;
-    }
+    npm_ci(&folder, "the Restate server")?;
     let scope = folder.join("node_modules/@restatedev");
     let packages = std::fs::read_dir(&scope).map_err(|error| format!("{}: {error}", scope.display()))?;
     let found = packages.flatten().map(|package| package.path().join("bin/restate-server")).find(|path| path.is_file());
     found.ok_or_else(|| "npm has no Restate server for this kind of machine".to_owned())
-}
-
-/// A port that was free a moment ago.
-///
-/// # Errors
-/// Where there is none.
-pub fn free_port() -> Outcome<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    listener.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
 }
 
 /// How a server is set up.
@@ -279,17 +260,4 @@ impl Drop for Restate {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// The last lines of a log.
-fn end_of(path: &Path) -> String {
-    let read = || {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    read().unwrap_or_else(|error| format!("{}: {error}", path.display()))
 }

@@ -1,6 +1,9 @@
 //! Running other programs, step by step, and telling how long each took.
 
-use std::io::Write;
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -58,6 +61,48 @@ pub fn output(command: &mut Command) -> Outcome<String> {
         return Err(format!("`{line}` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     String::from_utf8(output.stdout).map_err(|_| format!("`{line}` did not print text"))
+}
+
+/// Installs what a folder's lockfile of npm's names, where that is not there yet.
+///
+/// # Errors
+/// Where npm fails.
+pub fn npm_ci(folder: &Path, what: &str) -> Outcome {
+    let marker = folder.join("node_modules/.package-lock.json");
+    let modified = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+    let times = modified(&marker).zip(modified(&folder.join("package-lock.json")));
+    if times.is_some_and(|(there, asked)| there >= asked) {
+        return Ok(());
+    }
+    say(&format!("installing {what}"));
+    let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
+    output(program("npm", &install).current_dir(folder)).map(|_said| ())
+}
+
+/// A port that was free a moment ago. It is none of those that systems give to outgoing connections, of which one could
+/// take it before its server does.
+///
+/// # Errors
+/// Where there is none.
+pub fn free_port() -> Outcome<u16> {
+    let chance = RandomState::new().build_hasher().finish();
+    let ports = (0..200_u64).filter_map(|n| u16::try_from(12_000 + chance.wrapping_add(n * 7_919) % 18_000).ok());
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.into_iter().find(is_free).ok_or_else(|| "no port is free".to_owned())
+}
+
+/// The last lines of a log.
+#[must_use]
+pub fn end_of(path: &Path) -> String {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_else(|error| format!("{}: {error}", path.display()))
 }
 
 /// Named steps, run in order until one fails, and how long each took.

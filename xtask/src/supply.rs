@@ -11,7 +11,7 @@ use xtask::run::{Outcome, cargo, output, program, run, say};
 const LICENCES: [&str; 7] = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib"];
 
 /// Packages that may stand here in two versions, each with who holds them apart.
-const MAY_BE_TWICE: [(&str, &str); 16] = [
+const MAY_BE_TWICE: [(&str, &str); 19] = [
     ("base64", "axum's WebSockets have not moved to 0.23 yet, which ureq (tests only) has"),
     ("cpufeatures", "sha2 stays at 0.10 with axum's WebSockets; proptest's chacha20 (tests only) has moved on"),
     ("getrandom", "ring has not moved from 0.2, nor rand 0.9 from 0.3"),
@@ -27,6 +27,10 @@ const MAY_BE_TWICE: [(&str, &str); 16] = [
     ("rand_chacha", "as rand: jsonwebtoken has not moved from 0.8"),
     ("regress", "restate-sdk has 0.10, what it is generated with 0.11"),
     ("hashbrown", "regress has not moved to 0.17 yet, which indexmap has"),
+    // Under worker, which is built for Cloudflare alone.
+    ("matchit", "worker has not moved from 0.7, which axum has"),
+    ("strum", "worker has 0.28, restate-sdk has not moved from 0.27"),
+    ("strum_macros", "as strum"),
     // Built for benchmarks only.
     ("syn", "zerocopy's derive, under criterion, has not moved to syn 3 yet"),
     ("windows-sys", "ring has not moved from 0.52, and nowhere but on Windows"),

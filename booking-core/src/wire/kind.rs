@@ -134,6 +134,13 @@ impl Kind {
         }
     }
 
+    /// Whether an answer of this kind is the machines' own, to be given again to the same idempotency key. The others say
+    /// that the machines were not asked.
+    #[must_use]
+    pub fn is_recorded(self) -> bool {
+        !matches!(self.status(), 400 | 401 | 413 | 429) && !matches!(self, Self::Overloaded | Self::StorageUnavailable)
+    }
+
     /// The kind with this name on the wire.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

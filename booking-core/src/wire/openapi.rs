@@ -1,8 +1,7 @@
 //! What all of it is, for programs: an OpenAPI 3.1 document, made from the list of handlers and the types that are read.
 //!
-//! Tests hold it to what the parser takes and what the answers are.
-
-use std::sync::OnceLock;
+//! Tests hold it to what the parser takes and what the answers are. It is made once, by a person who changes the wire, and
+//! kept as `openapi.json` beside the manifest: for whoever writes a client, and so that a host need not carry what makes it.
 
 use serde_json::{Map, Value, json};
 
@@ -21,8 +20,7 @@ use crate::time::{HoldTtl, Timestamp};
 /// The document, as JSON.
 #[must_use]
 pub fn document() -> &'static str {
-    static DOCUMENT: OnceLock<String> = OnceLock::new();
-    DOCUMENT.get_or_init(made)
+    include_str!("../../openapi.json")
 }
 
 /// The JSON Schemas of what a handler takes and of what it answers when all goes well; `None` where there is no such
@@ -33,7 +31,9 @@ pub fn schemas(service: &str, handler: &str) -> Option<(Value, Value)> {
     HANDLERS.iter().find(is_it).map(about).map(|about| (about.body, about.answer))
 }
 
-fn made() -> String {
+/// The document, made anew: what `cargo run --example openapi` writes.
+#[must_use]
+pub fn made() -> String {
     let mut paths: Map<String, Value> = Map::new();
     for row in HANDLERS.iter().filter(|row| row.2 < Door::Inner) {
         let operations: Map<String, Value> =
@@ -56,7 +56,7 @@ fn made() -> String {
         // With a token or, where none is configured, without.
         "security": [{ "bearer": [] }, {}],
     });
-    document.to_string()
+    format!("{document}\n")
 }
 
 /// One handler: what it does, takes, gives and refuses. Refusals that any handler may give are not among these.

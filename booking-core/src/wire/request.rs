@@ -33,6 +33,22 @@ pub enum Call {
     Health,
 }
 
+impl Call {
+    /// Whether the answer is recorded under an idempotency key. Reading again is as good as being told again, and the
+    /// mock gateway has keys of its own: they are in what it is asked.
+    #[must_use]
+    pub fn is_worth_a_key(&self) -> bool {
+        match self {
+            Self::Ticket(_, TicketCall::Get)
+            | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Watch)
+            | Self::Status(_)
+            | Self::Gateway(_)
+            | Self::Health => false,
+            Self::Ticket(..) | Self::SeatMap(..) | Self::Process(_) | Self::ProcessSend(_) => true,
+        }
+    }
+}
+
 /// A request to a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TicketCall {

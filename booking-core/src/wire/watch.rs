@@ -2,7 +2,9 @@
 //! frame.
 //!
 //! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last.
-//! One that sees a gap asks for a snapshot, and is sent the layout and a snapshot again.
+//! One that sees a gap asks for a snapshot, and is sent the layout and a snapshot again. One that wants to know whether
+//! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
+//! host may send a watcher away that has said nothing for two minutes.
 
 use serde::Serialize;
 
@@ -19,6 +21,12 @@ pub const PROTOCOL: &str = "booking.watch.v1";
 /// A watcher that needs a token offers a second subprotocol, this with the token behind it: a browser can set no other
 /// header, and a URL is no place for a token. The host never answers with it.
 pub const TOKEN_PROTOCOL: &str = "booking.token.";
+
+/// What a watcher says to be told [`PONG`]; every 30 s is a good measure.
+pub const PING: &str = r#"{"type":"ping"}"#;
+
+/// The answer to [`PING`].
+pub const PONG: &str = r#"{"type":"pong"}"#;
 
 fn text(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("string keys, and a String takes everything")
@@ -85,6 +93,8 @@ pub fn deltas(deltas: &[Delta]) -> String {
 pub enum Ask {
     /// `{ "type": "snapshot" }`: it saw a gap.
     Snapshot,
+    /// [`PING`]: whether anybody is there.
+    Ping,
 }
 
 /// Understands what a watcher said.
@@ -93,9 +103,17 @@ pub enum Ask {
 /// `InvalidRequest`, by field.
 pub fn parse(message: &[u8]) -> Result<Ask, Refusal> {
     let mut fields = Fields::read(Json::read(message)?)?;
-    if fields.take::<String>("type")? != "snapshot" {
-        return Err(Wrong::value("must be snapshot").of_field("type").into());
-    }
+    let ask = match fields.take::<String>("type")?.as_str() {
+        "snapshot" => Ask::Snapshot,
+        "ping" => Ask::Ping,
+        _ => return Err(Wrong::value("must be snapshot or ping").of_field("type").into()),
+    };
     fields.end()?;
-    Ok(Ask::Snapshot)
+    Ok(ask)
+}
+
+/// What a request to watch is refused with that asks for no WebSocket, or for one of another protocol.
+#[must_use]
+pub fn no_socket() -> Refusal {
+    Refusal::invalid("Upgrade", &format!("must ask for a WebSocket with the subprotocol {PROTOCOL}"))
 }

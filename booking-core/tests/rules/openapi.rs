@@ -217,6 +217,12 @@ fn it_describes_every_answer() {
 }
 
 #[test]
+fn the_file_is_what_the_code_makes() {
+    let is_current = openapi::document() == openapi::made();
+    assert!(is_current, "cargo run -p booking-core --example openapi > booking-core/openapi.json");
+}
+
+#[test]
 fn it_names_no_handler_of_the_cores_own() {
     let text = openapi::document();
     for inner in ["claim", "confirm", "revoke", "expire", "/set", "continue"] {

@@ -314,6 +314,7 @@ mod golden {
         assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));
         assert_eq!(watch::layout(&SeatMap::default()), None);
         assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
+        assert_eq!(watch::parse(watch::PING.as_bytes()), Ok(watch::Ask::Ping));
         for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {
             assert_eq!(watch::parse(bad.as_bytes()).unwrap_err().kind, Kind::InvalidRequest, "{bad}");
         }

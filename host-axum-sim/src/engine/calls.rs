@@ -35,7 +35,7 @@ impl Engine {
             // It rests on nothing, so it does not wait with the others.
             return self.free.push_back(Output::Answer(caller, refused(Kind::Overloaded)));
         }
-        let scope = key.clone().filter(|_| is_worth_a_key(&call));
+        let scope = key.clone().filter(|_| call.is_worth_a_key());
         if let Some(key) = &scope {
             match self.keys.get(&key.scope) {
                 Some(keyed) if keyed.request != key.request => {
@@ -59,7 +59,7 @@ impl Engine {
         let reply = self.ask(caller, call, key.as_ref(), process_key, fresh, now);
         if let Some(Key { scope, request, .. }) = scope {
             let said = match &reply {
-                Reply::Said(Answer { kind: Some(kind), .. }) if !is_recorded(*kind) => None,
+                Reply::Said(Answer { kind: Some(kind), .. }) if !kind.is_recorded() => None,
                 Reply::Said(Answer { status, body, kind }) => {
                     let kind = kind.map(|kind| kind.as_str().to_owned());
                     Some(Said::Answer { status: *status, kind, body: body.clone() })
@@ -334,19 +334,6 @@ impl Engine {
 /// How many may wait for the end of one checkout. Further ones are told at once that it is under way.
 const WAITING: usize = 64;
 
-/// Whether the answer to a call is recorded under its key. Reading again is as good as being told again, and the mock
-/// gateway has keys of its own: they are in what it is asked.
-fn is_worth_a_key(call: &Call) -> bool {
-    match call {
-        Call::Ticket(_, TicketCall::Get)
-        | Call::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Watch)
-        | Call::Status(_)
-        | Call::Gateway(_)
-        | Call::Health => false,
-        Call::Ticket(..) | Call::SeatMap(..) | Call::Process(_) | Call::ProcessSend(_) => true,
-    }
-}
-
 /// What a key takes at least, about: its digests, its time, its places in two tables.
 const KEY_COST: usize = 256;
 
@@ -355,11 +342,6 @@ fn key_cost(keyed: &Keyed) -> usize {
         Said::Answer { body, .. } => KEY_COST + body.len(),
         Said::Checkout(_) => KEY_COST,
     }
-}
-
-/// Whether an answer is the machines' own, to be given again to the same key. The others say that they were not asked.
-fn is_recorded(kind: Kind) -> bool {
-    !matches!(kind.status(), 400 | 401 | 413 | 429) && !matches!(kind, Kind::Overloaded | Kind::StorageUnavailable)
 }
 
 fn refused(kind: Kind) -> Answer {

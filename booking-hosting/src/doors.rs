@@ -1,9 +1,7 @@
 //! Who stands at which door: bearer tokens, compared in constant time. A token is never kept, logged or shown; what is
-//! kept is its digest.
+//! kept is its digest. And what an idempotency key stands for: its scope, and the request it came with.
 
 use booking_core::wire::{BEARER, Door, Kind, Refusal, Route, is_token, route, watch};
-use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -25,11 +23,11 @@ fn digest(token: &[u8]) -> [u8; 32] {
 
 /// Whoever has got through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Visitor {
+pub struct Visitor {
     /// The last door that is open to them.
-    pub(crate) door: Door,
+    pub door: Door,
     /// Stands for their token, if they showed one.
-    pub(crate) token: Option<[u8; 32]>,
+    pub token: Option<[u8; 32]>,
 }
 
 impl Doors {
@@ -48,12 +46,12 @@ impl Doors {
     }
 
     /// Who asks. A token that is shown has to be right, also where none is needed.
-    fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Refusal> {
+    fn visitor(&self, shown: Option<&[u8]>) -> Result<Visitor, Refusal> {
         let nobody = Visitor { door: Door::Public, token: None };
         if self.public.is_empty() && self.admin.is_empty() {
             return Ok(nobody);
         }
-        let Some(shown) = shown(headers) else {
+        let Some(shown) = shown else {
             return if self.public.is_empty() { Ok(nobody) } else { Err(Kind::Unauthorized.into()) };
         };
         let token = digest(shown);
@@ -69,21 +67,27 @@ impl Doors {
         }
     }
 
-    /// Who asks for a page that is no handler's, and is behind the public door.
-    pub(crate) fn let_in(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.visitor(headers).map(|_| ())
+    /// Lets in whoever asks for a page that is no handler's, and is behind the public door.
+    ///
+    /// # Errors
+    /// `Unauthorized`.
+    pub fn let_in(&self, shown: Option<&[u8]>) -> Result<(), Refusal> {
+        self.visitor(shown).map(|_| ())
     }
 
     /// Finds the route of a request, as far as the doors on the way to it are open.
     ///
     /// A route behind the admin door asks for a token where there are admin tokens, and is not there where there are none.
-    pub(crate) fn route<'a>(
+    ///
+    /// # Errors
+    /// `Unauthorized`, `NotFound`, `MethodNotAllowed`, in this order.
+    pub fn route<'a>(
         &self,
-        headers: &HeaderMap,
+        shown: Option<&[u8]>,
         method: &str,
         path: &'a str,
     ) -> Result<(Visitor, Route<'a>), Refusal> {
-        let visitor = match self.visitor(headers) {
+        let visitor = match self.visitor(shown) {
             Ok(visitor) => visitor,
             Err(refusal) => {
                 // Whether it is up, anybody may ask.
@@ -104,21 +108,49 @@ impl Doors {
     }
 }
 
-/// The token of a request: of its `Authorization`, or, as a browser can set no other header there, of a WebSocket's
-/// subprotocols.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
-    if let Some(authorization) = headers.get(AUTHORIZATION) {
-        let value = authorization.as_bytes();
+/// The token that a request shows: in its header `Authorization`, or, as a browser can set no other header there, among
+/// the subprotocols that it offers for a WebSocket.
+#[must_use]
+pub fn shown<'a>(authorization: Option<&'a [u8]>, mut protocols: impl Iterator<Item = &'a str>) -> Option<&'a [u8]> {
+    if let Some(value) = authorization {
         let (scheme, token) = value.split_at_checked(BEARER.len()).unwrap_or((value, &[]));
         return Some(if scheme.eq_ignore_ascii_case(BEARER.as_bytes()) { token } else { &[] });
     }
-    protocols(headers).find_map(|protocol| protocol.strip_prefix(watch::TOKEN_PROTOCOL)).map(str::as_bytes)
+    protocols.find_map(|protocol| protocol.strip_prefix(watch::TOKEN_PROTOCOL)).map(str::as_bytes)
 }
 
-/// The WebSocket subprotocols that a request offers.
-pub(crate) fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(',')).map(str::trim)
+/// The WebSocket subprotocols in one header `Sec-WebSocket-Protocol`.
+pub fn protocols(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
+/// Half of a SHA-256, which nobody can find a second text for.
+pub type Fingerprint = [u8; 16];
+
+fn half(digest: Sha256) -> Fingerprint {
+    let whole: [u8; 32] = digest.finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&whole[..16]);
+    half
+}
+
+/// The scope of an idempotency key: who asks, the route, the key.
+#[must_use]
+pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Fingerprint {
+    let mut scope = Sha256::new();
+    scope.update(visitor.token.unwrap_or_default());
+    // Neither a path nor a key has a line end in it.
+    for part in [path, key] {
+        scope.update(part.as_bytes());
+        scope.update(b"\n");
+    }
+    half(scope)
+}
+
+/// What a request is told from others by that came under the same key.
+#[must_use]
+pub fn fingerprint(body: &[u8]) -> Fingerprint {
+    half(Sha256::new_with_prefix(body))
 }
 
 #[cfg(test)]
@@ -128,16 +160,9 @@ mod tests {
     const PUBLIC: &str = "public-token-of-a-shop";
     const ADMIN: &str = "admin-token-of-an-operator";
 
-    fn headers(authorization: Option<&str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-        }
-        headers
-    }
-
     fn outcome(doors: &Doors, authorization: Option<&str>, path: &str) -> Result<Door, Kind> {
-        doors.route(&headers(authorization), "POST", path).map(|(visitor, _)| visitor.door).map_err(|why| why.kind)
+        let shown = shown(authorization.map(str::as_bytes), [].into_iter());
+        doors.route(shown, "POST", path).map(|(visitor, _)| visitor.door).map_err(|why| why.kind)
     }
 
     #[test]
@@ -171,19 +196,18 @@ mod tests {
         assert_eq!(outcome(&doors, Some(&public), "/Ticket/a/reserve"), Ok(Door::Public));
         assert_eq!(outcome(&doors, Some(&public), "/Ticket/a/reset"), Err(Kind::Unauthorized));
         assert_eq!(outcome(&doors, Some("Bearer another-public-token"), "/Ticket/a/reserve"), Ok(Door::Public));
-        assert!(doors.route(&headers(None), "GET", "/health").is_ok());
-        assert_eq!(doors.route(&headers(None), "POST", "/health").unwrap_err().kind, Kind::Unauthorized);
+        assert!(doors.route(None, "GET", "/health").is_ok());
+        assert_eq!(doors.route(None, "POST", "/health").unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]
     fn a_watcher_shows_its_token_as_a_subprotocol() {
         let doors = Doors::new([PUBLIC], []).unwrap();
-        let mut headers = HeaderMap::new();
         let offer = format!("{}, {}{PUBLIC}", watch::PROTOCOL, watch::TOKEN_PROTOCOL);
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, offer.parse().unwrap());
-        assert!(doors.route(&headers, "GET", "/SeatMap/a/watch").is_ok());
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, watch::PROTOCOL.parse().unwrap());
-        assert_eq!(doors.route(&headers, "GET", "/SeatMap/a/watch").unwrap_err().kind, Kind::Unauthorized);
+        let token = shown(None, protocols(&offer));
+        assert!(doors.route(token, "GET", "/SeatMap/a/watch").is_ok());
+        let token = shown(None, protocols(watch::PROTOCOL));
+        assert_eq!(doors.route(token, "GET", "/SeatMap/a/watch").unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]

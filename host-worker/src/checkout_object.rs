@@ -1,0 +1,329 @@
+//! The object of one checkout: drives it, step by step, and is woken by its alarm where a crash has cut it short.
+
+#![allow(missing_docs, reason = "the macro of an object writes methods without any; what is ours is documented")]
+
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use booking_core::checkout::{Checkout, Order};
+use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::ids::CheckoutId;
+use booking_core::running::{Recorded, Running};
+use booking_core::terms::Backoff;
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, Call, Kind, answer};
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+
+use crate::effects;
+use crate::errors::{Broken, Result, unavailable};
+use crate::inside::{self, From, spelt};
+use crate::journal;
+use crate::log::{Level, count, say};
+use crate::outbox::{pause, scopeguard};
+use crate::settings::Settings;
+use crate::store::{Store, now};
+
+/// After how long the alarm looks whether a checkout still goes on. Its first crash costs a buyer no more than that.
+const LOOK_AFTER: Millis = Millis::from_secs(5);
+
+/// After how long it looks again, and again: somebody may be away for days.
+const LOOK_AGAIN: Backoff = Backoff { first: LOOK_AFTER, cap: Millis::from_mins(10) };
+
+/// The waits between tries of an effect that nobody answers, while the object is in memory; then the alarm takes over.
+const AGAIN: Backoff = Backoff { first: Millis(100), cap: Millis::from_secs(2) };
+const TRIES: u32 = 5;
+
+/// The waits before a message is delivered again, and how often it is tried.
+const DELIVER_AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
+const DELIVER_TRIES: u64 = 10;
+
+/// One checkout, under its id.
+///
+/// A panic leaves nothing half done behind: all that counts is in storage, and what is in memory only saves asking it.
+#[durable_object(alarm)]
+pub struct CheckoutObject(AssertUnwindSafe<Rc<Course>>);
+
+/// The same, for what outlives a request.
+struct Course {
+    state: State,
+    env: Env,
+    store: Store,
+    /// Somebody drives it.
+    drives: Cell<bool>,
+    /// Those who wait for the end.
+    waiting: RefCell<Vec<oneshot::Sender<()>>>,
+}
+
+impl DurableObject for CheckoutObject {
+    fn new(state: State, env: Env) -> Self {
+        let store = Store::new(&state, journal::SCHEMA);
+        let course = Course { state, env, store, drives: Cell::new(false), waiting: RefCell::default() };
+        Self(AssertUnwindSafe(Rc::new(course)))
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let answer = self.0.asked(&mut request).await.unwrap_or_else(|why| {
+            say(Level::Error, "a checkout could not be kept", [("why", why.to_string())]);
+            unavailable()
+        });
+        inside::respond(answer)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.0.store.woken();
+        count("woken", "service", || "Checkout".to_owned());
+        if let Err(why) = Rc::clone(&self.0).see_to_it().await {
+            say(Level::Error, "a checkout could not go on", [("why", why.to_string())]);
+            // Retries of the platform's own come to an end; this one does not.
+            let again = if why.may_pass() { LOOK_AFTER } else { Millis::from_mins(10) };
+            self.0.store.wake_at(Some(now().plus(again))).map_err(|why| worker::Error::RustError(why.to_string()))?;
+        }
+        Response::empty()
+    }
+}
+
+impl Course {
+    async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
+        let from = From::read(request.headers())?;
+        let (path, body) = (request.path(), request.bytes().await?);
+        let (name, handler) = inside::target(&path);
+        let id = CheckoutId::parse(name).map_err(|_| Broken::Row)?;
+        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
+        count("asked", "handler", || format!("Checkout/{handler}"));
+        let (method, path) = match handler {
+            "status" => ("GET", format!("/Checkout/{name}")),
+            "send" => ("POST", "/Checkout/process/send".to_owned()),
+            _ => ("POST", "/Checkout/process".to_owned()),
+        };
+        let fingerprint = from.key.as_ref().map(|(_, request)| spelt(request)).unwrap_or_default();
+        match booking_core::wire::parse(from.door, method, &path, &body) {
+            Ok(Call::Process(order)) => {
+                if let Some(refused) = self.start(&id, order, &fingerprint, &settings)? {
+                    return Ok(refused);
+                }
+                self.end(&id, settings.answer_within).await
+            }
+            Ok(Call::ProcessSend(order)) => {
+                Ok(self.start(&id, order, &fingerprint, &settings)?.unwrap_or_else(|| answer::accepted(&id)))
+            }
+            Ok(Call::Status(_)) => {
+                let running = journal::running(&self.store)?;
+                Ok(running.map_or_else(not_found, |running| answer::checkout(running.checkout())))
+            }
+            Ok(_) => Ok(not_found()),
+            Err(refusal) => Ok(answer::refusal(&refusal)),
+        }
+    }
+
+    /// Starts the checkout, or finds that this request has done so before.
+    fn start(
+        self: &Rc<Self>,
+        id: &CheckoutId,
+        order: Order,
+        request: &str,
+        settings: &Settings,
+    ) -> Result<Option<Answer>> {
+        let known = self.store.transaction(|| {
+            let known = journal::request(&self.store)?;
+            if known.is_none() {
+                let at = now();
+                journal::start(&self.store, Checkout::start(id.clone(), order, at, &settings.terms), request)?;
+                self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
+            }
+            Ok(known)
+        })?;
+        if known.is_some_and(|known| known != request) {
+            return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
+        }
+        self.go_on();
+        Ok(None)
+    }
+
+    /// How it ended; after a while, that it goes on.
+    async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
+        let is_over = journal::running(&self.store)?.is_none_or(|running| running.ending().is_some());
+        if !is_over {
+            let (tell, told) = oneshot::channel();
+            self.waiting.borrow_mut().push(tell);
+            let late = Delay::from(Duration::from_millis(within.0));
+            if let Either::Right(_) = select(told, Box::pin(late)).await {
+                return Ok(answer::accepted(id));
+            }
+        }
+        let running = journal::running(&self.store)?;
+        Ok(running.map_or_else(not_found, |running| answer::processed(running.checkout())))
+    }
+
+    /// Drives it, unless somebody does, while callers may come and go.
+    fn go_on(self: &Rc<Self>) {
+        let course = Rc::clone(self);
+        self.state.wait_until(async move {
+            if let Err(why) = course.drive().await {
+                // The alarm is set: it tries again.
+                say(Level::Error, "a checkout was cut short", [("why", why.to_string())]);
+            }
+        });
+    }
+
+    async fn drive(&self) -> Result<()> {
+        if self.drives.replace(true) {
+            return Ok(());
+        }
+        let parked = scopeguard(|| {
+            self.drives.set(false);
+            for waits in self.waiting.take() {
+                let _gone = waits.send(());
+            }
+        });
+        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
+        let Some(mut running) = journal::running(&self.store)? else { return Ok(()) };
+        let mut failed = 0;
+        while running.ending().is_none() {
+            match self.step(&mut running, &settings).await? {
+                Step::Taken => failed = 0,
+                Step::Waits(until) => {
+                    self.store.transaction(|| self.store.wake_at(Some(until)))?;
+                    // A wait that is short is waited for here; the alarm is for the others, and for crashes.
+                    let left = until.as_millis().saturating_sub(now().as_millis());
+                    pause(Millis(left)).await;
+                }
+                Step::Unanswered => {
+                    failed += 1;
+                    if failed == TRIES {
+                        return Ok(());
+                    }
+                    pause(AGAIN.after(failed)).await;
+                }
+            }
+        }
+        self.store.transaction(|| self.rest(&settings))?;
+        drop(parked);
+        self.deliver(&settings).await
+    }
+
+    /// It has ended: the alarm is for its message, and for when it is to be forgotten.
+    fn rest(&self, settings: &Settings) -> Result<()> {
+        let ended = match journal::ended_at(&self.store)? {
+            Some(ended) => ended,
+            None => journal::ended(&self.store, now()).map(|()| now())?,
+        };
+        let waits = journal::letter(&self.store, DELIVER_TRIES)?.map(|waiting| waiting.due);
+        self.store.sleep_until(waits.unwrap_or_else(|| ended.plus(settings.keep_for)))
+    }
+
+    /// Performs what has no outcome yet, side by side, and records each outcome as it comes.
+    async fn step(&self, running: &mut Running, settings: &Settings) -> Result<Step> {
+        let mut asked = FuturesUnordered::new();
+        let mut waits = None;
+        for (op, effect) in running.pending() {
+            match effect {
+                Effect::Sleep(length) => {
+                    let at = now();
+                    let until = self.store.transaction(|| journal::wait(&self.store, op.step, at.plus(length)))?;
+                    if until > at {
+                        waits = Some(until);
+                    } else {
+                        self.record(running, &op, Outcome::Slept { at })?;
+                    }
+                }
+                Effect::Notify(letter) => {
+                    self.store.transaction(|| {
+                        if settings.notify.is_some() {
+                            journal::hand_over(&self.store, &letter, now())?;
+                        }
+                        journal::record(&self.store, &op, Outcome::Notified)
+                    })?;
+                    let _step = running.record(&op, Outcome::Notified)?;
+                }
+                Effect::Ticket(..) | Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => {
+                    let env = &self.env;
+                    asked.push(async move { (op, effects::perform(env, settings, &effect).await) });
+                }
+            }
+        }
+        let mut is_answered = true;
+        while let Some((op, outcome)) = asked.next().await {
+            match outcome {
+                Some(outcome) => self.record(running, &op, outcome)?,
+                None => is_answered = false,
+            }
+        }
+        Ok(match (is_answered, waits) {
+            (false, _) => Step::Unanswered,
+            (true, Some(until)) => Step::Waits(until),
+            (true, None) => Step::Taken,
+        })
+    }
+
+    fn record(&self, running: &mut Running, op: &Op, outcome: Outcome) -> Result<()> {
+        match running.record(op, outcome.clone())? {
+            Recorded::Stale => Ok(()),
+            Recorded::Step | Recorded::Waiting => self.store.transaction(|| journal::record(&self.store, op, outcome)),
+        }
+    }
+
+    /// Tells the buyer, until somebody takes the message or it is given up.
+    async fn deliver(&self, settings: &Settings) -> Result<()> {
+        let Some(waiting) = journal::letter(&self.store, DELIVER_TRIES)? else { return Ok(()) };
+        let Some(port) = &settings.notify else { return Ok(()) };
+        if waiting.due > now() {
+            return Ok(());
+        }
+        // The alarm is set: it comes back for the message if this does not.
+        let is_taken = effects::deliver(port, &waiting.letter).await;
+        self.store.transaction(|| {
+            let failed = waiting.failed + 1;
+            if is_taken {
+                journal::done_with_letter(&self.store)?;
+            } else {
+                if failed >= DELIVER_TRIES {
+                    say(Level::Error, "a message was given up", [("checkout", waiting.letter.checkout.to_string())]);
+                }
+                let due = now().plus(DELIVER_AGAIN.after(u32::try_from(failed).unwrap_or(u32::MAX)));
+                journal::postpone(&self.store, failed, due)?;
+            }
+            self.rest(settings)
+        })
+    }
+
+    /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
+    async fn see_to_it(self: Rc<Self>) -> Result<()> {
+        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
+        let Some(running) = journal::running(&self.store)? else { return Ok(()) };
+        if running.ending().is_none() {
+            // Set before anything else: whatever happens now, it looks again.
+            self.store.transaction(|| {
+                let looked = journal::look(&self.store)?;
+                self.store.wake_at(Some(now().plus(LOOK_AGAIN.after(looked))))
+            })?;
+            return self.drive().await;
+        }
+        let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(settings.keep_for) <= now());
+        if is_old && journal::letter(&self.store, DELIVER_TRIES)?.is_none() {
+            return self.store.clear().await;
+        }
+        // Whatever happens next, it looks again.
+        self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;
+        self.deliver(&settings).await?;
+        self.store.transaction(|| self.rest(&settings))
+    }
+}
+
+/// How a step went.
+enum Step {
+    /// Everything that was asked has an answer.
+    Taken,
+    /// It waits.
+    Waits(Timestamp),
+    /// Somebody gave no answer.
+    Unanswered,
+}
+
+fn not_found() -> Answer {
+    answer::refusal(&Kind::NotFound.into())
+}

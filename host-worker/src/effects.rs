@@ -1,0 +1,83 @@
+//! Each effect of a checkout, on Workers: tickets are objects, the gateway and the notifier are asked over HTTP.
+
+use std::time::Duration;
+
+use booking_core::effect::{Effect, Notification, Outcome};
+use booking_core::ids::TicketId;
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
+use booking_core::ticket::TicketCommand;
+use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, gateway, inner};
+use futures_util::future::{Either, select};
+use worker::web_sys::RequestRedirect;
+use worker::{AbortController, Delay, Env, Fetch, Headers};
+
+use crate::inside::{self, TICKETS};
+use crate::settings::{Port, Settings};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Performs an effect that does not wait. `None` is no answer: it is to be performed again.
+pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> Option<Outcome> {
+    match effect {
+        Effect::Ticket(ticket, command) => tell(env, ticket, command).await,
+        Effect::Authorize(request) => {
+            let said = ask(settings.payment.as_ref()?, gateway::authorize(request)).await;
+            let read = |(status, body): (u16, Vec<u8>)| gateway::read_authorize(status, &body);
+            Some(Outcome::Authorized(said.map_or(AuthorizeAnswer::Unavailable, read)))
+        }
+        Effect::Capture(request) => {
+            let said = ask(settings.payment.as_ref()?, gateway::capture(request)).await;
+            let read = |(status, body): (u16, Vec<u8>)| gateway::read_capture(status, &body);
+            Some(Outcome::Captured(said.map_or(CaptureAnswer::Unavailable, read)))
+        }
+        Effect::Void(request) => {
+            let said = ask(settings.payment.as_ref()?, gateway::void(request)).await;
+            Some(Outcome::Voided(said.map_or(VoidAnswer::Unavailable, |(status, _)| gateway::read_void(status))))
+        }
+        Effect::Sleep(_) | Effect::Notify(_) => None,
+    }
+}
+
+async fn tell(env: &Env, ticket: &TicketId, command: &TicketCommand) -> Option<Outcome> {
+    let message = inner::to_ticket(command)?;
+    let answer = inside::send(env, TICKETS, ticket.as_str(), &message).await.ok()?;
+    inner::read_ticket(answer.body.as_bytes()).map(Outcome::Ticket)
+}
+
+/// Delivers a message to a buyer; whether it has been taken.
+pub(crate) async fn deliver(port: &Port, letter: &Notification) -> bool {
+    ask(port, gateway::notification(letter)).await.is_some_and(|(status, _)| (200..300).contains(&status))
+}
+
+/// Asks somebody outside: status and body, or `None` where there is no answer in time.
+async fn ask(port: &Port, request: gateway::Request) -> Option<(u16, Vec<u8>)> {
+    let headers = Headers::new();
+    headers.set("Content-Type", "application/json").ok()?;
+    headers.set("Accept", "application/json").ok()?;
+    headers.set(IDEMPOTENCY_KEY, request.key.as_str()).ok()?;
+    if let Some(token) = &port.token {
+        headers.set("Authorization", &format!("{BEARER}{token}")).ok()?;
+    }
+    let url = format!("{}{}", port.url, request.path);
+    let request = inside::post(&url, &headers, &request.body.into(), Some(RequestRedirect::Manual)).ok()?;
+    let abort = AbortController::default();
+    let signal = abort.signal();
+    let exchange = async {
+        let mut answer = Fetch::Request(request).send_with_signal(&signal).await.ok()?;
+        let length = answer.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
+        if length.is_some_and(|length: usize| length > MAX_ANSWER) {
+            return None;
+        }
+        let body = answer.bytes().await.ok()?;
+        Some((answer.status_code(), body))
+    };
+    let late = Delay::from(Duration::from_millis(port.within.0));
+    match select(Box::pin(exchange), Box::pin(late)).await {
+        Either::Left((said, _)) => said,
+        Either::Right(_) => {
+            abort.abort();
+            None
+        }
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod checkout_object;
+mod effects;
+mod errors;
+mod inside;
+mod journal;
+mod log;
+mod objects;
+mod outbox;
+mod routes;
+mod seat_map_object;
+mod settings;
+mod store;
+mod ticket_object;
+mod watchers;
+
+use worker::{Context, Env, Request, Response, event};
+
+pub use checkout_object::CheckoutObject;
+pub use seat_map_object::SeatMapObject;
+pub use ticket_object::TicketObject;
+
+/// Every request from outside comes through here.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    routes::serve(request, &env).await
+}

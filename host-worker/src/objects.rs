@@ -1,0 +1,433 @@
+//! One generic turn: read the state, let the core decide, keep the new state with the messages that follow and the alarm,
+//! then answer and send. Every handler of a ticket or a map comes down to it.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use booking_core::format::{self, Format};
+use booking_core::ids::{HoldId, TicketId};
+use booking_core::machine::{Machine, turn};
+use booking_core::seat_map::{
+    News, Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply,
+};
+use booking_core::ticket::{Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{self, Answer, Call, Kind, answer, inner};
+use serde::{Deserialize, Serialize};
+use worker::{Env, Method, Request, Response, State};
+
+use crate::errors::{Broken, Result, unavailable};
+use crate::inside::{self, From, SEAT_MAPS, TICKETS, spelt};
+use crate::log::{Level, count, say};
+use crate::outbox::{self, OUTBOX, Postman};
+use crate::settings::Settings;
+use crate::store::{Row, Store, Table, now, number, text, time};
+
+/// A machine whose state an object keeps.
+pub(crate) trait Stored: Machine + 'static {
+    /// What it is called in a path of the wire.
+    const SERVICE: &'static str;
+    /// The tables it needs.
+    const SCHEMA: &'static [Table];
+    /// What goes to those who watch.
+    type News;
+
+    /// As much of the state as this command needs.
+    fn load(store: &Store, command: &Self::Command) -> Result<Self>;
+    /// Writes what this event has changed.
+    fn store(&self, store: &Store, name: &str, event: &Self::Event) -> Result<()>;
+    /// Keeps the messages to others.
+    fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Option<Self::News>>;
+    /// What the caller is told.
+    fn answer(outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
+    /// When something is to happen by itself, and which command that is. `None` while nothing is.
+    fn timer(store: &Store) -> Result<Option<(Timestamp, String, Self::Command)>>;
+    /// What a call means: a command, or a question that is answered at once.
+    fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>>;
+}
+
+/// What a call means.
+pub(crate) enum Asked<M: Machine> {
+    /// A command.
+    Command(M::Command),
+    /// A question, and its answer.
+    Answered(Answer),
+    /// Nothing that this object knows.
+    Unknown,
+}
+
+/// One object, as long as it is in memory. Nothing that counts is kept in it.
+pub(crate) struct Object<M> {
+    pub(crate) state: State,
+    pub(crate) env: Env,
+    pub(crate) store: Store,
+    postman: Postman,
+    clock: Clock,
+    machine: std::marker::PhantomData<M>,
+}
+
+/// A clock that never goes back while the object is in memory. The platform's shows each request the time at which it
+/// was last told something, so of two requests the later one may be shown the earlier time. A hold that somebody saw
+/// gone would then be there again.
+#[derive(Default)]
+struct Clock(Cell<Timestamp>);
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        self.0.set(self.0.get().max(now()));
+        self.0.get()
+    }
+}
+
+/// Answers that are given again to the same idempotency key.
+const KEYS: Table = Table(
+    "keys",
+    "(scope TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL) \
+     WITHOUT ROWID",
+);
+
+/// How long they are kept, at least: until the next one comes after that.
+const KEEP_KEYS: Millis = Millis::from_mins(24 * 60);
+
+impl<M: Stored> Object<M> {
+    pub(crate) fn new(state: State, env: Env) -> Self {
+        let store = Store::new(&state, M::SCHEMA);
+        let machine = std::marker::PhantomData;
+        Self { state, env, store, postman: Postman::default(), clock: Clock::default(), machine }
+    }
+
+    /// A request of the Worker's or of another object. `tell` is told the news of its change, once that is kept.
+    pub(crate) async fn asked(
+        self: Rc<Self>,
+        mut request: Request,
+        tell: impl FnOnce(M::News),
+    ) -> worker::Result<Response> {
+        let answer = match self.answered(&mut request, tell).await {
+            Ok(answer) => answer,
+            Err(why) => {
+                say(
+                    Level::Error,
+                    "a turn could not be kept",
+                    [("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+                );
+                unavailable()
+            }
+        };
+        inside::respond(answer)
+    }
+
+    async fn answered(self: &Rc<Self>, request: &mut Request, tell: impl FnOnce(M::News)) -> Result<Answer> {
+        if request.method() != Method::Post {
+            return Ok(answer::refusal(&Kind::NotFound.into()));
+        }
+        let from = From::read(request.headers())?;
+        let (path, body) = (request.path(), request.bytes().await?);
+        let (name, handler) = inside::target(&path);
+        count("asked", "handler", || format!("{}/{handler}", M::SERVICE));
+        let call = match wire::parse_call(from.door, M::SERVICE, name, handler, &body) {
+            Ok(call) => call,
+            Err(refusal) => return Ok(answer::refusal(&refusal)),
+        };
+        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
+        let command = match M::understand(&self.store, &settings, call, from.chance, self.clock.now())? {
+            Asked::Command(command) => command,
+            Asked::Answered(answer) => return Ok(answer),
+            Asked::Unknown => return Ok(answer::refusal(&Kind::NotFound.into())),
+        };
+        let (answer, news) = self.turn(name, &command, from.key.as_ref().map(|(scope, request)| (scope, request)))?;
+        if let Some(news) = news {
+            tell(news);
+        }
+        self.send();
+        Ok(answer)
+    }
+
+    /// Lets the machine judge a command. All of it is kept, or nothing.
+    fn turn(
+        &self,
+        name: &str,
+        command: &M::Command,
+        key: Option<(&[u8; 16], &[u8; 16])>,
+    ) -> Result<(Answer, Option<M::News>)> {
+        let (store, at) = (&self.store, self.clock.now());
+        let (said, gone) = store.transaction(|| {
+            let key = key.map(|(scope, request)| (spelt(scope), spelt(request)));
+            if let Some((scope, request)) = &key
+                && let Some(known) = answered_before(store, scope, request)?
+            {
+                return Ok(((known, None), BTreeSet::new()));
+            }
+            let mut state = M::load(store, command)?;
+            let turn = turn(&mut state, command, at);
+            let is_change = turn.changed();
+            if let Some(event) = turn.event() {
+                state.store(store, name, event)?;
+            }
+            let (outcome, notices) = turn.stored();
+            let news = M::post(store, name, notices, at)?;
+            let answer = M::answer(outcome);
+            if let Some((scope, request)) = key
+                && answer.kind.is_none_or(Kind::is_recorded)
+            {
+                keep_answer(store, scope, request, &answer, at)?;
+            }
+            let gone = if is_change { self.postman.strike_out(store)? } else { BTreeSet::new() };
+            self.arm()?;
+            Ok(((answer, news), gone))
+        })?;
+        self.postman.struck_out(&gone);
+        Ok(said)
+    }
+
+    /// Sets the alarm to what is due first.
+    fn arm(&self) -> Result<()> {
+        let timer = M::timer(&self.store)?.map(|(at, ..)| at);
+        let due = [outbox::due(&self.store)?, timer].into_iter().flatten().min();
+        self.store.wake_at(due)
+    }
+
+    /// Sends what was kept to be sent, while the caller already has their answer.
+    fn send(self: &Rc<Self>) {
+        let object = Rc::clone(self);
+        self.state.wait_until(async move {
+            if let Err(why) = object.postman.go(&object.store, &object.env).await {
+                // The alarm is set: it tries again.
+                say(Level::Warn, "a message waits", [("service", M::SERVICE.to_owned()), ("why", why.to_string())]);
+            }
+        });
+    }
+
+    /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
+    pub(crate) async fn woken(self: Rc<Self>, tell: impl Fn(M::News)) -> worker::Result<Response> {
+        self.store.woken();
+        count("woken", "service", || M::SERVICE.to_owned());
+        if let Err(why) = self.see_to_it(tell).await {
+            say(
+                Level::Error,
+                "an alarm could not be seen to",
+                [("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+            );
+            // Retries of the platform's own come to an end; this one does not.
+            let again = if why.may_pass() { Millis::from_secs(1) } else { Millis::from_mins(10) };
+            self.store.wake_at(Some(now().plus(again))).map_err(|why| worker::Error::RustError(why.to_string()))?;
+        }
+        Response::empty()
+    }
+
+    async fn see_to_it(&self, tell: impl Fn(M::News)) -> Result<()> {
+        if let Some((at, name, command)) = M::timer(&self.store)?
+            && at <= self.clock.now()
+            && let (_, Some(news)) = self.turn(&name, &command, None)?
+        {
+            tell(news);
+        }
+        self.postman.go(&self.store, &self.env).await?;
+        let gone = self.store.transaction(|| {
+            let gone = self.postman.strike_out(&self.store)?;
+            self.arm()?;
+            Ok(gone)
+        })?;
+        self.postman.struck_out(&gone);
+        Ok(())
+    }
+}
+
+fn answered_before(store: &Store, scope: &str, request: &str) -> Result<Option<Answer>> {
+    let known = store.row("keys", "SELECT request, status, body FROM keys WHERE scope = ?", [text(scope)])?;
+    let Some(mut row) = known else { return Ok(None) };
+    if row.text()? != request {
+        return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
+    }
+    let status = u16::try_from(row.number()?).map_err(|_| Broken::Row)?;
+    Ok(Some(Answer { status, body: row.text()?, kind: None }))
+}
+
+fn keep_answer(store: &Store, scope: String, request: String, answer: &Answer, at: Timestamp) -> Result<()> {
+    let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
+    store.write("keys", "DELETE FROM keys WHERE at < ?", [number(old)])?;
+    let status = number(u64::from(answer.status));
+    let row = [text(scope), text(request), time(at), status, text(answer.body.as_str())];
+    store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", row)
+}
+
+/// A state as it is written down.
+pub(crate) fn written<T: Format>(value: &T) -> Result<worker::SqlStorageValue> {
+    String::from_utf8(format::write(value)).map(text).map_err(|_| Broken::Row)
+}
+
+/// A state as it was written down.
+pub(crate) fn read<T: Format>(row: &mut Row) -> Result<T> {
+    Ok(format::read(row.text()?.as_bytes())?)
+}
+
+/// A ticket as it is.
+fn ticket(store: &Store) -> Result<Ticket> {
+    let row = store.row("ticket", "SELECT state FROM ticket", [])?;
+    row.map_or_else(|| Ok(Ticket::default()), |mut row| read(&mut row))
+}
+
+impl Stored for Ticket {
+    const SERVICE: &'static str = "Ticket";
+    const SCHEMA: &'static [Table] = &[
+        Table("ticket", "(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, state TEXT NOT NULL)"),
+        OUTBOX,
+        KEYS,
+    ];
+    type News = std::convert::Infallible;
+
+    fn load(store: &Store, _: &TicketCommand) -> Result<Self> {
+        ticket(store)
+    }
+
+    fn store(&self, store: &Store, name: &str, _: &TicketEvent) -> Result<()> {
+        let row = [text(name), written(self)?];
+        store.write("ticket", "INSERT OR REPLACE INTO ticket (one, id, state) VALUES (1, ?, ?)", row)
+    }
+
+    fn post(store: &Store, name: &str, notices: TicketNotices, at: Timestamp) -> Result<Option<Self::News>> {
+        // What the timer is armed for stands in the ticket: see `timer`.
+        let TicketNotices { map, timer: _ } = notices;
+        let Some(update) = map else { return Ok(None) };
+        let id = TicketId::parse(name).map_err(|_| Broken::Row)?;
+        let message = inner::set(&id, update.status, update.version);
+        outbox::post(store, at, SEAT_MAPS, id.map_str(), &message)?;
+        Ok(None)
+    }
+
+    fn answer(outcome: std::result::Result<TicketReply, TicketRefusal>) -> Answer {
+        answer::ticket(&outcome)
+    }
+
+    fn timer(store: &Store) -> Result<Option<(Timestamp, String, TicketCommand)>> {
+        let Some(mut row) = store.row("ticket", "SELECT id, state FROM ticket", [])? else { return Ok(None) };
+        let (id, ticket) = (row.text()?, read::<Self>(&mut row)?);
+        let expire = |hold: &booking_core::ticket::Hold| {
+            (hold.end(), id, TicketCommand::Expire { hold: hold.id.clone(), until: hold.end() })
+        };
+        Ok(ticket.hold().map(expire))
+    }
+
+    fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>> {
+        let Call::Ticket(_, call) = call else { return Ok(Asked::Unknown) };
+        Ok(match call.command(&settings.terms, || HoldId::of_chance(chance)) {
+            Some(command) => Asked::Command(command),
+            None => Asked::Answered(answer::ticket_view(&ticket(store)?.get(at))),
+        })
+    }
+}
+
+/// A map's layout.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Laid(Published);
+
+impl Format for Laid {
+    const NAME: &'static str = "layout";
+    const VERSION: u32 = 1;
+}
+
+/// What a map has of one seat.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Seen(Seat);
+
+impl Format for Seen {
+    const NAME: &'static str = "seat";
+    const VERSION: u32 = 1;
+}
+
+fn seats(rows: Vec<Row>) -> Result<Vec<(TicketId, Seat)>> {
+    let seat = |mut row: Row| {
+        let ticket = TicketId::parse(&row.text()?).map_err(|_| Broken::Row)?;
+        let Seen(seat) = read(&mut row)?;
+        Ok((ticket, seat))
+    };
+    rows.into_iter().map(seat).collect()
+}
+
+/// A map as it is.
+pub(crate) fn seat_map(store: &Store) -> Result<SeatMap> {
+    let laid =
+        store.row("layout", "SELECT published FROM layout", [])?.map(|mut row| read::<Laid>(&mut row)).transpose()?;
+    let seats = seats(store.rows("seats", "SELECT ticket, seat FROM seats", [])?)?;
+    Ok(SeatMap::restored(laid.map(|Laid(published)| published), seats))
+}
+
+impl Stored for SeatMap {
+    const SERVICE: &'static str = "SeatMap";
+    const SCHEMA: &'static [Table] = &[
+        Table("layout", "(one INTEGER PRIMARY KEY CHECK (one = 1), published TEXT NOT NULL)"),
+        Table("seats", "(ticket TEXT PRIMARY KEY, seat TEXT NOT NULL) WITHOUT ROWID"),
+        Table("version", "(one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)"),
+        OUTBOX,
+        KEYS,
+    ];
+    type News = News;
+
+    fn load(store: &Store, command: &SeatMapCommand) -> Result<Self> {
+        match command {
+            SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {
+                let version =
+                    store.row("version", "SELECT version FROM version", [])?.map(|mut row| row.number()).transpose()?;
+                let seat =
+                    store.rows("seats", "SELECT ticket, seat FROM seats WHERE ticket = ?", [text(ticket.as_str())])?;
+                Ok(Self::around(version.unwrap_or_default(), seats(seat)?))
+            }
+            SeatMapCommand::Update { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::ResetAll
+            | SeatMapCommand::Continue(_) => seat_map(store),
+        }
+    }
+
+    fn store(&self, store: &Store, _: &str, event: &SeatMapEvent) -> Result<()> {
+        match event {
+            SeatMapEvent::Updated { ticket, .. } => {
+                let seat = self.seat(ticket).ok_or(Broken::Row)?;
+                let row = [text(ticket.as_str()), written(&Seen(*seat))?];
+                store.write("seats", "INSERT OR REPLACE INTO seats (ticket, seat) VALUES (?, ?)", row)?;
+            }
+            SeatMapEvent::Published { .. } => {
+                let published = self.published().ok_or(Broken::Row)?;
+                let row = [written(&Laid(published))?];
+                store.write("layout", "INSERT OR REPLACE INTO layout (one, published) VALUES (1, ?)", row)?;
+            }
+        }
+        store.write("version", "INSERT OR REPLACE INTO version (one, version) VALUES (1, ?)", [number(self.version())])
+    }
+
+    fn post(store: &Store, name: &str, notices: SeatMapNotices, at: Timestamp) -> Result<Option<News>> {
+        let SeatMapNotices { watchers, tickets, go_on } = notices;
+        for (ticket, command) in tickets {
+            let message = inner::to_ticket(&command).ok_or(Broken::Row)?;
+            outbox::post(store, at, TICKETS, ticket.as_str(), &message)?;
+        }
+        if let Some(errand) = go_on {
+            outbox::post(store, at, SEAT_MAPS, name, &inner::go_on(&errand))?;
+        }
+        Ok(watchers)
+    }
+
+    fn answer(outcome: std::result::Result<SeatMapReply, std::convert::Infallible>) -> Answer {
+        match outcome {
+            Ok(reply) => answer::seat_map_reply(&reply),
+            Err(never) => match never {},
+        }
+    }
+
+    fn timer(_: &Store) -> Result<Option<(Timestamp, String, SeatMapCommand)>> {
+        Ok(None)
+    }
+
+    fn understand(store: &Store, settings: &Settings, call: Call, _: u128, _: Timestamp) -> Result<Asked<Self>> {
+        use booking_core::wire::SeatMapCall::{Command, Get, Set, Summary, Watch};
+        let Call::SeatMap(_, call) = call else { return Ok(Asked::Unknown) };
+        Ok(match &call {
+            Get => Asked::Answered(answer::seat_map(&seat_map(store)?)),
+            Summary => Asked::Answered(answer::summary(&seat_map(store)?)),
+            Watch => Asked::Unknown,
+            Set { .. } | Command(_) => call.command(&settings.terms).map_or(Asked::Unknown, Asked::Command),
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! Those who watch a map over WebSockets. They sleep with the object: while nothing changes, nothing runs.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use booking_core::seat_map::{Delta, News, SeatMap};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Kind, answer, watch};
+use booking_hosting::doors::protocols;
+use js_sys::{Date, Object as JsObject};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::{
+    Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, WebSocketRequestResponsePair,
+};
+
+use crate::errors::Result;
+use crate::inside;
+use crate::objects::{Object, seat_map};
+use crate::outbox::pause;
+use crate::store::now;
+
+/// How long changes are gathered before they are sent together.
+const GATHER: Millis = Millis(25);
+
+/// How many changes go into one message at most.
+const BATCH: usize = 256;
+
+/// How often a watcher gets a snapshot at most.
+const ASK_EVERY: Millis = Millis(200);
+
+/// For how long a watcher may say nothing. The next change after that finds it gone.
+const SILENT_FOR: Millis = Millis::from_mins(2);
+
+/// The longest message that a watcher may send, in bytes.
+const MAX_MESSAGE: usize = 1024;
+
+/// How many may watch a map at a time.
+const MAX_WATCHERS: usize = 10_000;
+
+/// Why a watcher is sent away: the codes of RFC 6455 and of IANA's registry.
+const POLICY: u16 = 1008;
+const TOO_BIG: u16 = 1009;
+const AGAIN: u16 = 1013;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(extends = JsObject)]
+    type Answering;
+
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    fn auto_response_timestamp(this: &Answering, socket: &JsValue) -> std::result::Result<JsValue, JsValue>;
+}
+
+/// What is kept with a socket while the object sleeps.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Seen {
+    /// When it last said something that had to be understood, in milliseconds.
+    heard: u64,
+    /// When it last got a snapshot.
+    shown: u64,
+}
+
+/// What is about to be told. Whoever loses it, in a crash, loses the sockets as well, and they connect again.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    deltas: RefCell<Vec<Delta>>,
+    gathers: Cell<bool>,
+}
+
+impl Watchers {
+    /// Watchers that ask whether anybody is there are answered while the object sleeps.
+    pub(crate) fn new(state: &State) -> Self {
+        if let Ok(pair) = WebSocketRequestResponsePair::new(watch::PING, watch::PONG) {
+            state.set_websocket_auto_response(&pair);
+        }
+        Self::default()
+    }
+
+    /// A request for a WebSocket.
+    pub(crate) fn join(&self, map: &Object<SeatMap>, request: &Request) -> worker::Result<Response> {
+        let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
+        let is_offered = protocols(&header("Sec-WebSocket-Protocol")).any(|protocol| protocol == watch::PROTOCOL);
+        if !header("Upgrade").eq_ignore_ascii_case("websocket") || !is_offered {
+            return inside::respond(answer::refusal(&watch::no_socket()));
+        }
+        if map.state.get_websockets().len() >= MAX_WATCHERS {
+            return inside::respond(answer::refusal(&Kind::Overloaded.into()));
+        }
+        let Ok(state) = seat_map(&map.store) else {
+            return inside::respond(answer::refusal(&Kind::StorageUnavailable.into()));
+        };
+        // What came before the snapshot is in it, and is not told again.
+        self.tell(&map.state);
+        let WebSocketPair { client, server } = WebSocketPair::new()?;
+        map.state.accept_web_socket(&server);
+        let at = now().as_millis();
+        server.serialize_attachment(Seen { heard: at, shown: at })?;
+        show(&server, &state)?;
+        let headers = Headers::new();
+        headers.set("Sec-WebSocket-Protocol", watch::PROTOCOL)?;
+        Ok(Response::from_websocket(client)?.with_headers(headers))
+    }
+
+    /// A change of the map, that has been kept.
+    pub(crate) fn hear(self: &Rc<Self>, map: &Rc<Object<SeatMap>>, news: News) {
+        if map.state.get_websockets().is_empty() {
+            return;
+        }
+        match news {
+            News::Changed(delta) => {
+                self.deltas.borrow_mut().push(delta);
+                if self.deltas.borrow().len() >= BATCH {
+                    self.tell(&map.state);
+                } else if !self.gathers.replace(true) {
+                    let (watchers, later) = (Rc::clone(self), Rc::clone(map));
+                    map.state.wait_until(async move {
+                        pause(GATHER).await;
+                        watchers.gathers.set(false);
+                        watchers.tell(&later.state);
+                    });
+                }
+            }
+            News::Republished { .. } => {
+                self.tell(&map.state);
+                if let Ok(state) = seat_map(&map.store) {
+                    for socket in map.state.get_websockets() {
+                        let _gone = show(&socket, &state);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends everybody what has changed.
+    fn tell(&self, state: &State) {
+        let deltas = self.deltas.take();
+        if deltas.is_empty() {
+            return;
+        }
+        let (text, at) = (watch::deltas(&deltas), now());
+        for socket in state.get_websockets() {
+            if is_silent(state, &socket, at) {
+                send_away(&socket, AGAIN, "said nothing for two minutes: connect again");
+            } else if socket.send_with_str(&text).is_err() {
+                send_away(&socket, AGAIN, "connect again");
+            }
+        }
+    }
+}
+
+/// Sends the layout and a snapshot.
+fn show(socket: &WebSocket, map: &SeatMap) -> worker::Result<()> {
+    if let Some(layout) = watch::layout(map) {
+        socket.send_with_str(layout)?;
+    }
+    socket.send_with_str(watch::snapshot(map))
+}
+
+fn send_away(socket: &WebSocket, code: u16, why: &str) {
+    // A close frame has room for 123 bytes.
+    let end = (0..=120.min(why.len())).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
+    let _gone_anyway = socket.close(Some(code), why.get(..end));
+}
+
+/// Whether nothing was heard of a watcher for too long.
+fn is_silent(state: &State, socket: &WebSocket, at: Timestamp) -> bool {
+    let Ok(Some(Seen { heard, .. })) = socket.deserialize_attachment::<Seen>() else { return false };
+    if heard + SILENT_FOR.0 >= at.as_millis() {
+        return false;
+    }
+    let answering: &Answering = state.as_raw().unchecked_ref();
+    let pinged = answering.auto_response_timestamp(socket.as_ref()).ok().and_then(|at| at.dyn_into::<Date>().ok());
+    let pinged = pinged.map(|at| worker::Date::from(at).as_millis()).unwrap_or_default();
+    pinged + SILENT_FOR.0 < at.as_millis()
+}
+
+/// A watcher said something.
+pub(crate) async fn said(map: &Object<SeatMap>, socket: &WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+    let bytes = match message {
+        WebSocketIncomingMessage::String(text) => text.into_bytes(),
+        WebSocketIncomingMessage::Binary(bytes) => bytes,
+    };
+    if bytes.len() > MAX_MESSAGE {
+        send_away(socket, TOO_BIG, "a message may have 1024 bytes");
+        return Ok(());
+    }
+    let ask = match watch::parse(&bytes) {
+        Ok(ask) => ask,
+        Err(refusal) => {
+            send_away(socket, POLICY, &refusal.message);
+            return Ok(());
+        }
+    };
+    let at = now().as_millis();
+    let shown = socket.deserialize_attachment::<Seen>()?.map_or(0, |seen| seen.shown);
+    match ask {
+        watch::Ask::Ping => {
+            socket.serialize_attachment(Seen { heard: at, shown })?;
+            socket.send_with_str(watch::PONG)?;
+        }
+        watch::Ask::Snapshot => {
+            // Who asks again and again waits in between; what happens meanwhile is in the snapshot.
+            let next = shown.saturating_add(ASK_EVERY.0);
+            socket.serialize_attachment(Seen { heard: at, shown: next.max(at) })?;
+            if next > at {
+                pause(Millis(next - at)).await;
+            }
+            show(socket, &seat_map(&map.store)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask worker …`: builds the Worker, runs it on this machine, sends it to Cloudflare.
+
+use std::process::Child;
+
+use clap::{Args, ValueEnum};
+use xtask::run::{Outcome, cargo, program, root, run, say};
+use xtask::worker::{MOST_BYTES, Panics, build, gzipped_in, tools};
+
+#[derive(Args)]
+pub(crate) struct BuildArgs {
+    /// Build with stable Rust: a panic is the end of every object in its isolate then, not an answer with status 500
+    #[arg(long)]
+    stable: bool,
+}
+
+impl BuildArgs {
+    fn panics(&self) -> Panics {
+        if self.stable { Panics::Abort } else { Panics::Unwind }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    build: BuildArgs,
+    /// The port of the Worker
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    build: BuildArgs,
+    /// Where to
+    #[arg(long, value_enum)]
+    env: Environment,
+    /// Only tell what would be sent, and which bindings it would have; needs no account
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Environment {
+    Development,
+    Staging,
+    Production,
+}
+
+impl Environment {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+pub(crate) fn make(args: &BuildArgs) -> Outcome {
+    let folder = build(args.panics())?;
+    let bytes = gzipped_in(&folder)?;
+    say(&format!("{}: {bytes} bytes, gzipped; at most {MOST_BYTES}", folder.display()));
+    Ok(())
+}
+
+/// wrangler, with what is built already.
+fn wrangler(args: &[&str]) -> Outcome {
+    let mut command = program("node", &[]);
+    command.arg(tools()?.join("wrangler/bin/wrangler.js")).args(args).current_dir(root().join("host-worker"));
+    run(command.env("BOOKING_BUNDLE_IS_BUILT", "1"))
+}
+
+/// A process that ends when this is dropped.
+struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _may_have_ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+pub(crate) fn dev(args: &DevArgs) -> Outcome {
+    make(&args.build)?;
+    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "host-axum-sim"]))?;
+    let gateway = cargo(&["run", "--locked", "--quiet", "--package", "host-axum-sim", "--", "mock-gateway"]).spawn();
+    let _gateway = Beside(gateway.map_err(|error| format!("the mock gateway: {error}"))?);
+    say(&format!(
+        "\nOnce it is ready:\n  curl http://127.0.0.1:{}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
+        args.port
+    ));
+    let port = args.port.to_string();
+    let kept = root().join("target/worker");
+    let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
+    wrangler(&["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept])
+}
+
+pub(crate) fn deploy(args: &DeployArgs) -> Outcome {
+    make(&args.build)?;
+    let mut command = vec!["deploy", "--env", args.env.name()];
+    if args.dry_run {
+        command.push("--dry-run");
+    }
+    wrangler(&command)
+}
