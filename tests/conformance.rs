@@ -15,6 +15,7 @@ use tests::conformance::{CASES, DIFFERENCES, Guarded, Host, INNER_KINDS, Target,
 use tests::http::{Client, Dialect};
 use tests::restate::OnRestate;
 use tests::server::Server;
+use tests::worker::OnWorkerd;
 
 const PUBLIC: &str = "a-public-token-for-tests";
 const ADMIN: &str = "an-admin-token-for-tests";
@@ -69,6 +70,37 @@ fn the_restate_host_does_what_every_host_does() {
     };
     every_case(&target);
     for log in [open.stop_host(), closed.stop_host(), gateway.stop()] {
+        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+    }
+}
+
+#[test]
+fn the_worker_does_what_every_host_does() {
+    let gateway = Server::start("mock-gateway", &[]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let start = |vars: &[(&str, &str)]| {
+        let always = [("PAYMENT_URL", payments.as_str()), ("ANSWER_WITHIN_MS", "1000"), ("ADMIN_TOKENS", ADMIN)];
+        OnWorkerd::start(&[&always[..], vars].concat())
+    };
+    let (open, guarded) = (start(&[]), start(&[("AUTH_TOKENS", PUBLIC)]));
+    let closed = start(&[("CLOSED_SALES", "true")]);
+    let (public, nobody) = (open.client.clone(), guarded.client.clone());
+    let target = Target {
+        host: Host::Worker,
+        admin: public.with_token(ADMIN),
+        guarded: Some(Guarded {
+            public: nobody.with_token(PUBLIC),
+            admin: nobody.with_token(ADMIN),
+            nobody,
+            token: PUBLIC.to_owned(),
+        }),
+        gateway: public.at(&gateway.base),
+        closed: Some(public.at(closed.client.base()).with_token(ADMIN)),
+        full: None,
+        public,
+    };
+    every_case(&target);
+    for log in [open.log(), guarded.log(), closed.log(), gateway.stop()] {
         assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
     }
 }

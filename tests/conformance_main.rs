@@ -29,6 +29,9 @@ mod command {
         /// It is a Restate server's ingress, with host-restate behind it
         #[arg(long)]
         restate: bool,
+        /// It is host-worker
+        #[arg(long, conflicts_with = "restate")]
+        worker: bool,
         /// Its admin token
         #[arg(long, env = "BOOKING_ADMIN_TOKEN", default_value = "none")]
         admin_token: String,
@@ -54,8 +57,11 @@ mod command {
 
     pub(super) fn main() -> ExitCode {
         let args = Args::parse();
-        let (host, dialect) =
-            if args.restate { (Host::Restate, Dialect::Restate) } else { (Host::InProcess, Dialect::Plain) };
+        let (host, dialect) = match (args.restate, args.worker) {
+            (true, _) => (Host::Restate, Dialect::Restate),
+            (false, true) => (Host::Worker, Dialect::Plain),
+            (false, false) => (Host::InProcess, Dialect::Plain),
+        };
         let public = Client::new(&args.base_url).speaking(dialect);
         let admin_token = args.admin_token;
         let guarded = args.guarded_url.zip(args.auth_token).map(|(url, token)| {

@@ -21,6 +21,7 @@ use booking_core::wire::{Door, Kind, check_idempotency_key, parse, route};
 use serde_json::{Value, json};
 use tests::http::Client;
 use tests::server::Server;
+use tests::worker::OnWorkerd;
 
 const REQUESTS: usize = 200_000;
 const CONNECTIONS: u64 = 4;
@@ -330,7 +331,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<(u16, Value)> {
         if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
             status = rest[..3].parse().unwrap();
         }
-        if let Some(rest) = text.strip_prefix("content-length: ") {
+        if let Some(rest) = text.to_ascii_lowercase().strip_prefix("content-length: ") {
             length = rest.parse().unwrap();
         }
     }
@@ -347,7 +348,7 @@ fn connect(base: &str) -> TcpStream {
 }
 
 /// Sends its share, and counts the answers by kind.
-fn attack(base: &str, seed: u64, from: Door, count: usize) -> BTreeMap<Kind, usize> {
+fn attack(base: &str, seed: u64, from: Door, count: usize, reaches: fn(&Hostile) -> bool) -> BTreeMap<Kind, usize> {
     let (mut chance, good) = (Chance(seed), good());
     let stream = connect(base);
     let (mut writer, mut reader) = (stream.try_clone().unwrap(), BufReader::new(stream));
@@ -356,7 +357,7 @@ fn attack(base: &str, seed: u64, from: Door, count: usize) -> BTreeMap<Kind, usi
         let mut batch = Vec::with_capacity(AT_ONCE);
         while batch.len() < AT_ONCE.min(left) {
             let hostile = draw(&mut chance, &good);
-            if let Some(kind) = expected(&hostile, from) {
+            if let Some(kind) = expected(&hostile, from).filter(|_| reaches(&hostile)) {
                 batch.push((hostile, kind));
             }
         }
@@ -429,7 +430,7 @@ fn bad_requests_by_the_hundred_thousand_get_their_error_and_change_nothing() {
         let attacks: Vec<_> = (0..CONNECTIONS)
             .map(|n| {
                 let from = if n % 2 == 0 { Door::Public } else { Door::Admin };
-                scope.spawn(move || attack(base, seed.wrapping_add(n), from, share))
+                scope.spawn(move || attack(base, seed.wrapping_add(n), from, share, |_| true))
             })
             .collect();
         babble.join().unwrap();
@@ -453,5 +454,44 @@ fn bad_requests_by_the_hundred_thousand_get_their_error_and_change_nothing() {
     }
     assert_eq!(state(&client), before);
     let log = server.stop();
+    assert!(!log.contains("panicked") && !log.contains("\"ERROR\""), "{log}");
+}
+
+/// What workerd hands on as it came. It refuses methods that HTTP has not and headers that it does not allow by itself, and
+/// takes the dots out of a path, as a browser does.
+fn workerd_hands_on(hostile: &Hostile) -> bool {
+    let is_known = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"].contains(&hostile.method.as_str());
+    let path = hostile.path.to_ascii_lowercase().replace("%2e", ".").replace('\\', "/");
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let has_dots = path.split('/').any(|part| matches!(part, "." | ".."));
+    is_known && !has_dots && hostile.key.as_ref().is_none_or(|key| key.iter().all(|byte| (0x20..0x7f).contains(byte)))
+}
+
+#[test]
+fn bad_requests_by_the_ten_thousand_get_their_error_from_the_worker_and_change_nothing() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnWorkerd::start(&[("ADMIN_TOKENS", ADMIN), ("PAYMENT_URL", &payments), ("LOG_LEVEL", "warn")]);
+    let client = &on.client;
+    let _held = client.post("/Ticket/hall:1/reserve", &json!("ann"));
+    let _sold = client.post("/Checkout/process", &json!({ "ticketId": "hall:2", "userId": "ann" }));
+    tests::eventually(|| client.get("/SeatMap/hall/get").text.contains("SOLD").then_some(()));
+    let paths = ["/SeatMap/hall/get", "/SeatMap/hall/summary", "/Ticket/hall:1/get", "/Ticket/hall:2/get"];
+    let state = || paths.map(|path| client.get(path).text);
+    let before = state();
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    let seed = u64::from_le_bytes(bytes);
+    let seen: usize = std::thread::scope(|scope| {
+        let attack = |n: u64| {
+            let from = if n.is_multiple_of(2) { Door::Public } else { Door::Admin };
+            scope.spawn(move || attack(client.base(), seed.wrapping_add(n), from, 3_000, workerd_hands_on))
+        };
+        let attacks: Vec<_> = (0..4).map(attack).collect();
+        attacks.into_iter().map(|attack| attack.join().unwrap().values().sum::<usize>()).sum()
+    });
+    assert_eq!(seen, 12_000);
+    assert_eq!(state(), before);
+    let log = on.log();
     assert!(!log.contains("panicked") && !log.contains("\"ERROR\""), "{log}");
 }

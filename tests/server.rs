@@ -8,17 +8,16 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::eventually;
 use tests::http::{Client, Got};
-use tests::server::{Server, binary};
+use tests::server::{Server, binary, notified};
 use tungstenite::client::IntoClientRequest as _;
 
 /// A file of this test's own, gone when this is.
@@ -168,39 +167,6 @@ fn every_flag_is_an_environment_variable_and_tokens_come_from_files() {
         let got = buy(&nobody.with_token(token), ticket, "card_success");
         assert_eq!(got.body["amount"], json!({ "minor": 2_500, "currency": "JPY" }), "{}", got.text);
     }
-}
-
-/// Somebody who is told of bookings, and answers as is said.
-fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/booked", listener.local_addr().unwrap());
-    let (tell, told) = channel();
-    std::thread::spawn(move || {
-        for status in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut key, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if line.trim().is_empty() {
-                    break;
-                }
-                let (name, value) = line.split_once(": ").unwrap_or_default();
-                match name.to_lowercase().as_str() {
-                    "idempotency-key" => key = value.trim().to_owned(),
-                    "content-length" => length = value.trim().parse().unwrap(),
-                    _ => {}
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).unwrap();
-            tell.send((key, serde_json::from_slice(&body).unwrap())).unwrap();
-        }
-    });
-    (url, told)
 }
 
 #[test]

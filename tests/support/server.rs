@@ -1,12 +1,15 @@
 //! Real servers for tests: processes on free ports of this machine, stopped by their process id, also when a test fails.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 /// How long a server may take to start, on a machine that is busy with other things.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -162,4 +165,41 @@ impl Drop for Server {
         let _may_have_ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Somebody who is told of bookings, and answers as is said: the address, and what comes there, with its key.
+///
+/// # Panics
+/// Where the machine has no port for it.
+#[must_use]
+pub fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/booked", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for status in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut key, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                let (name, value) = line.split_once(": ").unwrap_or_default();
+                match name.to_lowercase().as_str() {
+                    "idempotency-key" => key = value.trim().to_owned(),
+                    "content-length" => length = value.trim().parse().unwrap(),
+                    _ => {}
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            tell.send((key, serde_json::from_slice(&body).unwrap())).unwrap();
+        }
+    });
+    (url, told)
 }

@@ -171,6 +171,15 @@ pub(super) fn a_watcher_that_asks_gets_a_snapshot(target: &Target) {
     assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "tickets": tickets }));
 }
 
+pub(super) fn a_watcher_that_pings_is_answered(target: &Target) {
+    let mut watcher = Watcher::of(target.public.base(), &fresh("hall"), "booking.watch.v1").ok().unwrap();
+    assert_eq!(watcher.hears()["type"], "snapshot");
+    for ping in [r#"{"type":"ping"}"#, r#"{ "type": "ping" }"#] {
+        watcher.says(ping);
+        assert_eq!(watcher.hears(), json!({ "type": "pong" }));
+    }
+}
+
 pub(super) fn a_watcher_that_says_something_else_is_sent_away(target: &Target) {
     // Longer than a close frame, and not to be cut anywhere.
     let odd = format!(r#"{{"type":"snapshot","{}":1}}"#, "\u{1F600}".repeat(64));

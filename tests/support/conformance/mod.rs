@@ -25,6 +25,8 @@ pub enum Host {
     InProcess,
     /// `host-restate`, through a Restate server's ingress.
     Restate,
+    /// `host-worker`, in workerd.
+    Worker,
 }
 
 /// A difference between hosts: which host, which case, why.
@@ -75,15 +77,26 @@ pub const DIFFERENCES: &[Difference] = &[
     // Nobody can watch through the ingress: it knows requests and answers.
     restate("a_watcher_sees_the_layout_a_snapshot_and_every_change", NO_WATCH),
     restate("a_watcher_that_asks_gets_a_snapshot", NO_WATCH),
+    restate("a_watcher_that_pings_is_answered", NO_WATCH),
     restate("a_watcher_that_says_something_else_is_sent_away", NO_WATCH),
     restate("a_watcher_needs_a_token_where_others_do", NO_WATCH),
     restate("a_watch_that_is_no_websocket_is_refused", NO_WATCH),
+    // A Worker has no place that knows all tickets, or all holds of a buyer.
+    worker("a_buyer_may_have_only_so_many_holds", "it would take one more object to be asked for each hold"),
+    worker("RateLimited", "requests are counted by the platform; see tests/worker.rs"),
+    worker("a_full_house_says_so_and_when_to_try_again", "there is no end to the objects that the platform keeps"),
+    worker("Overloaded", "there is no end to the objects that the platform keeps"),
+    worker("StorageUnavailable", "the platform's storage does not fail here"),
 ];
 
 const NO_WATCH: &str = "the ingress knows requests and answers, and no WebSockets";
 
 const fn restate(case: &'static str, reason: &'static str) -> Difference {
     Difference { host: Host::Restate, case, reason }
+}
+
+const fn worker(case: &'static str, reason: &'static str) -> Difference {
+    Difference { host: Host::Worker, case, reason }
 }
 
 /// Kinds that no request from outside is answered with, on any host.
@@ -208,6 +221,7 @@ cases! {
         a_reset_of_the_whole_map_leaves_live_holds
         a_watcher_sees_the_layout_a_snapshot_and_every_change
         a_watcher_that_asks_gets_a_snapshot
+        a_watcher_that_pings_is_answered
         a_watcher_that_says_something_else_is_sent_away
         a_watcher_needs_a_token_where_others_do
         a_watch_that_is_no_websocket_is_refused;
@@ -284,7 +298,7 @@ impl Target {
     #[track_caller]
     fn unreachable(&self, got: &Got) {
         match self.host {
-            Host::InProcess => refused(got, 404, "NotFound"),
+            Host::InProcess | Host::Worker => refused(got, 404, "NotFound"),
             Host::Restate => assert_eq!((got.status, got.kind()), (400, ""), "{}", got.text),
         }
     }
@@ -292,7 +306,7 @@ impl Target {
     /// Whether the server is up.
     fn health(&self) -> Got {
         match self.host {
-            Host::InProcess => self.public.get("/health"),
+            Host::InProcess | Host::Worker => self.public.get("/health"),
             Host::Restate => self.public.get("/restate/health"),
         }
     }

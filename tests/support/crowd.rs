@@ -1,0 +1,180 @@
+//! Many who buy at a time, through whatever happens to a host, and what has to be true when all is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::http::Client;
+
+/// What somebody ordered, and how it ended.
+pub struct Bought {
+    /// The tickets that they asked for.
+    pub tickets: Vec<String>,
+    /// What their checkout says of itself.
+    pub end: Value,
+}
+
+/// Many who buy at a time, through whatever happens.
+pub struct Crowd<'a> {
+    client: &'a Client,
+    checkouts: usize,
+    seats: usize,
+    next: AtomicUsize,
+    under_way: AtomicUsize,
+    bought: Mutex<Vec<Bought>>,
+}
+
+/// Where they want seats.
+pub const MAP: &str = "arena";
+
+impl<'a> Crowd<'a> {
+    /// So many checkouts, of so many seats, asked for through this client.
+    #[must_use]
+    pub fn new(client: &'a Client, checkouts: usize, seats: usize) -> Self {
+        let (next, under_way) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { client, checkouts, seats, next, under_way, bought: Mutex::default() }
+    }
+
+    /// The n-th order: one to three seats, that others may want too, and some card.
+    #[must_use]
+    pub fn order(&self, n: usize) -> (Vec<String>, Value) {
+        let seat = |i: usize| format!("{MAP}:{}", (n * 7919 + i * 104_729) % self.seats);
+        let tickets: BTreeSet<String> = (0..1 + n % 3).map(seat).collect();
+        let card = match n % 10 {
+            0 => "card_decline",
+            1 => "card_flaky",
+            2 => "card_lost",
+            3 => "card_capture_decline",
+            _ => "card_success",
+        };
+        let tickets: Vec<String> = tickets.into_iter().collect();
+        let order = json!({ "ticketIds": tickets, "userId": format!("user-{n}"), "paymentMethodId": card });
+        (tickets, order)
+    }
+
+    /// Buys until all is bought. Nobody is put off by an answer that does not come: under the same key, the same
+    /// checkout is asked for again.
+    ///
+    /// # Panics
+    /// When an answer never comes.
+    pub fn buy(&self) {
+        let client = self.client.another();
+        loop {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            if n >= self.checkouts {
+                return;
+            }
+            let (tickets, order) = self.order(n);
+            let key = format!("order-{n}");
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+            let sent = persistently(|| {
+                let headers = [("Idempotency-Key", key.as_str())];
+                let got = client.try_send("POST", "/Checkout/process/send", &headers, order.to_string().as_bytes());
+                got.ok().filter(|got| got.status == 202)
+            });
+            let path = format!("/Checkout/{}", sent.text("checkoutId"));
+            let end = persistently(|| {
+                let got = client.try_send("GET", &path, &[], b"").ok()?;
+                let is_over = matches!(got.body["status"].as_str(), Some("CONFIRMED" | "FAILED"));
+                (got.status == 200 && is_over).then_some(got.body)
+            });
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            self.bought.lock().unwrap().push(Bought { tickets, end });
+        }
+    }
+
+    /// Waits until so many of a hundred are bought, and enough are under way to be hit.
+    ///
+    /// # Panics
+    /// When that never is.
+    pub fn wait_for(&self, percent: usize) {
+        let start = Instant::now();
+        while self.bought.lock().unwrap().len() * 100 < self.checkouts * percent
+            || self.under_way.load(Ordering::Relaxed) < 8
+        {
+            assert!(start.elapsed() < Duration::from_secs(120), "nothing is bought any more");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sees that all is well when all is over: each checkout, each seat, each payment.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn all_is_well(&self, gateway: &Client) {
+        let bought = self.bought.lock().unwrap();
+        assert_eq!(bought.len(), self.checkouts, "none is lost");
+        let ids: BTreeSet<&str> = bought.iter().map(|one| one.end["checkoutId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), self.checkouts, "none was started twice");
+
+        let mut sold: BTreeMap<&str, &str> = BTreeMap::new();
+        for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
+            assert_eq!(one.end["tickets"], json!(one.tickets));
+            for ticket in &one.tickets {
+                let before = sold.insert(ticket, one.end["checkoutId"].as_str().unwrap());
+                assert_eq!(before, None, "{ticket} was sold twice");
+            }
+        }
+        assert!(sold.len() > self.seats / 3, "enough was sold for this to say something: {}", sold.len());
+        let all_sold: BTreeSet<String> = sold.keys().map(|id| (*id).to_owned()).collect();
+        // The map hears of it one way: what is under way may take a while, but nothing of it is lost.
+        let start = Instant::now();
+        loop {
+            let map = self.client.get(&format!("/SeatMap/{MAP}/get"));
+            let seats = map.body.as_array().unwrap_or_else(|| panic!("{}", map.text)).clone();
+            let shown = |status: &str| -> BTreeSet<String> {
+                let all = seats.iter().filter(|seat| seat["status"] == status);
+                all.map(|seat| seat["id"].as_str().unwrap().to_owned()).collect()
+            };
+            let (held, shown_sold) = (shown("RESERVED"), shown("SOLD"));
+            if held.is_empty() && shown_sold == all_sold {
+                break;
+            }
+            let missing: Vec<_> = all_sold.symmetric_difference(&shown_sold).collect();
+            assert!(start.elapsed() < Duration::from_secs(120), "held {held:?}, sold or not {missing:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        for seat in 0..self.seats {
+            let id = format!("{MAP}:{seat}");
+            let status = if sold.contains_key(id.as_str()) { "SOLD" } else { "AVAILABLE" };
+            assert_eq!(self.client.get(&format!("/Ticket/{id}/get")).body["status"], status, "{id}");
+        }
+
+        let ledger = gateway.get("/api/mock-payment/ledger").body;
+        let entries = ledger["entries"].as_array().unwrap();
+        let accounts: BTreeMap<&str, &Value> =
+            entries.iter().map(|entry| (entry["key"].as_str().unwrap(), entry)).collect();
+        for one in bought.iter() {
+            let key = format!("{}:authorize", one.end["checkoutId"].as_str().unwrap());
+            let account = accounts.get(key.as_str());
+            let is = |what: &str| account.is_some_and(|account| account[what] == true);
+            if one.end["status"] == "CONFIRMED" {
+                assert!(is("captured") && !is("voided"), "{}: {account:?}", one.end);
+                assert_eq!(account.unwrap()["amount"], one.end["amount"]);
+            } else {
+                assert!(!is("captured") && (!is("authorized") || is("voided")), "{}: {account:?}", one.end);
+            }
+        }
+        let captured = entries.iter().filter(|entry| entry["captured"] == true).count();
+        let confirmed = bought.iter().filter(|one| one.end["status"] == "CONFIRMED").count();
+        assert_eq!(captured, confirmed, "no money without a booking, and no booking without money");
+    }
+}
+
+/// Tries until it works, for two minutes.
+///
+/// # Panics
+/// When it never does.
+pub fn persistently<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "it never worked");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,511 @@
+//! host-worker in the real workerd: what it promises while the process is killed, watched and attacked, and what is
+//! deployed.
+
+#![cfg(not(target_family = "wasm"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::crowd::Crowd;
+use tests::eventually;
+use tests::histories::recorder::{Load, record, shown};
+use tests::http::Client;
+use tests::server::{Server, notified};
+use tests::worker::OnWorkerd;
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::{Message, WebSocket};
+
+const ADMIN: &str = "an-admin-token-for-tests";
+const PUBLIC: &str = "a-public-token-for-tests";
+
+/// A Worker that asks this gateway.
+fn paying_at(gateway: &Server, vars: &[(&str, &str)]) -> OnWorkerd {
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    OnWorkerd::start(&[&[("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn")], vars].concat())
+}
+
+#[test]
+fn nothing_is_lost_while_workerd_is_killed_thirty_times() {
+    let gateway = Server::start("mock-gateway", &["--delay", "15ms"]);
+    let mut on = paying_at(&gateway, &[]);
+    let client = on.client.clone();
+    let crowd = Crowd::new(&client, 1_500, 1_800);
+    std::thread::scope(|scope| {
+        (0..16).for_each(|_| drop(scope.spawn(|| crowd.buy())));
+        for kill in 1..=30 {
+            crowd.wait_for(kill * 3);
+            on.workerd.kill();
+            on.workerd.start_again().unwrap();
+        }
+    });
+    crowd.all_is_well(&Client::new(&gateway.base));
+    assert!(!on.log().contains("panicked"), "{}", on.log());
+}
+
+/// How many accounts of the gateway's ledger are captured.
+fn captured(gateway: &Client) -> usize {
+    let ledger = gateway.get("/api/mock-payment/ledger").body;
+    ledger["entries"].as_array().unwrap().iter().filter(|entry| entry["captured"] == true).count()
+}
+
+#[test]
+fn checkouts_that_were_cut_short_come_to_their_end_without_a_request() {
+    let gateway = Server::start("mock-gateway", &["--delay", "1s"]);
+    let ledger = Client::new(&gateway.base);
+    let mut on = paying_at(&gateway, &[]);
+    let ids: Vec<String> = (0..12)
+        .map(|n| {
+            let order = json!({ "ticketId": format!("hall:{n}"), "userId": "ann" });
+            let got = on.client.post("/Checkout/process/send", &order);
+            assert_eq!(got.status, 202, "{}", got.text);
+            got.text("checkoutId")
+        })
+        .collect();
+    assert_eq!(captured(&ledger), 0, "none has come to its end yet");
+    on.workerd.kill();
+    on.workerd.start_again().unwrap();
+    // Nobody asks the Worker for anything now: alarms bring them on.
+    let start = Instant::now();
+    while captured(&ledger) < ids.len() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{} of {}", captured(&ledger), ids.len());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for id in ids {
+        let end = eventually(|| {
+            let got = on.client.get(&format!("/Checkout/{id}"));
+            (got.body["status"] != "PENDING").then_some(got.body)
+        });
+        assert_eq!(end["status"], "CONFIRMED", "{end}");
+    }
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
+    let on = OnWorkerd::start(&[]);
+    let held = on.client.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
+    assert_eq!(held.status, 200, "{}", held.text);
+    let counts = |on: &OnWorkerd| on.client.get("/SeatMap/hall/summary").body["counts"].clone();
+    eventually(|| (counts(&on)["RESERVED"] == 1).then_some(()));
+    eventually(|| (counts(&on)["AVAILABLE"] == 1).then_some(()));
+    assert_eq!(on.client.get("/Ticket/hall:1/get").body["version"], 2, "the ticket itself has changed");
+}
+
+#[test]
+fn a_hold_that_ended_while_workerd_was_away_ends_when_it_is_back() {
+    let mut on = OnWorkerd::start(&[]);
+    let held = on.client.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
+    assert_eq!(held.status, 200, "{}", held.text);
+    on.workerd.kill();
+    std::thread::sleep(Duration::from_millis(1_500));
+    on.workerd.start_again().unwrap();
+    // Nobody asks the ticket: its map is told by its alarm.
+    let counts = |on: &OnWorkerd| on.client.get("/SeatMap/hall/summary").body["counts"].clone();
+    eventually(|| (counts(&on)["AVAILABLE"] == 1 && counts(&on)["RESERVED"] == 0).then_some(()));
+}
+
+#[test]
+fn what_clients_saw_of_the_worker_is_linearizable() {
+    let gateway = Server::start("mock-gateway", &["--delay", "1ms"]);
+    let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
+    let recording = record(Load::of(6_000, 24), &on.client, &on.client.with_token(ADMIN));
+    assert!(recording.definite * 10 > (recording.definite + recording.unknown) * 9, "too few definite answers");
+    let checked = recording.check();
+    if let Some((ticket, history)) = checked.wrong.first() {
+        panic!("ticket {ticket} is not linearizable:\n{}", shown(history));
+    }
+    assert_eq!(checked.undecided, Vec::<usize>::new());
+    assert!(checked.operations > 6_000, "{} operations", checked.operations);
+}
+
+#[test]
+fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let (url, told) = notified(&[500, 204]);
+    let mut on = paying_at(&gateway, &[("NOTIFY_URL", &url)]);
+    let booking = on.client.post("/Checkout/process", &json!({ "ticketId": "a", "userId": "ann" }));
+    assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
+    let first = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    // The second comes by an alarm, whatever has become of the process.
+    on.workerd.kill();
+    on.workerd.start_again().unwrap();
+    let second = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
+    assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
+}
+
+/// Someone who watches a map.
+struct Watcher {
+    socket: WebSocket<TcpStream>,
+    version: u64,
+}
+
+fn watch_request(base: &str, map: &str) -> tungstenite::handshake::client::Request {
+    let address = base.strip_prefix("http://").unwrap();
+    let mut request = format!("ws://{address}/SeatMap/{map}/watch").into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
+    request
+}
+
+impl Watcher {
+    fn of(base: &str, map: &str) -> Self {
+        let stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (socket, _) = tungstenite::client(watch_request(base, map), stream).unwrap();
+        let mut watcher = Self { socket, version: 0 };
+        let first = watcher.hears();
+        watcher.version = first["version"].as_u64().unwrap_or_else(|| panic!("no snapshot: {first}"));
+        watcher
+    }
+
+    fn hears(&mut self) -> Value {
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Follows the map until this version; no change is missing, none comes twice.
+    fn follow(&mut self, until: u64) {
+        while self.version < until {
+            for delta in self.hears()["deltas"].as_array().unwrap() {
+                self.version += 1;
+                assert_eq!(delta["version"], self.version, "each change once, in order");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_hundred_watchers_see_every_change_of_a_thousand_bookings() {
+    const BOOKINGS: usize = 1_000;
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let on = paying_at(&gateway, &[]);
+    let base = on.client.base();
+    // It never reads a word, and delays nobody.
+    let stalled = Watcher::of(base, "arena");
+    let watchers: Vec<Watcher> = (0..199).map(|_| Watcher::of(base, "arena")).collect();
+    // Each is held, and then sold.
+    let (last, next) = (2 * BOOKINGS as u64, AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let follow: Vec<_> = watchers
+            .into_iter()
+            .enumerate()
+            .map(|(n, mut watcher)| {
+                let small = std::thread::Builder::new().stack_size(256 * 1024);
+                let follows = move || {
+                    if n % 10 == 0 {
+                        // Goes away in the middle, and comes back to a snapshot.
+                        watcher.follow(last / 4 + n as u64);
+                        let seen = watcher.version;
+                        drop(watcher);
+                        watcher = Watcher::of(base, "arena");
+                        assert!(watcher.version >= seen, "a map never goes back");
+                    }
+                    watcher.follow(last);
+                    watcher.version
+                };
+                small.spawn_scoped(scope, follows).unwrap()
+            })
+            .collect();
+        for _ in 0..8 {
+            let (client, next) = (on.client.another(), &next);
+            scope.spawn(move || {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= BOOKINGS {
+                        return;
+                    }
+                    let order = json!({ "ticketId": format!("arena:{n}"), "userId": format!("user-{n}") });
+                    let got = client.post("/Checkout/process", &order);
+                    assert_eq!(got.status, 200, "{}", got.text);
+                }
+            });
+        }
+        for watcher in follow {
+            assert_eq!(watcher.join().unwrap(), last);
+        }
+    });
+    drop(stalled);
+    let summary = on.client.get("/SeatMap/arena/summary").body;
+    assert_eq!((&summary["version"], &summary["counts"]["SOLD"]), (&json!(last), &json!(BOOKINGS)));
+}
+
+#[test]
+fn a_watcher_is_sent_away_for_what_is_too_long() {
+    let on = OnWorkerd::start(&[]);
+    let mut watcher = Watcher::of(on.client.base(), "hall");
+    watcher.socket.send(Message::text("x".repeat(1_025))).unwrap();
+    match watcher.socket.read().unwrap() {
+        Message::Close(Some(close)) => assert_eq!(u16::from(close.code), 1009),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_and_watch_where_that_is_configured_and_nowhere_else() {
+    let on = OnWorkerd::start(&[("ALLOWED_ORIGINS", "https://shop.example.com, https://www.example.com")]);
+    let allows = |origin: &str| {
+        let response = ureq::get(format!("{}/Ticket/a/get", on.client.base())).header("Origin", origin).call().unwrap();
+        response.headers().get("Access-Control-Allow-Origin").map(|value| value.to_str().unwrap().to_owned())
+    };
+    let watches = |origin: &str| {
+        let mut request = watch_request(on.client.base(), "hall");
+        request.headers_mut().insert("Origin", origin.parse().unwrap());
+        let stream = TcpStream::connect(on.client.base().strip_prefix("http://").unwrap()).unwrap();
+        match tungstenite::client(request, stream) {
+            Ok(_) => 101,
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => response.status().as_u16(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let own = on.client.base().to_owned();
+    for good in ["https://shop.example.com", "https://www.example.com", own.as_str()] {
+        assert_eq!((allows(good).as_deref(), watches(good)), (Some(good), 101));
+    }
+    for bad in ["https://example.com", "https://www.example.com.evil.example", "null", "http", ""] {
+        assert_eq!(allows(bad), None, "{bad}");
+        if !bad.is_empty() {
+            assert_eq!(watches(bad), 401, "{bad}");
+        }
+    }
+}
+
+#[test]
+fn a_log_keeps_secrets_and_tells_of_refused_admins() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let vars = [("AUTH_TOKENS", PUBLIC), ("ADMIN_TOKENS", ADMIN), ("LOG_LEVEL", "info")];
+    let on = paying_at(&gateway, &vars);
+    let public = on.client.with_token(PUBLIC);
+    let hold = "a-hold-that-nobody-may-see-0123456789";
+    let held = public.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann", "holdId": hold }));
+    assert_eq!(held.status, 200, "{}", held.text);
+    let order = json!({ "ticketId": "hall:1", "userId": "ann", "holdId": hold, "paymentMethodId": "card_secret_4242" });
+    let sold = public.post_keyed("/Checkout/process", "a-key-of-the-buyers", &order);
+    assert_eq!((sold.status, sold.kind()), (402, "PaymentDeclined"), "{}", sold.text);
+    assert_eq!(public.post("/Ticket/hall:1/reset", &json!({ "upTo": 9 })).status, 401);
+    assert_eq!(on.client.with_token("a-token-that-is-wrong").post("/Ticket/hall:1/reset", &json!({})).status, 401);
+    let log = on.log();
+    for secret in [hold, "card_secret", PUBLIC, ADMIN, "a-key-of-the-buyers", "a-token-that-is-wrong"] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    let audits = log.lines().filter(|line| line.contains("audit: an admin handler was refused")).count();
+    assert_eq!(audits, 2, "{log}");
+    assert!(log.contains(r#""service":"Checkout""#) && log.contains(r#""status":"402""#), "{log}");
+}
+
+#[test]
+fn what_is_set_wrongly_is_said_and_nothing_is_answered() {
+    let folder = tests::restate::Folder::new("worker");
+    for (name, value, why) in [
+        ("UNIT_PRICE", "much", "UNIT_PRICE"),
+        ("HOLD_TTL_MS", "5", "HOLD_TTL_MS"),
+        ("ADMIN_TOKENS", "short", "ADMIN_TOKENS"),
+        ("PAYMENT_URL", "example.com", "PAYMENT_URL"),
+        ("KEEP_FOR_MS", "1000", "KEEP_FOR_MS must be 86400000"),
+    ] {
+        let setup = xtask::worker::Setup::in_folder(folder.path().join(name), &[(name, value)]).unwrap();
+        let mut workerd = xtask::worker::Workerd::start_wrongly(setup).unwrap();
+        let got = Client::new(&workerd.setup.url()).get("/health");
+        assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{name}");
+        let log = std::fs::read_to_string(workerd.setup.log()).unwrap();
+        assert!(log.contains(why) && !log.contains("\"short\""), "{name}: {log}");
+        workerd.kill();
+    }
+}
+
+/// What wrangler says of an environment, without deploying it.
+fn bindings(environment: &str) -> BTreeSet<String> {
+    let tools = xtask::worker::tools().unwrap();
+    let _built = xtask::worker::bundle().unwrap();
+    let output = Command::new("node")
+        .arg(tools.join("wrangler/bin/wrangler.js"))
+        .args(["deploy", "--dry-run", "--env", environment])
+        .current_dir(tools.parent().unwrap())
+        .env("BOOKING_BUNDLE_IS_BUILT", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("CI", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said.lines()
+        .filter(|line| line.starts_with("env."))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn each_environment_deploys_exactly_what_it_is_meant_to() {
+    let always = [
+        "env.TICKETS (TicketObject) Durable Object",
+        "env.SEAT_MAPS (SeatMapObject) Durable Object",
+        "env.CHECKOUTS (CheckoutObject) Durable Object",
+    ];
+    let variable = |name: &str, value: &str| format!("env.{name} (\"{value}\") Environment Variable");
+    let limit = |limit: u32| format!("env.RATE_LIMITER ({limit} requests/60s) Rate Limit");
+    let expected = [
+        (
+            "development",
+            vec![
+                variable("PAYMENT_URL", "http://127.0.0.1:9090/api/mock-payment"),
+                variable("LOG_LEVEL", "info"),
+                limit(10_000),
+            ],
+        ),
+        (
+            "staging",
+            vec![
+                variable("PAYMENT_URL", "https://sandbox.payments.example.com"),
+                variable("ALLOWED_ORIGINS", "https://staging.example.com"),
+                variable("LOG_LEVEL", "info"),
+                limit(300),
+            ],
+        ),
+        (
+            "production",
+            vec![
+                variable("PAYMENT_URL", "https://payments.example.com"),
+                variable("ALLOWED_ORIGINS", "https://www.example.com"),
+                variable("LOG_LEVEL", "warn"),
+                limit(300),
+            ],
+        ),
+    ];
+    for (environment, of_its_own) in expected {
+        let expected = always.iter().map(|one| (*one).to_owned()).chain(of_its_own).collect::<BTreeSet<_>>();
+        assert_eq!(bindings(environment), expected, "{environment}");
+    }
+}
+
+/// What a booking costs, by what the Worker itself says at the level `debug`: requests to objects and alarms by name, and
+/// rows written in all.
+fn cost(log: &str) -> (BTreeMap<String, usize>, usize) {
+    let (mut requests, mut rows) = (BTreeMap::new(), 0);
+    for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        match line["message"].as_str() {
+            Some("asked") => *requests.entry(line["handler"].as_str().unwrap().to_owned()).or_default() += 1,
+            Some("woken") => *requests.entry(format!("{}, alarm", line["service"].as_str().unwrap())).or_default() += 1,
+            Some("kept") => rows += line["rows"].as_str().unwrap().parse::<usize>().unwrap(),
+            _ => {}
+        }
+    }
+    (requests, rows)
+}
+
+#[test]
+fn a_booking_costs_what_the_readme_says() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let on = paying_at(&gateway, &[("LOG_LEVEL", "debug")]);
+    let book = |ticket: &str| {
+        let got = on.client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann" }));
+        assert_eq!(got.status, 200, "{}", got.text);
+        // The map hears of it, and the ticket's alarm comes after two seconds.
+        std::thread::sleep(Duration::from_secs(4));
+    };
+    // The first makes the map.
+    book("hall:1");
+    let before = on.log().len();
+    book("hall:2");
+    let (requests, rows) = cost(&on.log()[before..]);
+    let requests: Vec<String> = requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    assert_eq!(
+        requests,
+        ["Checkout/process 1", "SeatMap/set 2", "Ticket, alarm 1", "Ticket/claim 1", "Ticket/confirm 1"]
+    );
+    assert_eq!(rows, 29);
+}
+
+/// wrangler with its simulator, and everything that it starts. All of it ends when this is dropped.
+struct Simulated(std::process::Child);
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        let _ended = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn who_asks_too_often_is_told_so_and_when_to_try_again() {
+    use std::os::unix::process::CommandExt as _;
+    let tools = xtask::worker::tools().unwrap();
+    let _built = xtask::worker::bundle().unwrap();
+    let (folder, port) = (tests::restate::Folder::new("wrangler"), xtask::run::free_port().unwrap());
+    // workerd by itself counts no requests; the simulator that wrangler brings does, as Cloudflare would.
+    let child = Command::new("node")
+        .arg(tools.join("wrangler/bin/wrangler.js"))
+        .args(["dev", "--env", "staging", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
+        .arg("--persist-to")
+        .arg(folder.path())
+        .current_dir(tools.parent().unwrap())
+        .envs([("BOOKING_BUNDLE_IS_BUILT", "1"), ("WRANGLER_SEND_METRICS", "false"), ("CI", "1")])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let _simulated = Simulated(child);
+    let client = Client::new(&format!("http://127.0.0.1:{port}"));
+    let is_up = || client.try_send("GET", "/health", &[], b"").ok().filter(|got| got.status == 200);
+    tests::crowd::persistently(is_up);
+    // Health is never counted; of these, 300 a minute are let in, and a minute may begin meanwhile.
+    let refused = (0..1_000).map(|_| client.get("/Ticket/hall:1/get")).find(|got| got.status != 200);
+    let refused = refused.expect("a thousand are too many");
+    assert_eq!((refused.status, refused.kind()), (429, "RateLimited"), "{}", refused.text);
+    assert_eq!(is_up().map(|got| got.status), Some(200));
+    let again = ureq::get(format!("{}/Ticket/hall:1/get", client.base()))
+        .config()
+        .http_status_as_error(false)
+        .build()
+        .call()
+        .unwrap();
+    assert_eq!(again.headers().get("Retry-After").map(|value| value.to_str().unwrap()), Some("10"));
+}
+
+#[test]
+fn the_bundle_is_as_small_as_it_was_meant_to_stay() {
+    let bytes = xtask::worker::gzipped().unwrap();
+    assert!(bytes <= xtask::worker::MOST_BYTES, "{bytes} bytes, gzipped");
+}
+
+#[test]
+fn many_requests_at_a_time_for_one_seat_sell_it_once() {
+    let gateway = Server::start("mock-gateway", &["--delay", "5ms"]);
+    let on = paying_at(&gateway, &[]);
+    let (sold, go) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for n in 0..32 {
+            let (client, sold, go) = (on.client.another(), &sold, &go);
+            scope.spawn(move || {
+                while !go.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                let got =
+                    client.post("/Checkout/process", &json!({ "ticketId": "hot", "userId": format!("user-{n}") }));
+                match got.status {
+                    200 => drop(sold.fetch_add(1, Ordering::Relaxed)),
+                    409 => assert!(["TicketReserved", "TicketSold"].contains(&got.kind()), "{}", got.text),
+                    _ => panic!("{}", got.text),
+                }
+            });
+        }
+        go.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(sold.into_inner(), 1);
+    assert_eq!(captured(&Client::new(&gateway.base)), 1);
+}
