@@ -2,4 +2,5 @@
 
 pub mod load;
 pub mod peers;
+pub mod rows;
 pub mod servers;

@@ -128,7 +128,8 @@ async fn client(
 fn whole(answer: &[u8]) -> Option<u8> {
     const LENGTH: &[u8] = b"content-length: ";
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
-    let at = answer.windows(LENGTH.len()).position(|name| name == LENGTH)? + LENGTH.len();
+    let is_it = |name: &[u8]| name.eq_ignore_ascii_case(LENGTH);
+    let at = answer.windows(LENGTH.len()).position(is_it)? + LENGTH.len();
     let digits = answer[at..].iter().take_while(|byte| byte.is_ascii_digit());
     let length = digits.fold(0_usize, |length, digit| length * 10 + usize::from(digit - b'0'));
     (answer.len() >= head + 4 + length).then(|| answer[9])

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use benches::load::{Loaded, Make, asked, load};
+use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
 use benches::servers::serve_if_asked;
 use xtask::restate::{Restate, Setup, free_port};
 use xtask::run::{Outcome, cargo, output, program, root};
@@ -77,14 +78,6 @@ impl Running {
     }
 }
 
-/// How long a process has computed, as the system counts it: in hundredths of a second. Nothing where it does not tell.
-fn cpu_of(id: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
 fn ours(port: u16) -> Outcome<Command> {
     let path = if is_bench() { released()? } else { tested()? };
     let mut command = Command::new(path);
@@ -110,11 +103,6 @@ fn built(args: &[&str]) -> Outcome<PathBuf> {
     let messages = built.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let path = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
     path.ok_or_else(|| "cargo tells of no host-restate".to_owned())
-}
-
-/// `cargo bench` says so; `cargo test` runs it once, for as long as it takes to see that it works.
-fn is_bench() -> bool {
-    std::env::args().any(|arg| arg == "--bench")
 }
 
 fn reference(port: u16) -> Outcome<Command> {
@@ -160,31 +148,6 @@ fn json(path: &str, body: &str, out: &mut Vec<u8>) {
     );
 }
 
-/// What one service did with one kind of load.
-#[derive(Default)]
-struct Row {
-    rounds: Vec<Loaded>,
-    cpu: Vec<[Duration; 2]>,
-    next: u64,
-}
-
-impl Row {
-    fn median(&self, of: impl Fn(&Loaded) -> u64) -> u64 {
-        let mut all: Vec<u64> = self.rounds.iter().map(of).collect();
-        all.sort_unstable();
-        all.get(all.len() / 2).copied().unwrap_or_default()
-    }
-
-    /// Microseconds of computing for each answer: the server's, the service's.
-    fn cpu_each(&self) -> [u64; 2] {
-        let answers: u64 = self.rounds.iter().map(asked).sum();
-        [0, 1].map(|which| {
-            let all: Duration = self.cpu.iter().map(|cpu| cpu[which]).sum();
-            u64::try_from(all.as_micros()).unwrap_or(u64::MAX) / answers.max(1)
-        })
-    }
-}
-
 fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make: Make) -> io::Result<()> {
     let before = running.cpu();
     let loaded = load(running.ingress(), clients, lasts, row.next, None, make)?;
@@ -200,7 +163,7 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make:
 fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
     let services = [Service::Ours, Service::Reference, Service::Steps, Service::Empty];
     let running: Vec<Running> = services.iter().map(|service| Running::start(*service)).collect::<Outcome<_>>()?;
-    say("                           clients  answers/s    p50 ms    p99 ms   µs server   µs service");
+    say(HEAD);
     let mut first = 0;
     for count in clients {
         let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
@@ -243,26 +206,6 @@ fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
         tell(running.name, 64, row, Loaded::rate)?;
     }
     Ok(())
-}
-
-fn tell(name: &str, clients: usize, row: &Row, rate: fn(&Loaded) -> u64) -> Outcome {
-    let (p50, p99) = (row.median(|one| u64::from(one.percentile(50))), row.median(|one| u64::from(one.percentile(99))));
-    let [server, service] = row.cpu_each();
-    let millis = |micros: u64| format!("{}.{:02}", micros / 1000, micros % 1000 / 10);
-    say(&format!(
-        "{name:26} {clients:7} {:10} {:>9} {:>9} {server:11} {service:12}",
-        row.median(rate),
-        millis(p50),
-        millis(p99)
-    ));
-    let wrong =
-        row.rounds.iter().map(|one| if rate(one) == one.per_second() { one.other } else { one.good }).sum::<u64>();
-    if wrong == 0 { Ok(()) } else { Err(format!("{name}: {wrong} requests were not answered as they should")) }
-}
-
-#[allow(clippy::print_stdout, reason = "a benchmark tells what it measured")]
-fn say(line: &str) {
-    println!("{line}");
 }
 
 fn main() -> ExitCode {

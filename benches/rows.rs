@@ -1,0 +1,76 @@
+//! What services did under load, round by round, and how that is told.
+
+use std::time::Duration;
+
+use crate::load::{Loaded, asked};
+
+/// `cargo bench` says so; `cargo test` runs it once, for as long as it takes to see that it works.
+#[must_use]
+pub fn is_bench() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}
+
+/// How long a process has computed, as the system counts it: in hundredths of a second. Nothing where it does not tell.
+#[must_use]
+pub fn cpu_of(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// What one service did with one kind of load.
+#[derive(Debug, Default)]
+pub struct Row {
+    /// Each round.
+    pub rounds: Vec<Loaded>,
+    /// How long server and service computed in it.
+    pub cpu: Vec<[Duration; 2]>,
+    /// The number of the next request.
+    pub next: u64,
+}
+
+impl Row {
+    fn median(&self, of: impl Fn(&Loaded) -> u64) -> u64 {
+        let mut all: Vec<u64> = self.rounds.iter().map(of).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Microseconds of computing for each answer: the server's, the service's.
+    fn cpu_each(&self) -> [u64; 2] {
+        let answers: u64 = self.rounds.iter().map(asked).sum();
+        [0, 1].map(|which| {
+            let all: Duration = self.cpu.iter().map(|cpu| cpu[which]).sum();
+            u64::try_from(all.as_micros()).unwrap_or(u64::MAX) / answers.max(1)
+        })
+    }
+}
+
+/// The head of the table.
+pub const HEAD: &str = "                           clients  answers/s    p50 ms    p99 ms   µs server   µs service";
+
+/// Tells a row.
+///
+/// # Errors
+/// Where requests were not answered as they should.
+pub fn tell(name: &str, clients: usize, row: &Row, rate: fn(&Loaded) -> u64) -> Result<(), String> {
+    let (p50, p99) = (row.median(|one| u64::from(one.percentile(50))), row.median(|one| u64::from(one.percentile(99))));
+    let [server, service] = row.cpu_each();
+    let millis = |micros: u64| format!("{}.{:02}", micros / 1000, micros % 1000 / 10);
+    say(&format!(
+        "{name:26} {clients:7} {:10} {:>9} {:>9} {server:11} {service:12}",
+        row.median(rate),
+        millis(p50),
+        millis(p99)
+    ));
+    let wrong =
+        row.rounds.iter().map(|one| if rate(one) == one.per_second() { one.other } else { one.good }).sum::<u64>();
+    if wrong == 0 { Ok(()) } else { Err(format!("{name}: {wrong} requests were not answered as they should")) }
+}
+
+/// Says a line.
+#[allow(clippy::print_stdout, reason = "a benchmark tells what it measured")]
+pub fn say(line: &str) {
+    println!("{line}");
+}

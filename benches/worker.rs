@@ -1,0 +1,133 @@
+//! How many bookings host-worker brings about in workerd, beside a Worker that does nothing and one object that counts.
+//!
+//! `cargo bench -p benches --bench worker`: workerd, a gateway that answers at once and the load generator on the same
+//! machine, taking turns in one run; several rounds, medians. `-- --quick` measures less.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use benches::load::{Loaded, Make, asked, load, post, process};
+use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
+use benches::servers::{Server, serve_if_asked};
+use xtask::run::{Outcome, end_of, root};
+use xtask::worker::{Setup, Workerd, gzipped};
+
+/// A workerd, gone with its folder when this is dropped.
+struct Running {
+    workerd: Workerd,
+    folder: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.workerd.kill();
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Running {
+    fn start(name: &str, script: Option<PathBuf>, vars: &[(&str, &str)]) -> Outcome<Self> {
+        let folder = std::env::temp_dir().join(format!("booking-bench-{name}-{}", std::process::id()));
+        let setup = Setup { script, ..Setup::in_folder(folder.clone(), vars)? };
+        Ok(Self { workerd: Workerd::start(setup)?, folder })
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.workerd.setup.port))
+    }
+}
+
+fn nothing(n: u64, out: &mut Vec<u8>) {
+    post("/", &format!(r#"{{"ticketId":"seat-{n}"}}"#), out);
+}
+
+fn one(n: u64, out: &mut Vec<u8>) {
+    post("/one", &format!(r#"{{"ticketId":"seat-{n}"}}"#), out);
+}
+
+fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make: Make) -> Outcome {
+    let id = running.workerd.id().unwrap_or_default();
+    let before = cpu_of(id);
+    let loaded = load(running.address(), clients, lasts, row.next, None, make);
+    let loaded = loaded.map_err(|error| format!("{error}\n{}", end_of(&running.workerd.setup.log())))?;
+    // What follows a booking, maps and alarms, is the booking's as well.
+    std::thread::sleep(Duration::from_millis(500));
+    row.next += asked(&loaded);
+    row.rounds.push(loaded);
+    row.cpu.push([cpu_of(id).saturating_sub(before), Duration::ZERO]);
+    Ok(())
+}
+
+fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
+    let gateway = Server::booking().map_err(|error| error.to_string())?;
+    let payments = format!("http://{}/api/mock-payment", gateway.address);
+    let ours = Running::start("ours", None, &[("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn")])?;
+    let bare = Running::start("bare", Some(root().join("benches/peers/workerd")), &[])?;
+    let services: [(&str, &Running, Make); 3] =
+        [("host-worker", &ours, process), ("one object that counts", &bare, one), ("a Worker, empty", &bare, nothing)];
+    say(HEAD);
+    let mut first = 0;
+    for count in clients {
+        let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
+        for round in 0..=rounds {
+            for ((_, running, make), row) in services.iter().zip(&mut rows) {
+                let lasts = if round == 0 { lasts / 4 } else { lasts };
+                turn(running, row, *count, lasts, *make)?;
+                if round == 0 {
+                    // What is warm is measured.
+                    row.rounds.clear();
+                    row.cpu.clear();
+                }
+            }
+        }
+        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
+        for ((name, ..), row) in services.iter().zip(&rows) {
+            tell(name, *count, row, Loaded::per_second)?;
+        }
+    }
+    Ok(())
+}
+
+/// How long it takes from the start of the process to the first answer.
+fn cold(rounds: usize) -> Outcome {
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let running = Running::start("cold", None, &[])?;
+        times.push(start.elapsed());
+        drop(running);
+    }
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    say(&format!("\nfrom the start of workerd to the first answer: {} ms", median.as_millis()));
+    say(&format!("the bundle: {} bytes, gzipped", gzipped()?));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match serve_if_asked() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            return ExitCode::FAILURE;
+        }
+    }
+    let is_quick = std::env::args().any(|arg| arg == "--quick");
+    let (rounds, lasts, clients): (usize, Duration, &[usize]) = if is_bench() && is_quick {
+        (2, Duration::from_secs(3), &[1, 64])
+    } else if is_bench() {
+        (5, Duration::from_secs(5), &[1, 16, 64])
+    } else {
+        (1, Duration::from_millis(400), &[4])
+    };
+    match measure(rounds, lasts, clients).and_then(|()| cold(if is_bench() { 9 } else { 1 })) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
