@@ -212,8 +212,18 @@ impl Course {
             Some(ended) => ended,
             None => journal::ended(&self.store, now()).map(|()| now())?,
         };
-        let waits = journal::letter(&self.store, DELIVER_TRIES)?.map(|waiting| waiting.due);
+        // Whoever has just ended it delivers the message at once; the alarm is for when that comes to nothing.
+        let soon = now().plus(LOOK_AFTER);
+        let waits = self.letter(settings)?.map(|waiting| waiting.due.max(soon));
         self.store.sleep_until(waits.unwrap_or_else(|| ended.plus(settings.keep_for)))
+    }
+
+    /// The message that waits to be delivered, where there is somebody to deliver it.
+    fn letter(&self, settings: &Settings) -> Result<Option<journal::Waiting>> {
+        if settings.notify.is_none() {
+            return Ok(None);
+        }
+        journal::letter(&self.store, DELIVER_TRIES)
     }
 
     /// Performs what has no outcome yet, side by side, and records each outcome as it comes.
@@ -269,7 +279,7 @@ impl Course {
 
     /// Tells the buyer, until somebody takes the message or it is given up.
     async fn deliver(&self, settings: &Settings) -> Result<()> {
-        let Some(waiting) = journal::letter(&self.store, DELIVER_TRIES)? else { return Ok(()) };
+        let Some(waiting) = self.letter(settings)? else { return Ok(()) };
         let Some(port) = &settings.notify else { return Ok(()) };
         if waiting.due > now() {
             return Ok(());
@@ -304,7 +314,7 @@ impl Course {
             return self.drive().await;
         }
         let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(settings.keep_for) <= now());
-        if is_old && journal::letter(&self.store, DELIVER_TRIES)?.is_none() {
+        if is_old && self.letter(&settings)?.is_none() {
             return self.store.clear().await;
         }
         // Whatever happens next, it looks again.

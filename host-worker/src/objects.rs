@@ -183,7 +183,10 @@ impl<M: Stored> Object<M> {
     /// Sets the alarm to what is due first.
     fn arm(&self) -> Result<()> {
         let timer = M::timer(&self.store)?.map(|(at, ..)| at);
-        let due = [outbox::due(&self.store)?, timer].into_iter().flatten().min();
+        // What is overdue is being sent by somebody, or follows soon: an alarm at once, and again, would only cost.
+        let soon = now().plus(outbox::PAUSE);
+        let letters = outbox::due(&self.store)?.map(|due| due.max(soon));
+        let due = [letters, timer].into_iter().flatten().min();
         self.store.wake_at(due)
     }
 

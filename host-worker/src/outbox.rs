@@ -27,6 +27,9 @@ const LOOK_AFTER: Millis = Millis::from_secs(2);
 /// The waits before a message is sent again that was not taken.
 const AGAIN: Backoff = Backoff { first: Millis(500), cap: Millis::from_mins(1) };
 
+/// The least that lies between two alarms for messages.
+pub(crate) const PAUSE: Millis = Millis(200);
+
 /// How many are sent side by side, and how many one request or alarm sends at most: the platform limits both.
 const SIDE_BY_SIDE: usize = 32;
 const AT_ONCE: usize = 300;
@@ -54,8 +57,8 @@ pub(crate) fn due(store: &Store) -> Result<Option<Timestamp>> {
 #[derive(Default)]
 pub(crate) struct Postman {
     is_out: Cell<bool>,
-    /// Those that were taken. They are struck out with the next change that is kept
-    /// anyway; a crash before that has them sent again, which does no harm.
+    /// Those that were taken. They are struck out with the next change that is kept anyway; a crash before that has them
+    /// sent again, which does no harm.
     taken: RefCell<BTreeSet<u64>>,
 }
 
@@ -70,7 +73,9 @@ struct Letter {
 
 fn next(store: &Store, at: Timestamp, taken: &BTreeSet<u64>) -> Result<Vec<Letter>> {
     let rows = store.rows(
-        "outbox", "SELECT seq, failed, binding, name, handler, body FROM outbox WHERE failed = 0 OR due <= ? ORDER BY seq LIMIT 256",
+        "outbox",
+        "SELECT seq, failed, binding, name, handler, body FROM outbox WHERE failed = 0 OR due <= ? \
+         ORDER BY seq LIMIT 256",
         [time(at)],
     )?;
     let letter = |mut row: crate::store::Row| {
