@@ -4,8 +4,10 @@
 //! read, through [`Format::upgrade`]. What is promised about versions stands in `docs/DESIGN.md`.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
+
+use crate::json::{Fields, Json};
 
 /// Something that is stored.
 pub trait Format: Serialize + DeserializeOwned {
@@ -13,11 +15,14 @@ pub trait Format: Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// The version that this build writes.
     const VERSION: u32;
+    /// The oldest version that this build reads.
+    const OLDEST: u32 = Self::VERSION;
 
-    /// Turns the stored form of version `from` into that of `from + 1`. Called once per version in between.
+    /// Turns the stored form of version `from` into that of `from + 1`. Called once per version in between, from
+    /// [`Format::OLDEST`] on.
     ///
     /// # Errors
-    /// `None` where no such version was ever written.
+    /// `None` where it is not what that version wrote.
     #[must_use]
     fn upgrade(from: u32, stored: Value) -> Option<Value> {
         let _ = (from, stored);
@@ -38,15 +43,15 @@ pub enum FormatError {
         /// The newest version that this build reads.
         known: u32,
     },
-    /// A version that was never written.
-    #[error("this {name} has format {found}, which never was")]
+    /// A version that was never written, or is too old for this build.
+    #[error("this {name} has format {found}, which this build does not know")]
     Unknown {
         /// What it is.
         name: &'static str,
         /// The version it has.
         found: u32,
     },
-    /// Not the JSON it should be.
+    /// No JSON at all.
     #[error("this {name} is damaged, at line {line}, column {column}")]
     Damaged {
         /// What it is.
@@ -56,44 +61,65 @@ pub enum FormatError {
         /// Column, from 1; 0 where unknown.
         column: usize,
     },
+    /// JSON, but not what it should be.
+    #[error("this {name} is damaged: it is JSON, but not of the form that its format has")]
+    Misshapen {
+        /// What it is.
+        name: &'static str,
+    },
 }
 
-#[derive(Serialize, Deserialize)]
-struct Envelope<T> {
+#[derive(Serialize)]
+struct Written<'a, T> {
     v: u32,
-    is: T,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    v: u32,
+    is: &'a T,
 }
 
 /// The stored form. The same value gives the same bytes, on every target.
 #[must_use]
 pub fn write<T: Format>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(&Envelope { v: T::VERSION, is: value }).expect("string keys, and a Vec takes every byte")
+    serde_json::to_vec(&Written { v: T::VERSION, is: value }).expect("string keys, and a Vec takes every byte")
 }
 
-/// Reads the stored form of any version up to this build's.
+/// Reads the stored form of any version from [`Format::OLDEST`] up to this build's.
 ///
 /// # Errors
 /// [`FormatError`] says whether it is newer, unknown or damaged.
 pub fn read<T: Format>(bytes: &[u8]) -> Result<T, FormatError> {
-    let name = T::NAME;
-    let damaged = |error: &serde_json::Error| FormatError::Damaged { name, line: error.line(), column: error.column() };
-    let Version { v: found } = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
+    let (name, misshapen) = (T::NAME, |_misfit| FormatError::Misshapen { name: T::NAME });
+    let (found, is) = open(name, bytes)?;
     if found > T::VERSION {
         return Err(FormatError::Newer { name, found, known: T::VERSION });
     }
-    if found == T::VERSION {
-        return serde_json::from_slice::<Envelope<T>>(bytes).map(|stored| stored.is).map_err(|error| damaged(&error));
+    if found < T::OLDEST {
+        return Err(FormatError::Unknown { name, found });
     }
-    let stored: Envelope<Value> = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
-    let current = (found..T::VERSION).try_fold(stored.is, |stored, from| T::upgrade(from, stored));
-    let current = current.ok_or(FormatError::Unknown { name, found })?;
-    // By way of a text: reading from values as well would be a second reader of everything, in every program.
-    serde_json::from_str(&current.to_string()).map_err(|error| damaged(&error))
+    if found == T::VERSION {
+        return T::deserialize(is).map_err(misshapen);
+    }
+    let stored = Value::deserialize(is).map_err(misshapen)?;
+    let current = (found..T::VERSION).try_fold(stored, |stored, from| T::upgrade(from, stored));
+    let current = current.ok_or(FormatError::Misshapen { name })?.to_string();
+    parse(name, current.as_bytes()).and_then(|is| T::deserialize(is).map_err(misshapen))
+}
+
+fn parse(name: &'static str, bytes: &[u8]) -> Result<Json, FormatError> {
+    let damaged = |error: serde_json::Error| FormatError::Damaged { name, line: error.line(), column: error.column() };
+    Json::parse(bytes, Fields::Any).map_err(damaged)
+}
+
+/// The version of a document, and what is in it.
+fn open(name: &'static str, bytes: &[u8]) -> Result<(u32, Json), FormatError> {
+    let Json::Object(fields) = parse(name, bytes)? else { return Err(FormatError::Misshapen { name }) };
+    let (mut version, mut stored) = (None, None);
+    for (field, value) in fields {
+        match (field.as_str(), value) {
+            ("v", Json::Whole(found)) => version = u32::try_from(found).ok(),
+            ("is", value) => stored = Some(value),
+            _ => {}
+        }
+    }
+    version.zip(stored).ok_or(FormatError::Misshapen { name })
 }
 
 impl Format for crate::ticket::Ticket {
@@ -118,6 +144,8 @@ impl Format for crate::payment::Ledger {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::ticket::Ticket;
 
@@ -131,6 +159,7 @@ mod tests {
     impl Format for Tally {
         const NAME: &'static str = "tally";
         const VERSION: u32 = 3;
+        const OLDEST: u32 = 1;
         fn upgrade(from: u32, stored: Value) -> Option<Value> {
             match from {
                 1 => Some(serde_json::json!({ "count": stored })),
@@ -166,7 +195,11 @@ mod tests {
             ["", "{}", "[", r#"{"v":1}"#, r#"{"v":1,"is":{"hold":"secret"}}"#, r#"{"v":"1","is":7}"#, "\u{0}"]
         {
             let error = read::<Ticket>(damaged.as_bytes()).unwrap_err();
-            assert!(matches!(error, FormatError::Damaged { name: "ticket", .. }), "{damaged}: {error}");
+            let is_damaged = matches!(
+                error,
+                FormatError::Damaged { name: "ticket", .. } | FormatError::Misshapen { name: "ticket" }
+            );
+            assert!(is_damaged, "{damaged}: {error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }

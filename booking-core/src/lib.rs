@@ -16,6 +16,7 @@ pub mod format;
 pub mod ids;
 pub mod invariants;
 pub mod journal;
+mod json;
 pub mod machine;
 pub mod memory;
 pub mod money;

@@ -9,6 +9,7 @@ use super::answer::{self, Answer};
 use super::kind::{Kind, Refusal};
 use crate::effect::Notification;
 use crate::ids::{AuthorizationId, CheckoutId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::json;
 use crate::money::Money;
 use crate::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, LedgerReply, Void, VoidAnswer,
@@ -76,7 +77,7 @@ struct Said {
 }
 
 fn said(body: &[u8]) -> Option<Said> {
-    serde_json::from_slice(body).ok()
+    json::read(body)
 }
 
 fn declined(body: &[u8]) -> DeclineReason {

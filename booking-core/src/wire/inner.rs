@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::Kind;
 use crate::ids::{CheckoutId, HoldId, TicketId, UserId};
+use crate::json;
 use crate::money::Money;
 use crate::seat_map::Errand;
 use crate::ticket::{TicketCommand, TicketRefusal, TicketReply, TicketStatus};
@@ -131,7 +132,7 @@ pub fn read_ticket(body: &[u8]) -> Option<Result<TicketReply, TicketRefusal>> {
         price: Option<Money>,
         kind: Option<String>,
     }
-    let said: Said = serde_json::from_slice(body).ok()?;
+    let said: Said = json::read(body)?;
     match said {
         Said { kind: Some(kind), .. } => Kind::named(&kind).and_then(Kind::of_ticket).map(Err),
         Said { fence: Some(fence), price: Some(price), .. } => Some(Ok(TicketReply::Claimed { fence, price })),

@@ -3,11 +3,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a JSON value of another kind is one case, whichever kind it is")]
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde_json::{Value, json};
-
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::MAX_TEXT;
 use super::kind::{Kind, Refusal};
@@ -15,21 +12,11 @@ use crate::ids::{
     AuthorizationId, CheckoutId, HoldId, IdError, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, MapKey, PaymentId,
     PaymentKey, PaymentMethodId, TicketId, UserId,
 };
+pub(super) use crate::json::Json;
+use crate::json::{self, shown};
 use crate::money::{Currency, Money, NotACurrency};
 use crate::ticket::TicketStatus;
 use crate::time::{MAX_EXACT, Timestamp};
-
-/// A JSON value in which no field stands twice.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
-    Null,
-    Bool,
-    Whole(u64),
-    OtherNumber,
-    Text(String),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
-}
 
 impl Json {
     /// Reads a whole body; an empty one is `Null`.
@@ -37,70 +24,9 @@ impl Json {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::Null);
         }
-        serde_json::from_slice(body).map_err(|error| Refusal::invalid("body", &format!("is not valid JSON: {error}")))
+        let json = Self::parse(body, json::Fields::Few);
+        json.map_err(|error| Refusal::invalid("body", &format!("is not valid JSON: {error}")))
     }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Json;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-            fn visit_unit<E>(self) -> Result<Json, E> {
-                Ok(Json::Null)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-                Ok(Json::Bool)
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
-                Ok(Json::Whole(number))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-                Ok(Json::OtherNumber)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-                Ok(Json::OtherNumber)
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-                Ok(Json::Text(text.to_owned()))
-            }
-            fn visit_string<E>(self, text: String) -> Result<Json, E> {
-                Ok(Json::Text(text))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    list.push(item);
-                }
-                Ok(Json::List(list))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-                let mut fields: Vec<(String, Json)> = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    // No handler has more fields; this bounds the search for doubles.
-                    if fields.len() >= MAX_FIELDS {
-                        return Err(A::Error::custom(format_args!("an object has at most {MAX_FIELDS} fields")));
-                    }
-                    if fields.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format_args!("`{}` stands twice", shown(&name))));
-                    }
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(Json::Object(fields))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-const MAX_FIELDS: usize = 64;
-
-/// A field's name as it may stand in an error: short, and one line.
-fn shown(name: &str) -> String {
-    name.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 /// What is wrong, and where: `userId`, `price.minor`, `ticketIds[3]`; nowhere in particular for the body itself.
@@ -209,16 +135,18 @@ impl Read for Fields {
 impl Fields {
     /// A field that may be missing or null.
     pub(super) fn maybe<T: Read>(&mut self, name: &'static str) -> Result<Option<T>, Wrong> {
-        let Some(index) = self.0.iter().position(|(known, _)| known == name) else { return Ok(None) };
-        match self.0.remove(index).1 {
-            Json::Null => Ok(None),
-            json => T::read(json).map(Some).map_err(|wrong| wrong.of_field(name)),
-        }
+        self.found(name).map(|json| T::read(json).map_err(|wrong| wrong.of_field(name))).transpose()
+    }
+
+    /// What a field holds, if it is there and not null. Apart from what reads it: this is there once for all types.
+    fn found(&mut self, name: &'static str) -> Option<Json> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(index).1).filter(|json| !matches!(json, Json::Null))
     }
 
     /// A field that must be there.
     pub(super) fn take<T: Read>(&mut self, name: &'static str) -> Result<T, Wrong> {
-        self.maybe(name)?.ok_or_else(|| Wrong::value("is missing").of_field(name))
+        self.maybe(name)?.ok_or_else(|| missing(name))
     }
 
     /// To be called when every field that is known was taken.
@@ -228,6 +156,10 @@ impl Fields {
             Some((name, _)) => Err(Wrong::value("is not a field of this request").of_field(&shown(name))),
         }
     }
+}
+
+fn missing(name: &str) -> Wrong {
+    Wrong::value("is missing").of_field(name)
 }
 
 fn text(json: Json) -> Result<String, Wrong> {
