@@ -114,6 +114,92 @@ fn a_hold_that_ended_while_workerd_was_away_ends_when_it_is_back() {
 }
 
 #[test]
+fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
+    let on = OnWorkerd::that_panics(&[]);
+    let quickly = |method: &str, path: &str, body: &Value| {
+        let start = Instant::now();
+        let got = on.client.send(method, path, &[], body.to_string().as_bytes());
+        // Milliseconds; a hang would be for ever.
+        assert!(start.elapsed() < Duration::from_secs(5), "{path} took {:?}", start.elapsed());
+        got
+    };
+    let ann = json!({ "userId": "ann" });
+    // Others that are in memory stay there.
+    let mut watcher = Watcher::of(on.client.base(), "hall");
+    assert_eq!(quickly("POST", "/Ticket/hall:1/reserve", &ann).status, 200);
+    // In the Worker itself: the platform's own answer.
+    assert_eq!(quickly("POST", "/Ticket/hall:panic-route-always/reserve", &ann).status, 500);
+    // In the middle of a turn, after its state was written: that is taken back, each time.
+    let path = "/Ticket/hall:panic-turn-always";
+    let got = quickly("POST", &format!("{path}/reserve"), &ann);
+    assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{}", got.text);
+    let seen = quickly("GET", &format!("{path}/get"), &Value::Null).body;
+    assert_eq!((&seen["status"], &seen["version"]), (&json!("AVAILABLE"), &json!(0)));
+    // Once: the object goes on with the next request.
+    let path = "/Ticket/hall:panic-turn-once";
+    assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 503);
+    assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 200);
+    assert_eq!(quickly("GET", &format!("{path}/get"), &Value::Null).body["version"], 1);
+    // Before a turn: nobody notices, as the Worker asks the object again.
+    assert_eq!(quickly("POST", "/Ticket/hall:panic-object-once/reserve", &ann).status, 200);
+    assert_eq!(quickly("POST", "/Ticket/hall:panic-object-always/reserve", &ann).status, 503);
+    watcher.follow(3);
+    assert_eq!(on.client.get("/Ticket/hall:1/get").body["status"], "RESERVED");
+    let panics = on.log().matches("panicked").count();
+    assert!(panics >= 7, "one in the Worker, two in turns, four in an object: {panics}");
+}
+
+#[test]
+fn a_checkout_that_panics_between_two_steps_is_brought_to_its_end_by_its_alarm() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnWorkerd::that_panics(&[("PAYMENT_URL", &payments)]);
+    let order = json!({ "ticketId": "hall:panic-step-once", "userId": "ann" });
+    let got = on.client.post("/Checkout/process", &order);
+    assert_eq!((got.status, &got.body["status"]), (202, &json!("PENDING")), "{}", got.text);
+    let path = format!("/Checkout/{}", got.text("checkoutId"));
+    eventually(|| (on.client.get(&path).body["status"] == "CONFIRMED").then_some(()));
+    assert_eq!(captured(&Client::new(&gateway.base)), 1);
+}
+
+#[test]
+fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let ledger = || Client::new(&gateway.base).get("/api/mock-payment/ledger").text;
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnWorkerd::that_panics(&[("PAYMENT_URL", &payments), ("LOG_LEVEL", "debug")]);
+    let rang = |service: &str| {
+        let line = format!(r#""message":"woken","service":"{service}""#);
+        on.log().lines().filter(|said| said.contains(&line)).count()
+    };
+    // The alarm that ends this hold panics when it has done so, and the platform has it ring again.
+    let held = on.client.post("/Ticket/hall:panic-alarm-once/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
+    assert_eq!(held.status, 200, "{}", held.text);
+    let ticket = || on.client.get("/Ticket/hall:panic-alarm-once/get").text;
+    eventually(|| (rang("Ticket") == 1).then_some(()));
+    let before = ticket();
+    assert!(before.contains("AVAILABLE") && before.contains(r#""version":2"#), "{before}");
+    eventually(|| (rang("Ticket") == 2).then_some(()));
+    assert_eq!(ticket(), before);
+    // This checkout's rings when it has ended.
+    let booked = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:alarm-again-once", "userId": "ann" }));
+    assert_eq!(booked.status, 200, "{}", booked.text);
+    let seen = || {
+        let of = |path: &str| on.client.get(path).text;
+        (of("/Ticket/hall:alarm-again-once/get"), of(&format!("/Checkout/{}", booked.text("checkoutId"))), ledger())
+    };
+    let before = seen();
+    assert_eq!(rang("Checkout"), 0);
+    eventually(|| (rang("Checkout") == 1).then_some(()));
+    assert_eq!(seen(), before);
+    // So does its ticket's, which looks whether the map was told.
+    eventually(|| (rang("Ticket") == 3).then_some(()));
+    assert_eq!(seen(), before);
+    let map = on.client.get("/SeatMap/hall/summary").body;
+    assert_eq!((&map["counts"]["SOLD"], &map["version"]), (&json!(1), &json!(4)), "each change was told once: {map}");
+}
+
+#[test]
 fn what_clients_saw_of_the_worker_is_linearizable() {
     let gateway = Server::start("mock-gateway", &["--delay", "1ms"]);
     let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
@@ -413,8 +499,8 @@ fn a_booking_costs_what_the_readme_says() {
     let book = |ticket: &str| {
         let got = on.client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann" }));
         assert_eq!(got.status, 200, "{}", got.text);
-        // The map hears of it, and the ticket's alarm comes after two seconds.
-        std::thread::sleep(Duration::from_secs(4));
+        // The map hears of it, and the ticket's alarm comes after five seconds.
+        std::thread::sleep(Duration::from_secs(7));
     };
     // The first makes the map.
     book("hall:1");
@@ -426,7 +512,7 @@ fn a_booking_costs_what_the_readme_says() {
         requests,
         ["Checkout/process 1", "SeatMap/set 2", "Ticket, alarm 1", "Ticket/claim 1", "Ticket/confirm 1"]
     );
-    assert_eq!(rows, 29);
+    assert_eq!(rows, 23);
 }
 
 /// wrangler with its simulator, and everything that it starts. All of it ends when this is dropped.

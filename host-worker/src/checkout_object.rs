@@ -5,7 +5,6 @@
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::time::Duration;
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::effect::{Effect, Op, Outcome};
@@ -17,16 +16,18 @@ use booking_core::wire::{Answer, Call, Kind, answer};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
+use crate::clock::{now, pause};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
-use crate::inside::{self, From, spelt};
+use crate::faults;
+use crate::inside::{self, Caller, spelt};
 use crate::journal;
+use crate::later::meanwhile;
 use crate::log::{Level, count, say};
-use crate::outbox::{pause, scopeguard};
 use crate::settings::Settings;
-use crate::store::{Store, now};
+use crate::store::Store;
 
 /// After how long the alarm looks whether a checkout still goes on. Its first crash costs a buyer no more than that.
 const LOOK_AFTER: Millis = Millis::from_secs(5);
@@ -56,7 +57,18 @@ struct Course {
     /// Somebody drives it.
     drives: Cell<bool>,
     /// Those who wait for the end.
-    waiting: RefCell<Vec<oneshot::Sender<()>>>,
+    waiting: RefCell<Vec<oneshot::Sender<Answer>>>,
+}
+
+/// Whoever drives the checkout. There is one at a time.
+struct Driver(Rc<Course>);
+
+impl Drop for Driver {
+    /// Whatever happens: somebody else may drive it then, and nobody waits for this one.
+    fn drop(&mut self) {
+        self.0.drives.set(false);
+        self.0.waiting.take();
+    }
 }
 
 impl DurableObject for CheckoutObject {
@@ -68,7 +80,7 @@ impl DurableObject for CheckoutObject {
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let answer = self.0.asked(&mut request).await.unwrap_or_else(|why| {
-            say(Level::Error, "a checkout could not be kept", [("why", why.to_string())]);
+            say(Level::Error, "a checkout could not be kept", &[("why", why.to_string())]);
             unavailable()
         });
         inside::respond(answer)
@@ -78,7 +90,7 @@ impl DurableObject for CheckoutObject {
         self.0.store.woken();
         count("woken", "service", || "Checkout".to_owned());
         if let Err(why) = Rc::clone(&self.0).see_to_it().await {
-            say(Level::Error, "a checkout could not go on", [("why", why.to_string())]);
+            say(Level::Error, "a checkout could not go on", &[("why", why.to_string())]);
             // Retries of the platform's own come to an end; this one does not.
             let again = if why.may_pass() { LOOK_AFTER } else { Millis::from_mins(10) };
             self.0.store.wake_at(Some(now().plus(again))).map_err(|why| worker::Error::RustError(why.to_string()))?;
@@ -89,7 +101,7 @@ impl DurableObject for CheckoutObject {
 
 impl Course {
     async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
-        let from = From::read(request.headers())?;
+        let from = Caller::read(request.headers())?;
         let (path, body) = (request.path(), request.bytes().await?);
         let (name, handler) = inside::target(&path);
         let id = CheckoutId::parse(name).map_err(|_| Broken::Row)?;
@@ -102,15 +114,14 @@ impl Course {
         };
         let fingerprint = from.key.as_ref().map(|(_, request)| spelt(request)).unwrap_or_default();
         match booking_core::wire::parse(from.door, method, &path, &body) {
-            Ok(Call::Process(order)) => {
-                if let Some(refused) = self.start(&id, order, &fingerprint, &settings)? {
-                    return Ok(refused);
-                }
-                self.end(&id, settings.answer_within).await
-            }
-            Ok(Call::ProcessSend(order)) => {
-                Ok(self.start(&id, order, &fingerprint, &settings)?.unwrap_or_else(|| answer::accepted(&id)))
-            }
+            Ok(Call::Process(order)) => match self.start(&id, order, &fingerprint, &settings)? {
+                Start::Refused(answer) | Start::Over(answer) => Ok(answer),
+                Start::Goes => self.end(&id, settings.answer_within).await,
+            },
+            Ok(Call::ProcessSend(order)) => Ok(match self.start(&id, order, &fingerprint, &settings)? {
+                Start::Refused(answer) => answer,
+                Start::Over(_) | Start::Goes => answer::accepted(&id),
+            }),
             Ok(Call::Status(_)) => {
                 let running = journal::running(&self.store)?;
                 Ok(running.map_or_else(not_found, |running| answer::checkout(running.checkout())))
@@ -121,73 +132,65 @@ impl Course {
     }
 
     /// Starts the checkout, or finds that this request has done so before.
-    fn start(
-        self: &Rc<Self>,
-        id: &CheckoutId,
-        order: Order,
-        request: &str,
-        settings: &Settings,
-    ) -> Result<Option<Answer>> {
-        let known = self.store.transaction(|| {
-            let known = journal::request(&self.store)?;
-            if known.is_none() {
-                let at = now();
-                journal::start(&self.store, Checkout::start(id.clone(), order, at, &settings.terms), request)?;
-                self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
+    fn start(self: &Rc<Self>, id: &CheckoutId, order: Order, request: &str, settings: &Rc<Settings>) -> Result<Start> {
+        let (known, running) = self.store.transaction(|| {
+            if let Some(known) = journal::request(&self.store)? {
+                return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Row)?));
             }
-            Ok(known)
+            let at = now();
+            let checkout = Checkout::start(id.clone(), order, at, &settings.terms);
+            journal::start(&self.store, checkout.clone(), request)?;
+            self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
+            Ok((None, Running::start(checkout)))
         })?;
         if known.is_some_and(|known| known != request) {
-            return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
+            return Ok(Start::Refused(answer::refusal(&Kind::IdempotencyKeyReused.into())));
         }
-        self.go_on();
-        Ok(None)
+        if running.ending().is_some() {
+            return Ok(Start::Over(answer::processed(running.checkout())));
+        }
+        self.go_on(running, Rc::clone(settings));
+        Ok(Start::Goes)
     }
 
     /// How it ended; after a while, that it goes on.
     async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
-        let is_over = journal::running(&self.store)?.is_none_or(|running| running.ending().is_some());
-        if !is_over {
-            let (tell, told) = oneshot::channel();
-            self.waiting.borrow_mut().push(tell);
-            let late = Delay::from(Duration::from_millis(within.0));
-            if let Either::Right(_) = select(told, Box::pin(late)).await {
-                return Ok(answer::accepted(id));
-            }
+        let (tell, told) = oneshot::channel();
+        self.waiting.borrow_mut().push(tell);
+        match select(told, Box::pin(pause(within))).await {
+            Either::Left((Ok(answer), _)) => Ok(answer),
+            // Whoever drove it has stopped: somebody did not answer. The alarm goes on.
+            Either::Left((Err(oneshot::Canceled), _)) | Either::Right(_) => Ok(answer::accepted(id)),
         }
-        let running = journal::running(&self.store)?;
-        Ok(running.map_or_else(not_found, |running| answer::processed(running.checkout())))
     }
 
     /// Drives it, unless somebody does, while callers may come and go.
-    fn go_on(self: &Rc<Self>) {
-        let course = Rc::clone(self);
-        self.state.wait_until(async move {
-            if let Err(why) = course.drive().await {
+    fn go_on(self: &Rc<Self>, running: Running, settings: Rc<Settings>) {
+        let Some(driver) = self.driver() else { return };
+        meanwhile(&self.state, async move {
+            if let Err(why) = driver.drive(running, &settings).await {
                 // The alarm is set: it tries again.
-                say(Level::Error, "a checkout was cut short", [("why", why.to_string())]);
+                say(Level::Error, "a checkout was cut short", &[("why", why.to_string())]);
             }
         });
     }
 
-    async fn drive(&self) -> Result<()> {
-        if self.drives.replace(true) {
-            return Ok(());
-        }
-        let parked = scopeguard(|| {
-            self.drives.set(false);
-            for waits in self.waiting.take() {
-                let _gone = waits.send(());
-            }
-        });
-        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
-        let Some(mut running) = journal::running(&self.store)? else { return Ok(()) };
+    fn driver(self: &Rc<Self>) -> Option<Driver> {
+        (!self.drives.replace(true)).then(|| Driver(Rc::clone(self)))
+    }
+}
+
+impl Driver {
+    /// Drives it to its end, or until somebody gives no answer for a while: the alarm goes on then.
+    async fn drive(self, mut running: Running, settings: &Settings) -> Result<()> {
+        let course = Rc::clone(&self.0);
         let mut failed = 0;
         while running.ending().is_none() {
-            match self.step(&mut running, &settings).await? {
+            faults::may_panic("panic-step", || tickets_of(&running));
+            match course.step(&mut running, settings).await? {
                 Step::Taken => failed = 0,
                 Step::Waits(until) => {
-                    self.store.transaction(|| self.store.wake_at(Some(until)))?;
+                    course.store.transaction(|| course.store.wake_at(Some(until)))?;
                     // A wait that is short is waited for here; the alarm is for the others, and for crashes.
                     let left = until.as_millis().saturating_sub(now().as_millis());
                     pause(Millis(left)).await;
@@ -201,11 +204,20 @@ impl Course {
                 }
             }
         }
-        self.store.transaction(|| self.rest(&settings))?;
-        drop(parked);
-        self.deliver(&settings).await
+        course.store.transaction(|| course.rest(settings))?;
+        if faults::is_asked_for("alarm-again", || tickets_of(&running)) {
+            course.store.sleep_until(now().plus(Millis(500)))?;
+        }
+        let answer = answer::processed(running.checkout());
+        for waits in course.waiting.take() {
+            let _gone = waits.send(answer.clone());
+        }
+        drop(self);
+        course.deliver(settings).await
     }
+}
 
+impl Course {
     /// It has ended: the alarm is for its message, and for when it is to be forgotten.
     fn rest(&self, settings: &Settings) -> Result<()> {
         let ended = match journal::ended_at(&self.store)? {
@@ -241,10 +253,10 @@ impl Course {
                         self.record(running, &op, Outcome::Slept { at })?;
                     }
                 }
-                Effect::Notify(letter) => {
+                Effect::Notify(_) => {
                     self.store.transaction(|| {
                         if settings.notify.is_some() {
-                            journal::hand_over(&self.store, &letter, now())?;
+                            journal::hand_over(&self.store, now())?;
                         }
                         journal::record(&self.store, &op, Outcome::Notified)
                     })?;
@@ -284,15 +296,17 @@ impl Course {
         if waiting.due > now() {
             return Ok(());
         }
+        let running = journal::running(&self.store)?.ok_or(Broken::Row)?;
+        let letter = running.checkout().letter().ok_or(Broken::Row)?;
         // The alarm is set: it comes back for the message if this does not.
-        let is_taken = effects::deliver(port, &waiting.letter).await;
+        let is_taken = effects::deliver(port, &letter).await;
         self.store.transaction(|| {
             let failed = waiting.failed + 1;
             if is_taken {
                 journal::done_with_letter(&self.store)?;
             } else {
                 if failed >= DELIVER_TRIES {
-                    say(Level::Error, "a message was given up", [("checkout", waiting.letter.checkout.to_string())]);
+                    say(Level::Error, "a message was given up", &[("checkout", letter.checkout.to_string())]);
                 }
                 let due = now().plus(DELIVER_AGAIN.after(u32::try_from(failed).unwrap_or(u32::MAX)));
                 journal::postpone(&self.store, failed, due)?;
@@ -311,7 +325,10 @@ impl Course {
                 let looked = journal::look(&self.store)?;
                 self.store.wake_at(Some(now().plus(LOOK_AGAIN.after(looked))))
             })?;
-            return self.drive().await;
+            return match self.driver() {
+                Some(driver) => driver.drive(running, &settings).await,
+                None => Ok(()),
+            };
         }
         let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(settings.keep_for) <= now());
         if is_old && self.letter(&settings)?.is_none() {
@@ -324,6 +341,16 @@ impl Course {
     }
 }
 
+/// What became of a request to start.
+enum Start {
+    /// It is not the request that the checkout was started with.
+    Refused(Answer),
+    /// The checkout has ended.
+    Over(Answer),
+    /// The checkout goes on.
+    Goes,
+}
+
 /// How a step went.
 enum Step {
     /// Everything that was asked has an answer.
@@ -332,6 +359,10 @@ enum Step {
     Waits(Timestamp),
     /// Somebody gave no answer.
     Unanswered,
+}
+
+fn tickets_of(running: &Running) -> String {
+    running.checkout().order().tickets().iter().map(|ticket| ticket.as_str()).collect()
 }
 
 fn not_found() -> Answer {

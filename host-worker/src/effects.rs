@@ -1,16 +1,17 @@
 //! Each effect of a checkout, on Workers: tickets are objects, the gateway and the notifier are asked over HTTP.
 
-use std::time::Duration;
-
 use booking_core::effect::{Effect, Notification, Outcome};
 use booking_core::ids::TicketId;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
 use booking_core::ticket::TicketCommand;
 use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, gateway, inner};
-use futures_util::future::{Either, select};
-use worker::web_sys::RequestRedirect;
-use worker::{AbortController, Delay, Env, Fetch, Headers};
+use js_sys::Promise;
+use js_sys::futures::JsFuture;
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
+use worker::{Env, Headers};
 
+use crate::body;
 use crate::inside::{self, TICKETS};
 use crate::settings::{Port, Settings};
 
@@ -50,6 +51,12 @@ pub(crate) async fn deliver(port: &Port, letter: &Notification) -> bool {
     ask(port, gateway::notification(letter)).await.is_some_and(|(status, _)| (200..300).contains(&status))
 }
 
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn fetch(url: &str, init: &RequestInit) -> Result<Promise, JsValue>;
+}
+
 /// Asks somebody outside: status and body, or `None` where there is no answer in time.
 async fn ask(port: &Port, request: gateway::Request) -> Option<(u16, Vec<u8>)> {
     let headers = Headers::new();
@@ -59,25 +66,15 @@ async fn ask(port: &Port, request: gateway::Request) -> Option<(u16, Vec<u8>)> {
     if let Some(token) = &port.token {
         headers.set("Authorization", &format!("{BEARER}{token}")).ok()?;
     }
-    let url = format!("{}{}", port.url, request.path);
-    let request = inside::post(&url, &headers, &request.body.into(), Some(RequestRedirect::Manual)).ok()?;
-    let abort = AbortController::default();
-    let signal = abort.signal();
-    let exchange = async {
-        let mut answer = Fetch::Request(request).send_with_signal(&signal).await.ok()?;
-        let length = answer.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
-        if length.is_some_and(|length: usize| length > MAX_ANSWER) {
-            return None;
-        }
-        let body = answer.bytes().await.ok()?;
-        Some((answer.status_code(), body))
-    };
-    let late = Delay::from(Duration::from_millis(port.within.0));
-    match select(Box::pin(exchange), Box::pin(late)).await {
-        Either::Left((said, _)) => said,
-        Either::Right(_) => {
-            abort.abort();
-            None
-        }
-    }
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(headers.as_ref());
+    init.set_body(&request.body.into());
+    init.set_redirect(RequestRedirect::Manual);
+    // The platform ends the exchange then, also where it is still reading.
+    let within = u32::try_from(port.within.0).unwrap_or(u32::MAX);
+    init.set_signal(Some(&AbortSignal::timeout_with_u32(within)));
+    let answer = JsFuture::from(fetch(&format!("{}{}", port.url, request.path), &init).ok()?).await.ok()?;
+    let body = body::read(&answer, MAX_ANSWER, 0).await.ok()?;
+    Some((answer.unchecked_into::<Response>().status(), body))
 }

@@ -35,6 +35,12 @@ impl From<worker::Error> for Broken {
     }
 }
 
+impl From<wasm_bindgen::JsValue> for Broken {
+    fn from(why: wasm_bindgen::JsValue) -> Self {
+        Self::Storage(why.into())
+    }
+}
+
 impl From<FormatError> for Broken {
     fn from(why: FormatError) -> Self {
         Self::Format(why)

@@ -4,9 +4,11 @@
 use booking_core::wire::inner::Message;
 use booking_core::wire::{Answer, Door, IDEMPOTENCY_KEY, Kind};
 use booking_hosting::doors::Fingerprint;
-use wasm_bindgen::JsValue;
-use worker::web_sys::{self, RequestInit, RequestRedirect};
-use worker::{Env, Headers, Request, Response, Stub};
+use js_sys::futures::JsFuture;
+use js_sys::{Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::web_sys::{self, RequestInit};
+use worker::{Env, Headers, Request, Response};
 
 use crate::errors::{Broken, Result};
 
@@ -17,7 +19,7 @@ pub(crate) const CHECKOUTS: &str = "CHECKOUTS";
 
 /// What a request came with that is no part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct From {
+pub(crate) struct Caller {
     /// Which door it came through.
     pub(crate) door: Door,
     /// Chance, for ids that nobody can guess. The same if the request comes again.
@@ -26,7 +28,7 @@ pub(crate) struct From {
     pub(crate) key: Option<(Fingerprint, Fingerprint)>,
 }
 
-impl From {
+impl Caller {
     /// The core itself.
     pub(crate) const INSIDE: Self = Self { door: Door::Inner, chance: 0, key: None };
 }
@@ -49,7 +51,7 @@ fn fingerprint(text: &str) -> Option<Fingerprint> {
     u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
 }
 
-impl From {
+impl Caller {
     fn headers(&self) -> Result<Headers> {
         let headers = Headers::new();
         let door = match self.door {
@@ -82,9 +84,30 @@ impl From {
     }
 }
 
-/// An object, by its service's binding and its name.
-fn object(env: &Env, binding: &str, name: &str) -> Result<Stub> {
-    Ok(env.durable_object(binding)?.get_by_name(name)?)
+#[wasm_bindgen]
+extern "C" {
+    /// All objects of one class. (What the SDK has for this reads each answer piece by piece, and costs a tenth of a
+    /// booking.)
+    #[wasm_bindgen(extends = Object)]
+    type Namespace;
+
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn get_by_name(this: &Namespace, name: &str) -> std::result::Result<Stub, JsValue>;
+
+    /// One of them.
+    #[wasm_bindgen(extends = Object)]
+    type Stub;
+
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Stub, url: &str, init: &RequestInit) -> std::result::Result<Promise, JsValue>;
+}
+
+/// Has an object, by its service's binding and its name, handle a request.
+async fn fetch(env: &Env, binding: &str, name: &str, handler: &str, init: &RequestInit) -> Result<web_sys::Response> {
+    let namespace: Namespace = Reflect::get(env.as_ref(), &binding.into())?.unchecked_into();
+    // Ids need no escapes.
+    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}/{handler}"), init)?;
+    Ok(JsFuture::from(answer).await?.unchecked_into())
 }
 
 /// How often an object is asked that does not answer.
@@ -97,7 +120,7 @@ pub(crate) async fn ask(
     name: &str,
     handler: &str,
     body: &[u8],
-    from: &From,
+    from: &Caller,
 ) -> Result<Answer> {
     let mut failed = 0;
     loop {
@@ -114,45 +137,40 @@ pub(crate) async fn ask(
     }
 }
 
-async fn ask_once(env: &Env, binding: &str, name: &str, handler: &str, body: &[u8], from: &From) -> Result<Answer> {
-    let request = post(&address(name, handler), &from.headers()?, &js_sys::Uint8Array::from(body), None)?;
-    let mut response = object(env, binding, name)?.fetch_with_request(request).await?;
+async fn ask_once(env: &Env, binding: &str, name: &str, handler: &str, body: &[u8], from: &Caller) -> Result<Answer> {
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(from.headers()?.as_ref());
+    init.set_body(&Uint8Array::from(body));
+    answer(&fetch(env, binding, name, handler, &init).await?).await
+}
+
+/// What an object answered.
+async fn answer(response: &web_sys::Response) -> Result<Answer> {
     let kind = response.headers().get(KIND)?.and_then(|kind| Kind::named(&kind));
-    let answer = Answer { status: response.status_code(), body: response.text().await?, kind };
+    let body = JsFuture::from(response.text()?).await?.as_string().ok_or(Broken::Row)?;
+    let answer = Answer { status: response.status(), body, kind };
     // What is none of an object's answers comes of its platform.
     if answer.status >= 500 && kind.is_none() { Err(Broken::Row) } else { Ok(answer) }
 }
 
 /// Sends one of the core's own messages.
 pub(crate) async fn send(env: &Env, binding: &str, name: &str, message: &Message) -> Result<Answer> {
-    ask(env, binding, name, message.handler, message.body.as_bytes(), &From::INSIDE).await
+    ask(env, binding, name, message.handler, message.body.as_bytes(), &Caller::INSIDE).await
 }
 
-/// Hands a request for a WebSocket over to an object, as it came.
-pub(crate) async fn hand_over(env: &Env, binding: &str, name: &str, handler: &str, came: &Request) -> Result<Response> {
+/// Hands a request for a WebSocket over to an object, as it came. The other end of the socket, or why there is none.
+pub(crate) async fn hand_over(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    handler: &str,
+    came: &Request,
+) -> Result<std::result::Result<Response, Answer>> {
     let init = RequestInit::new();
     init.set_headers(came.headers().as_ref());
-    let request = web_sys::Request::new_with_str_and_init(&address(name, handler), &init);
-    let request = Request::from(request.map_err(worker::Error::from)?);
-    Ok(object(env, binding, name)?.fetch_with_request(request).await?)
-}
-
-/// A request with a body. (That of the SDK has settings for images with it, which nobody here asks for.)
-pub(crate) fn post(url: &str, headers: &Headers, body: &JsValue, redirect: Option<RequestRedirect>) -> Result<Request> {
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_headers(headers.as_ref());
-    init.set_body(body);
-    if let Some(redirect) = redirect {
-        init.set_redirect(redirect);
-    }
-    let request = web_sys::Request::new_with_str_and_init(url, &init);
-    Ok(Request::from(request.map_err(worker::Error::from)?))
-}
-
-/// Ids need no escapes.
-fn address(name: &str, handler: &str) -> String {
-    format!("https://object/{name}/{handler}")
+    let response = fetch(env, binding, name, handler, &init).await?;
+    if response.status() == 101 { Ok(Ok(response.into())) } else { answer(&response).await.map(Err) }
 }
 
 /// Where a request goes that came to an object: the name of the object, and of its handler.

@@ -4,15 +4,13 @@
 //! safe, so the next step's requests never leave before this step's outcomes are kept.
 
 use booking_core::checkout::Checkout;
-use booking_core::effect::{Notification, Op, Outcome};
-use booking_core::format::{self, Format};
+use booking_core::effect::{Op, Outcome};
+use booking_core::format;
 use booking_core::journal::{Entry, replay};
 use booking_core::running::Running;
 use booking_core::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::errors::{Broken, Result};
-use crate::objects::{read, written};
 use crate::store::{Store, Table, number, text, time};
 
 /// The tables of a checkout.
@@ -25,32 +23,19 @@ pub(crate) const SCHEMA: &[Table] = &[
     ),
     // A wait: of which step, and until when.
     Table("wait", "(step INTEGER PRIMARY KEY, until INTEGER NOT NULL)"),
-    // The message to the buyer, until it is delivered or given up.
-    Table(
-        "letter",
-        "(one INTEGER PRIMARY KEY CHECK (one = 1), letter TEXT NOT NULL, failed INTEGER NOT NULL, due INTEGER NOT NULL)",
-    ),
+    // Of the message to the buyer, until it is delivered or given up. The message itself follows from the checkout.
+    Table("letter", "(one INTEGER PRIMARY KEY CHECK (one = 1), failed INTEGER NOT NULL, due INTEGER NOT NULL)"),
 ];
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Letter(Notification);
-
-impl Format for Letter {
-    const NAME: &'static str = "letter";
-    const VERSION: u32 = 1;
-}
 
 /// A message that is to be delivered.
 pub(crate) struct Waiting {
-    pub(crate) letter: Notification,
     pub(crate) failed: u64,
     pub(crate) due: Timestamp,
 }
 
 /// A checkout as its journal has it; `None` where it was never started.
 pub(crate) fn running(store: &Store) -> Result<Option<Running>> {
-    let rows = store.rows("journal", "SELECT entry FROM journal ORDER BY line", [])?;
+    let rows = store.rows("journal", "SELECT entry FROM journal ORDER BY line", &[])?;
     if rows.is_empty() {
         return Ok(None);
     }
@@ -60,24 +45,24 @@ pub(crate) fn running(store: &Store) -> Result<Option<Running>> {
 
 fn append(store: &Store, entry: &Entry) -> Result<()> {
     let entry = String::from_utf8(format::write(entry)).map_err(|_| Broken::Row)?;
-    store.write("journal", "INSERT INTO journal (entry) VALUES (?)", [text(entry)])
+    store.write("journal", "INSERT INTO journal (entry) VALUES (?)", &[text(entry)])
 }
 
 /// Starts a checkout, with the request that it came with.
 pub(crate) fn start(store: &Store, checkout: Checkout, request: &str) -> Result<()> {
     append(store, &Entry::Started(Box::new(checkout)))?;
-    store.write("about", "INSERT INTO about (one, request, looked) VALUES (1, ?, 0)", [text(request)])
+    store.write("about", "INSERT INTO about (one, request, looked) VALUES (1, ?, 0)", &[text(request)])
 }
 
 /// The request that it was started with.
 pub(crate) fn request(store: &Store) -> Result<Option<String>> {
-    store.row("about", "SELECT request FROM about", [])?.map(|mut row| row.text()).transpose()
+    store.row("about", "SELECT request FROM about", &[])?.map(|mut row| row.text()).transpose()
 }
 
 /// Counts that its alarm has looked after it; how often that was.
 pub(crate) fn look(store: &Store) -> Result<u32> {
-    store.write("about", "UPDATE about SET looked = looked + 1", [])?;
-    let looked = store.row("about", "SELECT looked FROM about", [])?.map(|mut row| row.number()).transpose()?;
+    store.write("about", "UPDATE about SET looked = looked + 1", &[])?;
+    let looked = store.row("about", "SELECT looked FROM about", &[])?.map(|mut row| row.number()).transpose()?;
     Ok(looked.and_then(|looked| u32::try_from(looked).ok()).unwrap_or(u32::MAX))
 }
 
@@ -89,46 +74,43 @@ pub(crate) fn record(store: &Store, op: &Op, outcome: Outcome) -> Result<()> {
 /// Until when a step waits. Decided once: a crash does not start the wait anew.
 pub(crate) fn wait(store: &Store, step: u32, until: Timestamp) -> Result<Timestamp> {
     let step = number(u64::from(step));
-    if let Some(mut row) = store.row("wait", "SELECT until FROM wait WHERE step = ?", [step.clone()])? {
+    if let Some(mut row) = store.row("wait", "SELECT until FROM wait WHERE step = ?", std::slice::from_ref(&step))? {
         return row.time();
     }
-    store.write("wait", "DELETE FROM wait", [])?;
-    store.write("wait", "INSERT INTO wait (step, until) VALUES (?, ?)", [step, time(until)])?;
+    store.write("wait", "DELETE FROM wait", &[])?;
+    store.write("wait", "INSERT INTO wait (step, until) VALUES (?, ?)", &[step, time(until)])?;
     Ok(until)
 }
 
 /// Hands the message to the buyer over.
-pub(crate) fn hand_over(store: &Store, letter: &Notification, at: Timestamp) -> Result<()> {
-    let row = [written(&Letter(letter.clone()))?, time(at)];
-    store.write("letter", "INSERT OR IGNORE INTO letter (one, letter, failed, due) VALUES (1, ?, 0, ?)", row)
+pub(crate) fn hand_over(store: &Store, at: Timestamp) -> Result<()> {
+    store.write("letter", "INSERT OR IGNORE INTO letter (one, failed, due) VALUES (1, 0, ?)", &[time(at)])
 }
 
 /// The message to the buyer, while it is to be delivered: after so many tries it stays where it is.
 pub(crate) fn letter(store: &Store, tries: u64) -> Result<Option<Waiting>> {
-    let waiting = "SELECT failed, due, letter FROM letter WHERE failed < ?";
-    let Some(mut row) = store.row("letter", waiting, [number(tries)])? else { return Ok(None) };
-    let (failed, due) = (row.number()?, row.time()?);
-    let Letter(letter) = read(&mut row)?;
-    Ok(Some(Waiting { letter, failed, due }))
+    let waiting = "SELECT failed, due FROM letter WHERE failed < ?";
+    let Some(mut row) = store.row("letter", waiting, &[number(tries)])? else { return Ok(None) };
+    Ok(Some(Waiting { failed: row.number()?, due: row.time()? }))
 }
 
 /// It was not taken.
 pub(crate) fn postpone(store: &Store, failed: u64, due: Timestamp) -> Result<()> {
-    store.write("letter", "UPDATE letter SET failed = ?, due = ?", [number(failed), time(due)])
+    store.write("letter", "UPDATE letter SET failed = ?, due = ?", &[number(failed), time(due)])
 }
 
 /// It was.
 pub(crate) fn done_with_letter(store: &Store) -> Result<()> {
-    store.write("letter", "DELETE FROM letter", [])
+    store.write("letter", "DELETE FROM letter", &[])
 }
 
 /// The checkout has ended: remembers when.
 pub(crate) fn ended(store: &Store, at: Timestamp) -> Result<()> {
-    store.write("about", "UPDATE about SET ended = ? WHERE ended IS NULL", [time(at)])
+    store.write("about", "UPDATE about SET ended = ? WHERE ended IS NULL", &[time(at)])
 }
 
 /// When it ended.
 pub(crate) fn ended_at(store: &Store) -> Result<Option<Timestamp>> {
-    let Some(mut row) = store.row("about", "SELECT ended FROM about", [])? else { return Ok(None) };
+    let Some(mut row) = store.row("about", "SELECT ended FROM about", &[])? else { return Ok(None) };
     Ok(row.maybe_number()?.map(Timestamp::from_millis))
 }

@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod checkout_object;
+mod clock;
 mod effects;
 mod errors;
+mod faults;
 mod inside;
 mod journal;
+mod later;
+mod limits;
 mod log;
 mod objects;
 mod outbox;

@@ -1,6 +1,6 @@
 //! Lines of the log: one JSON object each, of names and ids that are no secrets. No path, no body, no header is told.
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::settings::Settings;
 
@@ -35,12 +35,31 @@ impl Level {
     }
 }
 
+/// What is told beside the message: names, and what they are.
+type Field = (&'static str, String);
+
+/// A line, as it is written.
+struct Line<'a> {
+    level: Level,
+    message: &'a str,
+    fields: &'a [Field],
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("level", self.level.name())?;
+        line.serialize_entry("message", self.message)?;
+        for (name, value) in self.fields {
+            line.serialize_entry(name, value.as_str())?;
+        }
+        line.end()
+    }
+}
+
 /// Says a line.
-pub(crate) fn say(level: Level, message: &str, fields: impl IntoIterator<Item = (&'static str, String)>) {
-    let about = [("level", level.name().to_owned()), ("message", message.to_owned())];
-    let line: Map<String, Value> =
-        about.into_iter().chain(fields).map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
-    let line = Value::Object(line).to_string();
+pub(crate) fn say(level: Level, message: &str, fields: &[Field]) {
+    let line = serde_json::to_string(&Line { level, message, fields }).unwrap_or_default();
     match level {
         Level::Error => worker::console_error!("{}", line),
         Level::Warn => worker::console_warn!("{}", line),
@@ -51,6 +70,6 @@ pub(crate) fn say(level: Level, message: &str, fields: impl IntoIterator<Item = 
 /// Says what something costs, where somebody counts.
 pub(crate) fn count(what: &str, field: &'static str, value: impl FnOnce() -> String) {
     if Settings::count() {
-        say(Level::Debug, what, [(field, value())]);
+        say(Level::Debug, what, &[(field, value())]);
     }
 }

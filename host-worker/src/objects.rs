@@ -1,8 +1,6 @@
 //! One generic turn: read the state, let the core decide, keep the new state with the messages that follow and the alarm,
 //! then answer and send. Every handler of a ticket or a map comes down to it.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use booking_core::format::{self, Format};
@@ -11,18 +9,23 @@ use booking_core::machine::{Machine, turn};
 use booking_core::seat_map::{
     News, Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply,
 };
-use booking_core::ticket::{Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply};
+use booking_core::ticket::{
+    Hold, Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply, TicketStatus,
+};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{self, Answer, Call, Kind, answer, inner};
 use serde::{Deserialize, Serialize};
 use worker::{Env, Method, Request, Response, State};
 
+use crate::clock::{Clock, now};
 use crate::errors::{Broken, Result, unavailable};
-use crate::inside::{self, From, SEAT_MAPS, TICKETS, spelt};
+use crate::faults;
+use crate::inside::{self, Caller, SEAT_MAPS, TICKETS, spelt};
+use crate::later::meanwhile;
 use crate::log::{Level, count, say};
-use crate::outbox::{self, OUTBOX, Postman};
+use crate::outbox::{self, Letter, OUTBOX, Postman, Work};
 use crate::settings::Settings;
-use crate::store::{Row, Store, Table, now, number, text, time};
+use crate::store::{Row, Store, Table, number, text, time};
 
 /// A machine whose state an object keeps.
 pub(crate) trait Stored: Machine + 'static {
@@ -37,14 +40,28 @@ pub(crate) trait Stored: Machine + 'static {
     fn load(store: &Store, command: &Self::Command) -> Result<Self>;
     /// Writes what this event has changed.
     fn store(&self, store: &Store, name: &str, event: &Self::Event) -> Result<()>;
-    /// Keeps the messages to others.
-    fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Option<Self::News>>;
+    /// Keeps the messages to others, or hands those back that follow from the state.
+    fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Posted<Self::News>>;
     /// What the caller is told.
     fn answer(outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
     /// When something is to happen by itself, and which command that is. `None` while nothing is.
-    fn timer(store: &Store) -> Result<Option<(Timestamp, String, Self::Command)>>;
+    fn timer(&self) -> Option<(Timestamp, Self::Command)>;
+    /// The object's name and state, where its alarm is for more than kept messages.
+    fn woken(store: &Store) -> Result<Option<(String, Self)>>;
+    /// The message that follows from the state, whether it was sent or not.
+    fn message(&self, name: &str) -> Result<Option<Letter>>;
     /// What a call means: a command, or a question that is answered at once.
     fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>>;
+}
+
+/// What is to be told of a change.
+pub(crate) struct Posted<N> {
+    /// To those who watch.
+    news: Option<N>,
+    /// To another object: what follows from the state.
+    letter: Option<Letter>,
+    /// Whether more was kept for others.
+    is_posted: bool,
 }
 
 /// What a call means.
@@ -65,19 +82,6 @@ pub(crate) struct Object<M> {
     postman: Postman,
     clock: Clock,
     machine: std::marker::PhantomData<M>,
-}
-
-/// A clock that never goes back while the object is in memory. The platform's shows each request the time at which it
-/// was last told something, so of two requests the later one may be shown the earlier time. A hold that somebody saw
-/// gone would then be there again.
-#[derive(Default)]
-struct Clock(Cell<Timestamp>);
-
-impl Clock {
-    fn now(&self) -> Timestamp {
-        self.0.set(self.0.get().max(now()));
-        self.0.get()
-    }
 }
 
 /// Answers that are given again to the same idempotency key.
@@ -109,7 +113,7 @@ impl<M: Stored> Object<M> {
                 say(
                     Level::Error,
                     "a turn could not be kept",
-                    [("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+                    &[("service", M::SERVICE.to_owned()), ("why", why.to_string())],
                 );
                 unavailable()
             }
@@ -121,10 +125,11 @@ impl<M: Stored> Object<M> {
         if request.method() != Method::Post {
             return Ok(answer::refusal(&Kind::NotFound.into()));
         }
-        let from = From::read(request.headers())?;
+        let from = Caller::read(request.headers())?;
         let (path, body) = (request.path(), request.bytes().await?);
         let (name, handler) = inside::target(&path);
         count("asked", "handler", || format!("{}/{handler}", M::SERVICE));
+        faults::may_panic("panic-object", || name.to_owned());
         let call = match wire::parse_call(from.door, M::SERVICE, name, handler, &body) {
             Ok(call) => call,
             Err(refusal) => return Ok(answer::refusal(&refusal)),
@@ -139,7 +144,9 @@ impl<M: Stored> Object<M> {
         if let Some(news) = news {
             tell(news);
         }
-        self.send();
+        if self.postman.has_work() {
+            self.send();
+        }
         Ok(answer)
     }
 
@@ -151,52 +158,56 @@ impl<M: Stored> Object<M> {
         key: Option<(&[u8; 16], &[u8; 16])>,
     ) -> Result<(Answer, Option<M::News>)> {
         let (store, at) = (&self.store, self.clock.now());
-        let (said, gone) = store.transaction(|| {
+        let mut work = Work::default();
+        let said = store.transaction(|| {
             let key = key.map(|(scope, request)| (spelt(scope), spelt(request)));
             if let Some((scope, request)) = &key
                 && let Some(known) = answered_before(store, scope, request)?
             {
-                return Ok(((known, None), BTreeSet::new()));
+                return Ok((known, None));
             }
             let mut state = M::load(store, command)?;
             let turn = turn(&mut state, command, at);
-            let is_change = turn.changed();
+            let is_stored = turn.event().is_some();
             if let Some(event) = turn.event() {
                 state.store(store, name, event)?;
             }
+            faults::may_panic("panic-turn", || name.to_owned());
             let (outcome, notices) = turn.stored();
-            let news = M::post(store, name, notices, at)?;
+            let Posted { news, letter, is_posted } = M::post(store, name, notices, at)?;
             let answer = M::answer(outcome);
             if let Some((scope, request)) = key
                 && answer.kind.is_none_or(Kind::is_recorded)
             {
                 keep_answer(store, scope, request, &answer, at)?;
             }
-            let gone = if is_change { self.postman.strike_out(store)? } else { BTreeSet::new() };
-            self.arm()?;
-            Ok(((answer, news), gone))
+            if is_stored {
+                work.struck_out = self.postman.strike_out(store)?;
+                let looks = letter.as_ref().map(|_| at.plus(outbox::LOOK_AFTER));
+                self.arm(state.timer().map(|(at, _)| at), looks)?;
+            }
+            (work.letter, work.is_posted) = (letter, is_posted);
+            Ok((answer, news))
         })?;
-        self.postman.struck_out(&gone);
+        self.postman.take(work);
         Ok(said)
     }
 
     /// Sets the alarm to what is due first.
-    fn arm(&self) -> Result<()> {
-        let timer = M::timer(&self.store)?.map(|(at, ..)| at);
+    fn arm(&self, timer: Option<Timestamp>, looks: Option<Timestamp>) -> Result<()> {
         // What is overdue is being sent by somebody, or follows soon: an alarm at once, and again, would only cost.
         let soon = now().plus(outbox::PAUSE);
         let letters = outbox::due(&self.store)?.map(|due| due.max(soon));
-        let due = [letters, timer].into_iter().flatten().min();
-        self.store.wake_at(due)
+        self.store.wake_at([timer, looks, letters].into_iter().flatten().min())
     }
 
-    /// Sends what was kept to be sent, while the caller already has their answer.
+    /// Sends what is to be sent, while the caller already has their answer.
     fn send(self: &Rc<Self>) {
         let object = Rc::clone(self);
-        self.state.wait_until(async move {
+        meanwhile(&self.state, async move {
             if let Err(why) = object.postman.go(&object.store, &object.env).await {
                 // The alarm is set: it tries again.
-                say(Level::Warn, "a message waits", [("service", M::SERVICE.to_owned()), ("why", why.to_string())]);
+                say(Level::Warn, "a message waits", &[("service", M::SERVICE.to_owned()), ("why", why.to_string())]);
             }
         });
     }
@@ -209,35 +220,49 @@ impl<M: Stored> Object<M> {
             say(
                 Level::Error,
                 "an alarm could not be seen to",
-                [("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+                &[("service", M::SERVICE.to_owned()), ("why", why.to_string())],
             );
             // Retries of the platform's own come to an end; this one does not.
             let again = if why.may_pass() { Millis::from_secs(1) } else { Millis::from_mins(10) };
             self.store.wake_at(Some(now().plus(again))).map_err(|why| worker::Error::RustError(why.to_string()))?;
         }
+        faults::may_panic("panic-alarm", || M::woken(&self.store).ok().flatten().unwrap_or_default().0);
         Response::empty()
     }
 
     async fn see_to_it(&self, tell: impl Fn(M::News)) -> Result<()> {
-        if let Some((at, name, command)) = M::timer(&self.store)?
+        if let Some((name, state)) = M::woken(&self.store)?
+            && let Some((at, command)) = state.timer()
             && at <= self.clock.now()
             && let (_, Some(news)) = self.turn(&name, &command, None)?
         {
             tell(news);
         }
+        if self.postman.may_be_untold()
+            && let Some((name, state)) = M::woken(&self.store)?
+        {
+            match state.message(&name)? {
+                Some(letter) => self.postman.take(Work { letter: Some(letter), ..Work::default() }),
+                None => self.postman.has_nothing_to_tell(),
+            }
+        }
         self.postman.go(&self.store, &self.env).await?;
-        let gone = self.store.transaction(|| {
-            let gone = self.postman.strike_out(&self.store)?;
-            self.arm()?;
-            Ok(gone)
+        let struck_out = self.store.transaction(|| {
+            let struck_out = self.postman.strike_out(&self.store)?;
+            let (timer, looks) = match M::woken(&self.store)? {
+                Some((_, state)) => (state.timer().map(|(at, _)| at), self.postman.looks_again_at()),
+                None => (None, None),
+            };
+            self.arm(timer, looks)?;
+            Ok(struck_out)
         })?;
-        self.postman.struck_out(&gone);
+        self.postman.take(Work { struck_out, ..Work::default() });
         Ok(())
     }
 }
 
 fn answered_before(store: &Store, scope: &str, request: &str) -> Result<Option<Answer>> {
-    let known = store.row("keys", "SELECT request, status, body FROM keys WHERE scope = ?", [text(scope)])?;
+    let known = store.row("keys", "SELECT request, status, body FROM keys WHERE scope = ?", &[text(scope)])?;
     let Some(mut row) = known else { return Ok(None) };
     if row.text()? != request {
         return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
@@ -248,10 +273,10 @@ fn answered_before(store: &Store, scope: &str, request: &str) -> Result<Option<A
 
 fn keep_answer(store: &Store, scope: String, request: String, answer: &Answer, at: Timestamp) -> Result<()> {
     let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
-    store.write("keys", "DELETE FROM keys WHERE at < ?", [number(old)])?;
+    store.write("keys", "DELETE FROM keys WHERE at < ?", &[number(old)])?;
     let status = number(u64::from(answer.status));
     let row = [text(scope), text(request), time(at), status, text(answer.body.as_str())];
-    store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", row)
+    store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", &row)
 }
 
 /// A state as it is written down.
@@ -266,17 +291,14 @@ pub(crate) fn read<T: Format>(row: &mut Row) -> Result<T> {
 
 /// A ticket as it is.
 fn ticket(store: &Store) -> Result<Ticket> {
-    let row = store.row("ticket", "SELECT state FROM ticket", [])?;
+    let row = store.row("ticket", "SELECT state FROM ticket", &[])?;
     row.map_or_else(|| Ok(Ticket::default()), |mut row| read(&mut row))
 }
 
 impl Stored for Ticket {
     const SERVICE: &'static str = "Ticket";
-    const SCHEMA: &'static [Table] = &[
-        Table("ticket", "(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, state TEXT NOT NULL)"),
-        OUTBOX,
-        KEYS,
-    ];
+    const SCHEMA: &'static [Table] =
+        &[Table("ticket", "(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, state TEXT NOT NULL)"), KEYS];
     type News = std::convert::Infallible;
 
     fn load(store: &Store, _: &TicketCommand) -> Result<Self> {
@@ -285,30 +307,35 @@ impl Stored for Ticket {
 
     fn store(&self, store: &Store, name: &str, _: &TicketEvent) -> Result<()> {
         let row = [text(name), written(self)?];
-        store.write("ticket", "INSERT OR REPLACE INTO ticket (one, id, state) VALUES (1, ?, ?)", row)
+        store.write("ticket", "INSERT OR REPLACE INTO ticket (one, id, state) VALUES (1, ?, ?)", &row)
     }
 
-    fn post(store: &Store, name: &str, notices: TicketNotices, at: Timestamp) -> Result<Option<Self::News>> {
-        // What the timer is armed for stands in the ticket: see `timer`.
+    /// What a ticket tells its map follows from the ticket, so it is kept with it. (And what the timer is armed for
+    /// stands there too.)
+    fn post(_: &Store, name: &str, notices: TicketNotices, _: Timestamp) -> Result<Posted<Self::News>> {
         let TicketNotices { map, timer: _ } = notices;
-        let Some(update) = map else { return Ok(None) };
-        let id = TicketId::parse(name).map_err(|_| Broken::Row)?;
-        let message = inner::set(&id, update.status, update.version);
-        outbox::post(store, at, SEAT_MAPS, id.map_str(), &message)?;
-        Ok(None)
+        let letter = map.map(|update| told(name, update.status, update.version)).transpose()?;
+        Ok(Posted { news: None, letter, is_posted: false })
     }
 
     fn answer(outcome: std::result::Result<TicketReply, TicketRefusal>) -> Answer {
         answer::ticket(&outcome)
     }
 
-    fn timer(store: &Store) -> Result<Option<(Timestamp, String, TicketCommand)>> {
-        let Some(mut row) = store.row("ticket", "SELECT id, state FROM ticket", [])? else { return Ok(None) };
-        let (id, ticket) = (row.text()?, read::<Self>(&mut row)?);
-        let expire = |hold: &booking_core::ticket::Hold| {
-            (hold.end(), id, TicketCommand::Expire { hold: hold.id.clone(), until: hold.end() })
-        };
-        Ok(ticket.hold().map(expire))
+    fn timer(&self) -> Option<(Timestamp, TicketCommand)> {
+        let expire = |hold: &Hold| (hold.end(), TicketCommand::Expire { hold: hold.id.clone(), until: hold.end() });
+        self.hold().map(expire)
+    }
+
+    fn woken(store: &Store) -> Result<Option<(String, Self)>> {
+        let Some(mut row) = store.row("ticket", "SELECT id, state FROM ticket", &[])? else { return Ok(None) };
+        Ok(Some((row.text()?, read(&mut row)?)))
+    }
+
+    fn message(&self, name: &str) -> Result<Option<Letter>> {
+        // One that never changed has never told anything.
+        let has_changed = self.version() > 0;
+        has_changed.then(|| told(name, self.state().status(), self.version())).transpose()
     }
 
     fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>> {
@@ -318,6 +345,12 @@ impl Stored for Ticket {
             None => Asked::Answered(answer::ticket_view(&ticket(store)?.get(at))),
         })
     }
+}
+
+/// What a ticket tells its map.
+fn told(name: &str, status: TicketStatus, version: u64) -> Result<Letter> {
+    let id = TicketId::parse(name).map_err(|_| Broken::Row)?;
+    Ok(Letter::new(SEAT_MAPS, id.map_str(), inner::set(&id, status, version)))
 }
 
 /// A map's layout.
@@ -352,8 +385,8 @@ fn seats(rows: Vec<Row>) -> Result<Vec<(TicketId, Seat)>> {
 /// A map as it is.
 pub(crate) fn seat_map(store: &Store) -> Result<SeatMap> {
     let laid =
-        store.row("layout", "SELECT published FROM layout", [])?.map(|mut row| read::<Laid>(&mut row)).transpose()?;
-    let seats = seats(store.rows("seats", "SELECT ticket, seat FROM seats", [])?)?;
+        store.row("layout", "SELECT published FROM layout", &[])?.map(|mut row| read::<Laid>(&mut row)).transpose()?;
+    let seats = seats(store.rows("seats", "SELECT ticket, seat FROM seats", &[])?)?;
     Ok(SeatMap::restored(laid.map(|Laid(published)| published), seats))
 }
 
@@ -371,10 +404,12 @@ impl Stored for SeatMap {
     fn load(store: &Store, command: &SeatMapCommand) -> Result<Self> {
         match command {
             SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {
-                let version =
-                    store.row("version", "SELECT version FROM version", [])?.map(|mut row| row.number()).transpose()?;
+                let version = store
+                    .row("version", "SELECT version FROM version", &[])?
+                    .map(|mut row| row.number())
+                    .transpose()?;
                 let seat =
-                    store.rows("seats", "SELECT ticket, seat FROM seats WHERE ticket = ?", [text(ticket.as_str())])?;
+                    store.rows("seats", "SELECT ticket, seat FROM seats WHERE ticket = ?", &[text(ticket.as_str())])?;
                 Ok(Self::around(version.unwrap_or_default(), seats(seat)?))
             }
             SeatMapCommand::Update { .. }
@@ -389,27 +424,28 @@ impl Stored for SeatMap {
             SeatMapEvent::Updated { ticket, .. } => {
                 let seat = self.seat(ticket).ok_or(Broken::Row)?;
                 let row = [text(ticket.as_str()), written(&Seen(*seat))?];
-                store.write("seats", "INSERT OR REPLACE INTO seats (ticket, seat) VALUES (?, ?)", row)?;
+                store.write("seats", "INSERT OR REPLACE INTO seats (ticket, seat) VALUES (?, ?)", &row)?;
             }
             SeatMapEvent::Published { .. } => {
                 let published = self.published().ok_or(Broken::Row)?;
                 let row = [written(&Laid(published))?];
-                store.write("layout", "INSERT OR REPLACE INTO layout (one, published) VALUES (1, ?)", row)?;
+                store.write("layout", "INSERT OR REPLACE INTO layout (one, published) VALUES (1, ?)", &row)?;
             }
         }
-        store.write("version", "INSERT OR REPLACE INTO version (one, version) VALUES (1, ?)", [number(self.version())])
+        store.write("version", "INSERT OR REPLACE INTO version (one, version) VALUES (1, ?)", &[number(self.version())])
     }
 
-    fn post(store: &Store, name: &str, notices: SeatMapNotices, at: Timestamp) -> Result<Option<News>> {
+    fn post(store: &Store, name: &str, notices: SeatMapNotices, at: Timestamp) -> Result<Posted<News>> {
         let SeatMapNotices { watchers, tickets, go_on } = notices;
+        let is_posted = !tickets.is_empty() || go_on.is_some();
         for (ticket, command) in tickets {
             let message = inner::to_ticket(&command).ok_or(Broken::Row)?;
-            outbox::post(store, at, TICKETS, ticket.as_str(), &message)?;
+            outbox::post(store, at, &Letter::new(TICKETS, ticket.as_str(), message))?;
         }
         if let Some(errand) = go_on {
-            outbox::post(store, at, SEAT_MAPS, name, &inner::go_on(&errand))?;
+            outbox::post(store, at, &Letter::new(SEAT_MAPS, name, inner::go_on(&errand)))?;
         }
-        Ok(watchers)
+        Ok(Posted { news: watchers, letter: None, is_posted })
     }
 
     fn answer(outcome: std::result::Result<SeatMapReply, std::convert::Infallible>) -> Answer {
@@ -419,7 +455,15 @@ impl Stored for SeatMap {
         }
     }
 
-    fn timer(_: &Store) -> Result<Option<(Timestamp, String, SeatMapCommand)>> {
+    fn timer(&self) -> Option<(Timestamp, SeatMapCommand)> {
+        None
+    }
+
+    fn woken(_: &Store) -> Result<Option<(String, Self)>> {
+        Ok(None)
+    }
+
+    fn message(&self, _: &str) -> Result<Option<Letter>> {
         Ok(None)
     }
 

@@ -2,21 +2,19 @@
 
 use booking_core::ids::CheckoutId;
 use booking_core::wire::{
-    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, Refusal, Route, SeatMapCall, allow, answer, check_idempotency_key,
-    openapi,
+    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, Refusal, SeatMapCall, allow, answer, check_idempotency_key, openapi,
 };
-use booking_hosting::doors::{Visitor, fingerprint, protocols, scope, shown};
-use futures_util::StreamExt as _;
+use booking_hosting::doors::{fingerprint, protocols, scope, shown};
 use worker::{Env, Headers, Method, Request, Response};
 
+use crate::body::{self, Unread};
+use crate::clock::now;
 use crate::errors::{Broken, unavailable};
-use crate::inside::{self, CHECKOUTS, From, SEAT_MAPS, TICKETS};
+use crate::faults;
+use crate::inside::{self, CHECKOUTS, Caller, SEAT_MAPS, TICKETS};
+use crate::limits::asks_too_often;
 use crate::log::{Level, say};
 use crate::settings::Settings;
-use crate::store::now;
-
-/// The binding that counts requests, where there is one.
-const RATE_LIMITER: &str = "RATE_LIMITER";
 
 /// How a request ended: an answer, or a response that is none of ours to write.
 type Outcome = Result<Said, Refusal>;
@@ -26,7 +24,7 @@ enum Said {
     Response(Response),
 }
 
-impl std::convert::From<Answer> for Said {
+impl From<Answer> for Said {
     fn from(answer: Answer) -> Self {
         Self::Answer(answer)
     }
@@ -37,7 +35,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
     let settings = match Settings::of(env) {
         Ok(settings) => settings,
         Err(why) => {
-            say(Level::Error, "this Worker is not set up", [("why", why.to_string())]);
+            say(Level::Error, "this Worker is not set up", &[("why", why.to_string())]);
             return respond(unavailable());
         }
     };
@@ -47,6 +45,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
     }
     // As it came: the type of methods takes one it does not know for a GET.
     let (start, method, path) = (now(), request.inner().method(), request.path());
+    faults::may_panic("panic-route", || path.clone());
     let mut route = None;
     let mut response = match answered(request, env, &settings, &mut route).await {
         Ok(Said::Answer(answer)) => {
@@ -127,11 +126,12 @@ fn tell(settings: &Settings, method: &str, route: Option<(&'static str, &'static
         ("kind", kind),
         ("took_ms", took.to_string()),
     ];
-    say(level, "answered", fields.into_iter().filter(|(_, value)| !value.is_empty()));
+    let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    say(level, "answered", &fields);
 }
 
 async fn answered(
-    mut request: Request,
+    request: Request,
     env: &Env,
     settings: &Settings,
     told: &mut Option<(&'static str, &'static str)>,
@@ -148,15 +148,19 @@ async fn answered(
         audit(settings, &method, &path, refusal);
     })?;
     *told = Some(route.name());
-    let body = read(&mut request, &route).await?;
-    if !route.is_health() {
-        limited(env, &visitor, &request).await?;
+    let body = body::read(request.inner(), route.max_body(), READ_ON).await.map_err(|why| match why {
+        Unread::TooLong => Kind::PayloadTooLarge.into(),
+        Unread::Broken => Refusal::invalid("body", "ended early"),
+    })?;
+    let is_counted = !route.is_health() && visitor.door != Door::Admin;
+    if is_counted && asks_too_often(env, &visitor, &request).await {
+        return Err(Kind::RateLimited.into());
     }
     let key = idempotency_key(&request)?;
     let call = route.parse(visitor.door, &body)?;
     let key = key.filter(|_| call.is_worth_a_key());
     let key = key.map(|key| (scope(&visitor, &path, &key), fingerprint(&body)));
-    let from = From { door: visitor.door, chance: chance()?, key };
+    let from = Caller { door: visitor.door, chance: chance()?, key };
     let (_, handler) = route.name();
     let asked = match &call {
         Call::Ticket(id, _) => inside::ask(env, TICKETS, id.as_str(), handler, &body, &from).await,
@@ -165,8 +169,8 @@ async fn answered(
                 return Err(Kind::Unauthorized.into());
             }
             return match inside::hand_over(env, SEAT_MAPS, map.as_str(), handler, &request).await {
-                Ok(response) if response.status_code() == 101 => Ok(Said::Response(response)),
-                Ok(response) => refused_by_object(response).await,
+                Ok(Ok(socket)) => Ok(Said::Response(socket)),
+                Ok(Err(refused)) => Ok(refused.into()),
                 Err(why) => Ok(lost(&why).into()),
             };
         }
@@ -186,16 +190,8 @@ async fn answered(
 
 /// An object could not be asked, or did not answer.
 fn lost(why: &Broken) -> Answer {
-    say(Level::Error, "an object did not answer", [("why", why.to_string())]);
+    say(Level::Error, "an object did not answer", &[("why", why.to_string())]);
     unavailable()
-}
-
-async fn refused_by_object(mut response: Response) -> Outcome {
-    let status = response.status_code();
-    let body = response.text().await.unwrap_or_default();
-    let kind = serde_json::from_str::<serde_json::Value>(&body).ok();
-    let kind = kind.and_then(|error| error.get("kind").and_then(|kind| kind.as_str().and_then(Kind::named)));
-    Ok(Answer { status, body, kind }.into())
 }
 
 /// The description of every route.
@@ -216,54 +212,13 @@ fn audit(settings: &Settings, method: &str, path: &str, refusal: &Refusal) {
     let (service, handler) = route.name();
     if route.door() == Door::Admin {
         let fields = [("service", service.to_owned()), ("handler", handler.to_owned())];
-        say(Level::Warn, "audit: an admin handler was refused", fields);
+        say(Level::Warn, "audit: an admin handler was refused", &fields);
     }
-}
-
-/// Whether this caller asks too often, where requests are counted.
-async fn limited(env: &Env, visitor: &Visitor, request: &Request) -> Result<(), Refusal> {
-    if visitor.door == Door::Admin {
-        return Ok(());
-    }
-    let Ok(limiter) = env.rate_limiter(RATE_LIMITER) else { return Ok(()) };
-    let who = match visitor.token {
-        Some(token) => token.iter().map(|byte| format!("{byte:02x}")).collect(),
-        None => request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default(),
-    };
-    // Who cannot be counted is let in.
-    let is_within = limiter.limit(who).await.map_or(true, |outcome| outcome.success);
-    if is_within { Ok(()) } else { Err(Kind::RateLimited.into()) }
 }
 
 /// How many bytes of a body that is too long are read on, and thrown away: a client that is still sending when the answer
 /// comes may never see it.
 const READ_ON: usize = 4 * 1024 * 1024;
-
-/// Reads a body, no further than its route takes.
-async fn read(request: &mut Request, route: &Route<'_>) -> Result<Vec<u8>, Refusal> {
-    let longest = route.max_body();
-    let promised = request.headers().get("Content-Length").ok().flatten().and_then(|length| length.parse().ok());
-    if promised.is_some_and(|length: usize| length > longest + READ_ON) {
-        return Err(Kind::PayloadTooLarge.into());
-    }
-    if request.inner().body().is_none() {
-        return Ok(Vec::new());
-    }
-    let ended = || Refusal::invalid("body", "ended early");
-    let mut stream = request.stream().map_err(|_| ended())?;
-    let (mut whole, mut length) = (Vec::new(), 0);
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| ended())?;
-        length += piece.len();
-        if length > longest + READ_ON {
-            break;
-        }
-        if length <= longest {
-            whole.extend(piece);
-        }
-    }
-    if length <= longest { Ok(whole) } else { Err(Kind::PayloadTooLarge.into()) }
-}
 
 /// The idempotency key of a `POST`, if it has one.
 fn idempotency_key(request: &Request) -> Result<Option<String>, Refusal> {

@@ -51,7 +51,7 @@ impl DurableObject for SeatMapObject {
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
         if let Err(why) = watchers::said(&self.map, &socket, message).await {
-            say(Level::Warn, "a watcher could not be answered", [("why", why.to_string())]);
+            say(Level::Warn, "a watcher could not be answered", &[("why", why.to_string())]);
         }
         Ok(())
     }

@@ -7,16 +7,16 @@
 //! says so; one that is set earlier than needed is left, as it only looks and sets the next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
 use booking_core::time::Timestamp;
 use js_sys::{Date, Object};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
-use worker::{SqlStorage, SqlStorageValue, State, Storage};
+use worker::{SqlCursor, SqlStorage, SqlStorageValue, State, Storage};
 
 use crate::errors::{Broken, Result};
 use crate::log::count;
+use crate::settings::Settings;
 
 #[wasm_bindgen]
 extern "C" {
@@ -100,7 +100,7 @@ pub(crate) struct Store {
     schema: &'static [Table],
     /// Those that there are, once somebody has looked. An object that is only asked makes none, and one that is not asked
     /// for what is rare makes none for that: each costs writes.
-    made: RefCell<Option<BTreeSet<String>>>,
+    made: RefCell<Option<Vec<&'static str>>>,
     alarm: Cell<Alarm>,
     /// How many rows were written since that was told.
     written: Cell<usize>,
@@ -120,47 +120,50 @@ impl Store {
         }
     }
 
-    fn exec(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<Vec<Row>> {
-        let cursor = self.sql.exec(query, bindings)?;
+    fn exec(&self, query: &str, bindings: &[SqlStorageValue]) -> Result<Vec<Row>> {
+        let cursor = self.sql.exec(query, bindings.to_vec())?;
         let rows = cursor.raw().map(|row| Ok(Row(row?.into_iter()))).collect();
-        self.written.set(self.written.get() + cursor.rows_written());
+        self.count(&cursor);
         rows
     }
 
     fn is_made(&self, table: &str) -> Result<bool> {
         if self.made.borrow().is_none() {
-            let tables = self.exec("SELECT name FROM sqlite_master WHERE type = 'table'", Vec::new())?;
-            let names = tables.into_iter().map(|mut row| row.text()).collect::<Result<_>>()?;
-            self.made.replace(Some(names));
+            let tables = self.exec("SELECT name FROM sqlite_master WHERE type = 'table'", &[])?;
+            let names: Vec<String> = tables.into_iter().map(|mut row| row.text()).collect::<Result<_>>()?;
+            let is_there = |table: &&str| names.iter().any(|name| name == table);
+            self.made.replace(Some(self.schema.iter().map(|table| table.0).filter(is_there).collect()));
         }
-        Ok(self.made.borrow().as_ref().is_some_and(|made| made.contains(table)))
+        Ok(self.made.borrow().as_ref().is_some_and(|made| made.contains(&table)))
     }
 
     /// Asks a table; one that was never written has no rows.
-    pub(crate) fn rows(&self, table: &str, query: &str, bindings: impl Into<Vec<SqlStorageValue>>) -> Result<Vec<Row>> {
-        if self.is_made(table)? { self.exec(query, bindings.into()) } else { Ok(Vec::new()) }
+    pub(crate) fn rows(&self, table: &str, query: &str, bindings: &[SqlStorageValue]) -> Result<Vec<Row>> {
+        if self.is_made(table)? { self.exec(query, bindings) } else { Ok(Vec::new()) }
     }
 
     /// Asks a table for one row.
-    pub(crate) fn row(
-        &self,
-        table: &str,
-        query: &str,
-        bindings: impl Into<Vec<SqlStorageValue>>,
-    ) -> Result<Option<Row>> {
+    pub(crate) fn row(&self, table: &str, query: &str, bindings: &[SqlStorageValue]) -> Result<Option<Row>> {
         Ok(self.rows(table, query, bindings)?.into_iter().next())
     }
 
     /// Writes to a table. Only inside a transaction.
-    pub(crate) fn write(&self, table: &str, query: &str, bindings: impl Into<Vec<SqlStorageValue>>) -> Result<()> {
+    pub(crate) fn write(&self, table: &str, query: &str, bindings: &[SqlStorageValue]) -> Result<()> {
         if !self.is_made(table)? {
             let Table(name, columns) = self.schema.iter().find(|one| one.0 == table).ok_or(Broken::Row)?;
-            self.exec(&format!("CREATE TABLE {name} {columns}"), Vec::new())?;
+            self.exec(&format!("CREATE TABLE {name} {columns}"), &[])?;
             if let Some(made) = self.made.borrow_mut().as_mut() {
-                made.insert((*name).to_owned());
+                made.push(name);
             }
         }
-        self.exec(query, bindings.into()).map(|_| ())
+        self.sql.exec(query, bindings.to_vec()).map(|cursor| self.count(&cursor))?;
+        Ok(())
+    }
+
+    fn count(&self, cursor: &SqlCursor) {
+        if Settings::count() {
+            self.written.set(self.written.get() + cursor.rows_written());
+        }
     }
 
     /// Does all of this, or nothing.
@@ -240,9 +243,4 @@ fn date(at: Timestamp) -> Date {
     #[allow(clippy::cast_precision_loss, reason = "see above")]
     date.set_time(at.as_millis() as f64);
     date
-}
-
-/// What time it is.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_millis(worker::Date::now().as_millis())
 }

@@ -8,17 +8,16 @@ use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
 use booking_hosting::doors::protocols;
 use js_sys::{Date, Object as JsObject};
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{
     Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, WebSocketRequestResponsePair,
 };
 
+use crate::clock::{now, pause};
 use crate::errors::Result;
 use crate::inside;
+use crate::later::meanwhile;
 use crate::objects::{Object, seat_map};
-use crate::outbox::pause;
-use crate::store::now;
 
 /// How long changes are gathered before they are sent together.
 const GATHER: Millis = Millis(25);
@@ -50,15 +49,38 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
     fn auto_response_timestamp(this: &Answering, socket: &JsValue) -> std::result::Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(extends = JsObject)]
+    type Sleeping;
+
+    #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
+    fn attach(this: &Sleeping, text: &str) -> std::result::Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
+    fn attached(this: &Sleeping) -> std::result::Result<JsValue, JsValue>;
 }
 
-/// What is kept with a socket while the object sleeps.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// What is kept with a socket while the object sleeps, as a text of two numbers.
+#[derive(Clone, Copy)]
 struct Seen {
     /// When it last said something that had to be understood, in milliseconds.
     heard: u64,
     /// When it last got a snapshot.
     shown: u64,
+}
+
+impl Seen {
+    fn keep(self, socket: &WebSocket) -> worker::Result<()> {
+        let socket: &Sleeping = socket.as_ref().unchecked_ref();
+        Ok(socket.attach(&format!("{} {}", self.heard, self.shown))?)
+    }
+
+    fn of(socket: &WebSocket) -> Option<Self> {
+        let socket: &Sleeping = socket.as_ref().unchecked_ref();
+        let text = socket.attached().ok()?.as_string()?;
+        let (heard, shown) = text.split_once(' ')?;
+        Some(Self { heard: heard.parse().ok()?, shown: shown.parse().ok()? })
+    }
 }
 
 /// What is about to be told. Whoever loses it, in a crash, loses the sockets as well, and they connect again.
@@ -95,7 +117,7 @@ impl Watchers {
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         map.state.accept_web_socket(&server);
         let at = now().as_millis();
-        server.serialize_attachment(Seen { heard: at, shown: at })?;
+        Seen { heard: at, shown: at }.keep(&server)?;
         show(&server, &state)?;
         let headers = Headers::new();
         headers.set("Sec-WebSocket-Protocol", watch::PROTOCOL)?;
@@ -114,7 +136,7 @@ impl Watchers {
                     self.tell(&map.state);
                 } else if !self.gathers.replace(true) {
                     let (watchers, later) = (Rc::clone(self), Rc::clone(map));
-                    map.state.wait_until(async move {
+                    meanwhile(&map.state, async move {
                         pause(GATHER).await;
                         watchers.gathers.set(false);
                         watchers.tell(&later.state);
@@ -165,7 +187,7 @@ fn send_away(socket: &WebSocket, code: u16, why: &str) {
 
 /// Whether nothing was heard of a watcher for too long.
 fn is_silent(state: &State, socket: &WebSocket, at: Timestamp) -> bool {
-    let Ok(Some(Seen { heard, .. })) = socket.deserialize_attachment::<Seen>() else { return false };
+    let Some(Seen { heard, .. }) = Seen::of(socket) else { return false };
     if heard + SILENT_FOR.0 >= at.as_millis() {
         return false;
     }
@@ -193,16 +215,16 @@ pub(crate) async fn said(map: &Object<SeatMap>, socket: &WebSocket, message: Web
         }
     };
     let at = now().as_millis();
-    let shown = socket.deserialize_attachment::<Seen>()?.map_or(0, |seen| seen.shown);
+    let shown = Seen::of(socket).map_or(0, |seen| seen.shown);
     match ask {
         watch::Ask::Ping => {
-            socket.serialize_attachment(Seen { heard: at, shown })?;
+            Seen { heard: at, shown }.keep(socket)?;
             socket.send_with_str(watch::PONG)?;
         }
         watch::Ask::Snapshot => {
             // Who asks again and again waits in between; what happens meanwhile is in the snapshot.
             let next = shown.saturating_add(ASK_EVERY.0);
-            socket.serialize_attachment(Seen { heard: at, shown: next.max(at) })?;
+            Seen { heard: at, shown: next.max(at) }.keep(socket)?;
             if next > at {
                 pause(Millis(next - at)).await;
             }

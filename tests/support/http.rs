@@ -48,6 +48,8 @@ impl Client {
     #[must_use]
     pub fn new(base: &str) -> Self {
         let config = Agent::config_builder()
+            // workerd closes a connection that nobody has used for five seconds.
+            .max_idle_age(Duration::from_secs(3))
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .max_redirects(0)

@@ -21,8 +21,22 @@ impl OnWorkerd {
     /// When it does not start.
     #[must_use]
     pub fn start(vars: &[(&str, &str)]) -> Self {
+        Self::set_up(vars, false)
+    }
+
+    /// The same, of the bundle that panics where the names of tickets ask for it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn that_panics(vars: &[(&str, &str)]) -> Self {
+        Self::set_up(vars, true)
+    }
+
+    fn set_up(vars: &[(&str, &str)], panics: bool) -> Self {
         let folder = Folder::new("worker");
-        let workerd = Workerd::start(Setup::in_folder(folder.path(), vars).unwrap()).unwrap();
+        let setup = Setup { panics, ..Setup::in_folder(folder.path(), vars).unwrap() };
+        let workerd = Workerd::start(setup).unwrap();
         let client = Client::new(&workerd.setup.url());
         Self { workerd, client, folder }
     }

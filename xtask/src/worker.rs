@@ -22,7 +22,7 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-01";
 
 /// The largest that the Worker may be, in bytes, gzipped. What is loaded wherever it is first asked for should be small;
 /// most of this is what reads and writes JSON, and a sixth of it what makes a panic an answer.
-pub const MOST_BYTES: u64 = 330_000;
+pub const MOST_BYTES: u64 = 250_000;
 
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,23 @@ pub fn tools() -> Outcome<PathBuf> {
 pub fn bundle() -> Outcome<PathBuf> {
     static BUNDLE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
     let is_built = std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some();
-    BUNDLE.get_or_init(|| if is_built { Ok(folder()) } else { build(best()) }).clone()
+    BUNDLE.get_or_init(|| if is_built { Ok(folder(BUILT)) } else { build(best()) }).clone()
 }
 
-fn folder() -> PathBuf {
-    root().join(HOST).join("build")
+/// A bundle that panics where tests ask for it, and answers with status 500 then.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn bundle_with_faults() -> Outcome<PathBuf> {
+    static BUNDLE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    BUNDLE.get_or_init(|| build_into("build-faults", Panics::Unwind, &["--features", "faults"])).clone()
+}
+
+/// The folder of the bundle that is deployed; `wrangler.toml` names it as well.
+const BUILT: &str = "build";
+
+fn folder(name: &str) -> PathBuf {
+    root().join(HOST).join(name)
 }
 
 /// Builds the bundle, with everything that this needs; the folder that it is in.
@@ -62,6 +74,10 @@ fn folder() -> PathBuf {
 /// # Errors
 /// What failed.
 pub fn build(panics: Panics) -> Outcome<PathBuf> {
+    build_into(BUILT, panics, &[])
+}
+
+fn build_into(name: &str, panics: Panics, options: &[&str]) -> Outcome<PathBuf> {
     let esbuild = tools()?.join(".bin/esbuild");
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "bindgen"]))?;
     let metadata = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
@@ -69,7 +85,7 @@ pub fn build(panics: Panics) -> Outcome<PathBuf> {
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
     let worker_build = worker_build(Path::new(target))?;
     let mut command = Command::new(worker_build);
-    command.current_dir(root().join(HOST)).args(["--profile", "worker", "--no-opt"]);
+    command.current_dir(root().join(HOST)).args(["--profile", "worker", "--no-opt", "--out-dir", name]);
     command.env("WASM_BINDGEN_BIN", Path::new(target).join("debug/bindgen")).env("ESBUILD_BIN", esbuild);
     // What cargo tells this command of itself would have the Worker built with it.
     command.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTFLAGS");
@@ -78,11 +94,11 @@ pub fn build(panics: Panics) -> Outcome<PathBuf> {
             add_nightly()?;
             // Two things that nobody reads there: where in a source a panic was, and how a value looks to a programmer.
             command.env("RUSTUP_TOOLCHAIN", "nightly").env("RUSTFLAGS", "-Zlocation-detail=none -Zfmt-debug=none");
-            run(command.arg("--panic-unwind"))?;
+            run(command.arg("--panic-unwind").arg(".").args(options))?;
         }
-        Panics::Abort => run(&mut command)?,
+        Panics::Abort => run(command.arg(".").args(options))?,
     }
-    Ok(folder())
+    Ok(folder(name))
 }
 
 /// The tool that `wrangler.toml` names, installed beside what is built where it is missing.
@@ -169,6 +185,8 @@ pub struct Setup {
     pub vars: Vec<(String, String)>,
     /// The folder of another Worker to run instead, to compare it with: `index.js`, with an object `One`.
     pub script: Option<PathBuf>,
+    /// Whether to run the bundle that panics where tests ask for it.
+    pub panics: bool,
 }
 
 impl Setup {
@@ -178,7 +196,7 @@ impl Setup {
     /// Where no port is free.
     pub fn in_folder(folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { folder, port: free_port()?, vars, script: None })
+        Ok(Self { folder, port: free_port()?, vars, script: None, panics: false })
     }
 
     /// Its address.
@@ -237,7 +255,8 @@ impl Setup {
     fn command(&self) -> Outcome<Command> {
         let cannot = |error: std::io::Error| format!("{}: {error}", self.folder.display());
         std::fs::create_dir_all(self.folder.join("objects")).map_err(cannot)?;
-        let bundle = self.script.clone().map_or_else(bundle, Ok)?;
+        let ours = if self.panics { bundle_with_faults } else { bundle };
+        let bundle = self.script.clone().map_or_else(ours, Ok)?;
         for file in self.files() {
             std::fs::copy(bundle.join(file), self.folder.join(file)).map_err(cannot)?;
         }

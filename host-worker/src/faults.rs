@@ -1,0 +1,29 @@
+//! Faults that tests ask for, to see what becomes of them. Without the feature `faults` nothing of this is in a build, and
+//! no build with it is for anybody but tests.
+
+/// Whether this fault is asked for here, by the name of what is at hand: `FAULT-once` has it happen one time,
+/// `FAULT-always` each time.
+#[cfg(feature = "faults")]
+pub(crate) fn is_asked_for(fault: &str, name: impl FnOnce() -> String) -> bool {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+    thread_local! {
+        static DONE: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+    let name = name();
+    let is_first = || DONE.with_borrow_mut(|done| done.insert(format!("{fault} {name}")));
+    name.contains(&format!("{fault}-always")) || name.contains(&format!("{fault}-once")) && is_first()
+}
+
+#[cfg(not(feature = "faults"))]
+pub(crate) fn is_asked_for(_: &str, _: impl FnOnce() -> String) -> bool {
+    false
+}
+
+/// Panics, where that is asked for.
+#[allow(clippy::panic, reason = "it is what this is for")]
+pub(crate) fn may_panic(fault: &str, name: impl FnOnce() -> String) {
+    if is_asked_for(fault, name) {
+        panic!("a test has asked for it");
+    }
+}

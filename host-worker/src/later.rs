@@ -1,0 +1,22 @@
+//! What goes on after an answer, and what is done in the end, whatever happens.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use worker::State;
+
+/// Has this go on while the caller already has their answer.
+pub(crate) fn meanwhile(state: &State, work: impl Future<Output = ()> + 'static) {
+    // Boxed, so that what the SDK makes of a future is there once.
+    let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work);
+    state.wait_until(work);
+}
+
+/// Does something when it is dropped, also when what it stands in is given up.
+pub(crate) struct Finally<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}

@@ -1,0 +1,41 @@
+//! How often somebody may ask: counted by the platform, where `wrangler.toml` binds a limit.
+
+use booking_hosting::doors::Visitor;
+use js_sys::futures::JsFuture;
+use js_sys::{Object, Promise, Reflect};
+use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
+use worker::{Env, Request};
+
+/// The binding that counts requests, where there is one.
+const RATE_LIMITER: &str = "RATE_LIMITER";
+
+#[wasm_bindgen]
+extern "C" {
+    /// The platform's counter. (That of the SDK brings a reader of every JavaScript value with it.)
+    #[wasm_bindgen(extends = Object)]
+    type Limiter;
+
+    #[wasm_bindgen(method, catch)]
+    fn limit(this: &Limiter, options: &Object) -> Result<Promise, JsValue>;
+}
+
+/// Counts a request; whether its caller, by token or else by address, asks too often. Who cannot be counted is let in.
+pub(crate) async fn asks_too_often(env: &Env, visitor: &Visitor, request: &Request) -> bool {
+    let Ok(limiter) = Reflect::get(env.as_ref(), &RATE_LIMITER.into()) else { return false };
+    if !limiter.is_object() {
+        return false;
+    }
+    let who: String = match visitor.token {
+        Some(token) => token.iter().map(|byte| format!("{byte:02x}")).collect(),
+        None => request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default(),
+    };
+    !counted(limiter.unchecked_ref(), &who).await.unwrap_or(true)
+}
+
+/// Whether this one is within the limit.
+async fn counted(limiter: &Limiter, who: &str) -> Result<bool, JsValue> {
+    let options = Object::new();
+    Reflect::set(&options, &"key".into(), &who.into())?;
+    let outcome = JsFuture::from(limiter.limit(&options)?).await?;
+    Ok(Reflect::get(&outcome, &"success".into())?.is_truthy())
+}
