@@ -20,6 +20,8 @@ pub struct Loaded {
     pub good: u64,
     /// How many were answered otherwise.
     pub other: u64,
+    /// How many were not answered at all: the server closed the connection instead, and the client made a new one.
+    pub cut: u64,
     /// How long each took, in microseconds, sorted.
     pub micros: Vec<u32>,
 }
@@ -76,6 +78,7 @@ pub fn load(
             let one = client.await.map_err(io::Error::other)??;
             all.good += one.good;
             all.other += one.other;
+            all.cut += one.cut;
             all.micros.extend(one.micros);
         }
         all.took = start.elapsed();
@@ -97,8 +100,7 @@ async fn client(
     end: u64,
     make: Make,
 ) -> io::Result<Loaded> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = connected(address).await?;
     let (mut request, mut answer) = (Vec::with_capacity(1024), Vec::with_capacity(4096));
     let mut loaded = Loaded::default();
     loop {
@@ -109,18 +111,42 @@ async fn client(
         }
         request.clear();
         make(number, &mut request);
-        stream.write_all(&request).await?;
         answer.clear();
-        let status = loop {
-            if stream.read_buf(&mut answer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if let Some(status) = whole(&answer) {
-                break status;
-            }
+        let Some(status) = asked_once(&mut stream, &request, &mut answer).await? else {
+            loaded.cut += 1;
+            stream = connected(address).await?;
+            continue;
         };
         loaded.micros.push(u32::try_from(begins.elapsed().as_micros()).unwrap_or(u32::MAX));
         if status == b'2' { loaded.good += 1 } else { loaded.other += 1 }
+    }
+}
+
+async fn connected(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The first digit of the status; `None` where the server closed the connection without a word: workerd does, when it has
+/// not come to a connection for five seconds.
+async fn asked_once(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> io::Result<Option<u8>> {
+    let is_closed =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+    match stream.write_all(request).await {
+        Err(error) if is_closed(&error) => return Ok(None),
+        written => written?,
+    }
+    loop {
+        match stream.read_buf(answer).await {
+            Ok(0) if answer.is_empty() => return Ok(None),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if is_closed(&error) && answer.is_empty() => return Ok(None),
+            read => read.map(|_| ())?,
+        }
+        if let Some(status) = whole(answer) {
+            return Ok(Some(status));
+        }
     }
 }
 

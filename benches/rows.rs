@@ -64,6 +64,10 @@ pub fn tell(name: &str, clients: usize, row: &Row, rate: fn(&Loaded) -> u64) -> 
         millis(p50),
         millis(p99)
     ));
+    let cut: u64 = row.rounds.iter().map(|one| one.cut).sum();
+    if cut > 0 {
+        say(&format!("    ({cut} requests more had no answer: the server closed their connections)"));
+    }
     let wrong =
         row.rounds.iter().map(|one| if rate(one) == one.per_second() { one.other } else { one.good }).sum::<u64>();
     if wrong == 0 { Ok(()) } else { Err(format!("{name}: {wrong} requests were not answered as they should")) }
