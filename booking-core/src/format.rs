@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use crate::json::{Fields, Json};
+use crate::json::{self, Fields, Json};
 
 /// Something that is stored.
 pub trait Format: Serialize + DeserializeOwned {
@@ -101,6 +101,16 @@ pub fn read<T: Format>(bytes: &[u8]) -> Result<T, FormatError> {
     let current = (found..T::VERSION).try_fold(stored, |stored, from| T::upgrade(from, stored));
     let current = current.ok_or(FormatError::Misshapen { name })?.to_string();
     parse(name, current.as_bytes()).and_then(|is| T::deserialize(is).map_err(misshapen))
+}
+
+/// Reads a type from its JSON alone, as [`serde_json::to_vec`] writes it: for what has no version of its own, because it
+/// stands in a journal that ends before another build comes. A field that is not known is passed over.
+///
+/// # Errors
+/// `None` where it is something else, or no JSON.
+#[must_use]
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    json::read(bytes)
 }
 
 fn parse(name: &'static str, bytes: &[u8]) -> Result<Json, FormatError> {

@@ -8,3 +8,4 @@ pub mod flags;
 pub mod ports;
 #[cfg(feature = "native")]
 pub mod process;
+pub mod restate;

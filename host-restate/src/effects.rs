@@ -10,13 +10,13 @@ use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Ledger, LedgerCommand, LedgerReply, PaymentGateway, Void,
     VoidAnswer,
 };
-use booking_core::time::{Millis, Timestamp};
+use booking_core::time::Millis;
 use booking_core::turn;
 use booking_hosting::ports::Notifier;
 use booking_hosting::process::now;
+use booking_hosting::restate::Paid;
 use restate_sdk::errors::HandlerError;
 use restate_sdk::serde::Json;
-use serde::{Deserialize, Serialize};
 
 /// Who performs what is not Restate's to do. The same for every invocation.
 #[derive(Clone)]
@@ -25,13 +25,6 @@ pub struct Ports {
     pub gateway: Arc<dyn PaymentGateway>,
     /// Who tells the buyers; nobody does where there is none.
     pub notifier: Option<Arc<dyn Notifier>>,
-}
-
-/// What a gateway answered, and when: the time a checkout has is that of what was recorded last.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Paid {
-    pub(crate) outcome: Outcome,
-    pub(crate) at: Timestamp,
 }
 
 impl Ports {

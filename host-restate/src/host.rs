@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use booking_core::checkout::{Checkout, Ending};
 use booking_core::effect::{Notification, Outcome};
-use booking_core::format::{self, Format};
+use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
 use booking_core::seat_map::SeatMap;
 use booking_core::terms::Terms;
-use booking_core::ticket::{Ticket, TicketCommand, TicketRefusal};
+use booking_core::ticket::Ticket;
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, Call, Door, Kind, Refusal, TicketCall, answer};
 use booking_hosting::process::now;
+use booking_hosting::restate::{Asked, Began, CHECKOUT, FROM_INSIDE, HOLD, Lost, SEAT_MAP, TICKET, is_for_others};
 use bytes::Bytes;
 use restate_sdk::context::{
     Context, ContextClient, ContextSideEffects, ObjectContext, RequestTarget, RunFuture, RunRetryPolicy,
@@ -23,7 +24,6 @@ use restate_sdk::context::{
 };
 use restate_sdk::errors::HandlerResult;
 use restate_sdk::serde::Json;
-use serde::{Deserialize, Serialize};
 
 use crate::effects::Ports;
 use crate::errors::refused;
@@ -31,11 +31,6 @@ use crate::journal::Invocation;
 use crate::metrics::Metrics;
 use crate::objects;
 use crate::payload::{Given, Handler, Said};
-use crate::routes::{CHECKOUT, HOLD, SEAT_MAP, TICKET};
-
-/// The header that stands on calls from inside: what it says is what time it is, if the caller knows. It counts for no
-/// handler that is open to everybody.
-pub(crate) const FROM_INSIDE: &str = "booking-from-inside";
 
 /// What all handlers have at hand. Cloning it is cheap.
 #[derive(Clone)]
@@ -45,38 +40,6 @@ struct Shared {
     terms: Terms,
     ports: Ports,
     metrics: Metrics,
-}
-
-/// A command as it was understood once, and when. Recorded: other terms or another time after a crash would be another
-/// command.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Asked {
-    command: TicketCommand,
-    at: Timestamp,
-}
-
-/// How a checkout began. Recorded for the same reason.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Began {
-    checkout: Checkout,
-    at: Timestamp,
-    notifies: bool,
-}
-
-/// A checkout whose invocation was killed.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Lost {
-    /// How it began, as its journal has it.
-    pub(crate) began: Began,
-    /// Whether its capture was asked for.
-    pub(crate) capture_asked: bool,
-}
-
-impl Format for Began {
-    const NAME: &'static str = "start of a checkout";
-    const VERSION: u32 = 1;
 }
 
 impl Host {
@@ -287,15 +250,4 @@ fn understood(call: TicketCall, terms: &Terms) -> HandlerResult<Json<Asked>> {
     getrandom::fill(&mut chance).map_err(|error| error.to_string())?;
     let command = call.command(terms, || HoldId::of_chance(u128::from_le_bytes(chance)));
     Ok(Json(Asked { command: command.ok_or("a command was asked for")?, at: now() }))
-}
-
-/// Whether a refusal says that somebody else has the ticket, or nobody can: until that changes, nobody needs a turn.
-fn is_for_others(refusal: TicketRefusal) -> bool {
-    match refusal {
-        TicketRefusal::TicketReserved | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
-        TicketRefusal::TicketNotForSale
-        | TicketRefusal::CheckoutInProgress
-        | TicketRefusal::HoldExpired
-        | TicketRefusal::HoldNotFound => false,
-    }
 }

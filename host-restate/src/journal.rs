@@ -18,6 +18,7 @@ use booking_core::ticket::TicketCommand;
 use booking_core::time::Timestamp;
 use booking_core::wire::inner;
 use booking_hosting::process::now;
+use booking_hosting::restate::{DELIVER, FROM_INSIDE, LETTERS, Paid, TICKET};
 use bytes::Bytes;
 use restate_sdk::context::{
     CallFuture, Context, ContextClient, ContextSideEffects, ContextTimers, RequestTarget, RunFuture,
@@ -25,10 +26,8 @@ use restate_sdk::context::{
 use restate_sdk::errors::TerminalError;
 use restate_sdk::serde::Json;
 
-use crate::effects::{Paid, Ports};
+use crate::effects::Ports;
 use crate::errors::{Stopped, is_cancel};
-use crate::host::FROM_INSIDE;
-use crate::routes::{DELIVER, LETTERS, TICKET};
 
 /// The journal of one checkout.
 pub(crate) struct Invocation<'a, 'c> {

@@ -6,25 +6,23 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use booking_core::format::{self, Format};
 use booking_core::ids::TicketId;
 use booking_core::machine::{Machine, turn};
-use booking_core::seat_map::{Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices};
+use booking_core::seat_map::{SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices};
 use booking_core::ticket::{Ticket, TicketCommand, TicketEvent, TicketNotices};
 use booking_core::time::Timestamp;
 use booking_core::wire::inner::{self, Message};
+use booking_hosting::restate::{
+    self, Changes, FROM_INSIDE, LAYOUT, Laid, SEAT_MAP, STATE, Seats, TICKET, VERSION, is_part, part,
+};
 use bytes::Bytes;
 use restate_sdk::context::{
     ContextClient, ContextReadState, ContextWriteState, ObjectContext, Request, RequestTarget, SharedObjectContext,
 };
 use restate_sdk::errors::{HandlerError, TerminalError};
-use serde::{Deserialize, Serialize};
-
-use crate::host::FROM_INSIDE;
-use crate::routes::{SEAT_MAP, TICKET};
 
 /// A machine whose state Restate keeps.
 pub(crate) trait Stored: Machine + Send {
@@ -71,7 +69,7 @@ pub(crate) fn turn_on<M: Stored>(
 /// The contexts that can read their object's state.
 pub(crate) trait Reads: Sync {
     /// What is kept under a key.
-    fn bytes(&self, key: &'static str) -> impl Future<Output = Result<Option<Bytes>, TerminalError>> + Send;
+    fn bytes(&self, key: &str) -> impl Future<Output = Result<Option<Bytes>, TerminalError>> + Send;
     /// Every key under which something is kept.
     fn keys(&self) -> impl Future<Output = Result<Vec<String>, TerminalError>> + Send;
 }
@@ -79,8 +77,8 @@ pub(crate) trait Reads: Sync {
 macro_rules! reads {
     ($($context:ident)*) => {$(
         impl Reads for $context<'_> {
-            fn bytes(&self, key: &'static str) -> impl Future<Output = Result<Option<Bytes>, TerminalError>> + Send {
-                self.get(key)
+            async fn bytes(&self, key: &str) -> Result<Option<Bytes>, TerminalError> {
+                self.get(key).await
             }
             fn keys(&self) -> impl Future<Output = Result<Vec<String>, TerminalError>> + Send {
                 self.get_keys()
@@ -90,7 +88,7 @@ macro_rules! reads {
 }
 reads! { ObjectContext SharedObjectContext }
 
-async fn read<T: Format>(ctx: &impl Reads, key: &'static str) -> Result<Option<T>, HandlerError> {
+async fn read<T: Format>(ctx: &impl Reads, key: &str) -> Result<Option<T>, HandlerError> {
     let bytes = ctx.bytes(key).await?;
     Ok(bytes.map(|bytes| format::read(&bytes)).transpose()?)
 }
@@ -105,9 +103,6 @@ fn to<'c>(ctx: &ObjectContext<'c>, service: &str, key: &str, message: Message) -
     // What time it is, nobody says: whoever is told asks its own clock.
     ctx.request(target, Bytes::from(message.body)).header(FROM_INSIDE.to_owned(), String::new())
 }
-
-/// Where a ticket's state is kept.
-const STATE: &str = "ticket";
 
 /// A ticket as it is.
 pub(crate) async fn ticket(ctx: &impl Reads) -> Result<Ticket, HandlerError> {
@@ -140,59 +135,11 @@ impl Stored for Ticket {
     }
 }
 
-/// A map's layout.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Laid(Published);
-
-impl Format for Laid {
-    const NAME: &'static str = "layout";
-    const VERSION: u32 = 1;
-}
-
-/// Some of a map's seats.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Seats(BTreeMap<TicketId, Seat>);
-
-impl Format for Seats {
-    const NAME: &'static str = "seats";
-    const VERSION: u32 = 1;
-}
-
-/// How many changes a map has had.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Changes(u64);
-
-impl Format for Changes {
-    const NAME: &'static str = "map version";
-    const VERSION: u32 = 1;
-}
-
-/// Where a map's layout is kept, and how many changes it has had.
-const LAYOUT: &str = "layout";
-const VERSION: &str = "version";
-
-/// Where a map's seats are kept: in so many parts, by their ids. What one change writes is one of them, and what a map
-/// reads is no more entries than that.
-static PARTS: LazyLock<Vec<String>> = LazyLock::new(|| (0..64).map(|part| format!("seats/{part:02}")).collect());
-
-/// The part that a seat is kept in: FNV-1a of its id, which must stay as it is for as long as there are maps.
-fn part(ticket: &TicketId) -> &'static str {
-    let hash = ticket
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let part = usize::try_from(hash % PARTS.len() as u64).unwrap_or_default();
-    &PARTS[part]
-}
-
 /// A map as it is.
 pub(crate) async fn seat_map(ctx: &impl Reads) -> Result<SeatMap, HandlerError> {
     let laid: Option<Laid> = read(ctx, LAYOUT).await?;
     let (keys, mut seats) = (ctx.keys().await?, BTreeMap::new());
-    for part in PARTS.iter().filter(|part| keys.contains(part)) {
+    for part in keys.iter().filter(|key| is_part(key)) {
         let Seats(of_it) = read(ctx, part).await?.unwrap_or_default();
         seats.extend(of_it);
     }
@@ -204,7 +151,7 @@ impl Stored for SeatMap {
         match command {
             SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {
                 let Changes(version) = read(ctx, VERSION).await?.unwrap_or_default();
-                let Seats(seats) = read(ctx, part(ticket)).await?.unwrap_or_default();
+                let Seats(seats) = read(ctx, &part(ticket)).await?.unwrap_or_default();
                 let others = seats.into_iter();
                 Ok(Self::around(version, others))
             }
@@ -219,8 +166,8 @@ impl Stored for SeatMap {
         match event {
             SeatMapEvent::Updated { ticket, .. } => {
                 let part = part(ticket);
-                let seats = self.seats().filter(|(id, _)| self::part(id) == part);
-                write(ctx, part, &Seats(seats.map(|(id, seat)| (id.clone(), *seat)).collect()));
+                let seats = self.seats().filter(|(id, _)| restate::part(id) == part);
+                write(ctx, &part, &Seats(seats.map(|(id, seat)| (id.clone(), *seat)).collect()));
             }
             SeatMapEvent::Published { .. } => {
                 if let Some(published) = self.published() {

@@ -9,12 +9,10 @@ use booking_core::format;
 use booking_core::ids::CheckoutId;
 use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::ports::HttpPort;
+use booking_hosting::restate::{Began, CHECKOUT, Lost, RECOVER};
 use clap::Args;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
-
-use crate::host::{Began, Lost};
-use crate::routes::{CHECKOUT, RECOVER};
 
 /// How long Restate may take to answer: to the second of these it does when the checkout has ended.
 const WITHIN: Duration = Duration::from_secs(60);

@@ -4,25 +4,15 @@
 use booking_core::checkout::Ending;
 use booking_core::effect::{Notification, Outcome};
 use booking_core::wire::{self, Door, answer};
+use booking_hosting::restate::{Asked, CHECKOUT, Lost, RECOVER, SEAT_MAP, TICKET};
 use restate_sdk::context::{Context, ObjectContext, SharedObjectContext};
 use restate_sdk::endpoint::{Endpoint, HandlerOptions, ServiceOptions};
 use restate_sdk::errors::HandlerResult;
 use restate_sdk::serde::Json;
 use restate_sdk::service::{IntoServiceDefinition, ServiceDefinition};
 
-use crate::host::{Asked, Host, Lost};
+use crate::host::Host;
 use crate::payload::{Given, Handler, Said};
-
-pub(crate) const TICKET: &str = "Ticket";
-pub(crate) const SEAT_MAP: &str = "SeatMap";
-pub(crate) const CHECKOUT: &str = "Checkout";
-/// The turn of a buyer who reserves; this host's own.
-pub(crate) const HOLD: &str = "hold";
-/// The end of a checkout whose invocation was killed; this host's own, and an operator's.
-pub(crate) const RECOVER: &str = "recover";
-/// Messages to buyers, on their way; this host's own.
-pub(crate) const LETTERS: &str = "Letters";
-pub(crate) const DELIVER: &str = "deliver";
 
 /// Everything that Restate is to know of, to be served. With `admin`, whoever reaches the ingress can take sold seats
 /// back: only behind something that tells operators from buyers.

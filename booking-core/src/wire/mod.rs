@@ -40,7 +40,7 @@ pub mod watch;
 pub use answer::Answer;
 pub use kind::{Kind, Refusal};
 pub use request::{Call, GatewayCall, SeatMapCall, TicketCall};
-pub use route::{ROOTS, Route, allow, handlers, parse, parse_call, route};
+pub use route::{ROOTS, Route, allow, handlers, parse, parse_call, route, takes_nothing};
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;

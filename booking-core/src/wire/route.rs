@@ -188,6 +188,12 @@ pub fn handlers() -> impl Iterator<Item = (&'static str, &'static str, Door)> {
     HANDLERS.iter().map(|Row(service, handler, door, _)| (*service, *handler, *door))
 }
 
+/// Whether a handler of a ticket or a map takes nothing: an empty body, `null` or `{}`.
+#[must_use]
+pub fn takes_nothing(handler: &str) -> bool {
+    matches!(handler, "get" | "summary" | "watch" | "unblock" | "cleanup" | "resetAll")
+}
+
 impl Route<'_> {
     /// Who may take it.
     #[must_use]

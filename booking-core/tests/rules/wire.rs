@@ -546,6 +546,14 @@ mod bodies {
     const PROCESS: &str = "/Checkout/process";
 
     #[test]
+    fn which_handlers_take_nothing_is_what_the_parser_says() {
+        for (service, handler, _) in wire::handlers().filter(|(service, ..)| ["Ticket", "SeatMap"].contains(service)) {
+            let is_taken = wire::parse_call(Door::Inner, service, "a", handler, b"").is_ok();
+            assert_eq!(is_taken, wire::takes_nothing(handler), "{service}/{handler}");
+        }
+    }
+
+    #[test]
     fn each_error_names_its_field() {
         for (path, body, message) in [
             (RESERVE, "{}", "`userId` is missing"),
