@@ -15,7 +15,7 @@ use tests::conformance::{CASES, DIFFERENCES, Guarded, Host, INNER_KINDS, Target,
 use tests::http::{Client, Dialect};
 use tests::restate::OnRestate;
 use tests::server::Server;
-use tests::worker::OnWorkerd;
+use tests::worker::{OnWorkerd, WorkerOnRestate};
 
 const PUBLIC: &str = "a-public-token-for-tests";
 const ADMIN: &str = "an-admin-token-for-tests";
@@ -101,6 +101,32 @@ fn the_worker_does_what_every_host_does() {
     };
     every_case(&target);
     for log in [open.log(), guarded.log(), closed.log(), gateway.stop()] {
+        assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+    }
+}
+
+#[test]
+fn the_worker_on_restate_does_what_every_host_does() {
+    let gateway = Server::start("mock-gateway", &[]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let start = |vars: &[(&str, &str)]| {
+        let always =
+            [("PAYMENT_URL", payments.as_str()), ("RESTATE_UNSIGNED", "allowed"), ("RESTATE_ADMIN_HANDLERS", "true")];
+        WorkerOnRestate::start(&[&always[..], vars].concat(), &[])
+    };
+    let (open, closed) = (start(&[]), start(&[("CLOSED_SALES", "true")]));
+    let public = open.client.clone();
+    let target = Target {
+        host: Host::Restate,
+        admin: public.clone(),
+        guarded: None,
+        gateway: public.at(&gateway.base).speaking(Dialect::Plain),
+        closed: Some(public.at(closed.client.base())),
+        full: None,
+        public,
+    };
+    every_case(&target);
+    for log in [open.worker.log(), closed.worker.log(), gateway.stop()] {
         assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
     }
 }

@@ -24,6 +24,7 @@ use tests::server::{Server, notified};
 use tests::worker::OnWorkerd;
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
+use xtask::worker::With;
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const PUBLIC: &str = "a-public-token-for-tests";
@@ -115,7 +116,7 @@ fn a_hold_that_ended_while_workerd_was_away_ends_when_it_is_back() {
 
 #[test]
 fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
-    let on = OnWorkerd::that_panics(&[]);
+    let on = OnWorkerd::start_with(With::Faults, &[]);
     let quickly = |method: &str, path: &str, body: &Value| {
         let start = Instant::now();
         let got = on.client.send(method, path, &[], body.to_string().as_bytes());
@@ -153,7 +154,7 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
 fn a_checkout_that_panics_between_two_steps_is_brought_to_its_end_by_its_alarm() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
-    let on = OnWorkerd::that_panics(&[("PAYMENT_URL", &payments)]);
+    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments)]);
     let order = json!({ "ticketId": "hall:panic-step-once", "userId": "ann" });
     let got = on.client.post("/Checkout/process", &order);
     assert_eq!((got.status, &got.body["status"]), (202, &json!("PENDING")), "{}", got.text);
@@ -167,7 +168,7 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let ledger = || Client::new(&gateway.base).get("/api/mock-payment/ledger").text;
     let payments = format!("{}/api/mock-payment", gateway.base);
-    let on = OnWorkerd::that_panics(&[("PAYMENT_URL", &payments), ("LOG_LEVEL", "debug")]);
+    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments), ("LOG_LEVEL", "debug")]);
     let rang = |service: &str| {
         let line = format!(r#""message":"woken","service":"{service}""#);
         on.log().lines().filter(|said| said.contains(&line)).count()

@@ -22,21 +22,30 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> Option<Outcome> {
     match effect {
         Effect::Ticket(ticket, command) => tell(env, ticket, command).await,
+        Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => pay(settings, effect).await,
+        Effect::Sleep(_) | Effect::Notify(_) => None,
+    }
+}
+
+/// Asks the gateway; `None` where there is none, and for what is no payment.
+pub(crate) async fn pay(settings: &Settings, effect: &Effect) -> Option<Outcome> {
+    let port = settings.payment.as_ref()?;
+    match effect {
         Effect::Authorize(request) => {
-            let said = ask(settings.payment.as_ref()?, gateway::authorize(request)).await;
+            let said = ask(port, gateway::authorize(request)).await;
             let read = |(status, body): (u16, Vec<u8>)| gateway::read_authorize(status, &body);
             Some(Outcome::Authorized(said.map_or(AuthorizeAnswer::Unavailable, read)))
         }
         Effect::Capture(request) => {
-            let said = ask(settings.payment.as_ref()?, gateway::capture(request)).await;
+            let said = ask(port, gateway::capture(request)).await;
             let read = |(status, body): (u16, Vec<u8>)| gateway::read_capture(status, &body);
             Some(Outcome::Captured(said.map_or(CaptureAnswer::Unavailable, read)))
         }
         Effect::Void(request) => {
-            let said = ask(settings.payment.as_ref()?, gateway::void(request)).await;
+            let said = ask(port, gateway::void(request)).await;
             Some(Outcome::Voided(said.map_or(VoidAnswer::Unavailable, |(status, _)| gateway::read_void(status))))
         }
-        Effect::Sleep(_) | Effect::Notify(_) => None,
+        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
     }
 }
 

@@ -13,6 +13,8 @@ mod limits;
 mod log;
 mod objects;
 mod outbox;
+#[cfg(feature = "restate")]
+mod restate;
 mod routes;
 mod seat_map_object;
 mod settings;

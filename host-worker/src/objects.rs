@@ -6,14 +6,13 @@ use std::rc::Rc;
 use booking_core::format::{self, Format};
 use booking_core::ids::{HoldId, TicketId};
 use booking_core::machine::{Machine, turn};
-use booking_core::seat_map::{
-    News, Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply,
-};
+use booking_core::seat_map::{News, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply};
 use booking_core::ticket::{
     Hold, Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply, TicketStatus,
 };
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{self, Answer, Call, Kind, answer, inner};
+use booking_hosting::restate::Laid;
 use serde::{Deserialize, Serialize};
 use worker::{Env, Method, Request, Response, State};
 
@@ -351,16 +350,6 @@ impl Stored for Ticket {
 fn told(name: &str, status: TicketStatus, version: u64) -> Result<Letter> {
     let id = TicketId::parse(name).map_err(|_| Broken::Row)?;
     Ok(Letter::new(SEAT_MAPS, id.map_str(), inner::set(&id, status, version)))
-}
-
-/// A map's layout.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Laid(Published);
-
-impl Format for Laid {
-    const NAME: &'static str = "layout";
-    const VERSION: u32 = 1;
 }
 
 /// What a map has of one seat.

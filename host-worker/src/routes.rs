@@ -39,6 +39,13 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
             return respond(unavailable());
         }
     };
+    #[cfg(feature = "restate")]
+    if settings.mode.restate && request.path().starts_with(crate::restate::MOUNTED) {
+        return crate::restate::answer(&settings, request).await;
+    }
+    if !settings.mode.objects && request.path() != "/health" {
+        return respond(answer::refusal(&Kind::NotFound.into()));
+    }
     let origin = request.headers().get("Origin")?.filter(|origin| may_ask(&settings, &request, origin));
     if request.method() == Method::Options && request.headers().has("Access-Control-Request-Method")? {
         return preflight(origin.as_deref());

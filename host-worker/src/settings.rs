@@ -25,6 +25,60 @@ pub(crate) struct Settings {
     /// How long a checkout is kept after its end.
     pub(crate) keep_for: Millis,
     pub(crate) log: Level,
+    pub(crate) mode: Mode,
+}
+
+/// What keeps what this Worker knows.
+pub(crate) struct Mode {
+    /// Its own Durable Objects do, and it answers buyers itself.
+    pub(crate) objects: bool,
+    /// A Restate server does, which calls this Worker.
+    #[cfg(feature = "restate")]
+    pub(crate) restate: bool,
+    /// Who may call: the servers whose keys these are; everybody where there are none.
+    #[cfg(feature = "restate")]
+    pub(crate) keys: Vec<restate_endpoint::Key>,
+    /// Whether operators' handlers are open to whoever reaches the ingress.
+    #[cfg(feature = "restate")]
+    pub(crate) admin_handlers: bool,
+}
+
+impl Mode {
+    #[cfg(not(feature = "restate"))]
+    fn read(text: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        match text("MODE").as_deref() {
+            None | Some("objects") => Ok(Self { objects: true }),
+            Some(_) => {
+                Err("MODE: this build has Durable Objects alone; `cargo xtask worker build --restate` has both".into())
+            }
+        }
+    }
+
+    #[cfg(feature = "restate")]
+    fn read(text: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let (objects, restate) = match text("MODE").as_deref() {
+            None | Some("objects") => (true, false),
+            Some("restate") => (false, true),
+            Some("both") => (true, true),
+            Some(_) => return Err("MODE must be objects, restate or both".into()),
+        };
+        let keys = text("RESTATE_IDENTITY_KEYS").unwrap_or_default();
+        let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(crate::restate::read_key);
+        let keys: Vec<_> = keys.collect::<Result<_, _>>().map_err(|why| format!("RESTATE_IDENTITY_KEYS {why}"))?;
+        let is_unsigned = match text("RESTATE_UNSIGNED").as_deref() {
+            None => false,
+            Some("allowed") => true,
+            Some(_) => return Err("RESTATE_UNSIGNED must be allowed, or not be there".into()),
+        };
+        if restate && keys.is_empty() && !is_unsigned {
+            // Whoever reaches this Worker could sell every seat to themselves.
+            return Err("RESTATE_IDENTITY_KEYS must be there, so that nobody but your Restate server calls \
+                 (or RESTATE_UNSIGNED=allowed, on a machine that nobody else reaches)"
+                .into());
+        }
+        let admin_handlers = parsed("RESTATE_ADMIN_HANDLERS", text("RESTATE_ADMIN_HANDLERS"))?.unwrap_or(false);
+        Ok(Self { objects, restate, keys, admin_handlers })
+    }
 }
 
 /// Someone outside who is asked.
@@ -92,6 +146,7 @@ impl Settings {
         };
         let log = text("LOG_LEVEL").map_or(Some(Level::Info), |name| Level::read(&name));
         Ok(Self {
+            mode: Mode::read(text)?,
             terms,
             doors,
             origins: list("ALLOWED_ORIGINS"),

@@ -1,8 +1,10 @@
 //! `host-worker` in a workerd of its own, as a process of this machine.
 
-use xtask::worker::{Setup, Workerd};
+use xtask::worker::{Setup, With, Workerd};
 
-use crate::http::Client;
+use xtask::restate::{Restate, Setup as RestateSetup};
+
+use crate::http::{Client, Dialect};
 use crate::restate::Folder;
 
 /// A workerd that runs the Worker.
@@ -21,21 +23,17 @@ impl OnWorkerd {
     /// When it does not start.
     #[must_use]
     pub fn start(vars: &[(&str, &str)]) -> Self {
-        Self::set_up(vars, false)
+        Self::start_with(With::Nothing, vars)
     }
 
-    /// The same, of the bundle that panics where the names of tickets ask for it.
+    /// The same, of a bundle with more.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn that_panics(vars: &[(&str, &str)]) -> Self {
-        Self::set_up(vars, true)
-    }
-
-    fn set_up(vars: &[(&str, &str)], panics: bool) -> Self {
+    pub fn start_with(with: With, vars: &[(&str, &str)]) -> Self {
         let folder = Folder::new("worker");
-        let setup = Setup { panics, ..Setup::in_folder(folder.path(), vars).unwrap() };
+        let setup = Setup { with, ..Setup::in_folder(folder.path(), vars).unwrap() };
         let workerd = Workerd::start(setup).unwrap();
         let client = Client::new(&workerd.setup.url());
         Self { workerd, client, folder }
@@ -54,5 +52,35 @@ impl OnWorkerd {
     #[must_use]
     pub fn folder(&self) -> std::path::PathBuf {
         self.folder.path()
+    }
+}
+
+/// A Restate server that calls the Worker in a workerd.
+pub struct WorkerOnRestate {
+    /// The server.
+    pub restate: Restate,
+    /// The Worker.
+    pub worker: OnWorkerd,
+    /// Asks the ingress.
+    pub client: Client,
+    _folder: Folder,
+}
+
+impl WorkerOnRestate {
+    /// Starts both, the Worker with these variables, and the server with these settings.
+    ///
+    /// # Panics
+    /// When one of them does not start.
+    #[must_use]
+    pub fn start(vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
+        let worker =
+            OnWorkerd::start_with(With::Restate, &[&[("MODE", "restate"), ("LOG_LEVEL", "warn")], vars].concat());
+        let folder = Folder::new("restate");
+        let mut setup = RestateSetup::in_folder(folder.path()).unwrap();
+        setup.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let restate = Restate::start(setup).unwrap();
+        restate.setup.register_worker(&format!("{}/restate", worker.workerd.setup.url())).unwrap();
+        let client = Client::new(&restate.setup.ingress_url()).speaking(Dialect::Restate);
+        Self { restate, worker, client, _folder: folder }
     }
 }

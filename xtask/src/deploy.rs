@@ -4,18 +4,25 @@ use std::process::Child;
 
 use clap::{Args, ValueEnum};
 use xtask::run::{Outcome, cargo, program, root, run, say};
-use xtask::worker::{MOST_BYTES, Panics, build, gzipped_in, tools};
+use xtask::worker::{MOST_BYTES, MOST_BYTES_WITH_RESTATE, Panics, With, build, gzipped_in, tools};
 
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Build with stable Rust: a panic is the end of every object in its isolate then, not an answer with status 500
     #[arg(long)]
     stable: bool,
+    /// Build the endpoint for a Restate server in: the variable MODE says which of both is used
+    #[arg(long)]
+    restate: bool,
 }
 
 impl BuildArgs {
     fn panics(&self) -> Panics {
         if self.stable { Panics::Abort } else { Panics::Unwind }
+    }
+
+    fn with(&self) -> With {
+        if self.restate { With::Restate } else { With::Nothing }
     }
 }
 
@@ -58,9 +65,10 @@ impl Environment {
 }
 
 pub(crate) fn make(args: &BuildArgs) -> Outcome {
-    let folder = build(args.panics())?;
+    let folder = build(args.panics(), args.with())?;
     let bytes = gzipped_in(&folder)?;
-    say(&format!("{}: {bytes} bytes, gzipped; at most {MOST_BYTES}", folder.display()));
+    let most = if args.restate { MOST_BYTES_WITH_RESTATE } else { MOST_BYTES };
+    say(&format!("{}: {bytes} bytes, gzipped; at most {most}", folder.display()));
     Ok(())
 }
 

@@ -139,6 +139,14 @@ impl Setup {
         self.ask("/deployments", &json!({ "uri": host })).map(|_| ())
     }
 
+    /// The same, of a host that takes no requests but those of HTTP/1.1: a Worker.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn register_worker(&self, host: &str) -> Outcome {
+        self.ask("/deployments", &json!({ "uri": host, "use_http_11": true })).map(|_| ())
+    }
+
     /// Asks its introspection, in SQL.
     ///
     /// # Errors

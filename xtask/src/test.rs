@@ -24,7 +24,7 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
         run(&mut cargo(&everything))
     })?;
     steps.step("the Restate server", || restate::binary().map(|_| ()))?;
-    steps.step("the Worker", || worker::build(worker::best()).map(|_| ()))?;
+    steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ()))?;
     steps.step("tests, and each benchmark once", || {
         // Testing the workspace builds its commands first, so tests that start one need not.
         let tests = ["test", "--locked", "--workspace", "--all-features"];

@@ -24,6 +24,9 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-01";
 /// most of this is what reads and writes JSON, and a sixth of it what makes a panic an answer.
 pub const MOST_BYTES: u64 = 250_000;
 
+/// The same, with an endpoint for a Restate server.
+pub const MOST_BYTES_WITH_RESTATE: u64 = 400_000;
+
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panics {
@@ -50,34 +53,62 @@ pub fn tools() -> Outcome<PathBuf> {
 pub fn bundle() -> Outcome<PathBuf> {
     static BUNDLE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
     let is_built = std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some();
-    BUNDLE.get_or_init(|| if is_built { Ok(folder(BUILT)) } else { build(best()) }).clone()
-}
-
-/// A bundle that panics where tests ask for it, and answers with status 500 then.
-///
-/// # Errors
-/// Where it cannot be built.
-pub fn bundle_with_faults() -> Outcome<PathBuf> {
-    static BUNDLE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    BUNDLE.get_or_init(|| build_into("build-faults", Panics::Unwind, &["--features", "faults"])).clone()
+    BUNDLE.get_or_init(|| if is_built { Ok(folder(BUILT)) } else { build(best(), With::Nothing) }).clone()
 }
 
 /// The folder of the bundle that is deployed; `wrangler.toml` names it as well.
 const BUILT: &str = "build";
 
+/// What a bundle has beside what is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum With {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An endpoint for a Restate server.
+    Restate,
+    /// Panics where tests ask for them, answered with status 500, and an endpoint for a Restate server.
+    Faults,
+}
+
+impl With {
+    fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Restate => &["--features", "restate"],
+            Self::Faults => &["--features", "restate,faults"],
+        }
+    }
+}
+
+/// A bundle with more, for tests and benchmarks: each in a folder of its own.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn bundle_with(with: With) -> Outcome<PathBuf> {
+    static RESTATE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    static FAULTS: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    match with {
+        With::Nothing => bundle(),
+        With::Restate => RESTATE.get_or_init(|| build_into("build-restate", best(), with)).clone(),
+        With::Faults => FAULTS.get_or_init(|| build_into("build-faults", Panics::Unwind, with)).clone(),
+    }
+}
+
 fn folder(name: &str) -> PathBuf {
     root().join(HOST).join(name)
 }
 
-/// Builds the bundle, with everything that this needs; the folder that it is in.
+/// Builds the bundle that is deployed, with everything that this needs; the folder that it is in.
 ///
 /// # Errors
 /// What failed.
-pub fn build(panics: Panics) -> Outcome<PathBuf> {
-    build_into(BUILT, panics, &[])
+pub fn build(panics: Panics, with: With) -> Outcome<PathBuf> {
+    build_into(BUILT, panics, with)
 }
 
-fn build_into(name: &str, panics: Panics, options: &[&str]) -> Outcome<PathBuf> {
+fn build_into(name: &str, panics: Panics, with: With) -> Outcome<PathBuf> {
+    let options = with.features();
     let esbuild = tools()?.join(".bin/esbuild");
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "bindgen"]))?;
     let metadata = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
@@ -185,8 +216,8 @@ pub struct Setup {
     pub vars: Vec<(String, String)>,
     /// The folder of another Worker to run instead, to compare it with: `index.js`, with an object `One`.
     pub script: Option<PathBuf>,
-    /// Whether to run the bundle that panics where tests ask for it.
-    pub panics: bool,
+    /// What the bundle has beside what is always there.
+    pub with: With,
 }
 
 impl Setup {
@@ -196,7 +227,7 @@ impl Setup {
     /// Where no port is free.
     pub fn in_folder(folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { folder, port: free_port()?, vars, script: None, panics: false })
+        Ok(Self { folder, port: free_port()?, vars, script: None, with: With::Nothing })
     }
 
     /// Its address.
@@ -255,8 +286,7 @@ impl Setup {
     fn command(&self) -> Outcome<Command> {
         let cannot = |error: std::io::Error| format!("{}: {error}", self.folder.display());
         std::fs::create_dir_all(self.folder.join("objects")).map_err(cannot)?;
-        let ours = if self.panics { bundle_with_faults } else { bundle };
-        let bundle = self.script.clone().map_or_else(ours, Ok)?;
+        let bundle = self.script.clone().map_or_else(|| bundle_with(self.with), Ok)?;
         for file in self.files() {
             std::fs::copy(bundle.join(file), self.folder.join(file)).map_err(cannot)?;
         }
