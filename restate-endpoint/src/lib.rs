@@ -85,9 +85,12 @@ pub struct Endpoint<H> {
     panics: RefCell<BTreeMap<String, u32>>,
 }
 
-/// After so many panics an invocation is paused, for a person to look at. Before that it is tried again, more slowly each
-/// time.
+/// After so many panics an invocation is paused, for a person to look at, where the server knows pauses (protocol 7). Else
+/// it is tried again, more slowly each time.
 const PANICS: u32 = 5;
+
+/// The longest that is waited after a panic.
+const SLOWEST: Duration = Duration::from_secs(600);
 
 /// Of so many invocations panics are counted.
 const COUNTED: usize = 1_024;
@@ -153,7 +156,8 @@ impl<H: Handlers> Endpoint<H> {
         let (machine, input) = match started.unwrap_or_else(|| Err(core::Error::new(400_u16, "no invocation"))) {
             Ok(started) => started,
             Err(error) => {
-                let status = if (400..600).contains(&error.code()) && error.code() != 500 { error.code() } else { 400 };
+                // The machine's own codes are for its errors in the protocol, and this is none yet.
+                let status = if (400..500).contains(&error.code()) { error.code() } else { 400 };
                 return Response::error(status, error.message().to_owned());
             }
         };
@@ -167,7 +171,7 @@ impl<H: Handlers> Endpoint<H> {
             None => Poll::Ready(None),
         });
         let ended = ended.await;
-        let told = caught(|| self.tell(&context, ended));
+        let told = caught(|| self.tell(&context, ended, head.version));
         let headers = head.headers.into_iter().map(|header| (header.key.into_owned(), header.value.into_owned()));
         match told {
             Some(body) => Response { status: head.status_code, headers: headers.collect(), body },
@@ -176,7 +180,7 @@ impl<H: Handlers> Endpoint<H> {
     }
 
     /// Writes down how an attempt ended; `None` is a panic.
-    fn tell(&self, context: &Context, ended: Option<Result<Bytes, Stop>>) -> Bytes {
+    fn tell(&self, context: &Context, ended: Option<Result<Bytes, Stop>>, version: core::Version) -> Bytes {
         match ended {
             Some(Ok(bytes)) => context.end(NonEmptyValue::Success(bytes)),
             Some(Err(Stop::Terminal(end))) => context.end(NonEmptyValue::Failure(end.into())),
@@ -185,23 +189,26 @@ impl<H: Handlers> Endpoint<H> {
             }
             Some(Err(Stop::Retry(why))) => context.machine().notify_error(core::Error::internal(why), None),
             Some(Err(Stop::Suspended | Stop::Broken)) => {}
-            None => context.machine().notify_error(self.panicked(context.invocation_id()), None),
+            None => {
+                let error = self.panicked(context.invocation_id(), version);
+                context.machine().notify_error(error, None);
+            }
         }
         context.machine().take_output()
     }
 
     /// What Restate is told of a panic.
-    fn panicked(&self, invocation: &str) -> core::Error {
+    fn panicked(&self, invocation: &str, version: core::Version) -> core::Error {
         let mut panics = self.panics.borrow_mut();
         if panics.len() >= COUNTED && !panics.contains_key(invocation) {
             panics.pop_first();
         }
         let count = panics.entry(invocation.to_owned()).or_default();
         *count = count.saturating_add(1);
-        let error = core::Error::internal("the handler panicked");
-        // A server that knows no pauses asks again, in a minute.
-        let delay = if *count < PANICS { 1 << *count } else { 60 };
-        error.with_next_retry_delay_override(Duration::from_secs(delay)).with_should_pause(*count >= PANICS)
+        let delay = Duration::from_secs(1 << (*count).min(16)).min(SLOWEST);
+        let error = core::Error::internal("the handler panicked").with_next_retry_delay_override(delay);
+        // Older servers know no pauses.
+        error.with_should_pause(*count >= PANICS && version >= core::Version::V7)
     }
 }
 

@@ -130,12 +130,14 @@ impl Client {
         let answer = if body.is_empty() && method != "POST" {
             self.agent.run(request.body(()).unwrap())
         } else {
-            let request = request.header("Content-Type", "application/json");
+            let is_json = !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let request = if is_json { request.header("Content-Type", "application/json") } else { request };
             self.agent.run(request.body(body).unwrap())
         };
         let (parts, body) = answer?.into_parts();
-        let mut text = String::new();
-        body.into_reader().read_to_string(&mut text)?;
+        let mut bytes = Vec::new();
+        body.into_reader().read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
         let mut got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
         if self.dialect == Dialect::Restate {

@@ -73,8 +73,18 @@ impl WorkerOnRestate {
     /// When one of them does not start.
     #[must_use]
     pub fn start(vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
-        let worker =
-            OnWorkerd::start_with(With::Restate, &[&[("MODE", "restate"), ("LOG_LEVEL", "warn")], vars].concat());
+        Self::start_with(With::Restate, vars, settings)
+    }
+
+    /// The same, of another bundle.
+    ///
+    /// # Panics
+    /// When one of them does not start.
+    #[must_use]
+    pub fn start_with(with: With, vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
+        let is_said = |name: &str| vars.iter().any(|(said, _)| *said == name);
+        let others = [("MODE", "restate"), ("LOG_LEVEL", "warn")].into_iter().filter(|(name, _)| !is_said(name));
+        let worker = OnWorkerd::start_with(with, &others.chain(vars.iter().copied()).collect::<Vec<_>>());
         let folder = Folder::new("restate");
         let mut setup = RestateSetup::in_folder(folder.path()).unwrap();
         setup.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -23,6 +23,8 @@ use super::errors::{refused, unreadable};
 use super::journal::{Invocation, clock, recorded};
 use super::{objects, routes};
 use crate::clock::now;
+use crate::faults;
+use crate::log::count;
 use crate::settings::Settings;
 
 /// The host.
@@ -33,6 +35,8 @@ type Said = Result<Bytes, Stop>;
 
 impl Handlers for Host {
     async fn handle(&self, ctx: &Context) -> Said {
+        count("asked", "handler", || format!("{}/{}", ctx.service(), ctx.handler()));
+        faults::may_panic("panic-restate", || ctx.key().to_owned());
         match (ctx.service(), ctx.handler()) {
             (TICKET, "get") => self.look_at_ticket(ctx).await,
             (TICKET, "reserve") => self.reserve(ctx).await,
