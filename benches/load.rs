@@ -175,6 +175,20 @@ pub fn process(n: u64, out: &mut Vec<u8>) {
     );
 }
 
+/// The same through a Restate server's ingress, all in one map.
+pub fn book(n: u64, out: &mut Vec<u8>) {
+    json("/Checkout/process", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
+}
+
+/// A `POST` of some JSON that says so.
+pub fn json(path: &str, body: &str, out: &mut Vec<u8>) {
+    let length = body.len();
+    out.extend(
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+            .bytes(),
+    );
+}
+
 /// A `POST` of some JSON.
 pub fn post(path: &str, body: &str, out: &mut Vec<u8>) {
     let length = body.len();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use benches::load::{Loaded, Make, asked, load};
+use benches::load::{Loaded, Make, asked, book, json, load};
 use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
 use benches::servers::serve_if_asked;
 use xtask::restate::{Restate, Setup, free_port};
@@ -122,11 +122,6 @@ fn bare(port: u16) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Each for a ticket of its own.
-fn book(n: u64, out: &mut Vec<u8>) {
-    json("/Checkout/process", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
-}
-
 fn steps(n: u64, out: &mut Vec<u8>) {
     json("/Bare/steps", &format!(r#"{{"ticketId":"seat-{n}"}}"#), out);
 }
@@ -138,14 +133,6 @@ fn nothing(n: u64, out: &mut Vec<u8>) {
 /// All for the same ticket, which somebody else has.
 fn crowd(n: u64, out: &mut Vec<u8>) {
     json("/Ticket/hot/reserve", &format!(r#""user-{}""#, n + 1), out);
-}
-
-fn json(path: &str, body: &str, out: &mut Vec<u8>) {
-    let length = body.len();
-    out.extend(
-        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-            .bytes(),
-    );
 }
 
 fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make: Make) -> io::Result<()> {

@@ -12,7 +12,7 @@ use benches::load::{Loaded, Make, asked, load, post, process};
 use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
 use benches::servers::{Server, serve_if_asked};
 use xtask::run::{Outcome, end_of, root};
-use xtask::worker::{Setup, Workerd, gzipped};
+use xtask::worker::{Script, Setup, Workerd, gzipped};
 
 /// A workerd, gone with its folder when this is dropped.
 struct Running {
@@ -28,7 +28,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(name: &str, script: Option<PathBuf>, vars: &[(&str, &str)]) -> Outcome<Self> {
+    fn start(name: &str, script: Option<Script>, vars: &[(&str, &str)]) -> Outcome<Self> {
         let folder = std::env::temp_dir().join(format!("booking-bench-{name}-{}", std::process::id()));
         let setup = Setup { script, ..Setup::in_folder(folder.clone(), vars)? };
         Ok(Self { workerd: Workerd::start(setup)?, folder })
@@ -64,7 +64,8 @@ fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
     let gateway = Server::booking().map_err(|error| error.to_string())?;
     let payments = format!("http://{}/api/mock-payment", gateway.address);
     let ours = Running::start("ours", None, &[("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn")])?;
-    let bare = Running::start("bare", Some(root().join("benches/peers/workerd")), &[])?;
+    let script = Script { folder: root().join("benches/peers/workerd"), objects: &[("ONE", "One")] };
+    let bare = Running::start("bare", Some(script), &[])?;
     let services: [(&str, &Running, Make); 3] =
         [("host-worker", &ours, process), ("one object that counts", &bare, one), ("a Worker, empty", &bare, nothing)];
     say(HEAD);

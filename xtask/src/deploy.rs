@@ -5,6 +5,7 @@ use std::process::Child;
 use clap::{Args, ValueEnum};
 use xtask::run::{Outcome, cargo, program, root, run, say};
 use xtask::worker::{MOST_BYTES, MOST_BYTES_WITH_RESTATE, Panics, With, build, gzipped_in, tools};
+use xtask::{restate, worker};
 
 #[derive(Args)]
 pub(crate) struct BuildArgs {
@@ -33,6 +34,19 @@ pub(crate) struct DevArgs {
     /// The port of the Worker
     #[arg(long, default_value_t = 8787)]
     port: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// The port of the Worker, which Restate calls
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    /// The port of the ingress, which buyers ask
+    #[arg(long, default_value_t = 8080)]
+    ingress_port: u16,
+    /// The port of the admin API, with its pages for people
+    #[arg(long, default_value_t = 9070)]
+    admin_port: u16,
 }
 
 #[derive(Args)]
@@ -91,9 +105,7 @@ impl Drop for Beside {
 
 pub(crate) fn dev(args: &DevArgs) -> Outcome {
     make(&args.build)?;
-    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "host-axum-sim"]))?;
-    let gateway = cargo(&["run", "--locked", "--quiet", "--package", "host-axum-sim", "--", "mock-gateway"]).spawn();
-    let _gateway = Beside(gateway.map_err(|error| format!("the mock gateway: {error}"))?);
+    let _gateway = mock_gateway()?;
     say(&format!(
         "\nOnce it is ready:\n  curl http://127.0.0.1:{}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
         args.port
@@ -102,6 +114,41 @@ pub(crate) fn dev(args: &DevArgs) -> Outcome {
     let kept = root().join("target/worker");
     let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
     wrangler(&["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept])
+}
+
+/// The mock gateway, at the port that `wrangler.toml` names.
+fn mock_gateway() -> Outcome<Beside> {
+    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "host-axum-sim"]))?;
+    let gateway = cargo(&["run", "--locked", "--quiet", "--package", "host-axum-sim", "--", "mock-gateway"]).spawn();
+    gateway.map(Beside).map_err(|error| format!("the mock gateway: {error}"))
+}
+
+pub(crate) fn up(args: &UpArgs) -> Outcome {
+    let _gateway = mock_gateway()?;
+    let folder = root().join("target/worker-restate");
+    let vars = [
+        ("MODE", "restate"),
+        // Nobody but this machine reaches it.
+        ("RESTATE_UNSIGNED", "allowed"),
+        ("PAYMENT_URL", "http://127.0.0.1:9090/api/mock-payment"),
+    ];
+    let setup =
+        worker::Setup { port: args.port, with: With::Restate, ..worker::Setup::in_folder(folder.clone(), &vars)? };
+    let workerd = worker::Workerd::start(setup)?;
+    let setup = restate::Setup::in_folder(folder.join("server"))?;
+    let server = restate::Setup { ingress: args.ingress_port, admin: args.admin_port, ..setup };
+    let server = restate::Restate::start(server)?;
+    server.setup.register_worker(&format!("{}/restate", workerd.setup.url()))?;
+    say(&format!(
+        "\nIt is up; its logs are in target/worker-restate. Buy a seat:\n\n  curl {}/Checkout/process --json \
+         '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n\nLook at what Restate did for it: {}/ui\nStop it: Ctrl-C",
+        server.setup.ingress_url(),
+        server.setup.admin_url()
+    ));
+    loop {
+        // Ctrl-C ends this, and the others with it.
+        std::thread::park();
+    }
 }
 
 pub(crate) fn deploy(args: &DeployArgs) -> Outcome {

@@ -74,6 +74,17 @@ enum Worker {
     Dev(deploy::DevArgs),
     /// Builds it, and sends it to Cloudflare
     Deploy(deploy::DeployArgs),
+    /// The Worker as a Restate endpoint
+    Restate {
+        #[command(subcommand)]
+        what: WorkerOnRestate,
+    },
+}
+
+#[derive(Subcommand)]
+enum WorkerOnRestate {
+    /// Starts workerd, a Restate server that calls it, and the mock gateway, and tells where they are; until Ctrl-C
+    Up(deploy::UpArgs),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +97,7 @@ fn main() -> ExitCode {
         Command::Worker { what: Worker::Build(args) } => deploy::make(&args),
         Command::Worker { what: Worker::Dev(args) } => deploy::dev(&args),
         Command::Worker { what: Worker::Deploy(args) } => deploy::deploy(&args),
+        Command::Worker { what: Worker::Restate { what: WorkerOnRestate::Up(args) } } => deploy::up(&args),
         Command::Msrv => test::msrv(),
         Command::Supply => supply::check(),
     };

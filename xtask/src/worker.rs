@@ -205,6 +205,15 @@ pub fn gzipped_in(bundle: &Path) -> Outcome<u64> {
     Ok(size("index.js")? + size("index_bg.wasm")?)
 }
 
+/// A Worker of another make.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The folder of its modules: `index.js`, and what that imports.
+    pub folder: PathBuf,
+    /// Its objects: of each the binding and the class.
+    pub objects: &'static [(&'static str, &'static str)],
+}
+
 /// How a workerd is set up.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -214,8 +223,8 @@ pub struct Setup {
     pub port: u16,
     /// The Worker's variables and secrets.
     pub vars: Vec<(String, String)>,
-    /// The folder of another Worker to run instead, to compare it with: `index.js`, with an object `One`.
-    pub script: Option<PathBuf>,
+    /// Another Worker to run instead, to compare it with.
+    pub script: Option<Script>,
     /// What the bundle has beside what is always there.
     pub with: With,
 }
@@ -242,21 +251,17 @@ impl Setup {
         self.folder.join("workerd.log")
     }
 
-    /// What it is made of.
-    fn files(&self) -> &'static [&'static str] {
-        if self.script.is_some() { &["index.js"] } else { &["index.js", "index_bg.wasm"] }
-    }
-
     /// What workerd is told: the bindings of `wrangler.toml`, as it has them itself.
-    fn config(&self) -> String {
+    fn config(&self, files: &[String]) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let ours = [("TICKETS", "TicketObject"), ("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")];
-        let objects = if self.script.is_some() { &[("ONE", "One")][..] } else { &ours };
-        let module = |file: &&str| {
+        let ours = &[("TICKETS", "TicketObject"), ("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")][..];
+        let objects = self.script.as_ref().map_or(ours, |script| script.objects);
+        let flags = if self.script.is_some() { "\"nodejs_compat\"" } else { "" };
+        let module = |file: &String| {
             let kind = if file.ends_with(".js") { "esModule" } else { "wasm" };
             format!("(name = \"{file}\", {kind} = embed \"{file}\")")
         };
-        let modules: Vec<String> = self.files().iter().map(module).collect();
+        let modules: Vec<String> = files.iter().map(module).collect();
         let binding =
             |(name, class): &(&str, &str)| format!("(name = \"{name}\", durableObjectNamespace = \"{class}\")");
         let var = |(name, value): &(String, String)| format!("(name = {}, text = {})", quoted(name), quoted(value));
@@ -271,7 +276,7 @@ impl Setup {
              (name = \"objects\", disk = (path = {}, writable = true)),\n  ],\n  \
              sockets = [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"worker\")],\n);\n\
              const worker :Workerd.Worker = (\n  modules = [\n    {},\n  ],\n  compatibilityDate = \"{}\",\n  \
-             bindings = [\n    {},\n  ],\n  durableObjectNamespaces = [\n    {},\n  ],\n  \
+             compatibilityFlags = [{flags}],\n  bindings = [\n    {},\n  ],\n  durableObjectNamespaces = [\n    {},\n  ],\n  \
              durableObjectStorage = (localDisk = \"objects\"),\n);\n",
             quoted(&self.folder.join("objects").to_string_lossy()),
             self.port,
@@ -283,14 +288,21 @@ impl Setup {
     }
 
     /// The command that runs it.
-    fn command(&self) -> Outcome<Command> {
+    ///
+    /// # Errors
+    /// Where the bundle cannot be built, or its folder cannot be made.
+    pub fn command(&self) -> Outcome<Command> {
         let cannot = |error: std::io::Error| format!("{}: {error}", self.folder.display());
         std::fs::create_dir_all(self.folder.join("objects")).map_err(cannot)?;
-        let bundle = self.script.clone().map_or_else(|| bundle_with(self.with), Ok)?;
-        for file in self.files() {
+        let bundle = match &self.script {
+            Some(script) => script.folder.clone(),
+            None => bundle_with(self.with)?,
+        };
+        let files = modules(&bundle)?;
+        for file in &files {
             std::fs::copy(bundle.join(file), self.folder.join(file)).map_err(cannot)?;
         }
-        std::fs::write(self.folder.join("config.capnp"), self.config()).map_err(cannot)?;
+        std::fs::write(self.folder.join("config.capnp"), self.config(&files)).map_err(cannot)?;
         let log = File::options().create(true).append(true).open(self.log()).map_err(cannot)?;
         // Each object that is in memory has three files open.
         let mut command = Command::new("sh");
@@ -299,6 +311,16 @@ impl Setup {
         command.stdout(log.try_clone().map_err(cannot)?).stderr(log);
         Ok(command)
     }
+}
+
+/// What a bundle is made of: its entry first.
+fn modules(folder: &Path) -> Outcome<Vec<String>> {
+    let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let names = std::fs::read_dir(folder).map_err(cannot)?.flatten().map(|file| file.file_name());
+    let is_module = |name: &String| name.ends_with(".js") || name.ends_with(".wasm");
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).filter(is_module).collect();
+    names.sort_by_key(|name| (name != "index.js", name.clone()));
+    Ok(names)
 }
 
 /// The runtime that Cloudflare runs, as npm has it.
@@ -335,6 +357,16 @@ impl Workerd {
     pub fn start_wrongly(setup: Setup) -> Outcome<Self> {
         let mut workerd = Self { setup, child: None };
         workerd.spawn(|answer| matches!(answer, Err(ureq::Error::StatusCode(503))))?;
+        Ok(workerd)
+    }
+
+    /// Starts one of another make, and waits until it answers anything.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn start_silent(setup: Setup) -> Outcome<Self> {
+        let mut workerd = Self { setup, child: None };
+        workerd.spawn(|answer| matches!(answer, Ok(_) | Err(ureq::Error::StatusCode(_))))?;
         Ok(workerd)
     }
 
