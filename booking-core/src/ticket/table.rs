@@ -10,7 +10,7 @@ use super::TicketRefusal::{
 };
 use super::TicketState::{self, Available, Blocked, Reserved, Sold};
 use super::{
-    Claim, EndedId, Hold, HoldName, Listing, MapUpdate, Sale, SoldTo, Term, Ticket, TicketEvent, TicketNotices,
+    Claim, Ended, EndedId, Hold, HoldName, Listing, MapUpdate, Sale, SoldTo, Term, Ticket, TicketEvent, TicketNotices,
     TicketRefusal, TicketReply, Timer,
 };
 use crate::ids::{CheckoutId, HoldId, UserId};
@@ -62,8 +62,12 @@ impl<'a> View<'a> {
         self.ticket.version.saturating_add(1)
     }
 
+    /// Whether one of these is remembered to have ended. What ends by this view has pushed the oldest out already, so that
+    /// it makes no difference whether a lapse was recorded before.
     fn has_ended(&self, ids: &[EndedId]) -> bool {
-        ids.iter().any(|id| self.ticket.ended.0.contains(id) || self.event.ended.contains(id))
+        let (before, new) = (&self.ticket.ended.0, &self.event.ended);
+        let forgotten = (before.len() + new.len()).saturating_sub(Ended::MEMORY);
+        ids.iter().any(|id| new.contains(id) || before.iter().skip(forgotten).any(|known| known == id))
     }
 
     /// What a new hold costs.

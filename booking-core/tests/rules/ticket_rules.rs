@@ -159,6 +159,23 @@ fn the_last_16_ended_ids_are_remembered_each_once() {
 }
 
 #[test]
+fn what_is_remembered_to_have_ended_is_the_same_whether_a_lapse_was_recorded_or_not() {
+    // Sixteen have ended, and then a hold that is not taken away yet.
+    let mut seat = Seat::held().after(&release("h"));
+    for i in 1..Ended::MEMORY {
+        seat = seat.remembers(&revoke("h", &format!("c{i}")));
+    }
+    let lapsed = seat.after(&reserve("ann", "h2")).at(UNTIL);
+    let recorded = lapsed.clone().after(&expire("h2", UNTIL));
+    assert!(lapsed.has_ended_hold("h") && !recorded.has_ended_hold("h"), "the lapse pushes the oldest out");
+    for seat in [lapsed, recorded] {
+        seat.clone().refuses(&reserve("ann", "h2"), HoldExpired);
+        seat.clone().refuses(&claim("ann", "h3", "c1", LATE), HoldExpired);
+        seat.changes(&reserve("ann", "h"), &reserved("h", UNTIL + 900_000));
+    }
+}
+
+#[test]
 fn what_has_ended_is_stored_with_the_ticket() {
     let fresh = Ticket::default();
     assert!(fresh.ended().is_empty());
