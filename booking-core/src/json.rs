@@ -1,7 +1,7 @@
 //! JSON, read in one place: bytes become a [`Json`], and whatever is stored or told is read from that.
 //!
 //! Two small readers instead of one large one: what reads bytes is there once, and what reads a type is short. A program
-//! that is loaded over a network is a third smaller for it than if each type were read from bytes.
+//! that is loaded over a network is much smaller for it than if each type were read from bytes.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a JSON value of another kind is one case, whichever kind it is")]
 

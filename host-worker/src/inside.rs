@@ -86,8 +86,7 @@ impl Caller {
 
 #[wasm_bindgen]
 extern "C" {
-    /// All objects of one class. (What the SDK has for this reads each answer piece by piece, and costs a tenth of a
-    /// booking.)
+    /// All objects of one class. (What the SDK has for this reads each answer piece by piece, through a stream.)
     #[wasm_bindgen(extends = Object)]
     type Namespace;
 

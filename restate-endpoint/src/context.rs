@@ -5,7 +5,6 @@
 //! wait for something new costs one more request, and what can be asked for side by side should be: see [`Context::all`].
 
 use std::cell::{RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -73,7 +72,8 @@ pub struct Context(Rc<Attempt>);
 
 struct Attempt {
     machine: RefCell<CoreVM>,
-    runs: RefCell<BTreeMap<u32, Run>>,
+    /// Those that are not recorded yet. There are few at a time.
+    runs: RefCell<Vec<(NotificationHandle, Run)>>,
     service: String,
     handler: String,
     input: Input,
@@ -232,7 +232,7 @@ impl Context {
         let run = self.machine().sys_run(name.to_owned())?;
         if !run.replayed {
             let waits = Run { work: Box::pin(work), policy, since: None };
-            self.0.runs.borrow_mut().insert(run.handle.into(), waits);
+            self.0.runs.borrow_mut().push((run.handle, waits));
         }
         Ok(Pending(run.handle))
     }
@@ -284,7 +284,8 @@ impl Context {
                 AwaitResponse::AnyCompleted => return Ok(()),
                 AwaitResponse::CancelSignalReceived => return Err(Stop::Cancelled),
                 AwaitResponse::ExecuteRun(handle) => {
-                    if let Some(run) = self.0.runs.borrow_mut().get_mut(&handle.into()) {
+                    let mut runs = self.0.runs.borrow_mut();
+                    if let Some((_, run)) = runs.iter_mut().find(|(of, _)| *of == handle) {
                         run.since = Some(self.now());
                     }
                 }
@@ -299,17 +300,17 @@ impl Context {
 
     /// Does the work that is to be done, side by side, until some of it has ended, and has that recorded.
     async fn work(&self) -> Result<(), Stop> {
-        let (handle, done) = poll_fn(|context| {
+        let (place, done) = poll_fn(|context| {
             let mut runs = self.0.runs.borrow_mut();
-            for (handle, run) in runs.iter_mut().filter(|(_, run)| run.since.is_some()) {
+            for (place, (_, run)) in runs.iter_mut().enumerate().filter(|(_, (_, run))| run.since.is_some()) {
                 if let Poll::Ready(done) = run.work.as_mut().poll(context) {
-                    return Poll::Ready((*handle, done));
+                    return Poll::Ready((place, done));
                 }
             }
             Poll::Pending
         })
         .await;
-        let Some(run) = self.0.runs.borrow_mut().remove(&handle) else { return Err(Stop::Broken) };
+        let (handle, run) = self.0.runs.borrow_mut().remove(place);
         let exit = match done {
             Ok(bytes) => RunExitResult::Success(bytes),
             Err(Failure::Terminal(end)) => RunExitResult::TerminalFailure(end.into()),
@@ -318,7 +319,7 @@ impl Context {
                 error: core::Error::internal(why),
             },
         };
-        Ok(self.machine().propose_run_completion(handle.into(), exit, run.policy)?)
+        Ok(self.machine().propose_run_completion(handle, exit, run.policy)?)
     }
 
     /// The end of the invocation.

@@ -6,7 +6,6 @@ mod identity;
 mod manifest;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -82,7 +81,8 @@ pub struct Endpoint<H> {
     services: Vec<Service>,
     handlers: H,
     keys: Vec<Key>,
-    panics: RefCell<BTreeMap<String, u32>>,
+    /// Invocations that have panicked, and how often; the latest last.
+    panics: RefCell<Vec<(String, u32)>>,
 }
 
 /// After so many panics an invocation is paused, for a person to look at, where the server knows pauses (protocol 7). Else
@@ -93,7 +93,7 @@ const PANICS: u32 = 5;
 const SLOWEST: Duration = Duration::from_secs(600);
 
 /// Of so many invocations panics are counted.
-const COUNTED: usize = 1_024;
+const COUNTED: usize = 256;
 
 impl<H: Handlers> Endpoint<H> {
     /// An endpoint with these services. Where there are keys, it answers nothing that was not signed by one of their
@@ -200,15 +200,16 @@ impl<H: Handlers> Endpoint<H> {
     /// What Restate is told of a panic.
     fn panicked(&self, invocation: &str, version: core::Version) -> core::Error {
         let mut panics = self.panics.borrow_mut();
-        if panics.len() >= COUNTED && !panics.contains_key(invocation) {
-            panics.pop_first();
+        let before = panics.iter().position(|(of, _)| of == invocation).map(|place| panics.remove(place).1);
+        let count = before.unwrap_or_default().saturating_add(1);
+        if panics.len() >= COUNTED {
+            panics.remove(0);
         }
-        let count = panics.entry(invocation.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        let delay = Duration::from_secs(1 << (*count).min(16)).min(SLOWEST);
+        panics.push((invocation.to_owned(), count));
+        let delay = Duration::from_secs(1 << count.min(16)).min(SLOWEST);
         let error = core::Error::internal("the handler panicked").with_next_retry_delay_override(delay);
         // Older servers know no pauses.
-        error.with_should_pause(*count >= PANICS && version >= core::Version::V7)
+        error.with_should_pause(count >= PANICS && version >= core::Version::V7)
     }
 }
 

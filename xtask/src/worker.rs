@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::run::{Outcome, cargo, end_of, free_port, npm_ci, output, program, root, run, say};
@@ -108,6 +108,9 @@ pub fn build(panics: Panics, with: With) -> Outcome<PathBuf> {
 }
 
 fn build_into(name: &str, panics: Panics, with: With) -> Outcome<PathBuf> {
+    // What one build has made, another of other features would overwrite before it is packed.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _mine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let options = with.features();
     let esbuild = tools()?.join(".bin/esbuild");
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "bindgen"]))?;
@@ -275,8 +278,8 @@ impl Setup {
              (name = \"internet\", network = (allow = [\"public\", \"private\"])),\n    \
              (name = \"objects\", disk = (path = {}, writable = true)),\n  ],\n  \
              sockets = [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"worker\")],\n);\n\
-             const worker :Workerd.Worker = (\n  modules = [\n    {},\n  ],\n  compatibilityDate = \"{}\",\n  \
-             compatibilityFlags = [{flags}],\n  bindings = [\n    {},\n  ],\n  durableObjectNamespaces = [\n    {},\n  ],\n  \
+             const worker :Workerd.Worker = (\n  modules = [\n    {}\n  ],\n  compatibilityDate = \"{}\",\n  \
+             compatibilityFlags = [{flags}],\n  bindings = [\n    {}\n  ],\n  durableObjectNamespaces = [\n    {}\n  ],\n  \
              durableObjectStorage = (localDisk = \"objects\"),\n);\n",
             quoted(&self.folder.join("objects").to_string_lossy()),
             self.port,
