@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use benches::load::{Loaded, Make, asked, book, json, load};
-use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
+use benches::rows::{Much, Row, cpu_of, in_turns, is_bench, say, tell};
 use benches::servers::serve_if_asked;
 use xtask::restate::{Restate, Setup, free_port};
 use xtask::run::{Outcome, cargo, output, program, root};
@@ -147,34 +147,19 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make:
     Ok(())
 }
 
-fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
+fn measure(much: Much) -> Outcome {
     let services = [Service::Ours, Service::Reference, Service::Steps, Service::Empty];
     let running: Vec<Running> = services.iter().map(|service| Running::start(*service)).collect::<Outcome<_>>()?;
-    say(HEAD);
-    let mut first = 0;
-    for count in clients {
-        let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
-        for round in 0..=rounds {
-            for ((service, running), row) in services.iter().zip(&running).zip(&mut rows) {
-                let make: Make = match service {
-                    Service::Ours | Service::Reference => book,
-                    Service::Steps => steps,
-                    Service::Empty => nothing,
-                };
-                let lasts = if round == 0 { lasts / 4 } else { lasts };
-                turn(running, row, *count, lasts, make).map_err(|error| format!("{}: {error}", running.name))?;
-                if round == 0 {
-                    // What is warm is measured.
-                    row.rounds.clear();
-                    row.cpu.clear();
-                }
-            }
-        }
-        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
-        for (running, row) in running.iter().zip(&rows) {
-            tell(running.name, *count, row, Loaded::per_second)?;
-        }
-    }
+    let names: Vec<&str> = running.iter().map(|running| running.name).collect();
+    in_turns(&names, much, |service, row, clients, lasts| {
+        let make: Make = match services[service] {
+            Service::Ours | Service::Reference => book,
+            Service::Steps => steps,
+            Service::Empty => nothing,
+        };
+        turn(&running[service], row, clients, lasts, make).map_err(|error| format!("{}: {error}", names[service]))
+    })?;
+    let Much { rounds, lasts, .. } = much;
     let mut rows: Vec<Row> = (0..2).map(|_| Row::default()).collect();
     for (running, row) in running.iter().zip(&mut rows) {
         let taken = load(running.ingress(), 1, lasts, 0, Some(1), crowd).map_err(|error| error.to_string())?;
@@ -202,11 +187,11 @@ fn main() -> ExitCode {
     }
     let is_quick = std::env::args().any(|arg| arg == "--quick");
     let measured = if is_bench() && is_quick {
-        measure(2, Duration::from_secs(3), &[1, 64])
+        measure(Much { rounds: 2, lasts: Duration::from_secs(3), clients: &[1, 64] })
     } else if is_bench() {
-        measure(5, Duration::from_secs(6), &[1, 16, 64])
+        measure(Much { rounds: 5, lasts: Duration::from_secs(6), clients: &[1, 16, 64] })
     } else {
-        measure(1, Duration::from_millis(400), &[4])
+        measure(Much { rounds: 1, lasts: Duration::from_millis(400), clients: &[4] })
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,

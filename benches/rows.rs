@@ -47,8 +47,52 @@ impl Row {
     }
 }
 
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Much {
+    /// How many rounds, after one that is not counted.
+    pub rounds: usize,
+    /// How long each lasts.
+    pub lasts: Duration,
+    /// How many clients at a time, one after the other.
+    pub clients: &'static [usize],
+}
+
+/// Measures services in turns, and tells of each what it did in the middle of its rounds. `turn` puts a load on the service
+/// of this number: so many clients, for so long.
+///
+/// # Errors
+/// What `turn` says, and where requests were not answered as they should.
+pub fn in_turns(
+    names: &[&str],
+    much: Much,
+    mut turn: impl FnMut(usize, &mut Row, usize, Duration) -> Result<(), String>,
+) -> Result<(), String> {
+    say(HEAD);
+    let mut first = 0;
+    for count in much.clients {
+        let mut rows: Vec<Row> = names.iter().map(|_| Row { next: first, ..Row::default() }).collect();
+        for round in 0..=much.rounds {
+            for (service, row) in rows.iter_mut().enumerate() {
+                let lasts = if round == 0 { much.lasts / 4 } else { much.lasts };
+                turn(service, row, *count, lasts)?;
+                if round == 0 {
+                    // What is warm is measured.
+                    row.rounds.clear();
+                    row.cpu.clear();
+                }
+            }
+        }
+        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
+        for (name, row) in names.iter().zip(&rows) {
+            tell(name, *count, row, Loaded::per_second)?;
+        }
+    }
+    Ok(())
+}
+
 /// The head of the table.
-pub const HEAD: &str = "                           clients  answers/s    p50 ms    p99 ms   µs server   µs service";
+const HEAD: &str = "                           clients  answers/s    p50 ms    p99 ms   µs server   µs service";
 
 /// Tells a row.
 ///

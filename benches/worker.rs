@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use benches::load::{Loaded, Make, asked, load, post, process};
-use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
+use benches::load::{Make, asked, load, post, process};
+use benches::rows::{Much, Row, cpu_of, in_turns, is_bench, say};
 use benches::servers::{Server, serve_if_asked};
 use xtask::run::{Outcome, end_of, root};
 use xtask::worker::{Script, Setup, Workerd, gzipped};
@@ -60,7 +60,7 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make:
     Ok(())
 }
 
-fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
+fn measure(much: Much) -> Outcome {
     let gateway = Server::booking().map_err(|error| error.to_string())?;
     let payments = format!("http://{}/api/mock-payment", gateway.address);
     let ours = Running::start("ours", None, &[("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn")])?;
@@ -68,27 +68,11 @@ fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
     let bare = Running::start("bare", Some(script), &[])?;
     let services: [(&str, &Running, Make); 3] =
         [("host-worker", &ours, process), ("one object that counts", &bare, one), ("a Worker, empty", &bare, nothing)];
-    say(HEAD);
-    let mut first = 0;
-    for count in clients {
-        let mut rows: Vec<Row> = services.iter().map(|_| Row { next: first, ..Row::default() }).collect();
-        for round in 0..=rounds {
-            for ((_, running, make), row) in services.iter().zip(&mut rows) {
-                let lasts = if round == 0 { lasts / 4 } else { lasts };
-                turn(running, row, *count, lasts, *make)?;
-                if round == 0 {
-                    // What is warm is measured.
-                    row.rounds.clear();
-                    row.cpu.clear();
-                }
-            }
-        }
-        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
-        for ((name, ..), row) in services.iter().zip(&rows) {
-            tell(name, *count, row, Loaded::per_second)?;
-        }
-    }
-    Ok(())
+    let names = services.map(|(name, ..)| name);
+    in_turns(&names, much, |service, row, clients, lasts| {
+        let (_, running, make) = services[service];
+        turn(running, row, clients, lasts, make)
+    })
 }
 
 /// How long it takes from the start of the process to the first answer.
@@ -117,14 +101,14 @@ fn main() -> ExitCode {
         }
     }
     let is_quick = std::env::args().any(|arg| arg == "--quick");
-    let (rounds, lasts, clients): (usize, Duration, &[usize]) = if is_bench() && is_quick {
-        (2, Duration::from_secs(3), &[1, 64])
+    let much = if is_bench() && is_quick {
+        Much { rounds: 2, lasts: Duration::from_secs(3), clients: &[1, 64] }
     } else if is_bench() {
-        (5, Duration::from_secs(5), &[1, 16, 64])
+        Much { rounds: 5, lasts: Duration::from_secs(5), clients: &[1, 16, 64] }
     } else {
-        (1, Duration::from_millis(400), &[4])
+        Much { rounds: 1, lasts: Duration::from_millis(400), clients: &[4] }
     };
-    match measure(rounds, lasts, clients).and_then(|()| cold(if is_bench() { 9 } else { 1 })) {
+    match measure(much).and_then(|()| cold(if is_bench() { 9 } else { 1 })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("failed: {error}"));

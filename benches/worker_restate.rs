@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::load::{Loaded, asked, book, load};
-use benches::rows::{HEAD, Row, cpu_of, is_bench, say, tell};
+use benches::load::{asked, book, load};
+use benches::rows::{Much, Row, cpu_of, in_turns, is_bench, say};
 use benches::servers::{Server, serve_if_asked};
 use xtask::restate::{Restate, Setup as RestateSetup};
 use xtask::run::{Outcome, npm_ci, output, program, root};
@@ -94,29 +94,11 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration) -> Ou
     Ok(())
 }
 
-fn measure(rounds: usize, lasts: Duration, clients: &[usize]) -> Outcome {
+fn measure(much: Much) -> Outcome {
     let gateway = Server::booking().map_err(|error| error.to_string())?;
     let running = [ours(&gateway)?, reference()?];
-    say(HEAD);
-    let mut first = 0;
-    for count in clients {
-        let mut rows: Vec<Row> = running.iter().map(|_| Row { next: first, ..Row::default() }).collect();
-        for round in 0..=rounds {
-            for (running, row) in running.iter().zip(&mut rows) {
-                let lasts = if round == 0 { lasts / 4 } else { lasts };
-                turn(running, row, *count, lasts)?;
-                if round == 0 {
-                    // What is warm is measured.
-                    row.rounds.clear();
-                    row.cpu.clear();
-                }
-            }
-        }
-        first = rows.iter().map(|row| row.next).max().unwrap_or_default();
-        for (running, row) in running.iter().zip(&rows) {
-            tell(running.name, *count, row, Loaded::per_second)?;
-        }
-    }
+    let names = running.each_ref().map(|running| running.name);
+    in_turns(&names, much, |service, row, clients, lasts| turn(&running[service], row, clients, lasts))?;
     say(&format!("\nthe bundle with both modes: {} bytes, gzipped", gzipped_in(&bundle_with(With::Restate)?)?));
     Ok(())
 }
@@ -132,11 +114,11 @@ fn main() -> ExitCode {
     }
     let is_quick = std::env::args().any(|arg| arg == "--quick");
     let measured = if is_bench() && is_quick {
-        measure(2, Duration::from_secs(3), &[1, 64])
+        measure(Much { rounds: 2, lasts: Duration::from_secs(3), clients: &[1, 64] })
     } else if is_bench() {
-        measure(5, Duration::from_secs(6), &[1, 16, 64])
+        measure(Much { rounds: 5, lasts: Duration::from_secs(6), clients: &[1, 16, 64] })
     } else {
-        measure(1, Duration::from_millis(400), &[4])
+        measure(Much { rounds: 1, lasts: Duration::from_millis(400), clients: &[4] })
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,

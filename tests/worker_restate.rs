@@ -306,6 +306,79 @@ fn a_handler_that_panics_takes_nobody_with_it_and_is_tried_ever_more_slowly() {
     assert_eq!(on.restate.setup.query(sql).unwrap(), [json!({ "status": "backing-off" })]);
 }
 
+/// What an operator does to a checkout.
+fn cancel(on: &WorkerOnRestate, checkout: &str) {
+    let admin = Client::new(&on.restate.setup.admin_url());
+    let got = admin.send("PATCH", &format!("/invocations/{checkout}/cancel"), &[], b"");
+    assert!((200..300).contains(&got.status), "{} {}", got.status, got.text);
+}
+
+/// A checkout, under way; its id.
+fn sent(on: &WorkerOnRestate, order: &Value) -> String {
+    let got = on.client.post("/Checkout/process/send", order);
+    assert_eq!(got.status, 202, "{}", got.text);
+    got.text("checkoutId")
+}
+
+/// Waits until the journal of a checkout has this.
+fn comes_to(on: &WorkerOnRestate, checkout: &str, entry: &str) {
+    let sql = format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND {entry}");
+    eventually(|| (!on.restate.setup.query(&sql).unwrap().is_empty()).then_some(()));
+}
+
+fn end_of(on: &WorkerOnRestate, checkout: &str) -> Value {
+    eventually(|| {
+        let got = on.client.get(&format!("/Checkout/{checkout}"));
+        (got.body["status"] != "PENDING").then_some(got.body)
+    })
+}
+
+#[test]
+fn a_cancel_turns_a_checkout_back_at_the_end_of_its_step_until_capture_has_been_asked_for() {
+    let gateway = Server::start("mock-gateway", &["--delay", "1500ms"]);
+    let on = paying_at(&gateway, &[]);
+    let early = sent(&on, &json!({ "ticketId": "hall:1", "userId": "ann" }));
+    let late = sent(&on, &json!({ "ticketId": "hall:2", "userId": "ann" }));
+    // Its seat is held, and its authorisation under way.
+    comes_to(&on, &early, "entry_type = 'Notification: Call'");
+    cancel(&on, &early);
+    // Its seat is sold to it, and its capture under way.
+    eventually(|| (on.client.get("/Ticket/hall:2/get").body["status"] == "SOLD").then_some(()));
+    cancel(&on, &late);
+    let end = end_of(&on, &early);
+    assert!(end["message"].as_str().unwrap().contains("cancelled"), "{end}");
+    assert_eq!(end_of(&on, &late)["status"], "CONFIRMED");
+    assert_eq!(on.client.get("/Ticket/hall:1/get").body["status"], "AVAILABLE");
+    let ledger = Client::new(&gateway.base);
+    assert_eq!(captured(&ledger, &early), [false, true], "what was set aside is let go of");
+    assert_eq!(captured(&ledger, &late), [true, false]);
+}
+
+/// Whether the gateway has captured a checkout's money, and whether it has let go of it.
+fn captured(gateway: &Client, checkout: &str) -> [bool; 2] {
+    let ledger = gateway.get("/api/mock-payment/ledger").body;
+    let key = format!("{checkout}:authorize");
+    let entry = ledger["entries"].as_array().unwrap().iter().find(|entry| entry["key"] == key.as_str()).cloned();
+    let entry = entry.unwrap_or_default();
+    ["captured", "voided"].map(|what| entry[what] == true)
+}
+
+#[test]
+fn a_cancel_that_comes_when_a_wait_is_over_and_nobody_knows_it_yet_is_not_lost() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let mut on = paying_at(&gateway, &[]);
+    // The gateway gives no answer, so it waits, and tries again.
+    let checkout = sent(&on, &json!({ "ticketId": "hall:1", "userId": "ann", "paymentMethodId": "card_error" }));
+    comes_to(&on, &checkout, "entry_type = 'Command: Sleep'");
+    on.worker.workerd.kill();
+    comes_to(&on, &checkout, "entry_type = 'Notification: Sleep'");
+    cancel(&on, &checkout);
+    on.worker.workerd.start_again().unwrap();
+    let end = end_of(&on, &checkout);
+    assert!(end["message"].as_str().unwrap().contains("cancelled"), "{end}");
+    eventually(|| (on.client.get("/Ticket/hall:1/get").body["status"] == "AVAILABLE").then_some(()));
+}
+
 #[test]
 fn the_bundle_with_both_is_as_small_as_it_was_meant_to_stay() {
     let bundle = xtask::worker::bundle_with(With::Restate).unwrap();

@@ -182,7 +182,9 @@ impl<M: Stored> Object<M> {
             }
             if is_stored {
                 work.struck_out = self.postman.strike_out(store)?;
-                let looks = letter.as_ref().map(|_| at.plus(outbox::LOOK_AFTER));
+                // Also where an earlier change may not have been told: the alarm is set anew here, and was for that too.
+                let is_untold = letter.is_some() || !self.postman.is_told() && state.message(name)?.is_some();
+                let looks = is_untold.then(|| at.plus(outbox::LOOK_AFTER));
                 self.arm(state.timer().map(|(at, _)| at), looks)?;
             }
             (work.letter, work.is_posted) = (letter, is_posted);

@@ -157,9 +157,21 @@ impl Postman {
         self.is_told.set(true);
     }
 
+    /// Whether the message that follows from the state is known to have been taken.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told.get()
+    }
+
     /// When the alarm is to look again whether the message that follows from the state was taken; `None` once it was.
     pub(crate) fn looks_again_at(&self) -> Option<Timestamp> {
-        (!self.is_told.get()).then(|| now().plus(AGAIN.after(self.failed.get().max(1))))
+        // One that is on its way may take as long as a first one.
+        let after = if self.is_out.get() { LOOK_AFTER } else { self.pause() };
+        (!self.is_told.get()).then(|| now().plus(after))
+    }
+
+    /// How long to wait before the message that follows from the state is sent again.
+    fn pause(&self) -> Millis {
+        AGAIN.after(self.failed.get().max(1))
     }
 
     /// Sends what is to be sent, and what comes meanwhile. Whatever is left then, the alarm sends.
@@ -199,7 +211,7 @@ impl Postman {
                 self.is_told.set(self.follow.borrow().is_empty());
             } else {
                 self.failed.set(self.failed.get().saturating_add(1));
-                store.transaction(|| store.wake_at(self.looks_again_at()))?;
+                store.transaction(|| store.wake_at(Some(now().plus(self.pause()))))?;
             }
         }
     }

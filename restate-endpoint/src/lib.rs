@@ -22,15 +22,13 @@ pub use identity::{Key, NotAKey};
 pub use manifest::{Access, GiveUp, Handler, Kind, Retries, Service};
 pub use restate_sdk_shared_core::{OnMaxAttempts, RetryPolicy};
 
-/// A request, as it came.
+/// A request, as it came, but for its body.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Its path, with or without what the endpoint is mounted at.
     pub path: String,
     /// Its headers.
     pub headers: Vec<(String, String)>,
-    /// The whole of its body.
-    pub body: Bytes,
 }
 
 impl Request {
@@ -102,10 +100,17 @@ impl<H: Handlers> Endpoint<H> {
         Self { services, handlers, keys, panics: RefCell::default() }
     }
 
-    /// Answers a request: of the health, of what there is, or an attempt at an invocation.
+    /// Answers a request: of the health, of what there is, or an attempt at an invocation. The body is not asked for
+    /// before it is known that its sender is let in; it is the whole of it, or the status and the reason why it is not
+    /// there.
     ///
     /// Nothing that comes in panics, and a panic of a handler is the failure of its attempt.
-    pub async fn answer(&self, platform: &impl Platform, request: Request) -> Response {
+    pub async fn answer(
+        &self,
+        platform: &impl Platform,
+        request: Request,
+        body: impl Future<Output = Result<Bytes, (u16, String)>>,
+    ) -> Response {
         let path = mounted(&request.path);
         if !self.is_let_in(platform, &request, path).await {
             return Response::error(401, "this request was not signed by a Restate server that is known here");
@@ -123,7 +128,10 @@ impl<H: Handlers> Endpoint<H> {
                 if !self.services.iter().any(has) {
                     return Response::error(404, "no such handler");
                 }
-                self.invoke(platform, service, handler, request.headers, request.body).await
+                match body.await {
+                    Ok(body) => self.invoke(platform, service, handler, request.headers, body).await,
+                    Err((status, why)) => Response::error(status, why),
+                }
             }
             _ => Response::error(404, "expected /discover or /invoke/SERVICE/HANDLER"),
         }

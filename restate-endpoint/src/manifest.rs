@@ -84,26 +84,38 @@ impl Handler {
     }
 }
 
-/// The versions of the manifest.
+/// The newest version of the manifest that is known here.
 const NEWEST: u32 = 4;
-const OLDEST: u32 = 2;
 
 fn content_type(version: u32) -> String {
     format!("application/vnd.restate.endpointmanifest.v{version}+json")
 }
 
-/// The manifest in the newest version that is accepted: its content type and its JSON. `None` where none is.
+/// The oldest version that can say all of this. An older one would leave out that a handler is private, or that an
+/// invocation is never given up.
+fn oldest(services: &[Service]) -> u32 {
+    let mut handlers = services.iter().flat_map(|service| &service.handlers);
+    let has_retries = services.iter().any(|service| service.retries.is_some());
+    if has_retries || handlers.clone().any(|handler| handler.retries.is_some()) {
+        return 4;
+    }
+    let keeps = |service: &Service| service.idempotency_retention.is_some() || service.journal_retention.is_some();
+    if handlers.any(|handler| handler.is_private) || services.iter().any(keeps) { 3 } else { 2 }
+}
+
+/// The manifest in the newest version that is accepted: its content type and its JSON. `None` where none is that can say
+/// all of this.
 pub(crate) fn manifest(services: &[Service], accept: Option<&str>) -> Option<(String, String)> {
     let is_accepted = |version: &u32| accept.is_some_and(|accept| accept.contains(&content_type(*version)));
     let version = match accept {
-        None => OLDEST,
-        Some(_) => (OLDEST..=NEWEST).rev().find(is_accepted)?,
+        None => oldest(services),
+        Some(_) => (oldest(services)..=NEWEST).rev().find(is_accepted)?,
     };
     let manifest = Manifest {
         protocol_mode: "REQUEST_RESPONSE",
         min_protocol_version: 5,
         max_protocol_version: 7,
-        services: services.iter().map(|service| service.described(version)).collect(),
+        services: services.iter().map(Service::described).collect(),
     };
     Some((content_type(version), serde_json::to_string(&manifest).ok()?))
 }
@@ -117,7 +129,7 @@ struct Manifest {
     services: Vec<Described>,
 }
 
-/// A service or a handler. What an older version of the manifest does not know is left out.
+/// A service or a handler. What is not there is not said, so that an older version of the manifest is one too.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Described {
@@ -149,25 +161,24 @@ fn millis(length: Duration) -> u64 {
 }
 
 impl Service {
-    fn described(&self, version: u32) -> Described {
-        let retention = |length: Option<Duration>| length.filter(|_| version >= 3).map(millis);
+    fn described(&self) -> Described {
         let described = Described {
             name: self.name,
             ty: Some(match self.kind {
                 Kind::Service => "SERVICE",
                 Kind::Object => "VIRTUAL_OBJECT",
             }),
-            handlers: Some(self.handlers.iter().map(|handler| handler.described(self.kind, version)).collect()),
-            idempotency_retention: retention(self.idempotency_retention),
-            journal_retention: retention(self.journal_retention),
+            handlers: Some(self.handlers.iter().map(|handler| handler.described(self.kind)).collect()),
+            idempotency_retention: self.idempotency_retention.map(millis),
+            journal_retention: self.journal_retention.map(millis),
             ..Described::default()
         };
-        described.tried_again(self.retries, version)
+        described.tried_again(self.retries)
     }
 }
 
 impl Handler {
-    fn described(&self, of: Kind, version: u32) -> Described {
+    fn described(&self, of: Kind) -> Described {
         let described = Described {
             name: self.name,
             ty: match (of, self.access) {
@@ -175,16 +186,16 @@ impl Handler {
                 (Kind::Object, Access::Exclusive) => Some("EXCLUSIVE"),
                 (Kind::Object, Access::Shared) => Some("SHARED"),
             },
-            ingress_private: (self.is_private && version >= 3).then_some(true),
+            ingress_private: self.is_private.then_some(true),
             ..Described::default()
         };
-        described.tried_again(self.retries, version)
+        described.tried_again(self.retries)
     }
 }
 
 impl Described {
-    fn tried_again(self, retries: Option<Retries>, version: u32) -> Self {
-        let Some(retries) = retries.filter(|_| version >= 4) else { return self };
+    fn tried_again(self, retries: Option<Retries>) -> Self {
+        let Some(retries) = retries else { return self };
         Self {
             retry_policy_initial_interval: Some(millis(retries.first)),
             retry_policy_exponentiation_factor: Some(retries.factor),

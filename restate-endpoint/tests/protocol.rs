@@ -13,7 +13,7 @@ use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
 use restate_endpoint::{
-    Access, Bytes, Context, Endpoint, Failure, GiveUp, Handler, Handlers, Kind, OnMaxAttempts, Platform, Request,
+    Access, Bytes, Context, Endpoint, Failure, GiveUp, Handler, Handlers, Key, Kind, OnMaxAttempts, Platform, Request,
     Response, Retries, RetryPolicy, Service, Stop, Target, Terminal,
 };
 
@@ -153,13 +153,20 @@ fn has(fields: &[u8], text: &str) -> bool {
     fields.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-fn request(path: &str, version: u32, body: Vec<u8>) -> Request {
+/// A request, and its body.
+type Asked = (Request, Vec<u8>);
+
+fn request(path: &str, version: u32, body: Vec<u8>) -> Asked {
     let content_type = format!("application/vnd.restate.invocation.v{version}");
-    Request { path: path.into(), headers: vec![("Content-Type".into(), content_type)], body: body.into() }
+    (Request { path: path.into(), headers: vec![("Content-Type".into(), content_type)] }, body)
+}
+
+fn answer<H: Handlers>(endpoint: &Endpoint<H>, (request, body): Asked) -> Response {
+    now(endpoint.answer(&Here, request, async { Ok(body.into()) }))
 }
 
 fn invoked<F: AsyncFn(&Context) -> Result<Bytes, Stop>>(endpoint: &Endpoint<Handling<F>>, body: Vec<u8>) -> Vec<u8> {
-    let answer = now(endpoint.answer(&Here, request("/invoke/Counter/add", 5, body)));
+    let answer = answer(endpoint, request("/invoke/Counter/add", 5, body));
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     answer.body.to_vec()
 }
@@ -410,7 +417,7 @@ fn a_panic_fails_the_attempt_and_is_tried_ever_more_slowly() {
         }
     });
     let delay = |version: u32| {
-        let answer = now(endpoint.answer(&Here, request("/invoke/Counter/add", version, invocation(&[], "", &[]))));
+        let answer = answer(&endpoint, request("/invoke/Counter/add", version, invocation(&[], "", &[])));
         assert_eq!(answer.status, 200);
         let messages = messages(&answer.body);
         let (kind, fields) = messages.last().unwrap();
@@ -444,22 +451,17 @@ fn what_is_no_invocation_is_refused_without_running_anything() {
         runs.set(true);
         Ok(Bytes::new())
     });
-    let ask = |request: Request| now(endpoint.answer(&Here, request));
+    let ask = |asked: Asked| answer(&endpoint, asked);
     let whole = invocation(&[], "", &[]);
-    let with_type = |content_type: &str| Request {
-        path: "/invoke/Counter/add".into(),
-        headers: vec![("content-type".into(), content_type.into())],
-        body: whole.clone().into(),
+    let with_type = |content_type: &str| {
+        let headers = vec![("content-type".into(), content_type.into())];
+        (Request { path: "/invoke/Counter/add".into(), headers }, whole.clone())
     };
     for (what, request, expected) in [
         ("no such handler", request("/invoke/Counter/subtract", 5, whole.clone()), 404),
         ("no such service", request("/invoke/Clock/add", 5, whole.clone()), 404),
         ("no such path", request("/", 5, whole.clone()), 404),
-        (
-            "no type",
-            Request { path: "/invoke/Counter/add".into(), body: whole.clone().into(), ..Request::default() },
-            415,
-        ),
+        ("no type", (Request { path: "/invoke/Counter/add".into(), ..Request::default() }, whole.clone()), 415),
         ("another type", with_type("application/json"), 415),
         ("a protocol that is too old", request("/invoke/Counter/add", 4, whole.clone()), 415),
         ("nothing", request("/invoke/Counter/add", 5, Vec::new()), 400),
@@ -498,7 +500,7 @@ fn an_endpoint_describes_itself_in_the_newest_version_that_is_asked_for() {
         let accepted: Vec<String> =
             versions.iter().map(|v| format!("application/vnd.restate.endpointmanifest.v{v}+json")).collect();
         let headers = vec![("Accept".to_owned(), accepted.join(", "))];
-        now(endpoint.answer(&Here, Request { path: "/x/discover".into(), headers, ..Request::default() }))
+        answer(&endpoint, (Request { path: "/x/discover".into(), headers }, Vec::new()))
     };
     let read = |answer: &Response| -> serde_json::Value { serde_json::from_slice(&answer.body).unwrap() };
     let newest = accept(&[2, 3, 4]);
@@ -515,12 +517,37 @@ fn an_endpoint_describes_itself_in_the_newest_version_that_is_asked_for() {
         ],
     });
     assert_eq!(manifest, expected);
-    // An older one has less to say.
-    let third = read(&accept(&[3]));
-    assert_eq!(third["services"][0]["idempotencyRetention"], 60_000);
-    assert_eq!(third["services"][0]["retryPolicyMaxAttempts"], serde_json::Value::Null);
-    let second = read(&accept(&[2]));
-    assert_eq!(second["services"][0]["idempotencyRetention"], serde_json::Value::Null);
+    // An older one could not say that a handler is private, or how often it is tried: that is refused, not left out.
+    for older in [&[3][..], &[2], &[2, 3]] {
+        assert_eq!(status(&accept(older)), 415, "{older:?}");
+    }
     assert_eq!(status(&accept(&[9])), 415);
-    assert_eq!(status(&now(endpoint.answer(&Here, Request { path: "/health".into(), ..Request::default() }))), 200);
+    assert_eq!(status(&answer(&endpoint, (Request { path: "/health".into(), ..Request::default() }, Vec::new()))), 200);
+}
+
+#[test]
+fn an_older_manifest_is_given_where_it_can_say_all() {
+    let described = |service: Service, version: u32| {
+        let endpoint = Endpoint::new(vec![service], Handling(async |_: &Context| Ok(Bytes::new())), Vec::new());
+        let accept = format!("application/vnd.restate.endpointmanifest.v{version}+json");
+        let request = Request { path: "/discover".into(), headers: vec![("accept".into(), accept)] };
+        status(&answer(&endpoint, (request, Vec::new())))
+    };
+    let plain = || service("Plain", Kind::Service);
+    let mut private = plain();
+    private.handlers[1].is_private = true;
+    let keeps = Service { journal_retention: Some(Duration::ZERO), ..plain() };
+    assert_eq!([2, 3, 4].map(|version| described(plain(), version)), [200; 3]);
+    assert_eq!([2, 3, 4].map(|version| described(private.clone(), version)), [415, 200, 200]);
+    assert_eq!([2, 3, 4].map(|version| described(keeps.clone(), version)), [415, 200, 200]);
+}
+
+#[test]
+fn a_body_is_not_asked_for_before_its_sender_is_let_in() {
+    let key = Key::parse("publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f").unwrap();
+    let handling = Handling(async |_: &Context| Ok(Bytes::new()));
+    let endpoint = Endpoint::new(vec![service("Counter", Kind::Object)], handling, vec![key]);
+    let (request, _) = request("/invoke/Counter/add", 5, Vec::new());
+    let body = async { panic!("it was asked for") };
+    assert_eq!(status(&now(endpoint.answer(&Here, request, body))), 401);
 }

@@ -192,7 +192,8 @@ impl Host {
         let Some(Lost { began: Began { checkout, notifies, .. }, capture_asked }) = lost else {
             return Err(refused(&Refusal::invalid("body", "is no checkout that was lost")));
         };
-        let at = clock(ctx).await?;
+        // It is brought to its end, whoever cancels that.
+        let (at, _) = clock(ctx).await?;
         let checkout = if capture_asked { checkout } else { checkout.turned_back() };
         let mut journal = Invocation { ctx, settings: &self.0, notifies, at };
         Ok(json(&run(&mut journal, checkout).await?))

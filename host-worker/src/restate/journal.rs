@@ -52,10 +52,13 @@ impl Journal for Invocation<'_> {
                 Ok(done) => {
                     let mut done = done.into_iter();
                     let mut outcomes = Vec::with_capacity(step.effects.len());
+                    let mut cancelled = cancel;
                     for (op, effect) in &step.effects {
-                        outcomes.push(self.outcome(op, effect, cancel, &mut done).await?);
+                        let (outcome, meanwhile) = self.outcome(op, effect, cancel, &mut done).await?;
+                        outcomes.push(outcome);
+                        cancelled |= meanwhile;
                     }
-                    return Ok(Performed { outcomes, cancel });
+                    return Ok(Performed { outcomes, cancel: cancelled });
                 }
                 Err(Stop::Cancelled) => cancel = true,
                 Err(stop) => return Err(stop.into()),
@@ -83,34 +86,35 @@ impl Invocation<'_> {
         })
     }
 
-    /// What came of it.
+    /// What came of it, and whether a cancel came meanwhile.
     async fn outcome(
         &mut self,
         op: &Op,
         effect: &Effect,
         cancelled: bool,
         done: &mut impl Iterator<Item = Done>,
-    ) -> Result<Outcome, Stopped> {
+    ) -> Result<(Outcome, bool), Stopped> {
         let impossible = || Stopped::Impossible(Impossible::Kind { op: op.clone() });
         match effect {
             Effect::Ticket(..) => {
                 let body = bytes(done.next())?;
-                inner::read_ticket(&body).map(Outcome::Ticket).ok_or_else(impossible)
+                let said = inner::read_ticket(&body).ok_or_else(impossible)?;
+                Ok((Outcome::Ticket(said), false))
             }
             Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => {
                 let Paid { outcome, at } = recorded(&bytes(done.next())?)?;
                 self.at = self.at.max(at);
-                Ok(outcome)
+                Ok((outcome, false))
             }
             Effect::Sleep(_) => {
                 if !cancelled {
                     bytes(done.next())?;
                 }
-                let at = clock(self.ctx).await?;
+                let (at, meanwhile) = clock(self.ctx).await?;
                 self.at = self.at.max(at);
-                Ok(Outcome::Slept { at })
+                Ok((Outcome::Slept { at }, meanwhile))
             }
-            Effect::Notify(_) => Ok(Outcome::Notified),
+            Effect::Notify(_) => Ok((Outcome::Notified, false)),
         }
     }
 
@@ -138,14 +142,14 @@ impl Invocation<'_> {
     }
 }
 
-/// What time it is, recorded.
-pub(super) async fn clock(ctx: &Context) -> Result<Timestamp, Stop> {
+/// What time it is, recorded; and whether a cancel came meanwhile, which is the caller's to deal with.
+pub(super) async fn clock(ctx: &Context) -> Result<(Timestamp, bool), Stop> {
+    let mut cancelled = false;
     loop {
         let now = ctx.run("now", RetryPolicy::Infinite, async { Ok(json(&now())) })?;
         match ctx.done(now).await {
-            Ok(done) => return recorded(&bytes(Some(done))?),
-            // It is asked again: whoever asks for the time decides what a cancel means.
-            Err(Stop::Cancelled) => {}
+            Ok(done) => return Ok((recorded(&bytes(Some(done))?)?, cancelled)),
+            Err(Stop::Cancelled) => cancelled = true,
             Err(stop) => return Err(stop),
         }
     }

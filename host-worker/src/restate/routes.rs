@@ -17,8 +17,8 @@ use crate::settings::{Mode, Settings};
 /// Where Restate calls.
 pub(crate) const MOUNTED: &str = "/restate/";
 
-/// The longest request that Restate sends, in bytes: more than its own limit of a message.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+/// The longest request that Restate sends, in bytes: its own limit of a message.
+const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// Until it is done: a Worker that is away for long must not leave a seat or a payment halfway.
 const RETRIES: Retries = Retries {
@@ -104,17 +104,16 @@ fn endpoint(settings: &Rc<Settings>) -> Rc<Endpoint<Host>> {
 pub(crate) async fn answer(settings: &Rc<Settings>, request: worker::Request) -> worker::Result<Response> {
     let headers = request.headers().entries().collect();
     let path = request.path();
-    let body = match body::read(request.inner(), MAX_BODY, 0).await {
-        Ok(body) => Bytes::from(body),
-        Err(why) => {
+    let body = async {
+        body::read(request.inner(), MAX_BODY, 0).await.map(Bytes::from).map_err(|why| {
             let refusal = match why {
                 Unread::TooLong => Kind::PayloadTooLarge.into(),
                 Unread::Broken => Refusal::invalid("body", "ended early"),
             };
-            return Response::error(refusal.message, refusal.kind.status());
-        }
+            (refusal.kind.status(), refusal.message.into_owned())
+        })
     };
-    let answer = endpoint(settings).answer(&Worker, restate_endpoint::Request { path, headers, body }).await;
+    let answer = endpoint(settings).answer(&Worker, restate_endpoint::Request { path, headers }, body).await;
     let headers = worker::Headers::new();
     for (name, value) in &answer.headers {
         headers.set(name, value)?;
