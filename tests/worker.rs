@@ -151,6 +151,23 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
 }
 
 #[test]
+fn a_map_hears_of_a_hold_after_a_crash_also_if_others_ask_for_the_seat_first() {
+    let _built = xtask::worker::bundle().unwrap();
+    // A map that takes nothing, so that the crash comes before it was told.
+    let mut on = OnWorkerd::start_with(With::Faults, &[]);
+    let held = on.client.post("/Ticket/panic-map-always:1/reserve", &json!({ "userId": "ann" }));
+    assert_eq!(held.status, 200, "{}", held.text);
+    on.workerd.kill();
+    on.workerd.setup.with = With::Nothing;
+    on.workerd.start_again().unwrap();
+    // Bob's checkout is refused, and takes back what it never had: a change that tells the map nothing.
+    let got = on.client.post("/Checkout/process", &json!({ "ticketId": "panic-map-always:1", "userId": "bob" }));
+    assert_eq!((got.status, got.kind()), (409, "TicketReserved"), "{}", got.text);
+    let reserved = || on.client.get("/SeatMap/panic-map-always/summary").body["counts"]["RESERVED"] == 1;
+    eventually(|| reserved().then_some(()));
+}
+
+#[test]
 fn a_checkout_that_panics_between_two_steps_is_brought_to_its_end_by_its_alarm() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);

@@ -10,6 +10,7 @@ use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
+use crate::faults;
 use crate::log::{Level, say};
 use crate::objects::Object;
 use crate::watchers::{self, Watchers};
@@ -42,6 +43,7 @@ impl DurableObject for SeatMapObject {
         if request.method() == Method::Get {
             return self.watchers.join(&self.map, &request);
         }
+        faults::may_panic("panic-map", || request.path());
         Rc::clone(&self.map).asked(request, self.tell()).await
     }
 
