@@ -380,6 +380,25 @@ fn a_cancel_that_comes_when_a_wait_is_over_and_nobody_knows_it_yet_is_not_lost()
 }
 
 #[test]
+fn a_call_that_is_killed_alone_turns_its_checkout_back() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let vars = [("PAYMENT_URL", payments.as_str()), ("RESTATE_UNSIGNED", "allowed")];
+    let on = WorkerOnRestate::start_with(With::Faults, &vars, &[]);
+    // The claim panics at first, and is to be tried again in two seconds.
+    let checkout = sent(&on, &json!({ "ticketId": "hall:panic-restate-once", "userId": "ann" }));
+    let sql = "SELECT id FROM sys_invocation WHERE target_handler_name = 'claim' AND status = 'backing-off'";
+    let claim = eventually(|| on.restate.setup.query(sql).unwrap().first().map(|row| row["id"].clone()));
+    let admin = Client::new(&on.restate.setup.admin_url());
+    let killed = admin.send("PATCH", &format!("/invocations/{}/kill", claim.as_str().unwrap()), &[], b"");
+    assert!((200..300).contains(&killed.status), "{} {}", killed.status, killed.text);
+    let end = end_of(&on, &checkout);
+    assert!(end["message"].as_str().unwrap().contains("cancelled"), "{end}");
+    eventually(|| (on.client.get("/Ticket/hall:panic-restate-once/get").body["status"] == "AVAILABLE").then_some(()));
+    assert_eq!(captured(&Client::new(&gateway.base), &checkout), [false, false]);
+}
+
+#[test]
 fn the_bundle_with_both_is_as_small_as_it_was_meant_to_stay() {
     let bundle = xtask::worker::bundle_with(With::Restate).unwrap();
     let bytes = xtask::worker::gzipped_in(&bundle).unwrap();

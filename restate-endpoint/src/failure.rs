@@ -46,6 +46,11 @@ pub enum Stop {
     Broken,
 }
 
+impl Stop {
+    /// The code that an invocation ends with that was cancelled or killed.
+    pub const CANCELLED: u16 = 409;
+}
+
 impl From<Terminal> for Stop {
     fn from(end: Terminal) -> Self {
         Self::Terminal(end)

@@ -193,7 +193,7 @@ impl<H: Handlers> Endpoint<H> {
             Some(Ok(bytes)) => context.end(NonEmptyValue::Success(bytes)),
             Some(Err(Stop::Terminal(end))) => context.end(NonEmptyValue::Failure(end.into())),
             Some(Err(Stop::Cancelled)) => {
-                context.end(NonEmptyValue::Failure(Terminal::new(409, "cancelled").into()));
+                context.end(NonEmptyValue::Failure(Terminal::new(Stop::CANCELLED, "cancelled").into()));
             }
             Some(Err(Stop::Retry(why))) => context.machine().notify_error(core::Error::internal(why), None),
             Some(Err(Stop::Suspended | Stop::Broken)) => {}

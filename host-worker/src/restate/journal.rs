@@ -49,6 +49,8 @@ impl Journal for Invocation<'_> {
             let asked = step.effects.iter().map(|(op, effect)| self.ask(op, effect, cancel));
             let pending = asked.collect::<Result<Vec<_>, Stopped>>()?;
             match self.ctx.all(pending.into_iter().flatten().collect()).await {
+                // Somebody has cancelled or killed a call alone. That is as good as a cancel of the checkout.
+                Ok(done) if done.iter().any(is_cancelled) => cancel = true,
                 Ok(done) => {
                     let mut done = done.into_iter();
                     let mut outcomes = Vec::with_capacity(step.effects.len());
@@ -153,6 +155,11 @@ pub(super) async fn clock(ctx: &Context) -> Result<(Timestamp, bool), Stop> {
             Err(stop) => return Err(stop),
         }
     }
+}
+
+/// Whether an awaited call ended because somebody cancelled it. No ticket answers like that: its refusals are answers.
+fn is_cancelled(done: &Done) -> bool {
+    done.as_ref().is_err_and(|end| end.code == Stop::CANCELLED)
 }
 
 /// Nothing but a cancel ends what a checkout awaits; if something does, a person has to look, and Restate keeps the
