@@ -24,7 +24,7 @@ pub mod payment;
 pub mod running;
 pub mod seat_map;
 pub mod terms;
-#[cfg(feature = "testing")]
+#[cfg(feature = "simulation")]
 pub mod testing;
 pub mod ticket;
 pub mod time;

@@ -77,13 +77,13 @@ impl Running {
     }
 
     /// How many effects the current step has.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "simulation")]
     pub(crate) fn width(&self) -> usize {
         self.outcomes.len()
     }
 
     /// Whether this effect of the current step has no outcome yet.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "simulation")]
     pub(crate) fn is_pending(&self, index: u8) -> bool {
         self.outcomes.get(usize::from(index)).is_some_and(Option::is_none)
     }

@@ -556,7 +556,7 @@ impl Ticket {
     }
 
     /// Forgets all but the ids that ended last, as if more had ended since: for tests of what then still holds.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "simulation")]
     pub fn forget(&mut self, all_but: usize) {
         let forgotten = self.ended.0.len().saturating_sub(all_but);
         self.ended.0.drain(..forgotten);

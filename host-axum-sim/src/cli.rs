@@ -18,7 +18,8 @@ use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve};
-use crate::store::{Nowhere, Store};
+use crate::simulate::SimulateArgs;
+use crate::store::Store;
 use booking_hosting::doors::Doors;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
@@ -37,6 +38,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
     MockGateway(MockGatewayArgs),
+    /// Simulate the engine with everything around it that can fail, from seeds: the power, the disk, the gateway
+    Simulate(Box<SimulateArgs>),
 }
 
 #[derive(Args)]
@@ -148,15 +151,17 @@ impl Cli {
     /// [`CannotRun`], for a person.
     pub fn run(self) -> Result<(), CannotRun> {
         self.log.start()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(because("the runtime"))?;
-        runtime.block_on(async {
-            match self.command {
-                Command::Serve(args) => args.run().await,
-                Command::MockGateway(args) => args.run().await,
-            }
-        })
+        match self.command {
+            Command::Serve(args) => on_a_runtime(args.run()),
+            Command::MockGateway(args) => on_a_runtime(args.run()),
+            Command::Simulate(args) => args.run(),
+        }
     }
+}
+
+fn on_a_runtime(serving: impl Future<Output = Result<(), CannotRun>>) -> Result<(), CannotRun> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(because("the runtime"))?.block_on(serving)
 }
 
 impl ServeArgs {
@@ -188,7 +193,7 @@ impl ServeArgs {
             gateway: gateway.map(|port| port as Arc<dyn booking_core::payment::PaymentGateway>),
             notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
         };
-        let host = Host::with(Engine::new(settings), Box::new(Nowhere), ports);
+        let host = Host::with(Engine::new(settings), None, ports);
         let settings = ServeSettings {
             routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
             connections: self.max_connections,
@@ -202,12 +207,12 @@ impl ServeArgs {
 
 impl MockGatewayArgs {
     async fn run(self) -> Result<(), CannotRun> {
-        let (store, records): (Box<dyn Store>, _) = match &self.ledger {
+        let (store, records): (Option<Box<dyn Store>>, _) = match &self.ledger {
             Some(path) => {
                 let (file, records) = LedgerFile::open(path).map_err(because("--ledger"))?;
-                (Box::new(file), records)
+                (Some(Box::new(file)), records)
             }
-            None => (Box::new(Nowhere), Vec::new()),
+            None => (None, Vec::new()),
         };
         let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
         let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());

@@ -214,6 +214,18 @@ impl Engine {
         self.checkouts.values().map(Box::as_ref)
     }
 
+    /// A checkout under way, or one that has ended and is still kept.
+    #[must_use]
+    pub fn checkout(&self, id: &CheckoutId) -> Option<&Course> {
+        self.checkouts.get(id).map(Box::as_ref)
+    }
+
+    /// Whether there is work for whole maps that is still to be done.
+    #[must_use]
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
     /// The built-in mock gateway's ledger.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {

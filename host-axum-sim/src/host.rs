@@ -4,6 +4,7 @@
 //! while it is taken.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use booking_hosting::ports::Notifier;
 use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use crate::commit::{Batch, Storage, keep_storing};
 use crate::engine::{Caller, Census, Engine, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
-use crate::store::{Nowhere, Store};
+use crate::store::{Seq, Store};
 
 /// How many payments are under way to the outside at a time; the others wait.
 const PAYMENTS_OUT: usize = 256;
@@ -34,6 +36,8 @@ struct Shared {
     inner: Mutex<Inner>,
     /// The clock is to look again when to wake.
     look_again: Notify,
+    /// Nothing more is to be stored, and the store is closed.
+    closed: Semaphore,
     hub: Hub,
     ports: Ports,
     payments_out: Semaphore,
@@ -51,13 +55,13 @@ pub struct Ports {
 
 struct Inner {
     engine: Engine,
-    store: Box<dyn Store>,
+    /// The way to the store; `None` where nothing is kept.
+    batches: Option<Sender<Batch>>,
+    storage: Storage,
     callers: BTreeMap<Caller, oneshot::Sender<Reply>>,
     next_caller: u64,
     /// When the clock will wake up.
     wakes_at: Option<Timestamp>,
-    /// Whether the store has failed. Nothing leaves after that.
-    broken: bool,
 }
 
 /// What comes of a request.
@@ -77,24 +81,44 @@ impl Host {
     /// clock.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self::with(engine, Box::new(Nowhere), Ports::default())
+        Self::with(engine, None, Ports::default())
     }
 
-    /// An engine at work, with a store and the outside world. Must be called on a tokio runtime: it spawns the clock,
-    /// and what the engine wants to go on with.
+    /// An engine at work, with the outside world, and a store that it keeps everything in, if it keeps it at all. Must
+    /// be called on a tokio runtime: it spawns the clock, and what the engine wants to go on with.
+    ///
+    /// A store gets a thread of its own, until [`Host::close`].
     #[must_use]
-    pub fn with(engine: Engine, store: Box<dyn Store>, ports: Ports) -> Self {
-        let callers = BTreeMap::new();
-        let inner = Inner { engine, store, callers, next_caller: 0, wakes_at: None, broken: false };
+    pub fn with(engine: Engine, store: Option<Box<dyn Store>>, ports: Ports) -> Self {
+        let (batches, to_store) = mpsc::channel();
+        let inner = Inner {
+            engine,
+            batches: store.as_ref().map(|_| batches),
+            storage: Storage::Well,
+            callers: BTreeMap::new(),
+            next_caller: 0,
+            wakes_at: None,
+        };
         let shared = Shared {
             inner: Mutex::new(inner),
             look_again: Notify::new(),
+            closed: Semaphore::new(0),
             hub: Hub::default(),
             ports,
             payments_out: Semaphore::new(PAYMENTS_OUT),
             letters_out: Semaphore::new(LETTERS_OUT),
         };
         let host = Self(Arc::new(shared));
+        match store {
+            None => host.0.closed.close(),
+            Some(store) => {
+                let host = host.clone();
+                std::thread::spawn(move || {
+                    keep_storing(&to_store, store, &host);
+                    host.0.closed.close();
+                });
+            }
+        }
         host.hand(Input::Tick);
         tokio::spawn(host.clone().keep_time());
         host
@@ -104,10 +128,38 @@ impl Host {
         self.0.inner.lock().unwrap_or_else(|poisoned| {
             // A turn that panicked may have been left halfway: nothing that rests on it leaves.
             let mut inner = poisoned.into_inner();
-            inner.broken = true;
-            inner.callers.clear();
+            inner.suffer(Storage::Broken);
             inner
         })
+    }
+
+    /// Takes no more requests, stores what is to be stored, and gives the store up: its directory may be opened again
+    /// once this is done. Closing twice is closing once.
+    pub async fn close(&self) {
+        {
+            let mut inner = self.lock();
+            inner.batches = None;
+            inner.suffer(Storage::Broken);
+        }
+        self.0.look_again.notify_one();
+        // Nobody ever adds a permit: this ends when the semaphore is closed.
+        let _closed = self.0.closed.acquire().await;
+    }
+
+    /// Every batch up to this one is stored: what rests on it may leave.
+    pub(crate) fn stored(&self, last: Seq) {
+        let mut inner = self.lock();
+        if inner.storage == Storage::Broken {
+            return;
+        }
+        inner.storage = Storage::Well;
+        inner.engine.handle(Input::Stored(last), now());
+        let _nobody_waits = self.take(&mut inner, None);
+    }
+
+    /// The store cannot write: whoever waits is told so, and so is whoever asks.
+    pub(crate) fn storage_is(&self, storage: Storage) {
+        self.lock().suffer(storage);
     }
 
     /// Asks the engine, and waits for the answer.
@@ -130,7 +182,7 @@ impl Host {
     async fn call(&self, input: impl FnOnce(Caller) -> Input) -> Reply {
         let later = {
             let mut inner = self.lock();
-            if inner.broken {
+            if inner.storage != Storage::Well {
                 return unavailable();
             }
             let caller = Caller(inner.next_caller);
@@ -139,7 +191,7 @@ impl Host {
             if let Some(reply) = self.take(&mut inner, Some(caller)) {
                 return reply;
             }
-            if inner.broken {
+            if inner.storage != Storage::Well {
                 return unavailable();
             }
             let (answer, later) = oneshot::channel();
@@ -149,10 +201,10 @@ impl Host {
         later.await.unwrap_or_else(|_| unavailable())
     }
 
-    /// Hands an input over that nobody waits for.
+    /// Hands an input over that nobody waits for. Also where the store has no room: what has happened has happened.
     fn hand(&self, input: Input) {
         let mut inner = self.lock();
-        if inner.broken {
+        if inner.storage == Storage::Broken {
             return;
         }
         inner.engine.handle(input, now());
@@ -162,17 +214,14 @@ impl Host {
     /// Takes what the engine says. The answer to `caller` is handed back if it is among that.
     fn take(&self, inner: &mut Inner, caller: Option<Caller>) -> Option<Reply> {
         let mut reply = None;
-        while !inner.broken
+        while inner.storage != Storage::Broken
             && let Some(output) = inner.engine.poll()
         {
             match output {
-                Output::Store(seq, records) => match inner.store.write(&records) {
-                    Ok(()) => inner.engine.handle(Input::Stored(seq), now()),
-                    Err(error) => {
-                        tracing::error!(%error, "the store cannot write: nothing more is answered");
-                        inner.broken = true;
-                        inner.callers.clear();
-                    }
+                Output::Store(seq, records) => match &inner.batches {
+                    None => inner.engine.handle(Input::Stored(seq), now()),
+                    // Its thread is gone only where the store has failed, and then that has been said.
+                    Some(batches) => drop(batches.send((seq, records))),
                 },
                 Output::Answer(to, answer) if Some(to) == caller => reply = Some(Reply::Answer(answer)),
                 Output::Answer(to, answer) => send(inner, to, Reply::Answer(answer)),
@@ -198,7 +247,13 @@ impl Host {
     /// Wakes the engine when it wants to be woken.
     async fn keep_time(self) {
         loop {
-            let wake_at = self.lock().wakes_at;
+            let wake_at = {
+                let inner = self.lock();
+                if inner.storage == Storage::Broken {
+                    return;
+                }
+                inner.wakes_at
+            };
             let sleep = async {
                 match wake_at {
                     Some(at) => {
@@ -275,10 +330,20 @@ impl Host {
         self.0.hub.len()
     }
 
-    /// Whether it answers: not once its store has failed.
+    /// Whether it answers: not while its store has no room, and not once it has failed.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        !self.lock().broken
+        self.lock().storage == Storage::Well
+    }
+}
+
+impl Inner {
+    /// The storage is not well: nobody waits any longer.
+    fn suffer(&mut self, storage: Storage) {
+        if self.storage != Storage::Broken {
+            self.storage = storage;
+        }
+        self.callers.clear();
     }
 }
 

@@ -12,7 +12,11 @@ use crate::store::{KeptAccount, Record, Store};
 
 /// The file, open for more.
 #[derive(Debug)]
-pub struct LedgerFile(File);
+pub struct LedgerFile {
+    file: File,
+    /// How long it is: only whole lines, of whole writes.
+    length: u64,
+}
 
 /// Why a ledger cannot be read. The file stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +78,7 @@ impl LedgerFile {
         file.set_len(whole).map_err(io)?;
         file.seek(SeekFrom::Start(whole)).map_err(io)?;
         let records = accounts.into_iter().map(|(key, account)| Record::Account(key, account)).collect();
-        Ok((Self(file), records))
+        Ok((Self { file, length: whole }, records))
     }
 }
 
@@ -85,6 +89,15 @@ impl Store for LedgerFile {
             lines.extend(format::write(record));
             lines.push(b'\n');
         }
-        self.0.write_all(&lines)
+        let written = self.file.write_all(&lines);
+        match written {
+            Ok(()) => self.length += lines.len() as u64,
+            Err(_) => {
+                // What is there of it would be the middle of a line once it is written again.
+                self.file.set_len(self.length)?;
+                self.file.seek(SeekFrom::Start(self.length))?;
+            }
+        }
+        written
     }
 }

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod engine;
+pub mod simulate;
 pub mod store;
 
 mod cli;
+mod commit;
 mod effects;
 mod errors;
 mod host;

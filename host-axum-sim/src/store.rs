@@ -51,6 +51,50 @@ impl Format for Record {
     const VERSION: u32 = 1;
 }
 
+impl Record {
+    /// What it is stored under, in place of whatever was there: a letter for its kind, then its name.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        let key = |kind: u8, name: &[&[u8]]| {
+            let mut key = vec![kind];
+            name.iter().for_each(|part| key.extend_from_slice(part));
+            key
+        };
+        match self {
+            Self::Ticket(id, _) => key(b't', &[id.as_str().as_bytes()]),
+            Self::Layout(map, _) => key(b'l', &[map.as_str().as_bytes()]),
+            // No id has a slash in it.
+            Self::Seat(map, ticket, _) => key(b's', &[map.as_str().as_bytes(), b"/", ticket.as_str().as_bytes()]),
+            Self::Errands(_) => key(b'e', &[]),
+            Self::Checkout(course) => key(b'c', &[course.running.checkout().id().as_str().as_bytes()]),
+            Self::CheckoutForgotten(id) => key(b'c', &[id.as_str().as_bytes()]),
+            Self::Account(name, _) | Self::AccountForgotten(name) => key(b'a', &[name.as_str().as_bytes()]),
+            Self::Key(Digest(scope), _) | Self::KeyForgotten(Digest(scope)) => key(b'k', &[scope]),
+        }
+    }
+
+    /// The checkout, if it is one.
+    #[must_use]
+    pub fn course(&self) -> Option<&Course> {
+        if let Self::Checkout(course) = self { Some(course) } else { None }
+    }
+
+    /// Whether it says that there is nothing under its key any more.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        match self {
+            Self::CheckoutForgotten(_) | Self::AccountForgotten(_) | Self::KeyForgotten(_) => true,
+            Self::Errands(errands) => errands.is_empty(),
+            Self::Ticket(..)
+            | Self::Layout(..)
+            | Self::Seat(..)
+            | Self::Checkout(_)
+            | Self::Account(..)
+            | Self::Key(..) => false,
+        }
+    }
+}
+
 /// 128 bits that stand for something longer, such as a scope or a body, and tell nothing about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 16]);
@@ -154,19 +198,17 @@ pub struct KeptAccount {
 
 /// A place to store records.
 pub trait Store: Send {
-    /// Stores a batch: when this returns, all of it is kept, through a crash if this store is that kind.
+    /// Stores these, all or none: when this returns, they are kept through whatever this store is made for. What fails is
+    /// tried again with the same records, and more of them, so it does no harm if some of it was stored after all.
     ///
     /// # Errors
-    /// What the disk says. Nothing that rests on this batch may leave then.
+    /// What the disk says. Nothing that rests on these may leave then. One that is [for want of
+    /// room](is_for_want_of_room) is tried again; any other is for good.
     fn write(&mut self, records: &[Record]) -> io::Result<()>;
 }
 
-/// Keeps nothing. What an engine in memory knows is what is in memory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Nowhere;
-
-impl Store for Nowhere {
-    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
-        Ok(())
-    }
+/// Whether a disk says no because it is full, which may pass.
+#[must_use]
+pub fn is_for_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

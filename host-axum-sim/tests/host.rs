@@ -50,7 +50,7 @@ impl Store for Disk {
 #[tokio::test]
 async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
     let is_full = Arc::new(AtomicBool::new(false));
-    let host = Host::with(engine(200), Box::new(Disk(Arc::clone(&is_full))), Ports::default());
+    let host = Host::with(engine(200), Some(Box::new(Disk(Arc::clone(&is_full)))), Ports::default());
     let app = router(host.clone(), RouteSettings::default());
     assert_eq!(ask(&app, "POST", "/Ticket/a/reserve", "\"ann\"").await.0, 200);
     let order = r#"{"ticketId":"b","userId":"ann"}"#;
@@ -194,7 +194,7 @@ async fn neither_a_notifier_that_sleeps_nor_a_gateway_that_panics_stops_a_bookin
     };
     let ports =
         Ports { gateway: Some(Arc::new(Bank { panics: AtomicBool::new(true) })), notifier: Some(Arc::new(Asleep)) };
-    let host = Host::with(Engine::new(settings), Box::new(host_axum_sim::store::Nowhere), ports);
+    let host = Host::with(Engine::new(settings), None, ports);
     let app = router(host, RouteSettings::default());
     let all = async {
         for n in 0..600 {

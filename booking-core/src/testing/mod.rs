@@ -42,6 +42,7 @@ pub mod rules;
 pub mod search;
 pub mod sights;
 pub mod simulate;
+#[cfg(feature = "testing")]
 pub mod strategies;
 pub mod trace;
 pub mod world;

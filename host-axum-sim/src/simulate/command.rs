@@ -1,0 +1,300 @@
+//! The command `simulate`: seeds, a progress bar, a table, and where something is broken a trace and how to see it again.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use booking_hosting::flags::{CannotRun, because};
+use clap::{Args, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::play::{Endings, Simulation, Tally};
+use super::report::{Whole, page};
+use super::scene::{Faults, Size};
+use super::seams::{Seams, Sound};
+use super::sights::Sights;
+use super::trace::Trace;
+
+/// How many seeds are run one after the other before a thread looks around.
+const AT_A_TIME: u64 = 512;
+
+/// After so many seeds everything that is rare has to have been met.
+const ENOUGH: u64 = 200_000;
+
+/// What to simulate.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SimulateArgs {
+    /// How many seeds to run
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    from: u64,
+    /// Run this one alone, and tell all of it
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "from", "replay"])]
+    seed: Option<u64>,
+    /// Let this trace happen again, and tell all of it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "from"])]
+    replay: Option<PathBuf>,
+
+    /// Tickets, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.tickets, value_parser = value_parser!(u8).range(1..=64))]
+    tickets: u8,
+    /// People who ask for something, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.buyers, value_parser = value_parser!(u8).range(1..=64))]
+    buyers: u8,
+    /// Crashes in a run, at most: what is not synced is lost, kept by luck, or torn
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.crashes)]
+    crashes: u8,
+    /// Requests and payments that arrive twice, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.twice)]
+    twice: u8,
+    /// Answers of the gateway that get lost, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.lost)]
+    lost: u8,
+    /// Questions that the gateway does not hear in time, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.silent)]
+    silent: u8,
+    /// Messages to buyers that do not arrive, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.undelivered)]
+    undelivered: u8,
+    /// How often the disk is full for a while, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.full)]
+    full: u8,
+
+    /// How many threads
+    #[arg(long, value_name = "N", default_value_t = threads(), value_parser = value_parser!(u64).range(1..=1024))]
+    threads: u64,
+    /// Write a page about it here, with a chart of one run: the one that breaks something, else the one that shows most
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Where a trace is written that breaks something
+    #[arg(long, value_name = "FILE", default_value = "failed.trace.json")]
+    trace: PathBuf,
+}
+
+fn threads() -> u64 {
+    std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
+}
+
+/// What was simulated in all.
+#[derive(Debug, Default)]
+struct All {
+    tally: Tally,
+    sights: Sights,
+    endings: Endings,
+    /// How rich the richest seed was, and which it is.
+    richest: (usize, u64),
+    broken: Option<(u64, Box<Trace>)>,
+}
+
+impl SimulateArgs {
+    fn size(&self) -> Size {
+        let Self { crashes, twice, lost, silent, undelivered, full, .. } = *self;
+        let faults = Faults { crashes, twice, lost, silent, undelivered, full };
+        Size { tickets: self.tickets, buyers: self.buyers, faults }
+    }
+
+    /// The flags that make other scenes than the default ones.
+    fn size_flags(&self) -> String {
+        let (size, usual) = (self.size(), Size::SMALL);
+        let flags = [
+            ("tickets", size.tickets, usual.tickets),
+            ("buyers", size.buyers, usual.buyers),
+            ("crashes", size.faults.crashes, usual.faults.crashes),
+            ("twice", size.faults.twice, usual.faults.twice),
+            ("lost", size.faults.lost, usual.faults.lost),
+            ("silent", size.faults.silent, usual.faults.silent),
+            ("undelivered", size.faults.undelivered, usual.faults.undelivered),
+            ("full", size.faults.full, usual.faults.full),
+        ];
+        let other = flags.iter().filter(|(_, is, usual)| is != usual);
+        other.map(|(name, is, _)| format!(" --{name} {is}")).collect()
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// [`CannotRun`], for a person: also where a promise is broken.
+    pub(crate) fn run(&self) -> Result<(), CannotRun> {
+        self.run_with(&Sound)
+    }
+
+    fn run_with(&self, seams: &'static dyn Seams) -> Result<(), CannotRun> {
+        if let Some(file) = &self.replay {
+            let trace = read(file)?;
+            let again = format!("simulate --replay {}", file.display());
+            return self.one(seams, &trace, None, &again);
+        }
+        if let Some(seed) = self.seed {
+            let trace = Simulation::new(seams, self.size()).trace(seed);
+            return self.one(seams, &trace, Some(seed), &format!("simulate --seed {seed}{}", self.size_flags()));
+        }
+        self.many(seams)
+    }
+
+    /// One run, told from its beginning to its end.
+    fn one(&self, seams: &'static dyn Seams, trace: &Trace, seed: Option<u64>, again: &str) -> Result<(), CannotRun> {
+        let told = trace.retold(seams);
+        for event in told.0.told().1 {
+            let between = match (&event.from, &event.to) {
+                (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+                (_, Some(to)) => to.clone(),
+                (_, None) => "·".to_owned(),
+            };
+            let mark = if event.is_fault { "!" } else { " " };
+            say(&format!("{:>8} ms {mark} {between:28} {}", event.at, event.text));
+        }
+        if let Some(file) = &self.report {
+            let mut simulation = Simulation::new(seams, self.size());
+            let _told_below = seed.map(|seed| simulation.run(seed).is_ok());
+            let whole = Whole {
+                seeds: again,
+                size: &self.size(),
+                tally: simulation.tally(),
+                sights: simulation.sights(),
+                endings: simulation.endings(),
+            };
+            write(file, &page(whole, seed, again, trace, &told))?;
+        }
+        match told.1 {
+            None => {
+                say("nothing is broken by that");
+                Ok(())
+            }
+            Some(broken) => Err(CannotRun(broken.to_string())),
+        }
+    }
+
+    fn many(&self, seams: &'static dyn Seams) -> Result<(), CannotRun> {
+        let start = Instant::now();
+        let all = self.simulate(seams);
+        let took = start.elapsed();
+        let seeds = format!("seeds {} to {}{}", self.from, self.from + all.tally.seeds - 1, self.size_flags());
+        tell(&all, took);
+        let (seed, trace) = match &all.broken {
+            Some((seed, trace)) => (*seed, trace.minimised(seams)),
+            None => (all.richest.1, Simulation::new(seams, self.size()).trace(all.richest.1)),
+        };
+        if let Some(file) = &self.report {
+            let again = format!("simulate --seed {seed}{}", self.size_flags());
+            let whole = Whole {
+                seeds: &seeds,
+                size: &self.size(),
+                tally: all.tally,
+                sights: &all.sights,
+                endings: &all.endings,
+            };
+            write(file, &page(whole, Some(seed), &again, &trace, &trace.retold(seams)))?;
+        }
+        if all.broken.is_some() {
+            let json = serde_json::to_string_pretty(&trace).expect("a trace is JSON");
+            write(&self.trace, &json)?;
+            return Err(CannotRun(format!(
+                "{} is broken: {}\nfound by seed {seed}{}, version {}\n{json}\nTo see it again:\n  simulate --replay {}",
+                trace.promise,
+                trace.what,
+                self.size_flags(),
+                env!("CARGO_PKG_VERSION"),
+                self.trace.display()
+            )));
+        }
+        let missing = all.sights.missing();
+        if all.tally.seeds >= ENOUGH && self.size() == Size::SMALL && !missing.is_empty() {
+            let missing: Vec<&str> = missing.iter().map(|sight| sight.name()).collect();
+            return Err(CannotRun(format!("nothing is broken, but never met: {}", missing.join("; "))));
+        }
+        Ok(())
+    }
+
+    fn simulate(&self, seams: &'static dyn Seams) -> All {
+        let bar = ProgressBar::new(self.seeds);
+        let style = "{wide_bar} {human_pos}/{human_len} seeds {per_sec} {elapsed}, {eta} left";
+        bar.set_style(ProgressStyle::with_template(style).expect("a template that was tried"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let (next, stop, all) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(All::default()));
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads {
+                scope.spawn(|| {
+                    let mut simulation = Simulation::new(seams, self.size());
+                    let broken = self.run_some(&mut simulation, &next, &stop, &bar);
+                    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    all.tally.add(simulation.tally());
+                    all.sights.add(simulation.sights());
+                    for (name, count) in simulation.endings() {
+                        *all.endings.entry(name).or_default() += count;
+                    }
+                    all.richest = all.richest.max(simulation.richest());
+                    // Of several the first, so that it is the same each time.
+                    let is_first = |(seed, _): &(u64, _)| all.broken.as_ref().is_none_or(|(first, _)| seed < first);
+                    if let Some(broken) = broken.filter(is_first) {
+                        all.broken = Some(broken);
+                    }
+                });
+            }
+        });
+        bar.finish_and_clear();
+        all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Seeds that nobody else has, until there are none or something is broken.
+    fn run_some(
+        &self,
+        simulation: &mut Simulation,
+        next: &AtomicU64,
+        stop: &AtomicBool,
+        bar: &ProgressBar,
+    ) -> Option<(u64, Box<Trace>)> {
+        while !stop.load(Ordering::Relaxed) {
+            let first = next.fetch_add(AT_A_TIME, Ordering::Relaxed);
+            if first >= self.seeds {
+                break;
+            }
+            let last = (first + AT_A_TIME).min(self.seeds);
+            for seed in first..last {
+                let seed = self.from.wrapping_add(seed);
+                if let Err(trace) = simulation.run(seed) {
+                    stop.store(true, Ordering::Relaxed);
+                    return Some((seed, trace));
+                }
+            }
+            bar.inc(last - first);
+        }
+        None
+    }
+}
+
+fn read(file: &Path) -> Result<Trace, CannotRun> {
+    let name = format!("--replay {}", file.display());
+    let text = std::fs::read_to_string(file).map_err(because(&name))?;
+    let trace: Trace = serde_json::from_str(&text).map_err(because(&name))?;
+    trace.scene.validate().map_err(|why| CannotRun(format!("{name}: {why}")))?;
+    Ok(trace)
+}
+
+fn write(file: &Path, text: &str) -> Result<(), CannotRun> {
+    std::fs::write(file, text).map_err(because(&file.display().to_string()))?;
+    say(&format!("written: {}", file.display()));
+    Ok(())
+}
+
+/// What was simulated, as a table.
+fn tell(all: &All, took: Duration) {
+    let Tally { seeds, requests, crashes, steps } = all.tally;
+    let rate = u128::from(seeds) * 1_000_000 / took.as_micros().max(1);
+    say(&format!(
+        "{seeds} seeds in {}.{} s, {rate} a second: {requests} requests, {crashes} crashes, {steps} steps",
+        took.as_secs(),
+        took.subsec_millis() / 100
+    ));
+    say("\n     times  met");
+    all.sights.iter().for_each(|(sight, count)| say(&format!("{count:10}  {}", sight.name())));
+    say("\n checkouts  ended as");
+    all.endings.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
+}
+
+fn say(line: &str) {
+    let _nobody_listens = writeln!(io::stdout(), "{line}");
+}

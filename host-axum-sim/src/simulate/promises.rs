@@ -1,0 +1,410 @@
+//! What is promised to everybody outside of an engine, whatever crashes, beside what [`booking_core::invariants`] says of
+//! tickets, checkouts and money: nothing is said, sent or shown before it is there for good, and what was said stays so.
+
+use std::collections::BTreeMap;
+
+use booking_core::checkout::{Checkout, Ending, Failure, Stage};
+use booking_core::effect::{Notification, Op};
+use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
+use booking_core::invariants::{System, Violation, check, check_checkout, check_ticket};
+use booking_core::payment::Account;
+use booking_core::seat_map::{Delta, Seat};
+use booking_core::ticket::{Ticket, TicketStatus};
+use booking_core::wire::Answer;
+
+use super::scene::{What, map};
+use super::sights::Sight;
+use super::world::{End, Waits, Watcher, World};
+use crate::engine::{Caller, Engine, Gateway, View};
+use crate::store::{Course, Letter, Record};
+
+/// A promise that is broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{promise} is broken: {what}")]
+pub struct Broken {
+    /// Its name.
+    pub promise: &'static str,
+    /// What was seen. Never has a hold id in it.
+    pub what: String,
+}
+
+impl Broken {
+    pub(super) fn new(promise: &'static str, what: impl Into<String>) -> Self {
+        Self { promise, what: what.into() }
+    }
+}
+
+impl From<Violation> for Broken {
+    fn from(violation: Violation) -> Self {
+        Self { promise: violation.property, what: violation.what }
+    }
+}
+
+fn require(holds: bool, promise: &'static str, what: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken::new(promise, what())) }
+}
+
+const TOO_SOON: &str = "nothing_is_said_too_soon";
+
+impl World {
+    /// Looks at everything that the last input has touched.
+    pub(super) fn holds_for(&self, tickets: &[TicketId], checkouts: &[CheckoutId]) -> Result<(), Broken> {
+        for id in tickets {
+            if let Some(ticket) = self.engine.tickets().get(id) {
+                check_ticket(self, id, ticket)?;
+            }
+        }
+        for id in checkouts {
+            if let Some(checkout) = self.checkout(id) {
+                check_checkout(self, checkout)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn durable_ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        match self.disk.get(&[b"t", id.as_str().as_bytes()].concat()) {
+            Some(Record::Ticket(_, ticket)) => Some(ticket),
+            _ => None,
+        }
+    }
+
+    fn durable_course(&self, id: &CheckoutId) -> Option<&Course> {
+        self.disk.get(&[b"c", id.as_str().as_bytes()].concat()).and_then(Record::course)
+    }
+
+    /// What somebody is told of tickets is there for good, and from now on it has been told.
+    fn is_there_for_good(&mut self, rests_on: &[(TicketId, u64, TicketStatus)]) -> Result<(), Broken> {
+        for (id, version, status) in rests_on {
+            let durable = self.durable_ticket(id).map_or(0, Ticket::version);
+            require(durable >= *version, TOO_SOON, || {
+                format!("an answer rests on version {version} of {id}, and the disk has version {durable}")
+            })?;
+            match self.told.tickets.iter_mut().find(|(told, _, _)| told == id) {
+                Some((_, told, was)) if *told < *version => (*told, *was) = (*version, *status),
+                Some(_) => {}
+                None => self.told.tickets.push((id.clone(), *version, *status)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_answered(&mut self, caller: Caller, answer: &Answer) -> Result<(), Broken> {
+        let index = usize::try_from(caller.0 & 0xff).unwrap_or(usize::MAX);
+        let scene = std::sync::Arc::clone(&self.scene);
+        let person = self.people.get_mut(index);
+        let place = person.as_ref().and_then(|person| person.waiting.iter().position(|it| it.caller == caller));
+        // Who gave up waiting hears nothing any more.
+        let Some((person, place)) = person.zip(place) else { return Ok(()) };
+        let Waits { rests_on, is_again, about, .. } = person.waiting.remove(place);
+        let asked_at = person.asked_at;
+        self.tells_answer(index, answer, about.as_ref());
+        let ask = &scene.asks[index];
+        let is_booking = matches!(ask.what, What::Process(_) | What::Send(_));
+        if is_booking {
+            self.is_booking_answered(about.as_ref(), answer)?;
+        } else {
+            self.is_there_for_good(&rests_on)?;
+            self.sights.see_if(answer.status == 409, Sight::TurnedAway);
+        }
+        let is_worth_a_key = !matches!(ask.what, What::Get(_) | What::Watch | What::Cancel(_));
+        let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_recorded)
+            && (answer.status != 202 || matches!(ask.what, What::Send(_)));
+        if ask.keyed && is_worth_a_key && is_final && self.now < asked_at.plus(self.settings().keep_for) {
+            let person = &mut self.people[index];
+            match &person.first {
+                None => person.first = Some(answer.clone()),
+                Some(first) => {
+                    let (status, again) = (first.status, answer.status);
+                    require(first == answer, "the_first_answer_comes_again", || {
+                        format!("ask {index} was answered {status}, and again under the same key {again}, otherwise")
+                    })?;
+                    self.sights.see_if(is_again, Sight::ToldAgain);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is told of a checkout is there for good.
+    fn is_booking_answered(&mut self, about: Option<&CheckoutId>, answer: &Answer) -> Result<(), Broken> {
+        if answer.status == 202 {
+            let told = about.filter(|id| answer.body.contains(id.as_str()));
+            let Some(id) = told.cloned() else {
+                return Err(Broken::new("an_answer_is_about_what_was_asked", "202 for a checkout of somebody else's"));
+            };
+            let is_there = self.durable_course(&id).is_some() || self.engine.checkout(&id).is_none();
+            require(is_there, TOO_SOON, || format!("{id} was said to be under way, and the disk does not know it"))?;
+            self.told.accepted.push(id);
+            self.sights.see(Sight::AnsweredMeanwhile);
+            return Ok(());
+        }
+        let is_booked = |end: &End| matches!(end.checkout.ending(), Some(Ending::Completed { .. }));
+        let end = about.and_then(|id| self.ends.get(id));
+        let is_right = end.map_or(answer.status != 200, |end| is_booked(end) == (answer.status == 200));
+        require(is_right, "an_answer_is_about_what_was_asked", || {
+            format!("{about:?} is told to have ended with {}", answer.status)
+        })?;
+        let Some(End { checkout, rests_on, .. }) = end else { return Ok(()) };
+        let (id, rests_on) = (checkout.id().clone(), rests_on.clone());
+        let has_ended = self.durable_course(&id).map(|course| course.ended.is_some());
+        // One that is not there any more was forgotten meanwhile.
+        let is_there = has_ended.unwrap_or_else(|| self.engine.checkout(&id).is_none());
+        require(is_there, TOO_SOON, || format!("the end of {id} was told, and the disk does not know it"))?;
+        self.is_there_for_good(&rests_on)?;
+        if answer.status == 200 {
+            self.told.confirmed.push(id);
+            self.sights.see(Sight::Confirmed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn watches(&mut self, caller: Caller, view: &View) -> Result<(), Broken> {
+        for person in &mut self.people {
+            person.waiting.retain(|waits| waits.caller != caller);
+        }
+        self.sights.see_if(self.crashes > 0 && self.told.map_version > 0, Sight::WatchedAgain);
+        self.sees_anew(view)
+    }
+
+    /// A watcher is shown the whole map.
+    pub(super) fn sees_anew(&mut self, view: &View) -> Result<(), Broken> {
+        let (told, shown) = (self.told.map_version, shown_by(view));
+        require(view.version >= told, "versions_go_on", || {
+            format!("a watcher was at version {told} of the map, and is shown version {}", view.version)
+        })?;
+        let durable = self.durable_map_version();
+        require(view.version <= durable, TOO_SOON, || {
+            format!("version {} of the map is shown, and the disk has version {durable}", view.version)
+        })?;
+        self.told.map_version = view.version;
+        self.watcher = Some(Watcher { version: view.version, shown });
+        Ok(())
+    }
+
+    fn durable_map_version(&self) -> u64 {
+        let heard = self.disk.durable.values().map(|record| {
+            if let Record::Seat(_, _, seat) = record {
+                seat.heard
+            } else if let Record::Layout(_, published) = record {
+                published.version
+            } else {
+                0
+            }
+        });
+        heard.max().unwrap_or_default()
+    }
+
+    /// A watcher hears of a change.
+    pub(super) fn hears(&mut self, delta: &Delta) -> Result<(), Broken> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let (last, next) = (watcher.version, delta.version);
+        require(next == last + 1, "versions_go_on", || {
+            format!("a watcher was at version {last} of the map, and hears of version {next}")
+        })?;
+        watcher.version = next;
+        watcher.shown.insert(delta.id.clone(), delta.status);
+        self.told.map_version = self.told.map_version.max(next);
+        let key = [b"shall/", delta.id.as_str().as_bytes()].concat();
+        let durable = match self.disk.get(&key) {
+            Some(Record::Seat(_, _, seat)) => seat.heard,
+            _ => 0,
+        };
+        require(durable >= next, TOO_SOON, || {
+            format!("version {next} of the map is told, and the disk has of {} version {durable}", delta.id)
+        })
+    }
+
+    pub(super) fn is_stored_before_it_is_done(&self, op: &Op) -> Result<(), Broken> {
+        let step = self.durable_course(&op.checkout).map(|course| course.running.checkout().step());
+        require(step.is_some_and(|step| step >= op.step), "nothing_is_done_too_soon", || {
+            format!("the gateway is asked for {op}, and the disk has step {step:?}")
+        })
+    }
+
+    pub(super) fn is_stored_before_it_is_sent(&self, letter: &Notification) -> Result<(), Broken> {
+        let is_booked = self.durable_course(&letter.checkout).is_some_and(|course| course.ended.is_some());
+        require(is_booked, "nothing_is_done_too_soon", || {
+            format!("the buyer of {} is told, and the disk has no booking of it", letter.checkout)
+        })
+    }
+
+    /// After a crash: nobody was told anything that is not so any more.
+    pub(super) fn what_was_told_is_still_so(&self) -> Result<(), Broken> {
+        const STAYS: &str = "what_was_told_stays";
+        for (id, version, status) in &self.told.tickets {
+            let now = self.engine.tickets().get(id).map(|ticket| (ticket.version(), ticket.state().status()));
+            let is_so =
+                now.is_some_and(|(is, now)| is > *version || (is == *version && now == *status)) || *version == 0;
+            require(is_so, STAYS, || {
+                format!("{id} was told to be {status:?} at version {version}, and is {now:?} after a crash")
+            })?;
+        }
+        let gone = self.told.confirmed.iter().chain(&self.told.accepted).find(|id| self.checkout(id).is_none());
+        require(gone.is_none(), STAYS, || format!("{gone:?} was told of, and nothing knows it after a crash"))?;
+        let not_booked = self.told.confirmed.iter().find(|id| {
+            let checkout = self.checkout(id);
+            !matches!(checkout.and_then(Checkout::ending), Some(Ending::Completed { .. }))
+        });
+        require(not_booked.is_none(), STAYS, || format!("{not_booked:?} was booked, and is not after a crash"))?;
+        check(self)?;
+        Ok(())
+    }
+
+    /// When nothing is under way any more.
+    pub(super) fn is_well_at_rest(&mut self) -> Result<(), Broken> {
+        check(self)?;
+        let waits = self.people.iter().position(|person| !person.waiting.is_empty());
+        require(waits.is_none(), "everybody_is_answered", || format!("ask {waits:?} still waits for an answer"))?;
+        if let Some(watcher) = &self.watcher
+            && let Some(map) = self.engine.maps().get(map().as_str())
+        {
+            let is: BTreeMap<TicketId, TicketStatus> = map.get().map(|(id, status)| (id.clone(), status)).collect();
+            require(watcher.shown == is, "watchers_see_what_is", || {
+                format!("a watcher sees {:?}, and the map is {is:?}", watcher.shown)
+            })?;
+        }
+        self.is_listed()?;
+        let sold = |id: &TicketId| self.engine.tickets().get(id).is_some_and(|ticket| ticket.sale().is_some());
+        let is_sold_out = self.scene.tickets.iter().all(sold);
+        self.sights.see_if(is_sold_out, Sight::SoldOut);
+        Ok(())
+    }
+
+    /// Every seat of a layout has its price.
+    fn is_listed(&self) -> Result<(), Broken> {
+        let Some(map) = self.engine.maps().get(map().as_str()) else { return Ok(()) };
+        let Some(layout) = map.layout() else { return Ok(()) };
+        let edition = |id: &TicketId| {
+            let ticket = self.engine.tickets().get(id);
+            ticket.and_then(Ticket::listing).map(|listing| listing.edition)
+        };
+        let missing = layout.places().find(|place| edition(&place.ticket) != Some(map.edition()));
+        require(missing.is_none(), "a_layout_is_listed", || {
+            format!("edition {} of the layout has {}, which is not listed", map.edition(), missing.expect("one").ticket)
+        })
+    }
+
+    /// What is stored is all there is: an engine that is made of it is the same.
+    pub(super) fn is_all_stored(&self) -> Result<(), Broken> {
+        const ALL: &str = "what_is_stored_is_all_there_is";
+        let records = self.disk.durable.values().cloned();
+        let restored = Engine::restore(self.settings().clone(), records, self.now);
+        let same = restored.tickets() == self.engine.tickets();
+        require(same, ALL, || format!("tickets {:?} are stored as {:?}", self.engine.tickets(), restored.tickets()))?;
+        let same = restored.maps() == self.engine.maps();
+        require(same, ALL, || format!("maps {:?} are stored as {:?}", self.engine.maps(), restored.maps()))?;
+        require(restored.checkouts().eq(self.engine.checkouts()), ALL, || {
+            let ids = |engine: &Engine| {
+                let ids = engine.checkouts().map(|course| course.running.checkout().id().as_str().to_owned());
+                ids.collect::<Vec<String>>()
+            };
+            format!("checkouts {:?} are stored as {:?}, or otherwise", ids(&self.engine), ids(&restored))
+        })?;
+        let same = restored.ledger() == self.engine.ledger();
+        require(same, ALL, || format!("the ledger {:?} is stored as {:?}", self.engine.ledger(), restored.ledger()))?;
+        let (is, stored) = (self.engine.census(self.now), restored.census(self.now));
+        require((is.kept, is.kept_bytes) == (stored.kept, stored.kept_bytes), ALL, || {
+            format!(
+                "{} things of {} bytes are kept, and {} of {} stored",
+                is.kept, is.kept_bytes, stored.kept, stored.kept_bytes
+            )
+        })
+    }
+
+    /// When everything has been kept for long enough, it is gone, and its room is given back.
+    pub(super) fn is_all_forgotten(&self) -> Result<(), Broken> {
+        let left = self.disk.durable.iter().filter(|(key, _)| matches!(key.first(), Some(b'c' | b'k' | b'a'))).count();
+        require(left == 0, "room_is_given_back", || {
+            format!("{left} checkouts, keys and accounts are still on the disk when their time is over")
+        })
+    }
+
+    pub(super) fn see_the_end(&mut self, end: &End) {
+        match end.checkout.ending() {
+            Some(Ending::Failed(Failure::PaymentDeclined(_))) => self.sights.see(Sight::Declined),
+            Some(Ending::Failed(Failure::PaymentUnavailable)) => self.sights.see(Sight::Unavailable),
+            Some(Ending::Failed(Failure::Cancelled)) => self.sights.see(Sight::Cancelled),
+            _ => {}
+        }
+    }
+
+    pub(super) fn see_the_crash(&mut self) {
+        let under_way = self.engine.checkouts().filter(|course| course.ended.is_none());
+        let (mut waits, mut undoes) = (false, false);
+        for course in under_way {
+            waits |= course.wake.is_some();
+            undoes |= matches!(course.running.checkout().stage(), Stage::Undoing { .. });
+        }
+        self.sights.see_if(waits, Sight::CrashWhileWaiting);
+        self.sights.see_if(undoes, Sight::CrashWhileUndoing);
+        self.sights.see_if(!self.performing.is_empty(), Sight::CrashWhilePaying);
+        let somebody_waits = self.people.iter().any(|person| !person.waiting.is_empty());
+        self.sights.see_if(somebody_waits, Sight::CrashBeforeTheAnswer);
+        self.sights.see_if(self.engine.has_errands(), Sight::ListedInBatches);
+    }
+}
+
+fn shown_by(view: &View) -> BTreeMap<TicketId, TicketStatus> {
+    let snapshot: serde_json::Value = serde_json::from_str(&view.snapshot).unwrap_or_default();
+    let tickets = snapshot["tickets"].as_array().into_iter().flatten();
+    let shown = |ticket: &serde_json::Value| {
+        let id = TicketId::parse(ticket["id"].as_str()?).ok()?;
+        Some((id, serde_json::from_value(ticket["status"].clone()).ok()?))
+    };
+    tickets.filter_map(shown).collect()
+}
+
+impl System for World {
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, &Ticket)> + '_> {
+        Box::new(self.engine.tickets().iter())
+    }
+    fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
+        let known = self.engine.checkouts().map(|course| course.running.checkout());
+        // With the mock inside, an account is forgotten with its checkout.
+        let is_inside = self.settings().gateway != Gateway::Outside;
+        let gone = self.ends.values().map(|end| &end.checkout).filter(move |_| !is_inside);
+        Box::new(known.chain(gone.filter(|checkout| self.engine.checkout(checkout.id()).is_none())))
+    }
+    fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.engine.tickets().get(id)
+    }
+    fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
+        let known = self.engine.checkout(id).map(|course| course.running.checkout());
+        known.or_else(|| self.ends.get(id).map(|end| &end.checkout))
+    }
+    fn shown(&self, ticket: &TicketId) -> Option<Seat> {
+        self.engine.maps().get(ticket.map_str()).and_then(|map| map.seat(ticket)).copied()
+    }
+    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
+        match self.settings().gateway {
+            Gateway::Outside => self.gateway.account(&PaymentKey::authorize(checkout)),
+            Gateway::Mock { .. } => self.engine.ledger().account(&PaymentKey::authorize(checkout)),
+        }
+    }
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
+        match self.settings().gateway {
+            Gateway::Outside => Box::new(self.gateway.accounts()),
+            Gateway::Mock { .. } => Box::new(self.engine.ledger().accounts()),
+        }
+    }
+    fn is_reset(&self, _ticket: &TicketId) -> bool {
+        self.was_reset
+    }
+    fn is_told(&self, checkout: &CheckoutId) -> Option<bool> {
+        self.scene.letter_attempts?;
+        // Who could not be told as often as was tried is given up.
+        let course = self.engine.checkout(checkout);
+        let is_parked = || self.told.given_up.contains(checkout);
+        let is_parked = course.map_or_else(is_parked, |course| course.letter == Letter::Parked);
+        (!is_parked).then(|| self.told.letters.contains(checkout))
+    }
+    fn is_at_rest(&self) -> bool {
+        self.engine.is_at_rest()
+            && self.disk.queue.is_empty()
+            && self.disk.written.is_empty()
+            && self.performing.is_empty()
+            && self.delivering.is_empty()
+            && self.late.is_empty()
+    }
+}

@@ -1,0 +1,693 @@
+//! An engine with everything around it that can fail: its disk, the power, the gateway, the people who ask.
+//!
+//! ```text
+//!  people ──ask──▶ ┌────────┐ ──store──▶ disk ──▶ (power goes) ──▶ restore
+//!         ◀─answer─│ engine │ ◀─stored──
+//!                  └────────┘ ──perform──▶ gateway ──outcome──▶
+//! ```
+//!
+//! What is lost at a crash is what a real one takes: everything in memory, and what the disk has not synced. What the
+//! engine has asked of the gateway may arrive there long after.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use booking_core::checkout::Checkout;
+use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Ledger, LedgerCommand, LedgerReply, VoidAnswer};
+use booking_core::seat_map::{Layout, Place, Row, SeatMapCommand};
+use booking_core::ticket::{TicketCommand, TicketStatus};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall};
+use serde::{Deserialize, Serialize};
+
+use super::disk::Disk;
+use super::promises::Broken;
+use super::scene::{Ask, Faults, Scene, What, map};
+use super::seams::Seams;
+use super::sights::{Sight, Sights};
+use super::story::{EventKind, Story};
+use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings, Shown};
+use crate::store::{Digest, Letter, Record, Seq};
+
+/// When every run begins.
+pub const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// One thing that happens. Those that cannot happen when their turn comes do nothing, so that a trace from which some
+/// are left out is still a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// One of the scene's asks arrives, or comes again under its key.
+    Ask(u8),
+    /// The disk takes the oldest batch of those that wait.
+    Write,
+    /// The disk syncs what it has taken, and says so.
+    Sync,
+    /// The gateway is asked one of the things that are under way to it.
+    Pay(u8, How),
+    /// What nobody waits for any more arrives at the gateway.
+    Late(u8),
+    /// A message to a buyer is tried.
+    Deliver(u8, How),
+    /// Time passes until the engine wants to be woken.
+    Tick,
+    /// Time passes, and nobody wakes the engine.
+    Wait(Millis),
+    /// The power goes, and comes again.
+    Crash {
+        /// How many batches that were not synced are there all the same.
+        keeps: u8,
+        /// Whether the next of them is torn.
+        tears: bool,
+        /// How long nothing runs.
+        down: Millis,
+    },
+    /// The disk is full.
+    Full,
+    /// It has room again.
+    Room,
+}
+
+/// How something reaches the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum How {
+    /// It arrives, and so does its answer.
+    Well,
+    /// It arrives, and its answer is lost.
+    AnswerLost,
+    /// It counts as not answered, and arrives later or never.
+    Unheard,
+    /// It arrives twice, and is answered twice.
+    Twice,
+}
+
+/// One of the scene's asks, and what has become of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Person {
+    /// How often it came.
+    pub(super) times: u8,
+    /// When it came first.
+    pub(super) asked_at: Timestamp,
+    /// Those of its comings that wait for an answer.
+    pub(super) waiting: Vec<Waits>,
+    /// Whether one of them waits in vain.
+    pub(super) lost: bool,
+    /// What it was told first, if that is what it must be told for ever.
+    pub(super) first: Option<Answer>,
+    /// The checkouts that it has started, those that a crash took away not among them. It is about the last.
+    pub(super) started: Vec<CheckoutId>,
+}
+
+/// Somebody waits.
+#[derive(Clone, Debug)]
+pub(super) struct Waits {
+    pub(super) caller: Caller,
+    /// What the answer rests on: tickets as they were when it was asked for.
+    pub(super) rests_on: Vec<(TicketId, u64, TicketStatus)>,
+    /// Whether it was answered before.
+    pub(super) is_again: bool,
+    /// The checkout that it is about.
+    pub(super) about: Option<CheckoutId>,
+}
+
+/// How a checkout has ended, as soon as it has.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) checkout: Checkout,
+    /// The batch that says so.
+    pub(super) seq: Seq,
+    /// Its tickets as they were then.
+    pub(super) rests_on: Vec<(TicketId, u64, TicketStatus)>,
+}
+
+/// Somebody who watches the map.
+#[derive(Clone, Debug)]
+pub(super) struct Watcher {
+    pub(super) version: u64,
+    pub(super) shown: BTreeMap<TicketId, TicketStatus>,
+}
+
+/// What somebody outside has been told, and so must stay true.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// What a ticket was, at its newest.
+    pub(super) tickets: Vec<(TicketId, u64, TicketStatus)>,
+    /// Bookings.
+    pub(super) confirmed: Vec<CheckoutId>,
+    /// Checkouts that are under way.
+    pub(super) accepted: Vec<CheckoutId>,
+    /// The version of the map.
+    pub(super) map_version: u64,
+    /// Bookings that a buyer had a message of.
+    pub(super) letters: Vec<CheckoutId>,
+    /// Bookings whose message was given up.
+    pub(super) given_up: Vec<CheckoutId>,
+}
+
+/// An engine and all that is around it, at one moment.
+#[derive(Debug)]
+pub struct World {
+    pub(super) scene: Arc<Scene>,
+    pub(super) seams: &'static dyn Seams,
+    settings: Settings,
+    pub(super) engine: Engine,
+    pub(super) now: Timestamp,
+    pub(super) disk: Disk,
+    pub(super) performing: Vec<(Op, Effect)>,
+    pub(super) delivering: Vec<Notification>,
+    /// What the gateway was asked by somebody who does not wait any more.
+    pub(super) late: Vec<Effect>,
+    pub(super) gateway: Ledger,
+    pub(super) people: Vec<Person>,
+    pub(super) ends: BTreeMap<CheckoutId, End>,
+    pub(super) told: Told,
+    pub(super) watcher: Option<Watcher>,
+    /// Whether anything was ever put back on sale by an operator.
+    pub(super) was_reset: bool,
+    pub(super) left: Faults,
+    pub(super) is_full: bool,
+    pub(super) crashes: u8,
+    last_handed: Seq,
+    touched_tickets: Vec<TicketId>,
+    touched_checkouts: Vec<CheckoutId>,
+    pub(super) sights: Sights,
+    pub(super) story: Option<Box<Story>>,
+}
+
+/// The seats of a layout beyond the scene's own.
+fn layout(seats: u16) -> Layout {
+    let price = booking_core::money::Money::DEFAULT_PRICE;
+    let place =
+        |n: u16| Place { ticket: TicketId::parse(&format!("hall:{n}")).expect("a good id"), price, x: n.into(), y: 0 };
+    let row = Row { name: "A".to_owned(), seats: (0..seats).map(place).collect() };
+    Layout::new(vec![row]).expect("no seat stands in it twice")
+}
+
+impl What {
+    /// The tickets that it is about.
+    pub(super) fn tickets(&self) -> &[TicketId] {
+        match self {
+            Self::Reserve { ticket, .. }
+            | Self::Release { ticket, .. }
+            | Self::Get(ticket)
+            | Self::Block(ticket)
+            | Self::Unblock(ticket)
+            | Self::Sell { ticket, .. }
+            | Self::Cleanup(ticket) => std::slice::from_ref(ticket),
+            Self::Process(order) | Self::Send(order) => order.tickets(),
+            Self::Cancel(_) | Self::Watch | Self::ResetAll | Self::Publish(_) => &[],
+        }
+    }
+
+    /// The call; `None` for what is no call.
+    fn call(&self) -> Option<Call> {
+        let to = |ticket: &TicketId, call| Some(Call::Ticket(ticket.clone(), call));
+        match self {
+            Self::Reserve { ticket, user, hold, ttl } => {
+                to(ticket, TicketCall::Reserve { user: user.clone(), hold: hold.clone(), ttl: *ttl })
+            }
+            Self::Release { ticket, hold } => {
+                to(ticket, TicketCall::Command(TicketCommand::Release { hold: hold.clone() }))
+            }
+            Self::Process(order) => Some(Call::Process(order.clone())),
+            Self::Send(order) => Some(Call::ProcessSend(order.clone())),
+            Self::Get(ticket) => to(ticket, TicketCall::Get),
+            Self::Watch => Some(Call::SeatMap(map(), SeatMapCall::Watch)),
+            Self::Block(ticket) => {
+                to(ticket, TicketCall::Command(TicketCommand::Block { reason: "seen to".to_owned() }))
+            }
+            Self::Unblock(ticket) => to(ticket, TicketCall::Command(TicketCommand::Unblock)),
+            Self::Sell { ticket, user } => to(ticket, TicketCall::Sell { user: user.clone() }),
+            Self::Cleanup(ticket) => to(ticket, TicketCall::Command(TicketCommand::Cleanup)),
+            Self::ResetAll => Some(Call::SeatMap(map(), SeatMapCall::Command(SeatMapCommand::ResetAll))),
+            Self::Publish(seats) => {
+                let publish = SeatMapCommand::Publish { layout: layout(*seats) };
+                Some(Call::SeatMap(map(), SeatMapCall::Command(publish)))
+            }
+            Self::Cancel(_) => None,
+        }
+    }
+}
+
+impl World {
+    /// The world at the beginning of a scene.
+    #[must_use]
+    pub fn new(scene: Arc<Scene>, seams: &'static dyn Seams) -> Self {
+        let settings = Settings {
+            terms: scene.terms.clone(),
+            gateway: scene.mock_delay.map_or(Gateway::Outside, |delay| Gateway::Mock { delay }),
+            notifier: scene.letter_attempts.map_or(Notifier::Nobody, |attempts| Notifier::Outside { attempts }),
+            answer_within: scene.answer_within,
+            keep_for: scene.keep_for,
+            limits: Limits::default(),
+        };
+        Self {
+            seams,
+            engine: Engine::new(settings.clone()),
+            settings,
+            now: START,
+            disk: Disk::default(),
+            performing: Vec::new(),
+            delivering: Vec::new(),
+            late: Vec::new(),
+            gateway: Ledger::default(),
+            people: vec![Person::default(); scene.asks.len()],
+            ends: BTreeMap::new(),
+            told: Told::default(),
+            watcher: None,
+            was_reset: false,
+            left: scene.faults,
+            is_full: false,
+            crashes: 0,
+            last_handed: Seq(0),
+            touched_tickets: Vec::new(),
+            touched_checkouts: Vec::new(),
+            sights: Sights::default(),
+            story: None,
+            scene,
+        }
+    }
+
+    /// Has every record go through its stored form, as on a real disk.
+    pub fn through_bytes(&mut self) {
+        self.disk.through_bytes = true;
+    }
+
+    /// What the engine is set to.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub(super) fn heal(&mut self) {
+        self.left = Faults::default();
+    }
+
+    /// Lets something happen; whether it could.
+    ///
+    /// # Errors
+    /// A promise that is broken by it.
+    pub fn apply(&mut self, action: Action) -> Result<bool, Broken> {
+        match action {
+            Action::Ask(number) => self.ask(number),
+            Action::Write => self.write(),
+            Action::Sync => self.sync(),
+            Action::Pay(nth, how) => self.pay(nth, how),
+            Action::Late(nth) => Ok(self.arrive_late(nth)),
+            Action::Deliver(nth, how) => self.deliver(nth, how),
+            Action::Tick => self.tick(),
+            Action::Wait(length) => {
+                self.now = self.now.plus(length);
+                let _told = self.tells(EventKind::Wait, None, None, || format!("{} ms pass", length.0));
+                Ok(true)
+            }
+            Action::Crash { keeps, tears, down } => self.crash(keeps, tears, down),
+            Action::Full => Ok(self.fill()),
+            Action::Room => {
+                let _told = self.tells(EventKind::Full, None, Some("disk"), || "has room again".to_owned());
+                Ok(std::mem::take(&mut self.is_full))
+            }
+        }
+    }
+
+    fn ask(&mut self, number: u8) -> Result<bool, Broken> {
+        let index = usize::from(number);
+        let scene = Arc::clone(&self.scene);
+        let (Some(Ask { what, keyed }), Some(person)) = (scene.asks.get(index), self.people.get_mut(index)) else {
+            return Ok(false);
+        };
+        let is_again = person.times > 0;
+        if is_again && !person.lost {
+            if !keyed || self.left.twice == 0 || person.times > 8 {
+                return Ok(false);
+            }
+            self.left.twice -= 1;
+        }
+        if is_again && !keyed {
+            return Ok(false);
+        }
+        if self.is_full {
+            // Refused by the host before the engine hears of it.
+            return Ok(false);
+        }
+        let caller = Caller(u64::from(number) | u64::from(person.times) << 8);
+        let fresh = Fresh((u128::from(caller.0) + 1) << 64);
+        self.sights.see_if(is_again && person.lost, Sight::AskedAgainAfterACrash);
+        self.sights.see_if(is_again && !person.waiting.is_empty(), Sight::AskedAgainMeanwhile);
+        if !is_again {
+            person.asked_at = self.now;
+        }
+        (person.times, person.lost) = (person.times + 1, false);
+        let is_again = person.first.is_some();
+        let input = if let What::Cancel(of) = what {
+            let of = self.people.get(usize::from(*of)).and_then(|person| person.started.last());
+            let Some(of) = of.cloned() else { return Ok(false) };
+            Input::Cancel(caller, of)
+        } else {
+            let call = what.call().expect("all others are calls");
+            let (scope, request) = (Digest([number; 16]), Digest([number; 16]));
+            let key = keyed.then(|| Key { name: format!("key-{number}"), scope, request });
+            self.was_reset |= matches!(what, What::Cleanup(_) | What::ResetAll);
+            Input::Call(caller, Request { call, key, fresh })
+        };
+        self.tells_ask(index, caller.0 >> 8 > 0);
+        let before = self.disk.queue.len();
+        let hurries = self.seams.hurries(&input);
+        self.engine.handle(input, self.now);
+        let rests_on = self.as_they_are(what.tickets());
+        if matches!(what, What::Process(_) | What::Send(_)) {
+            // Under a key that is known it starts none.
+            let own = CheckoutId::of_chance(fresh.0);
+            if self.engine.checkout(&own).is_some() {
+                self.people[index].started.push(own);
+            }
+        }
+        let about = self.people[index].started.last().cloned();
+        self.people[index].waiting.push(Waits { caller, rests_on, is_again, about });
+        self.take()?;
+        if hurries && self.disk.queue.len() == before {
+            self.engine.handle(Input::Stored(self.last_handed), self.now);
+            self.take()?;
+        }
+        let waits = self.people[index].waiting.iter().any(|waits| waits.caller == caller);
+        self.sights.see_if(waits && self.disk.queue.len() == before, Sight::WaitsForTheDisk);
+        Ok(true)
+    }
+
+    /// Tickets as the engine has them now.
+    fn as_they_are(&self, tickets: &[TicketId]) -> Vec<(TicketId, u64, TicketStatus)> {
+        let known = tickets.iter().filter_map(|id| self.engine.tickets().get(id).map(|ticket| (id, ticket)));
+        known.map(|(id, ticket)| (id.clone(), ticket.version(), ticket.state().status())).collect()
+    }
+
+    pub(super) fn hand(&mut self, input: Input) -> Result<(), Broken> {
+        self.engine.handle(input, self.now);
+        self.take()
+    }
+
+    /// Takes everything that the engine says, and looks at what it has changed.
+    fn take(&mut self) -> Result<(), Broken> {
+        while let Some(output) = self.engine.poll() {
+            if !self.seams.passes(&output, self.crashes) {
+                continue;
+            }
+            match output {
+                Output::Store(seq, records) => self.stores(seq, records),
+                Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
+                Output::Watching(caller, _, view) => self.watches(caller, &view)?,
+                Output::News(_, Shown::Delta(delta)) => {
+                    if self.watcher.is_some() {
+                        let text = || format!("{} is {:?}", delta.id, delta.status);
+                        let _told = self.tells(EventKind::News, Some("map"), Some("visitor"), text);
+                    }
+                    self.hears(&delta)?;
+                }
+                Output::News(_, Shown::Whole(view)) => self.sees_anew(&view)?,
+                Output::Perform(op, effect) => {
+                    self.is_stored_before_it_is_done(&op)?;
+                    let effect = self.seams.effect(&op, effect, self.crashes);
+                    self.performing.push((op, effect));
+                }
+                Output::Deliver(letter) => {
+                    self.is_stored_before_it_is_sent(&letter)?;
+                    self.delivering.push(letter);
+                }
+                Output::Alarm(why) => return Err(Broken::new("nothing_impossible_happens", why)),
+            }
+        }
+        self.look_at_what_was_touched()
+    }
+
+    fn stores(&mut self, seq: Seq, records: Vec<Record>) {
+        self.last_handed = seq;
+        self.tells_batch(&records);
+        for record in &records {
+            match record {
+                Record::Ticket(id, _) => self.touched_tickets.push(id.clone()),
+                Record::Checkout(course) => {
+                    let checkout = course.running.checkout();
+                    self.touched_checkouts.push(checkout.id().clone());
+                    if course.ended.is_some() && !self.ends.contains_key(checkout.id()) {
+                        let rests_on = self.as_they_are(checkout.order().tickets());
+                        let end = End { checkout: checkout.clone(), seq, rests_on };
+                        self.see_the_end(&end);
+                        self.ends.insert(checkout.id().clone(), end);
+                    }
+                    self.sights.see_if(course.letter == Letter::Parked, Sight::LetterParked);
+                }
+                Record::CheckoutForgotten(_) => self.sights.see(Sight::Forgotten),
+                Record::Layout(..)
+                | Record::Seat(..)
+                | Record::Errands(_)
+                | Record::Account(..)
+                | Record::AccountForgotten(_)
+                | Record::Key(..)
+                | Record::KeyForgotten(_) => {}
+            }
+        }
+        self.disk.queue.push_back((seq, records));
+    }
+
+    fn look_at_what_was_touched(&mut self) -> Result<(), Broken> {
+        let (mut tickets, mut checkouts) =
+            (std::mem::take(&mut self.touched_tickets), std::mem::take(&mut self.touched_checkouts));
+        let looked = self.holds_for(&tickets, &checkouts);
+        tickets.clear();
+        checkouts.clear();
+        (self.touched_tickets, self.touched_checkouts) = (tickets, checkouts);
+        looked
+    }
+
+    fn write(&mut self) -> Result<bool, Broken> {
+        if self.is_full {
+            return Ok(false);
+        }
+        let Some(seq) = self.disk.write(self.seams) else { return Ok(false) };
+        let _told = self.tells(EventKind::Write, None, Some("disk"), || format!("writes batch {}", seq.0));
+        if self.seams.trusts_what_is_not_synced() {
+            self.hand(Input::Stored(seq))?;
+        }
+        Ok(true)
+    }
+
+    fn sync(&mut self) -> Result<bool, Broken> {
+        if self.is_full {
+            return Ok(false);
+        }
+        let Some((seq, count)) = self.disk.sync(self.seams) else { return Ok(false) };
+        self.sights.see_if(count > 1, Sight::OneCommitForMany);
+        let _told = self.tells(EventKind::Sync, None, Some("disk"), || format!("syncs {count}"));
+        self.hand(Input::Stored(seq))?;
+        Ok(true)
+    }
+
+    /// The gateway does as it is asked.
+    fn ask_gateway(&mut self, effect: &Effect) -> Option<Outcome> {
+        let command = match effect {
+            Effect::Authorize(request) => LedgerCommand::Authorize(request.clone()),
+            Effect::Capture(request) => LedgerCommand::Capture(request.clone()),
+            Effect::Void(request) => LedgerCommand::Void(request.clone()),
+            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return None,
+        };
+        let (reply, ()) = booking_core::turn(&mut self.gateway, &command, self.now).stored();
+        Some(match crate::errors::never(reply) {
+            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
+            LedgerReply::Capture(answer) => Outcome::Captured(answer),
+            LedgerReply::Void(answer) => Outcome::Voided(answer),
+        })
+    }
+
+    fn pay(&mut self, nth: u8, how: How) -> Result<bool, Broken> {
+        let index = usize::from(nth);
+        let left = match how {
+            How::Well => None,
+            How::AnswerLost => Some(&mut self.left.lost),
+            How::Unheard => Some(&mut self.left.silent),
+            How::Twice => Some(&mut self.left.twice),
+        };
+        if index >= self.performing.len() || left.as_ref().is_some_and(|left| **left == 0) {
+            return Ok(false);
+        }
+        left.into_iter().for_each(|left| *left -= 1);
+        let (op, effect) = self.performing.remove(index);
+        let outcome = match how {
+            How::Well => {
+                let outcome = self.ask_gateway(&effect);
+                self.tells_payment(&op.checkout, &effect, outcome.as_ref(), None);
+                outcome
+            }
+            How::Twice => {
+                let first = self.ask_gateway(&effect).expect("only payments are under way");
+                self.tells_payment(&op.checkout, &effect, Some(&first), Some("arrives twice"));
+                self.hand(Input::Outcome(op.clone(), first))?;
+                self.ask_gateway(&effect)
+            }
+            How::AnswerLost => {
+                let _lost = self.ask_gateway(&effect);
+                self.sights.see(Sight::LostAnswer);
+                let unknown = no_answer_to(&effect);
+                self.tells_payment(&op.checkout, &effect, unknown.as_ref(), Some("done, and the answer is lost"));
+                unknown
+            }
+            How::Unheard => {
+                let unknown = no_answer_to(&effect);
+                self.tells_payment(&op.checkout, &effect, unknown.as_ref(), Some("not heard in time"));
+                self.late.push(effect);
+                unknown
+            }
+        };
+        self.hand(Input::Outcome(op, outcome.expect("only payments are under way")))?;
+        Ok(true)
+    }
+
+    fn arrive_late(&mut self, nth: u8) -> bool {
+        let index = usize::from(nth);
+        if index >= self.late.len() {
+            return false;
+        }
+        let effect = self.late.remove(index);
+        if let Effect::Authorize(request) = &effect
+            && self.gateway.account(&request.key).is_some_and(|account| account.voided)
+        {
+            self.sights.see(Sight::LateAfterVoid);
+        }
+        let text = || format!("a late {} arrives", name_of(&effect));
+        if let Some(event) = self.tells(EventKind::Pay, None, Some("gateway"), text) {
+            event.is_fault = true;
+        }
+        let _nobody_waits = self.ask_gateway(&effect);
+        self.sights.see(Sight::AsksLate);
+        true
+    }
+
+    fn deliver(&mut self, nth: u8, how: How) -> Result<bool, Broken> {
+        let index = usize::from(nth);
+        let fails = how != How::Well;
+        if index >= self.delivering.len() || (fails && self.left.undelivered == 0) {
+            return Ok(false);
+        }
+        self.left.undelivered -= u8::from(fails);
+        let Notification { checkout, .. } = self.delivering.remove(index);
+        if how != How::Unheard {
+            self.told.letters.push(checkout.clone());
+        } else if let Some(failed) = self.tried_in_vain(&checkout)
+            && Some(failed + 1) >= self.scene.letter_attempts
+        {
+            // It may be given up and forgotten at once.
+            self.told.given_up.push(checkout.clone());
+        }
+        self.sights.see_if(fails, Sight::LetterAgain);
+        self.tells_letter(&checkout, how != How::Unheard);
+        self.hand(Input::Delivered(checkout, !fails))?;
+        Ok(true)
+    }
+
+    /// How often the engine has heard that a message did not arrive.
+    fn tried_in_vain(&self, checkout: &CheckoutId) -> Option<u32> {
+        match self.engine.checkout(checkout)?.letter {
+            Letter::Waiting { failed } => Some(failed),
+            Letter::None | Letter::Delivered | Letter::Parked => None,
+        }
+    }
+
+    fn tick(&mut self) -> Result<bool, Broken> {
+        let Some(at) = self.engine.wake_at() else { return Ok(false) };
+        self.now = self.now.max(at);
+        self.has_no_cause();
+        let _told = self.tells(EventKind::Timer, None, None, || "what is due".to_owned());
+        let reserved = self.reserved();
+        self.hand(Input::Tick)?;
+        self.sights.see_if(self.reserved() < reserved, Sight::Lapsed);
+        Ok(true)
+    }
+
+    /// How many of the scene's tickets are.
+    fn reserved(&self) -> usize {
+        let known = self.scene.tickets.iter().filter_map(|id| self.engine.tickets().get(id));
+        known.filter(|ticket| ticket.hold().is_some()).count()
+    }
+
+    fn fill(&mut self) -> bool {
+        if self.left.full == 0 || self.is_full {
+            return false;
+        }
+        self.left.full -= 1;
+        self.is_full = true;
+        self.nobody_waits();
+        self.sights.see(Sight::DiskFull);
+        if let Some(event) = self.tells(EventKind::Full, None, Some("disk"), || "is full".to_owned()) {
+            event.is_fault = true;
+        }
+        true
+    }
+
+    /// Whoever waits, waits in vain.
+    fn nobody_waits(&mut self) {
+        for person in &mut self.people {
+            person.lost |= !person.waiting.is_empty();
+            person.waiting.clear();
+        }
+    }
+
+    fn crash(&mut self, keeps: u8, tears: bool, down: Millis) -> Result<bool, Broken> {
+        if self.left.crashes == 0 {
+            return Ok(false);
+        }
+        self.left.crashes -= 1;
+        self.see_the_crash();
+        let lost = self.disk.crash(usize::from(keeps), tears, self.seams);
+        self.sights.see_if(lost.gone > 0, Sight::CrashLosesBatches);
+        self.sights.see_if(lost.kept > 0, Sight::CrashKeepsByLuck);
+        self.sights.see_if(lost.torn, Sight::CrashTears);
+        self.sights.see_if(self.crashes > 0, Sight::CrashAgain);
+        let durable = std::mem::take(&mut self.disk.last);
+        self.ends.retain(|_, end| end.seq <= durable);
+        self.ends.values_mut().for_each(|end| end.seq = Seq(0));
+        self.crashes += 1;
+        let text = || format!("crash: {} not synced are lost, {} kept, down {} ms", lost.gone, lost.kept, down.0);
+        if let Some(event) = self.tells(EventKind::Crash, None, None, text) {
+            event.is_fault = true;
+            event.detail = lost.torn.then(|| "the last batch is torn".to_owned()).into_iter().collect();
+        }
+        self.has_no_cause();
+        self.nobody_waits();
+        self.watcher = None;
+        self.delivering.clear();
+        self.late.extend(self.performing.drain(..).map(|(_, effect)| effect));
+        self.is_full = false;
+        self.last_handed = Seq(0);
+        self.now = self.now.plus(down);
+        let records = self.seams.restored(self.disk.durable.values().cloned().collect());
+        self.engine = Engine::restore(self.settings.clone(), records, self.now);
+        let has_lapsed = self.engine.tickets().values().filter_map(|it| it.hold()).any(|hold| hold.end() <= self.now);
+        self.sights.see_if(has_lapsed && down.0 > 0, Sight::LapsedWhileDown);
+        self.what_was_told_is_still_so()?;
+        for person in &mut self.people {
+            person.started.retain(|id| self.engine.checkout(id).is_some() || self.ends.contains_key(id));
+        }
+        self.take()?;
+        Ok(true)
+    }
+}
+
+fn name_of(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Authorize(_) => "authorise",
+        Effect::Capture(_) => "capture",
+        Effect::Void(_) => "void",
+        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => "nothing",
+    }
+}
+
+/// What a host makes of a gateway that says nothing.
+fn no_answer_to(effect: &Effect) -> Option<Outcome> {
+    match effect {
+        Effect::Authorize(_) => Some(Outcome::Authorized(AuthorizeAnswer::Unavailable)),
+        Effect::Capture(_) => Some(Outcome::Captured(CaptureAnswer::Unavailable)),
+        Effect::Void(_) => Some(Outcome::Voided(VoidAnswer::Unavailable)),
+        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
+    }
+}
