@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use booking_core::time::Millis;
@@ -19,7 +19,7 @@ use crate::ledger_file::LedgerFile;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve};
 use crate::simulate::SimulateArgs;
-use crate::store::Store;
+use crate::store::{Directory, Opened, Store};
 use booking_hosting::doors::Doors;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
@@ -34,7 +34,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the booking API over HTTP, in memory
+    /// Serve the booking API over HTTP, in memory or from a data directory
     Serve(Box<ServeArgs>),
     /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
     MockGateway(MockGatewayArgs),
@@ -47,6 +47,14 @@ struct ServeArgs {
     /// Where to listen. Port 0 takes a free one; the log says which
     #[arg(long, env = "BOOKING_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+
+    /// Keep everything in this directory: what is answered is on disk, and goes on after a crash. It is made where there
+    /// is none. Without it, everything is in memory, and gone when the process ends
+    #[arg(long, env = "BOOKING_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How large a log in it gets before the next one is begun; old ones are made into a base, and go
+    #[arg(long, env = "BOOKING_LOG_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = log_bytes)]
+    log_bytes: usize,
 
     #[command(flatten)]
     ports: PortFlags,
@@ -127,6 +135,11 @@ fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(*size).ok_or_else(|| "is too many".to_owned())
 }
 
+fn log_bytes(text: &str) -> Result<usize, String> {
+    let bytes = bytes(text)?;
+    if bytes < 4096 { Err("must be at least 4KiB".to_owned()) } else { Ok(bytes) }
+}
+
 /// The tokens of a file, or of the environment.
 fn tokens(flag: &str, file: Option<&Path>, variable: &str) -> Result<Vec<String>, CannotRun> {
     if let Some(file) = file {
@@ -193,7 +206,15 @@ impl ServeArgs {
             gateway: gateway.map(|port| port as Arc<dyn booking_core::payment::PaymentGateway>),
             notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
         };
-        let host = Host::with(Engine::new(settings), None, ports);
+        let (engine, store, what) = match &self.data_dir {
+            None => (Engine::new(settings), None, "serving in memory: nothing is kept when this ends".to_owned()),
+            Some(path) => {
+                let (engine, directory) = restored(path, self.log_bytes as u64, settings)?;
+                let store: Box<dyn Store> = Box::new(directory);
+                (engine, Some(store), format!("serving from {}: what is answered is on disk", path.display()))
+            }
+        };
+        let host = Host::with(engine, store, ports);
         let settings = ServeSettings {
             routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
             connections: self.max_connections,
@@ -201,8 +222,47 @@ impl ServeArgs {
             stop_within: Duration::from_millis(self.answer_within.0.saturating_add(5_000)),
             ..ServeSettings::default()
         };
-        until_told_to_stop("serving in memory: nothing is kept when this ends", self.listen, host, settings).await
+        until_told_to_stop(&what, self.listen, host, settings).await
     }
+}
+
+/// How often it is told how far a restart has come.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// An engine as its directory has it, and the directory, to write to.
+fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, Directory), CannotRun> {
+    let start = Instant::now();
+    let opened = Directory::open(path, log_bytes).map_err(because("--data-dir"))?;
+    let Opened { directory, records, torn, is_new } = opened;
+    if is_new {
+        tracing::info!("{} is new", path.display());
+    }
+    if torn > 0 {
+        tracing::warn!("the last {torn} bytes were of a commit that was not finished, and nobody was told of: cut off");
+    }
+    let (mut count, mut told, mut failed) = (0_u64, start, None);
+    let records = records.map_while(|record| {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            tracing::info!("restoring: {count} records so far, {} MiB in all", directory.bytes() >> 20);
+        }
+        count += 1;
+        record.map_err(|error| failed = Some(error)).ok()
+    });
+    let engine = Engine::restore(settings, records, now());
+    if let Some(error) = failed {
+        return Err(because("--data-dir")(error));
+    }
+    if !is_new {
+        let under_way = engine.checkouts().filter(|course| course.ended.is_none()).count();
+        let (tickets, checkouts) = (engine.tickets().len(), engine.checkouts().count());
+        tracing::info!(
+            "restored {tickets} tickets and {checkouts} checkouts, {under_way} of them under way, from {} MiB in {} ms",
+            directory.bytes() >> 20,
+            start.elapsed().as_millis()
+        );
+    }
+    Ok((engine, directory))
 }
 
 impl MockGatewayArgs {
@@ -232,7 +292,8 @@ async fn until_told_to_stop(
     let address = listener.local_addr().map_err(because("--listen"))?;
     tracing::info!("{what}");
     tracing::info!("listening on http://{address}");
-    serve(listener, host, settings, told_to_stop()).await.map_err(because("serving"))?;
+    serve(listener, host.clone(), settings, told_to_stop()).await.map_err(because("serving"))?;
+    host.close().await;
     tracing::info!("stopped");
     Ok(())
 }

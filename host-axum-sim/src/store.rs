@@ -3,6 +3,10 @@
 //! A [`Record`] is one thing as it is from now on; it takes the place of what was stored under its name before. The
 //! records of one input belong together: all of them are stored, or none is.
 
+mod directory;
+mod files;
+pub(crate) mod frame;
+
 use std::fmt;
 use std::io;
 
@@ -14,6 +18,9 @@ use booking_core::seat_map::{Errand, Published, Seat};
 use booking_core::ticket::Ticket;
 use booking_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use directory::{Directory, LOG_BYTES, Opened};
+pub use files::{DirectoryError, Records, is_in_use, read};
 
 /// The number of a batch of records: the first is 1, the next one more. Everything an engine says rests on the batches
 /// up to one of these.
