@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// What came of a load.
 #[derive(Clone, Debug, Default)]
@@ -73,18 +74,26 @@ pub fn load(
         let start = Instant::now();
         let clients: Vec<_> =
             (0..clients).map(|_| tokio::spawn(client(address, start + lasts, next.clone(), end, make))).collect();
-        let mut all = Loaded::default();
-        for client in clients {
-            let one = client.await.map_err(io::Error::other)??;
-            all.good += one.good;
-            all.other += one.other;
-            all.cut += one.cut;
-            all.micros.extend(one.micros);
-        }
-        all.took = start.elapsed();
-        all.micros.sort_unstable();
-        Ok(all)
+        gathered(start, clients).await
     })
+}
+
+/// What clients that began together did, once all have ended.
+///
+/// # Errors
+/// What one of them says.
+pub async fn gathered(start: Instant, clients: Vec<JoinHandle<io::Result<Loaded>>>) -> io::Result<Loaded> {
+    let mut all = Loaded::default();
+    for client in clients {
+        let one = client.await.map_err(io::Error::other)??;
+        all.good += one.good;
+        all.other += one.other;
+        all.cut += one.cut;
+        all.micros.extend(one.micros);
+    }
+    all.took = start.elapsed();
+    all.micros.sort_unstable();
+    Ok(all)
 }
 
 /// How many were asked in all: the number to go on from.

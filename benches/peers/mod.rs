@@ -2,3 +2,4 @@
 
 pub mod bare_axum;
 pub mod bare_restate;
+pub mod postgres;

@@ -11,7 +11,7 @@ use xtask::run::{Outcome, cargo, output, program, run, say};
 const LICENCES: [&str; 7] = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib"];
 
 /// Packages that may stand here in two versions, each with who holds them apart.
-const MAY_BE_TWICE: [(&str, &str); 19] = [
+const MAY_BE_TWICE: [(&str, &str); 22] = [
     ("base64", "axum's WebSockets have not moved to 0.23 yet, which ureq (tests only) has"),
     ("cpufeatures", "sha2 stays at 0.10 with axum's WebSockets; proptest's chacha20 (tests only) has moved on"),
     ("getrandom", "ring has not moved from 0.2, nor rand 0.9 from 0.3"),
@@ -32,6 +32,9 @@ const MAY_BE_TWICE: [(&str, &str); 19] = [
     ("strum", "worker has 0.28, restate-sdk has not moved from 0.27"),
     ("strum_macros", "as strum"),
     // Built for benchmarks only.
+    ("fallible-iterator", "tokio-postgres has not moved from 0.2, wasm-bindgen's tool (xtask only) has"),
+    ("hmac", "tokio-postgres has 0.13; under jsonwebtoken's curves as digest"),
+    ("wasi", "tokio-postgres's whoami has 0.14, getrandom 0.2 has 0.11; nowhere but on WASI"),
     ("syn", "zerocopy's derive, under criterion, has not moved to syn 3 yet"),
     ("windows-sys", "ring has not moved from 0.52, and nowhere but on Windows"),
 ];

@@ -1,0 +1,80 @@
+//! How many bookings a second are on the disk before they are answered: PostgreSQL's, as people would have them otherwise.
+//!
+//! `cargo bench -p benches --bench durable`: 64 clients, load generator and servers on the same machine, on the same disk,
+//! taking turns; several rounds, medians.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use benches::load::{Loaded, asked};
+use benches::peers::postgres::Postgres;
+use benches::rows::{Much, in_turns, is_bench, say};
+use benches::servers::serve_if_asked;
+
+/// A folder of its own on a disk: what is temporary may be kept in memory, where nothing is ever flushed. Whoever runs a
+/// server may reach it.
+fn on_disk(name: &str) -> PathBuf {
+    PathBuf::from(format!("/var/tmp/booking-bench-{}-{name}", std::process::id()))
+}
+
+/// What is measured beside what. Each ends when it is dropped.
+enum Peer {
+    Postgres(Postgres),
+}
+
+impl Peer {
+    fn name(&self) -> String {
+        match self {
+            Self::Postgres(server) => format!("PostgreSQL {}", server.version),
+        }
+    }
+
+    fn round(&self, clients: usize, lasts: Duration, first: u64) -> io::Result<Loaded> {
+        match self {
+            Self::Postgres(server) => server.round(clients, lasts, first),
+        }
+    }
+
+    /// How long its server has computed.
+    fn cpu(&self) -> Duration {
+        match self {
+            Self::Postgres(server) => server.cpu(),
+        }
+    }
+}
+
+fn measure(much: Much) -> Result<(), String> {
+    let told = |error: io::Error| error.to_string();
+    let peers = [Peer::Postgres(Postgres::start(&on_disk("postgres")).map_err(told)?)];
+    let names: Vec<String> = peers.iter().map(Peer::name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    in_turns(&names, much, |which, row, clients, lasts| {
+        let peer = &peers[which];
+        let before = peer.cpu();
+        let loaded = peer.round(clients, lasts, row.next).map_err(|error| format!("{}: {error}", names[which]))?;
+        row.next += asked(&loaded);
+        row.rounds.push(loaded);
+        row.cpu.push([peer.cpu().saturating_sub(before), Duration::ZERO]);
+        Ok(())
+    })
+}
+
+fn main() -> ExitCode {
+    if serve_if_asked().unwrap_or_default() {
+        return ExitCode::SUCCESS;
+    }
+    let measured = if is_bench() {
+        measure(Much { rounds: 5, lasts: Duration::from_secs(4), clients: &[64] })
+    } else {
+        measure(Much { rounds: 1, lasts: Duration::from_millis(200), clients: &[64] })
+    };
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
