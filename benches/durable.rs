@@ -1,4 +1,5 @@
-//! How many bookings a second are on the disk before they are answered: PostgreSQL's, as people would have them otherwise.
+//! How many bookings a second are on the disk before they are answered: the in-process host's with `--data-dir`, beside
+//! PostgreSQL's, as people would have them otherwise; and the host's in memory, to see what the disk costs.
 //!
 //! `cargo bench -p benches --bench durable`: 64 clients, load generator and servers on the same machine, on the same disk,
 //! taking turns; several rounds, medians.
@@ -8,10 +9,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::load::{Loaded, asked};
+use benches::load::{Loaded, asked, load, process};
 use benches::peers::postgres::Postgres;
 use benches::rows::{Much, in_turns, is_bench, say};
-use benches::servers::serve_if_asked;
+use benches::servers::{Server, serve_if_asked};
 
 /// A folder of its own on a disk: what is temporary may be kept in memory, where nothing is ever flushed. Whoever runs a
 /// server may reach it.
@@ -19,20 +20,32 @@ fn on_disk(name: &str) -> PathBuf {
     PathBuf::from(format!("/var/tmp/booking-bench-{}-{name}", std::process::id()))
 }
 
+/// A folder that is gone with this.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _as_it_is = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// What is measured beside what. Each ends when it is dropped.
 enum Peer {
+    Ours(&'static str, Server),
     Postgres(Postgres),
 }
 
 impl Peer {
     fn name(&self) -> String {
         match self {
+            Self::Ours(name, _) => (*name).to_owned(),
             Self::Postgres(server) => format!("PostgreSQL {}", server.version),
         }
     }
 
     fn round(&self, clients: usize, lasts: Duration, first: u64) -> io::Result<Loaded> {
         match self {
+            Self::Ours(_, server) => load(server.address, clients, lasts, first, None, process),
             Self::Postgres(server) => server.round(clients, lasts, first),
         }
     }
@@ -40,6 +53,7 @@ impl Peer {
     /// How long its server has computed.
     fn cpu(&self) -> Duration {
         match self {
+            Self::Ours(_, server) => server.cpu(),
             Self::Postgres(server) => server.cpu(),
         }
     }
@@ -47,7 +61,12 @@ impl Peer {
 
 fn measure(much: Much) -> Result<(), String> {
     let told = |error: io::Error| error.to_string();
-    let peers = [Peer::Postgres(Postgres::start(&on_disk("postgres")).map_err(told)?)];
+    let folder = Folder(on_disk("ours"));
+    let peers = [
+        Peer::Ours("durable", Server::durable(&folder.0).map_err(told)?),
+        Peer::Postgres(Postgres::start(&on_disk("postgres")).map_err(told)?),
+        Peer::Ours("in memory", Server::booking().map_err(told)?),
+    ];
     let names: Vec<String> = peers.iter().map(Peer::name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     in_turns(&names, much, |which, row, clients, lasts| {

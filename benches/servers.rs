@@ -3,11 +3,13 @@
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use booking_core::time::Millis;
 use host_axum_sim::engine::{Engine, Gateway, Limits, Settings};
-use host_axum_sim::{Host, ServeSettings};
+use host_axum_sim::store::{Directory, LOG_BYTES};
+use host_axum_sim::{Host, Ports, ServeSettings};
 use tokio::net::TcpListener;
 
 use crate::peers::bare_axum;
@@ -48,9 +50,10 @@ pub fn serve_if_asked() -> io::Result<bool> {
     Ok(true)
 }
 
-/// The role says for how long and in how many bytes finished checkouts are kept.
+/// The role says where everything is kept, or for how long and in how many bytes finished checkouts are.
 async fn booking(listener: TcpListener, role: &str) -> io::Result<()> {
-    let (keep_for, kept_bytes) = role.split_once(' ').unwrap_or_default();
+    let folder = role.strip_prefix("durable ");
+    let (keep_for, kept_bytes) = role.split_once(' ').filter(|_| folder.is_none()).unwrap_or_default();
     let settings = Settings {
         gateway: Gateway::Mock { delay: Millis(0) },
         keep_for: Millis(keep_for.parse().unwrap_or(24 * 60 * 60 * 1_000)),
@@ -60,7 +63,16 @@ async fn booking(listener: TcpListener, role: &str) -> io::Result<()> {
     let doors = host_axum_sim::Doors::new([], [ADMIN_TOKEN]).map_err(io::Error::other)?;
     let routes = host_axum_sim::RouteSettings { doors, ..host_axum_sim::RouteSettings::default() };
     let settings_of_serve = ServeSettings { routes, ..ServeSettings::default() };
-    host_axum_sim::serve(listener, Host::new(Engine::new(settings)), settings_of_serve, std::future::pending()).await
+    let host = match folder {
+        None => Host::new(Engine::new(settings)),
+        Some(folder) => {
+            let opened = Directory::open(Path::new(folder), LOG_BYTES).map_err(io::Error::other)?;
+            let records = opened.records.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+            let engine = Engine::restore(settings, records, host_axum_sim::now());
+            Host::with(engine, Some(Box::new(opened.directory)), Ports::default())
+        }
+    };
+    host_axum_sim::serve(listener, host, settings_of_serve, std::future::pending()).await
 }
 
 impl Server {
@@ -80,7 +92,15 @@ impl Server {
         Self::start("booking")
     }
 
-    /// The same, keeping what is finished for this long, in so many bytes.
+    /// The same with everything on disk before it is answered, in this folder.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn durable(folder: &Path) -> io::Result<Self> {
+        Self::start(&format!("durable {}", folder.display()))
+    }
+
+    /// In memory, keeping what is finished for this long, in so many bytes.
     ///
     /// # Errors
     /// When the process cannot be started.
@@ -100,6 +120,12 @@ impl Server {
         }
         let address = line.trim().parse().map_err(io::Error::other)?;
         Ok(Self { address, child })
+    }
+
+    /// How long it has computed.
+    #[must_use]
+    pub fn cpu(&self) -> std::time::Duration {
+        crate::rows::cpu_of(self.child.id())
     }
 
     /// What it has in memory now, in bytes; `None` where the system does not tell.

@@ -2,15 +2,32 @@
 //!
 //! ```text
 //!  engine ──▶ queue ──write──▶ written ──sync──▶ durable
-//!                                 └── at a crash: lost, or kept by luck, or torn
+//!                                 └── at a crash: lost, or there by luck, or torn
 //! ```
+//!
+//! What is synced together is one commit, all or nothing. In some runs it goes through the very bytes that a
+//! [`Directory`](crate::store::Directory) writes, and comes back from what a crash has left of them.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use booking_core::format;
+use serde::{Deserialize, Serialize};
 
 use super::seams::Seams;
+use crate::store::frame::{Chain, Frames, Kind, Stop, append, entries, put};
 use crate::store::{Record, Seq};
+
+/// What a crash makes of what is written and not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unsynced {
+    /// It is lost.
+    Lost,
+    /// It is there all the same.
+    Kept,
+    /// The first so many thousandths of it are there.
+    Torn(u16),
+}
 
 /// The disk of a run.
 #[derive(Debug, Default)]
@@ -23,8 +40,16 @@ pub(super) struct Disk {
     pub(super) durable: BTreeMap<Vec<u8>, Record>,
     /// The newest batch of that.
     pub(super) last: Seq,
-    /// Whether each record goes through its stored form, as it would on a real disk.
-    pub(super) through_bytes: bool,
+    /// The bytes of all that, in runs in which it goes through them.
+    log: Option<Log>,
+}
+
+/// A log, as it is on a disk.
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Vec<u8>,
+    chain: Chain,
+    number: u64,
 }
 
 /// What a crash found.
@@ -34,11 +59,16 @@ pub(super) struct Lost {
     pub(super) kept: usize,
     /// How many are gone.
     pub(super) gone: usize,
-    /// Whether one was torn.
+    /// Whether some of what was written was torn.
     pub(super) torn: bool,
 }
 
 impl Disk {
+    /// From now on all of it goes through bytes.
+    pub(super) fn through_bytes(&mut self) {
+        self.log = Some(Log::default());
+    }
+
     /// Takes the oldest batch of those that wait; its number.
     pub(super) fn write(&mut self, seams: &dyn Seams) -> Option<Seq> {
         let (seq, records) = self.queue.pop_front()?;
@@ -49,20 +79,18 @@ impl Disk {
     /// What is written is there for good; the number of the newest batch of that, and how many these are.
     pub(super) fn sync(&mut self, seams: &dyn Seams) -> Option<(Seq, usize)> {
         let (count, last) = (self.written.len(), self.written.back()?.0);
-        while let Some((_, records)) = self.written.pop_front() {
-            self.take_in(records, seams);
-        }
+        let records = self.written.drain(..).flat_map(|(_, records)| records).collect();
+        self.take_in(records, seams);
         self.last = last;
         Some((last, count))
     }
 
     fn take_in(&mut self, records: Vec<Record>, seams: &dyn Seams) {
+        if let Some(log) = &mut self.log {
+            let frame = log.frame(&records, seams);
+            log.bytes.extend(frame);
+        }
         for record in records {
-            let record = if self.through_bytes {
-                format::read(&format::write(&record)).expect("what this build writes, it reads")
-            } else {
-                record
-            };
             let key = record.key();
             if record.is_forgotten() && seams.forgets() {
                 self.durable.remove(&key);
@@ -72,29 +100,94 @@ impl Disk {
         }
     }
 
-    /// The power goes: of what was written and not synced, some is there by luck, and the next may be torn.
-    pub(super) fn crash(&mut self, keeps: usize, tears: bool, seams: &dyn Seams) -> Lost {
-        let kept = keeps.min(self.written.len());
-        for _ in 0..kept {
-            let (seq, records) = self.written.pop_front().expect("just counted");
-            self.take_in(records, seams);
-            self.last = seq;
-        }
-        let torn = tears && !self.written.is_empty();
-        if torn {
-            let (_, mut records) = self.written.pop_front().expect("just looked at");
-            // Of a batch that is not whole, a store that keeps its word finds nothing.
-            records.truncate(seams.finds_of_a_torn_batch(records.len()));
-            self.take_in(records, seams);
-        }
-        let gone = self.written.len() + self.queue.len() + usize::from(torn);
-        self.written.clear();
+    /// The power goes: what was written and not synced is there by luck, or is not, or is torn.
+    pub(super) fn crash(&mut self, unsynced: Unsynced, seams: &dyn Seams) -> Lost {
+        let (written, last) = (self.written.len(), self.written.back().map(|(seq, _)| *seq));
+        let mut records: Vec<Record> = self.written.drain(..).flat_map(|(_, records)| records).collect();
+        let mut lost = Lost { kept: 0, gone: written + self.queue.len(), torn: false };
         self.queue.clear();
-        Lost { kept, gone, torn }
+        match unsynced {
+            Unsynced::Lost => {}
+            Unsynced::Kept => {
+                (lost.kept, lost.gone) = (written, lost.gone - written);
+                self.last = last.unwrap_or(self.last);
+                self.take_in(records, seams);
+            }
+            Unsynced::Torn(thousandths) if !records.is_empty() => {
+                lost.torn = true;
+                if let Some(log) = &mut self.log {
+                    log.tear(&records, thousandths, seams);
+                }
+                // Of a commit that is not whole, a store that keeps its word finds nothing.
+                records.truncate(seams.finds_of_a_torn_batch(records.len()));
+                self.take_in(records, seams);
+            }
+            Unsynced::Torn(_) => {}
+        }
+        if let Some(log) = &mut self.log {
+            let found = log.read();
+            let is_same = found.len() == self.durable.len()
+                && found.iter().zip(&self.durable).all(|((key, value), (is, record))| {
+                    key == is && format::read::<Record>(value).as_ref() == Ok(record)
+                });
+            assert!(is_same, "what was written to a log comes back from it");
+        }
+        lost
     }
 
-    /// The record of a checkout as it is for good.
+    /// The record under a key, as it is for good.
     pub(super) fn get(&self, key: &[u8]) -> Option<&Record> {
         self.durable.get(key)
+    }
+}
+
+impl Log {
+    /// The frame of a commit, as if it were written.
+    fn frame(&mut self, records: &[Record], seams: &dyn Seams) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.number += 1;
+        append(&mut frame, &mut self.chain, Kind::Commit, self.number, |payload| {
+            for record in records.iter().filter(|record| seams.forgets() || !record.is_forgotten()) {
+                let value = (!record.is_forgotten()).then(|| format::write(record));
+                put(payload, (&record.key(), value.as_deref()));
+            }
+        });
+        frame
+    }
+
+    /// Writes the beginning of a frame, and never its end; finds it torn, and cuts it off.
+    fn tear(&mut self, records: &[Record], thousandths: u16, seams: &dyn Seams) {
+        let (whole, chain, number) = (self.bytes.len(), self.chain, self.number);
+        let frame = self.frame(records, seams);
+        let part = frame.len() * usize::from(thousandths.min(999)) / 1000;
+        self.bytes.extend_from_slice(&frame[..part]);
+        (self.chain, self.number) = (chain, number);
+        let found = self.read();
+        drop(found);
+        assert_eq!(self.bytes.len(), whole, "what was torn is cut off, and nothing else");
+    }
+
+    /// What the log says is stored, as after a start.
+    fn read(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut frames = Frames::new(&self.bytes[..], Some(Chain::default()));
+        let stop = loop {
+            match frames.next().expect("memory can be read") {
+                Ok(frame) => {
+                    for entry in entries(&frame.payload) {
+                        let (key, value) = entry.expect("a frame that is whole can be read");
+                        match value {
+                            Some(value) => drop(found.insert(key.to_vec(), value.to_vec())),
+                            None => drop(found.remove(key)),
+                        }
+                    }
+                }
+                Err(stop) => break stop,
+            }
+        };
+        assert!(matches!(stop, Stop::End | Stop::Torn), "a crash damages nothing: {stop:?}");
+        let whole = usize::try_from(frames.at()).expect("it is in memory");
+        self.bytes.truncate(whole);
+        found
     }
 }

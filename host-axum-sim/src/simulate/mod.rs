@@ -31,6 +31,7 @@ mod trace;
 mod world;
 
 pub(crate) use command::SimulateArgs;
+pub use disk::Unsynced;
 pub use play::{Endings, Simulation, Tally};
 pub use promises::Broken;
 pub use scene::{Ask, Faults, Scene, Size, What};

@@ -8,6 +8,7 @@ use booking_core::testing::dice::Dice;
 use booking_core::time::Millis;
 use booking_core::wire::Refusal;
 
+use super::disk::Unsynced;
 use super::promises::Broken;
 use super::scene::{Cast, Scene, Size};
 use super::seams::Seams;
@@ -200,7 +201,12 @@ fn draw(world: &World, dice: &mut Dice, mix: &Mix, to_come: &mut usize) -> Actio
     let fault = dice.chance(mix.fault);
     if fault && world.left.crashes > 0 && dice.chance(50) {
         let down = Millis(*dice.one_of(&[0, 0, 150, 1_000, 30_000]));
-        return Action::Crash { keeps: dice.between(0, 2), tears: dice.chance(50), down };
+        let unsynced = match dice.below(3) {
+            0 => Unsynced::Lost,
+            1 => Unsynced::Kept,
+            _ => Unsynced::Torn(u16::try_from(dice.below(1_000)).unwrap_or_default()),
+        };
+        return Action::Crash { unsynced, down };
     }
     if fault && world.left.full > 0 && dice.chance(20) {
         return Action::Full;

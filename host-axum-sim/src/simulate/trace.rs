@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use booking_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::disk::Unsynced;
 use super::play::come_to_rest;
 use super::promises::Broken;
 use super::scene::Scene;
@@ -121,8 +123,8 @@ impl Trace {
         let mut simpler = vec![
             with(&|scene| scene.letter_attempts = None),
             with(&|scene| scene.mock_delay = None),
-            with(&|scene| scene.keep_for = booking_core::time::Millis(86_400_000)),
-            with(&|scene| scene.answer_within = booking_core::time::Millis(30_000)),
+            with(&|scene| scene.keep_for = Millis(86_400_000)),
+            with(&|scene| scene.answer_within = Millis(30_000)),
             with(&|scene| {
                 scene.asks.pop();
             }),
@@ -132,13 +134,13 @@ impl Trace {
         }
         let actions = self.actions.iter().enumerate();
         for (index, action) in actions {
-            if let Action::Crash { keeps, tears, down } = *action {
-                let none = booking_core::time::Millis(0);
+            if let Action::Crash { unsynced, down } = *action {
+                let none = Millis(0);
                 for plain in [
-                    Action::Crash { keeps: 0, tears: false, down: none },
-                    Action::Crash { keeps, tears: false, down },
-                    Action::Crash { keeps: 0, tears, down },
-                    Action::Crash { keeps, tears, down: none },
+                    Action::Crash { unsynced: Unsynced::Lost, down: none },
+                    Action::Crash { unsynced: Unsynced::Lost, down },
+                    Action::Crash { unsynced: Unsynced::Torn(500), down },
+                    Action::Crash { unsynced, down: none },
                 ] {
                     if plain != *action {
                         let mut actions = self.actions.clone();

@@ -22,7 +22,7 @@ use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall};
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
+use super::disk::{Disk, Unsynced};
 use super::promises::Broken;
 use super::scene::{Ask, Faults, Scene, What, map};
 use super::seams::Seams;
@@ -57,10 +57,8 @@ pub enum Action {
     Wait(Millis),
     /// The power goes, and comes again.
     Crash {
-        /// How many batches that were not synced are there all the same.
-        keeps: u8,
-        /// Whether the next of them is torn.
-        tears: bool,
+        /// What becomes of what is written and not synced.
+        unsynced: Unsynced,
         /// How long nothing runs.
         down: Millis,
     },
@@ -273,7 +271,7 @@ impl World {
 
     /// Has every record go through its stored form, as on a real disk.
     pub fn through_bytes(&mut self) {
-        self.disk.through_bytes = true;
+        self.disk.through_bytes();
     }
 
     /// What the engine is set to.
@@ -304,7 +302,7 @@ impl World {
                 let _told = self.tells(EventKind::Wait, None, None, || format!("{} ms pass", length.0));
                 Ok(true)
             }
-            Action::Crash { keeps, tears, down } => self.crash(keeps, tears, down),
+            Action::Crash { unsynced, down } => self.crash(unsynced, down),
             Action::Full => Ok(self.fill()),
             Action::Room => {
                 let _told = self.tells(EventKind::Full, None, Some("disk"), || "has room again".to_owned());
@@ -632,13 +630,13 @@ impl World {
         }
     }
 
-    fn crash(&mut self, keeps: u8, tears: bool, down: Millis) -> Result<bool, Broken> {
+    fn crash(&mut self, unsynced: Unsynced, down: Millis) -> Result<bool, Broken> {
         if self.left.crashes == 0 {
             return Ok(false);
         }
         self.left.crashes -= 1;
         self.see_the_crash();
-        let lost = self.disk.crash(usize::from(keeps), tears, self.seams);
+        let lost = self.disk.crash(unsynced, self.seams);
         self.sights.see_if(lost.gone > 0, Sight::CrashLosesBatches);
         self.sights.see_if(lost.kept > 0, Sight::CrashKeepsByLuck);
         self.sights.see_if(lost.torn, Sight::CrashTears);
@@ -650,7 +648,7 @@ impl World {
         let text = || format!("crash: {} not synced are lost, {} kept, down {} ms", lost.gone, lost.kept, down.0);
         if let Some(event) = self.tells(EventKind::Crash, None, None, text) {
             event.is_fault = true;
-            event.detail = lost.torn.then(|| "the last batch is torn".to_owned()).into_iter().collect();
+            event.detail = lost.torn.then(|| "what was written last is torn".to_owned()).into_iter().collect();
         }
         self.has_no_cause();
         self.nobody_waits();

@@ -93,7 +93,9 @@ impl Directory {
         if !listing.has_marker {
             // A first log that a crash has left behind is all that may be there.
             let begun = listing.bases.is_empty() && listing.logs.iter().all(|after| *after == 0);
-            if let Some(what) = listing.foreign.or_else(|| (!begun).then(|| "a log or a base without store.json".into())) {
+            if let Some(what) =
+                listing.foreign.or_else(|| (!begun).then(|| "a log or a base without store.json".into()))
+            {
                 return Err(DirectoryError::Foreign { path: path.to_owned(), what });
             }
         }
@@ -180,7 +182,8 @@ impl Directory {
         };
         let io = || DirectoryError::io(path);
         let base_bytes = |upto| fs::metadata(path.join(base_name(upto))).map(|about| about.len());
-        let base_size = found.base.map(|upto| base_bytes(upto).map(|length| (upto, length))).transpose().map_err(io())?;
+        let base_size =
+            found.base.map(|upto| base_bytes(upto).map(|length| (upto, length))).transpose().map_err(io())?;
         let (log, cut) = Log::go_on(path, after, &read, torn).map_err(io())?;
         for leftover in found.leftover.iter().chain(&listing.unfinished) {
             fs::remove_file(path.join(leftover)).map_err(io())?;

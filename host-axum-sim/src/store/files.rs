@@ -205,7 +205,8 @@ impl Reading {
             Err(Stop::Damaged(why)) => return Err(damaged(why)),
             Err(Stop::End | Stop::Torn) => return Ok(None),
         };
-        let head: Head = format::read(&frame.payload).map_err(|why| DirectoryError::Format { path: path.clone(), why })?;
+        let head: Head =
+            format::read(&frame.payload).map_err(|why| DirectoryError::Format { path: path.clone(), why })?;
         if head.store != store {
             return Err(damaged("it belongs to another directory"));
         }
@@ -382,8 +383,7 @@ pub struct Records(pub(super) Everything);
 impl Records {
     fn read(&mut self) -> Result<Option<Record>, DirectoryError> {
         let Some((key, value)) = self.0.next()? else { return Ok(None) };
-        let record: Record =
-            format::read(&value).map_err(|why| DirectoryError::Format { path: self.0.path(), why })?;
+        let record: Record = format::read(&value).map_err(|why| DirectoryError::Format { path: self.0.path(), why })?;
         if *record.key() != *key {
             let why = "a record stands under another's key";
             return Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why });
@@ -439,7 +439,12 @@ impl Found {
     }
 
     /// Opens a log that goes on after these commits. `None` for one that was never begun.
-    pub(super) fn open_log(&self, directory: &Path, after: u64, chain: Chain) -> Result<Option<Reading>, DirectoryError> {
+    pub(super) fn open_log(
+        &self,
+        directory: &Path,
+        after: u64,
+        chain: Chain,
+    ) -> Result<Option<Reading>, DirectoryError> {
         let log = Reading::open(directory.join(log_name(after)), &self.marker.id, Some(chain))?;
         if let Some(log) = &log
             && log.head != (Role::Log { after })

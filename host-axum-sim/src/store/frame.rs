@@ -79,7 +79,13 @@ pub(crate) struct Frame {
 pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Adds a frame.
-pub(crate) fn append(out: &mut Vec<u8>, chain: &mut Chain, kind: Kind, number: u64, payload: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn append(
+    out: &mut Vec<u8>,
+    chain: &mut Chain,
+    kind: Kind,
+    number: u64,
+    payload: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     payload(out);
