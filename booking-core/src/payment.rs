@@ -250,6 +250,11 @@ impl Ledger {
         self.accounts.iter()
     }
 
+    /// The accounts whose keys come from here on, in the order of their keys.
+    pub fn accounts_from<'a>(&'a self, first: &str) -> impl Iterator<Item = (&'a PaymentKey, &'a Account)> + use<'a> {
+        self.accounts.range::<str, _>((std::ops::Bound::Included(first), std::ops::Bound::Unbounded))
+    }
+
     /// One account.
     #[must_use]
     pub fn account(&self, key: &PaymentKey) -> Option<&Account> {

@@ -13,7 +13,9 @@ use booking_hosting::process::{now, told_to_stop};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use crate::check::CheckArgs;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
+use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
 use crate::routes::{RouteSettings, Services};
@@ -38,6 +40,10 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
     MockGateway(MockGatewayArgs),
+    /// Write every booking and every ticket of a data directory as a line of JSON, as they were at one moment
+    Export(ExportArgs),
+    /// See whether what must always hold holds of a data directory
+    Check(CheckArgs),
     /// Simulate the engine with everything around it that can fail, from seeds: the power, the disk, the gateway
     Simulate(Box<SimulateArgs>),
 }
@@ -167,6 +173,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => on_a_runtime(args.run()),
             Command::MockGateway(args) => on_a_runtime(args.run()),
+            Command::Export(args) => args.run(),
+            Command::Check(args) => args.run(),
             Command::Simulate(args) => args.run(),
         }
     }

@@ -50,36 +50,53 @@ impl LedgerFile {
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LedgerFileError> {
         let io = |error| LedgerFileError::Io { path: path.to_owned(), error };
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        let mut accounts: BTreeMap<PaymentKey, Box<KeptAccount>> = BTreeMap::new();
-        let mut reader = BufReader::new(&file);
-        let (mut whole, mut number, mut line) = (0, 0, Vec::new());
-        while reader.read_until(b'\n', &mut line).map_err(io)? > 0 {
-            number += 1;
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            let wrong = |why: String| LedgerFileError::Line { path: path.to_owned(), line: number, why };
-            match format::read::<Record>(&line).map_err(|why| wrong(why.to_string()))? {
-                Record::Account(key, account) => drop(accounts.insert(key, account)),
-                Record::AccountForgotten(key) => drop(accounts.remove(&key)),
-                Record::Ticket(..)
-                | Record::Layout(..)
-                | Record::Seat(..)
-                | Record::Errands(_)
-                | Record::Checkout(_)
-                | Record::CheckoutForgotten(_)
-                | Record::Key(..)
-                | Record::KeyForgotten(_) => return Err(wrong("is no account: this is not a ledger".to_owned())),
-            }
-            whole += line.len() as u64;
-            line.clear();
-        }
-        drop(reader);
+        let (accounts, whole) = accounts_of(path, &file)?;
         file.set_len(whole).map_err(io)?;
         file.seek(SeekFrom::Start(whole)).map_err(io)?;
         let records = accounts.into_iter().map(|(key, account)| Record::Account(key, account)).collect();
         Ok((Self { file, length: whole }, records))
     }
+}
+
+type Accounts = BTreeMap<PaymentKey, Box<KeptAccount>>;
+
+/// The accounts of a ledger, which stays as it is: somebody may be writing it.
+///
+/// # Errors
+/// [`LedgerFileError`].
+pub(crate) fn read_accounts(path: &Path) -> Result<Accounts, LedgerFileError> {
+    let file = File::open(path).map_err(|error| LedgerFileError::Io { path: path.to_owned(), error })?;
+    accounts_of(path, &file).map(|(accounts, _)| accounts)
+}
+
+/// The accounts, and how long the whole lines are.
+fn accounts_of(path: &Path, file: &File) -> Result<(Accounts, u64), LedgerFileError> {
+    let io = |error| LedgerFileError::Io { path: path.to_owned(), error };
+    let mut accounts = Accounts::new();
+    let mut reader = BufReader::new(file);
+    let (mut whole, mut number, mut line) = (0, 0, Vec::new());
+    while reader.read_until(b'\n', &mut line).map_err(io)? > 0 {
+        number += 1;
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        let wrong = |why: String| LedgerFileError::Line { path: path.to_owned(), line: number, why };
+        match format::read::<Record>(&line).map_err(|why| wrong(why.to_string()))? {
+            Record::Account(key, account) => drop(accounts.insert(key, account)),
+            Record::AccountForgotten(key) => drop(accounts.remove(&key)),
+            Record::Ticket(..)
+            | Record::Layout(..)
+            | Record::Seat(..)
+            | Record::Errands(_)
+            | Record::Checkout(_)
+            | Record::CheckoutForgotten(_)
+            | Record::Key(..)
+            | Record::KeyForgotten(_) => return Err(wrong("is no account: this is not a ledger".to_owned())),
+        }
+        whole += line.len() as u64;
+        line.clear();
+    }
+    Ok((accounts, whole))
 }
 
 impl Store for LedgerFile {

@@ -4,10 +4,12 @@ pub mod engine;
 pub mod simulate;
 pub mod store;
 
+mod check;
 mod cli;
 mod commit;
 mod effects;
 mod errors;
+mod export;
 mod host;
 mod hub;
 mod ledger_file;

@@ -125,12 +125,17 @@ impl SimulateArgs {
     fn run_with(&self, seams: &'static dyn Seams) -> Result<(), CannotRun> {
         if let Some(file) = &self.replay {
             let trace = read(file)?;
-            let again = format!("simulate --replay {}", file.display());
+            let again = format!("host-axum-sim simulate --replay {}", file.display());
             return self.one(seams, &trace, None, &again);
         }
         if let Some(seed) = self.seed {
             let trace = Simulation::new(seams, self.size()).trace(seed);
-            return self.one(seams, &trace, Some(seed), &format!("simulate --seed {seed}{}", self.size_flags()));
+            return self.one(
+                seams,
+                &trace,
+                Some(seed),
+                &format!("host-axum-sim simulate --seed {seed}{}", self.size_flags()),
+            );
         }
         self.many(seams)
     }
@@ -179,7 +184,7 @@ impl SimulateArgs {
             None => (all.richest.1, Simulation::new(seams, self.size()).trace(all.richest.1)),
         };
         if let Some(file) = &self.report {
-            let again = format!("simulate --seed {seed}{}", self.size_flags());
+            let again = format!("host-axum-sim simulate --seed {seed}{}", self.size_flags());
             let whole = Whole {
                 seeds: &seeds,
                 size: &self.size(),
@@ -193,7 +198,7 @@ impl SimulateArgs {
             let json = serde_json::to_string_pretty(&trace).expect("a trace is JSON");
             write(&self.trace, &json)?;
             return Err(CannotRun(format!(
-                "{} is broken: {}\nfound by seed {seed}{}, version {}\n{json}\nTo see it again:\n  simulate --replay {}",
+                "{} is broken: {}\nfound by seed {seed}{}, version {}\n{json}\nTo see it again:\n  host-axum-sim simulate --replay {}",
                 trace.promise,
                 trace.what,
                 self.size_flags(),

@@ -211,8 +211,13 @@ impl World {
             None => what.tickets().first().map_or(MAP, TicketId::as_str).to_owned(),
         };
         let kind = answer.kind.map_or("", booking_core::wire::Kind::as_str);
-        let event =
-            story.tell(self.now, EventKind::Answer, Some(&from), Some(&who), format!("{} {kind}", answer.status));
+        let event = story.tell(
+            self.now,
+            EventKind::Answer,
+            Some(&from),
+            Some(&who),
+            format!("{} {kind}", answer.status).trim_end().to_owned(),
+        );
         // The answer to a hold has its id in it, as any answer has that is told to whom it belongs.
         event.detail = vec![format!("to: {}", words(what)), answer.body.clone()];
     }
@@ -250,8 +255,9 @@ impl World {
                 event.detail = state(ticket);
             }
         }
-        let text = format!("{} records", records.len());
-        let event = story.tell(self.now, EventKind::Write, None, Some(DISK), format!("waits: {text}"));
+        let text =
+            if let [_] = records { "waits: 1 record".to_owned() } else { format!("waits: {} records", records.len()) };
+        let event = story.tell(self.now, EventKind::Write, None, Some(DISK), text);
         event.detail = records.iter().map(named).collect();
     }
 
@@ -302,6 +308,24 @@ impl World {
         if let Some(story) = &mut self.story {
             story.cause = None;
         }
+    }
+
+    /// A crash has taken back whatever was not stored: from here on it is told anew.
+    pub(super) fn tells_what_is_left(&mut self) {
+        if let Some(story) = &mut self.story {
+            let left = self.engine.checkouts().map(|course| (course.running.checkout().id().clone(), stage(course)));
+            story.stages = left.collect();
+        }
+    }
+
+    /// Who watches hears something, and so takes part.
+    pub(super) fn tells_news(&mut self, text: impl FnOnce() -> String) {
+        let Some(story) = &mut self.story else { return };
+        let visitor = who_asks(&What::Watch);
+        if !story.buyers.contains(&visitor) {
+            story.buyers.push(visitor.clone());
+        }
+        story.tell(self.now, EventKind::News, Some(MAP), Some(&visitor), text());
     }
 }
 

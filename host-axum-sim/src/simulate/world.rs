@@ -398,8 +398,7 @@ impl World {
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
                 Output::News(_, Shown::Delta(delta)) => {
                     if self.watcher.is_some() {
-                        let text = || format!("{} is {:?}", delta.id, delta.status);
-                        let _told = self.tells(EventKind::News, Some("map"), Some("visitor"), text);
+                        self.tells_news(|| format!("{} is {:?}", delta.id, delta.status));
                     }
                     self.hears(&delta)?;
                 }
@@ -660,6 +659,7 @@ impl World {
         self.now = self.now.plus(down);
         let records = self.seams.restored(self.disk.durable.values().cloned().collect());
         self.engine = Engine::restore(self.settings.clone(), records, self.now);
+        self.tells_what_is_left();
         let has_lapsed = self.engine.tickets().values().filter_map(|it| it.hold()).any(|hold| hold.end() <= self.now);
         self.sights.see_if(has_lapsed && down.0 > 0, Sight::LapsedWhileDown);
         self.what_was_told_is_still_so()?;

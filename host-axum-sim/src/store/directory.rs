@@ -19,9 +19,9 @@ use booking_core::format;
 
 use super::files::{
     DirectoryError, Everything, Found, Head, LOCK, Latest, Listing, LogEnd, LogRead, MARKER, Marker, Records, Role,
-    UNFINISHED, base_name, log_name, read_log,
+    UNFINISHED, base_name, log_name, no_beginning, read_log,
 };
-use super::frame::{Chain, Kind, Stop, append, put};
+use super::frame::{Chain, Kind, append, put};
 use super::{Record, Store};
 
 /// How large a log gets, in bytes, before the next one is begun.
@@ -153,22 +153,15 @@ impl Directory {
         let (base, mut chain) = found.open_base(path)?;
         let (mut latest, mut sealed, mut number) = (Latest::new(), Vec::new(), found.base.unwrap_or(0));
         let mut last: Option<(u64, LogRead)> = None;
-        let mut not_begun = Vec::new();
+        let mut not_begun = None;
         for after in &found.logs {
-            let name = path.join(log_name(*after));
-            if let Some((_, read)) = last.as_ref().filter(|(_, read)| read.end != LogEnd::Sealed) {
-                // The next log had been begun, and the one before it not been sealed, when a crash came.
-                let next = found.open_log(path, *after, seal_of(read));
-                let is_empty = next.is_ok_and(|log| log.is_none_or(|mut log| matches!(log.next(), Ok(Err(Stop::End)))));
-                if !is_empty || *after != read.number {
-                    return Err(damaged(path, last.as_ref(), "it is not sealed, and others come after it"));
-                }
-                not_begun.push(name);
+            if last.is_some_and(|(_, read)| read.end != LogEnd::Sealed) {
+                found.is_not_begun(path, *after, number, chain)?;
+                not_begun = Some(path.join(log_name(*after)));
                 continue;
             }
-            let Some(log) = found.open_log(path, *after, chain)? else {
-                return Err(DirectoryError::Damaged { path: name, at: 0, why: "its beginning is missing" });
-            };
+            let log = found.open_log(path, *after, chain)?;
+            let log = log.ok_or_else(|| no_beginning(path.join(log_name(*after))))?;
             let read = read_log(log, number, &mut latest)?;
             if let Some((before, length)) = last.map(|(after, read)| (after, read.length)) {
                 sealed.push((before, length));
@@ -188,7 +181,7 @@ impl Directory {
         for leftover in found.leftover.iter().chain(&listing.unfinished) {
             fs::remove_file(path.join(leftover)).map_err(io())?;
         }
-        not_begun.iter().try_for_each(fs::remove_file).map_err(io())?;
+        not_begun.map_or(Ok(()), fs::remove_file).map_err(io())?;
         let mut directory = Self::of(path, found.marker.id, log_bytes, log, lock);
         (directory.sealed, directory.base) = (sealed, base_size);
         Ok(Opened { directory, records: Records(Everything::new(base, latest)?), torn: cut, is_new: false })
@@ -292,18 +285,6 @@ impl Drop for Directory {
             tracing::warn!(%error, "the store could not be closed as it should: it is whole up to its last commit");
         }
     }
-}
-
-fn damaged(directory: &Path, log: Option<&(u64, LogRead)>, why: &'static str) -> DirectoryError {
-    let (after, read) = log.map_or((0, 0), |(after, read)| (*after, read.length));
-    DirectoryError::Damaged { path: directory.join(log_name(after)), at: read, why }
-}
-
-/// What a log that goes on after this one is bound to, once this one is sealed.
-fn seal_of(read: &LogRead) -> Chain {
-    let mut chain = read.chain;
-    append(&mut Vec::new(), &mut chain, Kind::Sealed, read.number, |_| {});
-    chain
 }
 
 /// A directory knows of its files only once it was synced itself.

@@ -18,7 +18,7 @@ use booking_core::format::{self, Format, FormatError};
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::frame::{Chain, Frame, Frames, Kind, Stop, entries};
+use super::frame::{Chain, Frame, Frames, Kind, Stop, append, entries};
 
 /// Why a data directory cannot be used. Whatever is in it stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -438,6 +438,29 @@ impl Found {
         }
     }
 
+    /// Sees that a log which comes after one that is not sealed, and has this number and chain at its end, was only just
+    /// begun when a crash came.
+    pub(super) fn is_not_begun(
+        &self,
+        directory: &Path,
+        after: u64,
+        number: u64,
+        chain: Chain,
+    ) -> Result<(), DirectoryError> {
+        let mut sealed = chain;
+        append(&mut Vec::new(), &mut sealed, Kind::Sealed, number, |_| {});
+        let is_empty = match self.open_log(directory, after, sealed) {
+            Ok(None) => true,
+            Ok(Some(mut log)) => log.next()? == Err(Stop::End),
+            Err(_) => false,
+        };
+        if is_empty && after == number && self.logs.last() == Some(&after) {
+            return Ok(());
+        }
+        let why = "the log before it is not sealed";
+        Err(DirectoryError::Damaged { path: directory.join(log_name(after)), at: 0, why })
+    }
+
     /// Opens a log that goes on after these commits. `None` for one that was never begun.
     pub(super) fn open_log(
         &self,
@@ -455,6 +478,10 @@ impl Found {
     }
 }
 
+pub(super) fn no_beginning(path: PathBuf) -> DirectoryError {
+    DirectoryError::Damaged { path, at: 0, why: "its beginning is missing" }
+}
+
 /// How often a directory that is written to meanwhile is looked at again.
 const LOOKS: u32 = 20;
 
@@ -467,8 +494,10 @@ pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
     let mut looks = 0;
     loop {
         match read_once(directory) {
-            // A file that was there a moment ago has given way to a newer one.
-            Err(DirectoryError::Missing(_)) if looks < LOOKS => {
+            // A file that was there a moment ago has given way to a newer one, or one goes on that did not.
+            Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. })
+                if looks < LOOKS && is_in_use(directory) =>
+            {
                 looks += 1;
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
@@ -492,11 +521,13 @@ fn read_once(directory: &Path) -> Result<Records, DirectoryError> {
     let (base, mut chain) = found.open_base(directory)?;
     let (mut latest, mut end, mut number) = (Latest::new(), LogEnd::Sealed, found.base.unwrap_or(0));
     for after in &found.logs {
-        let Some(log) = found.open_log(directory, *after, chain)? else { break };
         if end != LogEnd::Sealed {
-            // The next one has just been begun; nothing is in it yet.
+            // The next one has just been begun; nothing may be in it yet.
+            found.is_not_begun(directory, *after, number, chain)?;
             break;
         }
+        let log = found.open_log(directory, *after, chain)?;
+        let log = log.ok_or_else(|| no_beginning(directory.join(log_name(*after))))?;
         let read = read_log(log, number, &mut latest)?;
         (end, chain, number) = (read.end, read.chain, read.number);
     }

@@ -1,0 +1,248 @@
+//! The command `check`: whether what must always hold (§7 of the specification) holds of a data directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use booking_core::checkout::{Checkout, Ending};
+use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use booking_core::invariants::{Check, PROPERTIES, Property, System, Verdict};
+use booking_core::payment::{Account, Ledger};
+use booking_core::seat_map::{Published, Seat, SeatMap};
+use booking_core::ticket::{EndedId, Ticket, TicketStatus};
+use booking_core::wire::Refusal;
+use booking_hosting::flags::{CannotRun, because};
+use clap::Args;
+
+use crate::ledger_file::read_accounts;
+use crate::store::{DirectoryError, Record, is_in_use, read};
+
+/// How many violations are told at most.
+const MOST_TOLD: usize = 20;
+
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    /// The directory; a server may be at work in it
+    #[arg(long, env = "BOOKING_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The ledger of a mock gateway that was a process of its own (`mock-gateway --ledger`): then money is checked too
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+}
+
+/// Everything of a directory, as the properties look at it.
+#[derive(Default)]
+struct Kept {
+    tickets: BTreeMap<TicketId, Ticket>,
+    maps: BTreeMap<MapKey, SeatMap>,
+    checkouts: BTreeMap<CheckoutId, Checkout>,
+    ledger: Ledger,
+    has_accounts: bool,
+    /// The completed checkouts that are still kept, by their tickets.
+    booked: BTreeMap<TicketId, Vec<CheckoutId>>,
+    /// Tickets that an operator has reset since they were sold to one of these.
+    reset: BTreeSet<TicketId>,
+    keys: usize,
+}
+
+impl Kept {
+    fn of(records: impl Iterator<Item = Result<Record, DirectoryError>>) -> Result<Self, DirectoryError> {
+        let mut kept = Self::default();
+        let mut layouts: BTreeMap<MapKey, Published> = BTreeMap::new();
+        let mut seats: BTreeMap<MapKey, Vec<(TicketId, Seat)>> = BTreeMap::new();
+        for record in records {
+            match record? {
+                Record::Ticket(id, ticket) => drop(kept.tickets.insert(id, *ticket)),
+                Record::Layout(map, published) => {
+                    seats.entry(map.clone()).or_default();
+                    layouts.insert(map, *published);
+                }
+                Record::Seat(map, ticket, seat) => seats.entry(map).or_default().push((ticket, seat)),
+                Record::Checkout(course) => {
+                    let checkout = course.running.checkout();
+                    if is_booked(checkout) {
+                        for ticket in checkout.order().tickets() {
+                            kept.booked.entry(ticket.clone()).or_default().push(checkout.id().clone());
+                        }
+                    }
+                    kept.checkouts.insert(checkout.id().clone(), checkout.clone());
+                }
+                Record::Account(key, account) => {
+                    kept.has_accounts = true;
+                    kept.ledger.restore(key, account.account);
+                }
+                Record::Key(..) => kept.keys += 1,
+                Record::Errands(_)
+                | Record::CheckoutForgotten(_)
+                | Record::AccountForgotten(_)
+                | Record::KeyForgotten(_) => {}
+            }
+        }
+        for (key, seats) in seats {
+            let map = SeatMap::restored(layouts.remove(&key), seats);
+            kept.maps.insert(key, map);
+        }
+        let was_reset = |(id, booked): (&TicketId, &Vec<CheckoutId>)| {
+            let ended = kept.tickets.get(id).map(|ticket| ticket.ended().ids()).unwrap_or_default();
+            let ended = booked.iter().any(|checkout| ended.contains(&EndedId::Checkout(checkout.clone())));
+            ended.then(|| id.clone())
+        };
+        kept.reset = kept.booked.iter().filter_map(was_reset).collect();
+        Ok(kept)
+    }
+}
+
+fn is_booked(checkout: &Checkout) -> bool {
+    matches!(checkout.ending(), Some(Ending::Completed { .. }))
+}
+
+/// What is around one checkout or ticket: the same system, but for what has nothing to do with it, so that a property
+/// that looks at all the others need not look at a million.
+struct Around<'a> {
+    kept: &'a Kept,
+    checkout: Option<&'a Checkout>,
+}
+
+impl System for Around<'_> {
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, &Ticket)> + '_> {
+        Box::new(self.kept.tickets.iter())
+    }
+    fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
+        let tickets = self.checkout.into_iter().flat_map(|checkout| checkout.order().tickets());
+        let others = tickets.filter_map(|ticket| self.kept.booked.get(ticket)).flatten();
+        Box::new(others.filter_map(|id| self.kept.checkouts.get(id)))
+    }
+    fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.kept.tickets.get(id)
+    }
+    fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
+        self.kept.checkouts.get(id)
+    }
+    fn shown(&self, ticket: &TicketId) -> Option<Seat> {
+        self.kept.maps.get(ticket.map_str()).and_then(|map| map.seat(ticket)).copied()
+    }
+    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
+        self.kept.ledger.account(&PaymentKey::authorize(checkout))
+    }
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
+        let id = self.checkout.map_or("", |checkout| checkout.id().as_str());
+        // Those of a checkout stand next to each other: their keys begin with its id.
+        Box::new(self.kept.ledger.accounts_from(id).take_while(move |(key, _)| key.as_str().starts_with(id)))
+    }
+    fn is_reset(&self, ticket: &TicketId) -> bool {
+        self.kept.reset.contains(ticket)
+    }
+    fn is_at_rest(&self) -> bool {
+        false
+    }
+}
+
+/// What was found of one property.
+struct Found {
+    property: &'static Property,
+    looked_at: usize,
+    broken: Vec<String>,
+}
+
+impl Kept {
+    fn look(&self, property: &'static Property) -> Option<Found> {
+        let is_about_money = matches!(property.name, "no_seat_no_money" | "no_money_no_seat" | "one_account");
+        if is_about_money && !self.has_accounts && !self.checkouts.is_empty() {
+            return None;
+        }
+        let mut found = Found { property, looked_at: 0, broken: Vec::new() };
+        let mut see = |verdict: Verdict| {
+            found.looked_at += 1;
+            found.broken.extend(verdict.err());
+        };
+        match property.check {
+            Check::Checkout(holds) => self
+                .checkouts
+                .values()
+                .for_each(|checkout| see(holds(&Around { kept: self, checkout: Some(checkout) }, checkout))),
+            // What is stored is stored at once, so maps are not behind their tickets.
+            Check::Ticket(holds) => self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket))),
+            Check::TicketAtRest(holds) if property.name == "the_map_converges" => {
+                self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket)));
+            }
+            Check::TicketAtRest(_) | Check::CheckoutAtRest(_) | Check::PerTurn(_) => return None,
+        }
+        Some(found)
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around { kept: self, checkout: None }
+    }
+
+    fn each_ticket(&self, mut look: impl FnMut(&TicketId, &Ticket)) {
+        // What a ticket was sold to is forgotten after a day, and the sale stays.
+        let is_known = |ticket: &Ticket| {
+            let to = ticket.sale().and_then(|sale| sale.to.as_ref());
+            to.is_none_or(|to| self.checkouts.contains_key(&to.checkout))
+        };
+        self.tickets.iter().filter(|(_, ticket)| is_known(ticket)).for_each(|(id, ticket)| look(id, ticket));
+    }
+}
+
+fn say(line: &str) {
+    let _nobody_listens = writeln!(io::stdout(), "{line}");
+}
+
+impl CheckArgs {
+    /// # Errors
+    /// [`CannotRun`], for a person: also where something does not hold.
+    pub(crate) fn run(&self) -> Result<(), CannotRun> {
+        let records = read(&self.data_dir).map_err(because("--data-dir"))?;
+        let mut kept = Kept::of(records).map_err(because("--data-dir"))?;
+        if let Some(path) = &self.ledger {
+            for (key, account) in read_accounts(path).map_err(because("--ledger"))? {
+                kept.ledger.restore(key, account.account);
+            }
+            kept.has_accounts = true;
+        }
+        tell(&kept);
+        if is_in_use(&self.data_dir) {
+            say("a server is at work in it: this is how it was a moment ago");
+        }
+        say("");
+        let mut broken = 0;
+        for property in PROPERTIES {
+            match kept.look(property) {
+                Some(found) => {
+                    let verdict = if found.broken.is_empty() { "holds" } else { "BROKEN" };
+                    let number = found.property.number;
+                    say(&format!("§7.{number:<3} {:28} {verdict:7} {} looked at", property.name, found.looked_at));
+                    found.broken.iter().take(MOST_TOLD).for_each(|what| say(&format!("        {what}")));
+                    broken += found.broken.len();
+                }
+                None if matches!(property.check, Check::Checkout(_)) => {
+                    let why = "not looked at: the gateway is somebody else's, see --ledger";
+                    say(&format!("§7.{:<3} {:28} {why}", property.number, property.name));
+                }
+                // Of what happens, and not of what is.
+                None => {}
+            }
+        }
+        if broken == 0 { Ok(()) } else { Err(CannotRun(format!("{broken} things are not as they must be"))) }
+    }
+}
+
+/// What there is, in numbers.
+fn tell(kept: &Kept) {
+    let mut statuses: BTreeMap<TicketStatus, u64> = BTreeMap::new();
+    kept.tickets.values().for_each(|ticket| *statuses.entry(ticket.state().status()).or_default() += 1);
+    let mut endings: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for checkout in kept.checkouts.values() {
+        let ending = match checkout.ending() {
+            None => "under way",
+            Some(Ending::Completed { .. }) => "booked",
+            Some(Ending::Failed(failure)) => Refusal::from(failure).kind.as_str(),
+        };
+        *endings.entry(ending).or_default() += 1;
+    }
+    let statuses: Vec<String> = statuses.iter().map(|(status, count)| format!("{count} {status:?}")).collect();
+    let endings: Vec<String> = endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
+    say(&format!("{} tickets: {}", kept.tickets.len(), statuses.join(", ").to_lowercase()));
+    say(&format!("{} checkouts: {}", kept.checkouts.len(), endings.join(", ")));
+    say(&format!("{} maps, {} idempotency keys", kept.maps.len(), kept.keys));
+}
