@@ -9,7 +9,7 @@ use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
 use booking_core::invariants::{Check, PROPERTIES, Property, System, Verdict};
 use booking_core::payment::{Account, Ledger};
 use booking_core::seat_map::{Published, Seat, SeatMap};
-use booking_core::ticket::{EndedId, Ticket, TicketStatus};
+use booking_core::ticket::{Ticket, TicketStatus};
 use booking_core::wire::Refusal;
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
@@ -40,7 +40,7 @@ struct Kept {
     has_accounts: bool,
     /// The completed checkouts that are still kept, by their tickets.
     booked: BTreeMap<TicketId, Vec<CheckoutId>>,
-    /// Tickets that an operator has reset since they were sold to one of these.
+    /// Tickets that an operator has put back on sale since they were sold to one of these.
     reset: BTreeSet<TicketId>,
     keys: usize,
 }
@@ -65,6 +65,7 @@ impl Kept {
                             kept.booked.entry(ticket.clone()).or_default().push(checkout.id().clone());
                         }
                     }
+                    kept.reset.extend(course.reset.iter().cloned());
                     kept.checkouts.insert(checkout.id().clone(), checkout.clone());
                 }
                 Record::Account(key, account) => {
@@ -82,12 +83,6 @@ impl Kept {
             let map = SeatMap::restored(layouts.remove(&key), seats);
             kept.maps.insert(key, map);
         }
-        let was_reset = |(id, booked): (&TicketId, &Vec<CheckoutId>)| {
-            let ended = kept.tickets.get(id).map(|ticket| ticket.ended().ids()).unwrap_or_default();
-            let ended = booked.iter().any(|checkout| ended.contains(&EndedId::Checkout(checkout.clone())));
-            ended.then(|| id.clone())
-        };
-        kept.reset = kept.booked.iter().filter_map(was_reset).collect();
         Ok(kept)
     }
 }

@@ -377,6 +377,7 @@ impl Engine {
         // order, so that none can come after what undoes it.
         let is_worth_it = |ticket: &Ticket| ticket.version() > 0;
         let look = |ticket: &Ticket| glance(ticket, count_holders);
+        let sold_to = self.sale_at_stake(id, command);
         let turned = turn_in(&mut self.tickets, id, command, now, is_worth_it, look);
         let (before, after) = (turned.before, turned.after);
         if turned.turn.changed() {
@@ -385,6 +386,12 @@ impl Engine {
         if before != after {
             self.count_ticket(id, &before, &after);
         }
+        if let Some(checkout) = sold_to.filter(|_| after.status != TicketStatus::Sold)
+            && let Some(booking) = self.checkouts.get_mut(&checkout)
+        {
+            booking.reset.push(id.clone());
+            self.touched.push(Name::Checkout(checkout));
+        }
         let (outcome, notices) = turned.turn.stored();
         if let Some(MapUpdate { status, version }) = notices.map {
             let auto_reset_at = self.settings.terms.auto_reset_at;
@@ -392,6 +399,13 @@ impl Engine {
             let _done = self.tell_map(id, &update, now);
         }
         outcome
+    }
+
+    /// The booking whose sale an operator's command may take away.
+    fn sale_at_stake(&self, id: &TicketId, command: &TicketCommand) -> Option<CheckoutId> {
+        let resets = matches!(command, TicketCommand::Reset { .. } | TicketCommand::Cleanup);
+        let sale = self.tickets.get(id).filter(|_| resets).and_then(Ticket::sale)?;
+        sale.to.as_ref().map(|to| to.checkout.clone())
     }
 
     fn count_ticket(&mut self, id: &TicketId, before: &Glance, after: &Glance) {

@@ -70,6 +70,9 @@ fn booking(course: &Course) -> serde_json::Result<String> {
     line.insert("userId".to_owned(), Value::from(checkout.order().user().as_str()));
     line.insert("tickets".to_owned(), checkout.order().tickets().iter().map(TicketId::as_str).collect());
     line.insert("endedAt".to_owned(), course.ended.map(Timestamp::as_millis).into());
+    if !course.reset.is_empty() {
+        line.insert("reset".to_owned(), course.reset.iter().map(TicketId::as_str).collect());
+    }
     serde_json::to_string(&line)
 }
 

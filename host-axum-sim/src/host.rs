@@ -112,8 +112,10 @@ impl Host {
         match store {
             None => host.0.closed.close(),
             Some(store) => {
-                let host = host.clone();
+                let (host, runtime) = (host.clone(), tokio::runtime::Handle::current());
                 std::thread::spawn(move || {
+                    // What may leave once it is stored is sent from here.
+                    let _runtime = runtime.enter();
                     keep_storing(&to_store, store, &host);
                     host.0.closed.close();
                 });

@@ -131,6 +131,10 @@ pub struct Course {
     /// The idempotency key that it was started with, to be forgotten with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Digest>,
+    /// Tickets that were sold to it, and that an operator has put back on sale since. What was paid for them is not given
+    /// back by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reset: Vec<TicketId>,
 }
 
 /// The message to the buyer that the booking is done.

@@ -20,7 +20,7 @@ pub struct Bought {
 /// Many who buy at a time, through whatever happens.
 pub struct Crowd<'a> {
     client: &'a Client,
-    checkouts: usize,
+    checkouts: AtomicUsize,
     seats: usize,
     next: AtomicUsize,
     under_way: AtomicUsize,
@@ -35,7 +35,7 @@ impl<'a> Crowd<'a> {
     #[must_use]
     pub fn new(client: &'a Client, checkouts: usize, seats: usize) -> Self {
         let (next, under_way) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { client, checkouts, seats, next, under_way, bought: Mutex::default() }
+        Self { client, checkouts: checkouts.into(), seats, next, under_way, bought: Mutex::default() }
     }
 
     /// The n-th order: one to three seats, that others may want too, and some card.
@@ -64,7 +64,7 @@ impl<'a> Crowd<'a> {
         let client = self.client.another();
         loop {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
-            if n >= self.checkouts {
+            if n >= self.checkouts.load(Ordering::Relaxed) {
                 return;
             }
             let (tickets, order) = self.order(n);
@@ -86,14 +86,36 @@ impl<'a> Crowd<'a> {
         }
     }
 
+    /// No more than are bought or under way by now.
+    pub fn enough(&self) {
+        let begun = self.next.load(Ordering::Relaxed);
+        self.checkouts.fetch_min(begun, Ordering::Relaxed);
+    }
+
+    /// How many are asked for and not over, as far as those who ask know.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// How each ended that is over, by its id.
+    ///
+    /// # Panics
+    /// When one of them has none.
+    #[must_use]
+    pub fn ends(&self) -> BTreeMap<String, Value> {
+        let bought = self.bought.lock().unwrap();
+        bought.iter().map(|one| (one.end["checkoutId"].as_str().unwrap().to_owned(), one.end.clone())).collect()
+    }
+
     /// Waits until so many of a hundred are bought, and enough are under way to be hit.
     ///
     /// # Panics
     /// When that never is.
     pub fn wait_for(&self, percent: usize) {
         let start = Instant::now();
-        while self.bought.lock().unwrap().len() * 100 < self.checkouts * percent
-            || self.under_way.load(Ordering::Relaxed) < 8
+        while self.bought.lock().unwrap().len() * 100 < self.checkouts.load(Ordering::Relaxed) * percent
+            || self.under_way() < 8
         {
             assert!(start.elapsed() < Duration::from_secs(120), "nothing is bought any more");
             std::thread::sleep(Duration::from_millis(2));
@@ -105,10 +127,10 @@ impl<'a> Crowd<'a> {
     /// # Panics
     /// When it is not.
     pub fn all_is_well(&self, gateway: &Client) {
-        let bought = self.bought.lock().unwrap();
-        assert_eq!(bought.len(), self.checkouts, "none is lost");
+        let (bought, checkouts) = (self.bought.lock().unwrap(), self.checkouts.load(Ordering::Relaxed));
+        assert_eq!(bought.len(), checkouts, "none is lost");
         let ids: BTreeSet<&str> = bought.iter().map(|one| one.end["checkoutId"].as_str().unwrap()).collect();
-        assert_eq!(ids.len(), self.checkouts, "none was started twice");
+        assert_eq!(ids.len(), checkouts, "none was started twice");
 
         let mut sold: BTreeMap<&str, &str> = BTreeMap::new();
         for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
@@ -118,7 +140,11 @@ impl<'a> Crowd<'a> {
                 assert_eq!(before, None, "{ticket} was sold twice");
             }
         }
-        assert!(sold.len() > self.seats / 3, "enough was sold for this to say something: {}", sold.len());
+        assert!(
+            sold.len() > self.seats.min(checkouts) / 3,
+            "enough was sold for this to say something: {}",
+            sold.len()
+        );
         let all_sold: BTreeSet<String> = sold.keys().map(|id| (*id).to_owned()).collect();
         // The map hears of it one way: what is under way may take a while, but nothing of it is lost.
         let start = Instant::now();

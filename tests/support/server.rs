@@ -70,9 +70,18 @@ impl Server {
     /// As [`Server::start_with`], of another package's command.
     #[must_use]
     pub fn start_of(package: &str, command: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary(package))
-            .args([command, "--log-format", "json"])
-            .args(args)
+        let mut server = Command::new(binary(package));
+        server.args([command, "--log-format", "json"]).args(args);
+        Self::start_so(server, env)
+    }
+
+    /// Starts a server by this command, which has it log as JSON.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_so(mut command: Command, env: &[(&str, &str)]) -> Self {
+        let mut child = command
             .envs(["BOOKING_LISTEN", "MOCK_GATEWAY_LISTEN"].map(|listen| (listen, "127.0.0.1:0")))
             .envs(env.iter().copied())
             .stdin(Stdio::null())
@@ -151,6 +160,11 @@ impl Server {
     pub fn ask_to_stop(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.unwrap().success());
+    }
+
+    /// Kills it, as a machine that stops would: it has no time to say anything.
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Whether it still runs.

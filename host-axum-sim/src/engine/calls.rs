@@ -188,7 +188,7 @@ impl Engine {
         }
         self.kept.take_room(cost(&order));
         let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));
-        let course = Course { running, wake: None, ended: None, letter: Letter::None, key };
+        let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
         self.go_on(Box::new(course), now);
         Ok(id)
     }

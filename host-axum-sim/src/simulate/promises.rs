@@ -388,8 +388,8 @@ impl System for World {
             Gateway::Mock { .. } => Box::new(self.engine.ledger().accounts()),
         }
     }
-    fn is_reset(&self, _ticket: &TicketId) -> bool {
-        self.was_reset
+    fn is_reset(&self, ticket: &TicketId) -> bool {
+        self.reset.contains(ticket)
     }
     fn is_told(&self, checkout: &CheckoutId) -> Option<bool> {
         self.scene.letter_attempts?;

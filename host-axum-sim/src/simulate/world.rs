@@ -9,7 +9,7 @@
 //! What is lost at a crash is what a real one takes: everything in memory, and what the disk has not synced. What the
 //! engine has asked of the gateway may arrive there long after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use booking_core::checkout::Checkout;
@@ -163,8 +163,8 @@ pub struct World {
     pub(super) ends: BTreeMap<CheckoutId, End>,
     pub(super) told: Told,
     pub(super) watcher: Option<Watcher>,
-    /// Whether anything was ever put back on sale by an operator.
-    pub(super) was_reset: bool,
+    /// Tickets that an operator has put back on sale after they were sold to a checkout.
+    pub(super) reset: BTreeSet<TicketId>,
     pub(super) left: Faults,
     pub(super) is_full: bool,
     pub(super) crashes: u8,
@@ -256,7 +256,7 @@ impl World {
             ends: BTreeMap::new(),
             told: Told::default(),
             watcher: None,
-            was_reset: false,
+            reset: BTreeSet::new(),
             left: scene.faults,
             is_full: false,
             crashes: 0,
@@ -348,7 +348,6 @@ impl World {
             let call = what.call().expect("all others are calls");
             let (scope, request) = (Digest([number; 16]), Digest([number; 16]));
             let key = keyed.then(|| Key { name: format!("key-{number}"), scope, request });
-            self.was_reset |= matches!(what, What::Cleanup(_) | What::ResetAll);
             Input::Call(caller, Request { call, key, fresh })
         };
         self.tells_ask(index, caller.0 >> 8 > 0);
@@ -427,6 +426,7 @@ impl World {
                 Record::Checkout(course) => {
                     let checkout = course.running.checkout();
                     self.touched_checkouts.push(checkout.id().clone());
+                    self.reset.extend(course.reset.iter().cloned());
                     if course.ended.is_some() && !self.ends.contains_key(checkout.id()) {
                         let rests_on = self.as_they_are(checkout.order().tickets());
                         let end = End { checkout: checkout.clone(), seq, rests_on };

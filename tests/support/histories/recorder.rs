@@ -24,6 +24,9 @@ pub struct Load {
     pub tickets: usize,
     /// What chance follows from.
     pub seed: u64,
+    /// Whether a client that has no answer waits a little before it asks for the next thing: whoever asks a server that is
+    /// down learns nothing, as often as it may ask.
+    pub rests: bool,
 }
 
 impl Load {
@@ -31,7 +34,7 @@ impl Load {
     /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
     pub fn of(requests: usize, at_a_time: usize) -> Self {
-        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1 }
+        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1, rests: false }
     }
 }
 
@@ -216,7 +219,11 @@ impl One {
         let client = if admin { &self.admin } else { &self.public };
         let asked = self.now();
         let got = client.try_send("POST", path, &[], body.to_string().as_bytes()).ok();
-        (asked, got, self.now())
+        let answered = self.now();
+        if got.is_none() && self.load.rests {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        (asked, got, answered)
     }
 
     fn path(&self, ticket: usize, handler: &str) -> String {
