@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use booking_core::wire::Kind;
 use tests::conformance::{CASES, DIFFERENCES, Guarded, Host, INNER_KINDS, Target, Verdict, run};
 use tests::http::{Client, Dialect};
-use tests::restate::OnRestate;
+use tests::restate::{Folder, OnRestate};
 use tests::server::Server;
 use tests::worker::{OnWorkerd, WorkerOnRestate};
 
@@ -22,9 +22,25 @@ const ADMIN: &str = "an-admin-token-for-tests";
 
 #[test]
 fn the_in_process_host_does_what_every_host_does() {
+    in_process(|_| Vec::new());
+}
+
+#[test]
+fn the_in_process_host_with_everything_on_disk_does_too() {
+    let folder = Folder::new("conformance");
+    in_process(|number| vec!["--data-dir".to_owned(), format!("{}/{number}", folder.path().display())]);
+}
+
+/// Runs every case against servers with these arguments as well, each of a number of its own.
+fn in_process(args_of: impl Fn(usize) -> Vec<String>) {
     let quick = ["--payment-delay", "0ms", "--answer-within", "1s"];
     let admin = [("BOOKING_ADMIN_TOKEN", ADMIN)];
-    let start = |args: &[&str], env: &[(&str, &str)]| Server::start_with("serve", &[&quick[..], args].concat(), env);
+    let started = std::cell::Cell::new(0);
+    let start = |args: &[&str], env: &[(&str, &str)]| {
+        let own = args_of(started.replace(started.get() + 1));
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        Server::start_with("serve", &[&quick[..], &own, args].concat(), env)
+    };
     let open = start(&["--max-holds-per-user", "20"], &admin);
     let guarded = start(&[], &[("BOOKING_AUTH_TOKEN", PUBLIC), admin[0]]);
     let closed = start(&["--closed-sales"], &admin);

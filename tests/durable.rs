@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -25,29 +25,15 @@ use tests::crowd::Crowd;
 use tests::eventually;
 use tests::histories::recorder::{Load, record, shown};
 use tests::http::Client;
+use tests::restate::Folder;
 use tests::server::{Server, binary, notified};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 
 const ADMIN: &str = "an-admin-token-for-tests";
 
-/// A folder of a test's own, gone with this.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("booking-durable-{}-{name}", std::process::id())))
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _gone = fs::remove_dir_all(&self.0).or_else(|_| fs::remove_file(&self.0));
-    }
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }
 
 /// A server with a data directory, that can be killed and started again at the same address.
@@ -55,16 +41,18 @@ struct Durable {
     server: Option<Server>,
     base: String,
     args: Vec<String>,
-    data: Scratch,
+    data: PathBuf,
+    _folder: Folder,
 }
 
 impl Durable {
     fn start(name: &str, args: &[&str]) -> Self {
-        let data = Scratch::new(name);
+        let folder = Folder::new(name);
+        let data = folder.path().join("data");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let args = [vec!["--data-dir".to_owned(), data.path().to_owned()], args].concat();
+        let args = [vec!["--data-dir".to_owned(), text(&data).to_owned()], args].concat();
         let server = Self::started(&args, "127.0.0.1:0");
-        Self { base: server.base.clone(), server: Some(server), args, data }
+        Self { base: server.base.clone(), server: Some(server), args, data, _folder: folder }
     }
 
     fn started(args: &[String], listen: &str) -> Server {
@@ -131,8 +119,9 @@ const BOUNDARIES: [&str; 8] = [
 fn nothing_is_lost_while_it_is_killed_fifty_times() {
     const LEAST: usize = 52;
     const MOST: usize = 150;
-    let ledger = Scratch::new("ledger");
-    let gateway = Server::start("mock-gateway", &["--delay", "10ms", "--ledger", ledger.path()]);
+    let folder = Folder::new("ledger");
+    let ledger = folder.path().join("ledger.jsonl");
+    let gateway = Server::start("mock-gateway", &["--delay", "10ms", "--ledger", text(&ledger)]);
     let money = Client::new(&gateway.base);
     let payments = format!("{}/api/mock-payment", gateway.base);
     // Logs are small, so that kills also come while one follows another, and while a base is made.
@@ -157,7 +146,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
             let accounts: BTreeMap<&str, &Value> =
                 accounts.as_array().unwrap().iter().map(|entry| (entry["key"].as_str().unwrap(), entry)).collect();
             let mut in_flight = 0;
-            for record in read(&durable.data.0).unwrap() {
+            for record in read(&durable.data).unwrap() {
                 let record = record.unwrap();
                 let Some(course) = record.course().filter(|course| course.ended.is_none()) else { continue };
                 let checkout = course.running.checkout();
@@ -185,7 +174,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
     for (id, end) in &ends {
         assert_eq!(client.get(&format!("/Checkout/{id}")).body, *end);
     }
-    let check = || runs(&["check", "--data-dir", durable.data.path(), "--ledger", ledger.path()]);
+    let check = || runs(&["check", "--data-dir", text(&durable.data), "--ledger", text(&ledger)]);
     let alive = check().unwrap();
     assert!(alive.contains("a server is at work in it"), "{alive}");
     let log = durable.server.take().unwrap().stop();
@@ -196,7 +185,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
     let booked = ends.values().filter(|end| end["status"] == "CONFIRMED").count();
     assert!(said.contains(&format!("{booked} booked")), "{booked} were told: {said}");
     // And every one of them is a line of an export.
-    let export = runs(&["export", "--data-dir", durable.data.path()]).unwrap();
+    let export = runs(&["export", "--data-dir", text(&durable.data)]).unwrap();
     let lines = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let confirmed = lines.filter(|line| line["type"] == "booking" && line["status"] == "CONFIRMED");
     for line in confirmed.inspect(|line| assert!(line["userId"].is_string() && line["endedAt"].is_u64(), "{line}")) {
@@ -236,7 +225,7 @@ fn what_clients_saw_through_kills_is_linearizable() {
     }
     assert_eq!(checked.undecided, Vec::<usize>::new());
     assert!(checked.operations > requests && kills >= 5, "{} operations, {kills} kills", checked.operations);
-    let said = runs(&["check", "--data-dir", durable.data.path()]).unwrap();
+    let said = runs(&["check", "--data-dir", text(&durable.data)]).unwrap();
     assert!(said.contains("holds"), "{said}");
 }
 
@@ -363,16 +352,16 @@ fn a_second_process_a_foreign_directory_and_a_damaged_one_are_refused() {
         assert_eq!(durable.client().post("/Checkout/process", &order).status, 200);
     }
     let serve = |path: &str| runs(&["serve", "--listen", "127.0.0.1:0", "--data-dir", path]).unwrap_err();
-    assert!(serve(durable.data.path()).contains("is in use by another process"));
+    assert!(serve(text(&durable.data)).contains("is in use by another process"));
     durable.kill();
-    let log = durable.data.0.join("log.00000000000000000000");
+    let log = durable.data.join("log.00000000000000000000");
     let whole = fs::read(&log).unwrap();
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 4;
     fs::write(&log, &damaged).unwrap();
     for command in ["serve", "export", "check"] {
         let listen: &[&str] = if command == "serve" { &["--listen", "127.0.0.1:0"] } else { &[] };
-        let said = runs(&[&[command, "--data-dir", durable.data.path()], listen].concat()).unwrap_err();
+        let said = runs(&[&[command, "--data-dir", text(&durable.data)], listen].concat()).unwrap_err();
         assert!(said.contains("--data-dir") && said.contains("is damaged at byte"), "{command}: {said}");
         assert_eq!(fs::read(&log).unwrap(), damaged, "it is left as it is");
     }
@@ -380,21 +369,19 @@ fn a_second_process_a_foreign_directory_and_a_damaged_one_are_refused() {
     fs::write(&log, &whole[..whole.len() - 7]).unwrap();
     durable.start_again();
     assert!(durable.client().get("/SeatMap/a/get").body.as_array().unwrap().len() >= 19);
-    let foreign = Scratch::new("foreign");
-    fs::create_dir(&foreign.0).unwrap();
-    fs::write(foreign.0.join("thesis.tex"), "mine").unwrap();
-    assert!(serve(foreign.path()).contains("thesis.tex is in it"));
+    let foreign = Folder::new("foreign");
+    fs::write(foreign.path().join("thesis.tex"), "mine").unwrap();
+    assert!(serve(text(&foreign.path())).contains("thesis.tex is in it"));
     assert!(runs(&["check", "--data-dir", "/nowhere"]).unwrap_err().contains("has no bookings in it"));
 }
 
 /// A server on a disk of its own, of so many bytes, that is gone with it.
-fn on_a_small_disk(mount: &Scratch, bytes: &str, listen: &str, args: &str) -> Server {
-    fs::create_dir_all(&mount.0).unwrap();
+fn on_a_small_disk(mount: &Path, bytes: &str, args: &str) -> Server {
     let server = binary("host-axum-sim");
     let script = format!(
         "mount -t tmpfs -o size={bytes} none '{mount}' && exec '{server}' serve --log-format json --data-dir '{mount}/data' \
-         --listen {listen} {args}",
-        mount = mount.path(),
+         {args}",
+        mount = text(mount),
         server = server.display()
     );
     let mut command = Command::new("unshare");
@@ -409,12 +396,11 @@ fn on_a_small_disk(mount: &Scratch, bytes: &str, listen: &str, args: &str) -> Se
 
 #[test]
 fn on_a_full_disk_it_says_so_and_goes_on_when_there_is_room() {
-    let mount = Scratch::new("full");
-    let args = "--payment-delay 20ms --log-bytes 64KiB";
-    let server = on_a_small_disk(&mount, "600k", "127.0.0.1:0", args);
+    let mount = Folder::new("full");
+    let server = on_a_small_disk(&mount.path(), "600k", "--payment-delay 20ms --log-bytes 64KiB");
     let client = Client::new(&server.base);
     // The disk as the server sees it.
-    let inside = PathBuf::from(format!("/proc/{}/root{}", server.id(), mount.path()));
+    let inside = PathBuf::from(format!("/proc/{}/root{}", server.id(), mount.path().display()));
     let filler = inside.join("filler");
     let (mut said_full, mut booked) = (0, Vec::new());
     for round in 0..3 {
@@ -462,14 +448,13 @@ fn on_a_full_disk_it_says_so_and_goes_on_when_there_is_room() {
     let data = inside.join("data");
     let said = runs(&["check", "--data-dir", data.to_str().unwrap()]).unwrap();
     assert!(said.contains("holds"), "{said}");
-    let copy = Scratch::new("full-copy");
-    fs::create_dir(&copy.0).unwrap();
+    let copy = Folder::new("full-copy");
     for entry in fs::read_dir(&data).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.0.join(entry.file_name())).unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
     server.kill();
-    let again = Server::start("serve", &["--data-dir", copy.path()]);
+    let again = Server::start("serve", &["--data-dir", text(&copy.path())]);
     for booking in &booked {
         let id = booking["checkoutId"].as_str().unwrap();
         assert_eq!(Client::new(&again.base).get(&format!("/Checkout/{id}")).body["status"], "CONFIRMED");

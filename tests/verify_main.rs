@@ -111,6 +111,8 @@ mod command {
         Walks,
         /// Planted bugs, to be found
         Bugs,
+        /// The in-process engine, with its disk, the power and everybody who asks
+        Engine,
     }
 
     fn at_least_one(text: &str) -> Result<usize, String> {
@@ -285,12 +287,49 @@ mod command {
                 Part::CrashPoints => crash_points(args, &mut seen),
                 Part::Walks => random_walks(args, &mut seen),
                 Part::Bugs => planted_bugs(args),
+                Part::Engine => engine(args),
             }?;
         }
         if args.part.is_empty() {
             sights(&seen)?;
         }
         println!("\nAll of it holds. {} s, {} threads, {}", seconds(start.elapsed()), args.threads, commit());
+        Ok(())
+    }
+
+    fn engine(args: &Args) -> Outcome {
+        use host_axum_sim::simulate::{Seeds, Size, Sound, simulate};
+        println!("\nThe in-process engine, with everything around it that can fail");
+        for (name, size, seeds) in [
+            ("small", Size::SMALL, share(args, 3_000_000)),
+            ("8 tickets, 24 who ask", Size { tickets: 8, buyers: 24, ..Size::SMALL }, share(args, 50_000)),
+        ] {
+            let (bar, start) = (bar(name, seeds), Instant::now());
+            let threads = args.threads as u64;
+            let all = simulate(&Sound, size, Seeds { first: 0, count: seeds, threads }, &|more| bar.inc(more));
+            bar.finish_and_clear();
+            println!(
+                "{:10} seeds {:9} requests {:8} crashes {:>7} seeds/s  {name}",
+                all.tally.seeds,
+                all.tally.requests,
+                all.tally.crashes,
+                per_second(all.tally.seeds, start.elapsed())
+            );
+            if let Some((seed, trace)) = all.broken {
+                let json = serde_json::to_string_pretty(&trace.minimised(&Sound)).expect("a trace is JSON");
+                return Err(format!(
+                    "{} is broken: {}\nfound by seed {seed} of {name}, at {}\n{json}\nTo see it again, write that into a \
+                     file:\n  cargo run --release -p host-axum-sim -- simulate --replay FILE",
+                    trace.promise,
+                    trace.what,
+                    commit()
+                ));
+            }
+            let missing: Vec<&str> = all.sights.missing().iter().map(|sight| sight.name()).collect();
+            if size == Size::SMALL && !missing.is_empty() {
+                return Err(format!("never met: {}", missing.join("; ")));
+            }
+        }
         Ok(())
     }
 

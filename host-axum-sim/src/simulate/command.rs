@@ -2,23 +2,18 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use booking_hosting::flags::{CannotRun, because};
 use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::play::{Endings, Simulation, Tally};
+use super::many::{Seeds, Simulated, simulate};
+use super::play::{Simulation, Tally};
 use super::report::{Whole, page};
 use super::scene::{Faults, Size};
 use super::seams::{Seams, Sound};
-use super::sights::Sights;
 use super::trace::Trace;
-
-/// How many seeds are run one after the other before a thread looks around.
-const AT_A_TIME: u64 = 512;
 
 /// After so many seeds everything that is rare has to have been met.
 const ENOUGH: u64 = 200_000;
@@ -77,17 +72,6 @@ pub(crate) struct SimulateArgs {
 
 fn threads() -> u64 {
     std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
-}
-
-/// What was simulated in all.
-#[derive(Debug, Default)]
-struct All {
-    tally: Tally,
-    sights: Sights,
-    endings: Endings,
-    /// How rich the richest seed was, and which it is.
-    richest: (usize, u64),
-    broken: Option<(u64, Box<Trace>)>,
 }
 
 impl SimulateArgs {
@@ -214,60 +198,15 @@ impl SimulateArgs {
         Ok(())
     }
 
-    fn simulate(&self, seams: &'static dyn Seams) -> All {
+    fn simulate(&self, seams: &'static dyn Seams) -> Simulated {
         let bar = ProgressBar::new(self.seeds);
         let style = "{wide_bar} {human_pos}/{human_len} seeds {per_sec} {elapsed}, {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a template that was tried"));
         bar.enable_steady_tick(Duration::from_millis(200));
-        let (next, stop, all) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(All::default()));
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads {
-                scope.spawn(|| {
-                    let mut simulation = Simulation::new(seams, self.size());
-                    let broken = self.run_some(&mut simulation, &next, &stop, &bar);
-                    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    all.tally.add(simulation.tally());
-                    all.sights.add(simulation.sights());
-                    for (name, count) in simulation.endings() {
-                        *all.endings.entry(name).or_default() += count;
-                    }
-                    all.richest = all.richest.max(simulation.richest());
-                    // Of several the first, so that it is the same each time.
-                    let is_first = |(seed, _): &(u64, _)| all.broken.as_ref().is_none_or(|(first, _)| seed < first);
-                    if let Some(broken) = broken.filter(is_first) {
-                        all.broken = Some(broken);
-                    }
-                });
-            }
-        });
+        let seeds = Seeds { first: self.from, count: self.seeds, threads: self.threads };
+        let all = simulate(seams, self.size(), seeds, &|more| bar.inc(more));
         bar.finish_and_clear();
-        all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Seeds that nobody else has, until there are none or something is broken.
-    fn run_some(
-        &self,
-        simulation: &mut Simulation,
-        next: &AtomicU64,
-        stop: &AtomicBool,
-        bar: &ProgressBar,
-    ) -> Option<(u64, Box<Trace>)> {
-        while !stop.load(Ordering::Relaxed) {
-            let first = next.fetch_add(AT_A_TIME, Ordering::Relaxed);
-            if first >= self.seeds {
-                break;
-            }
-            let last = (first + AT_A_TIME).min(self.seeds);
-            for seed in first..last {
-                let seed = self.from.wrapping_add(seed);
-                if let Err(trace) = simulation.run(seed) {
-                    stop.store(true, Ordering::Relaxed);
-                    return Some((seed, trace));
-                }
-            }
-            bar.inc(last - first);
-        }
-        None
+        all
     }
 }
 
@@ -286,7 +225,7 @@ fn write(file: &Path, text: &str) -> Result<(), CannotRun> {
 }
 
 /// What was simulated, as a table.
-fn tell(all: &All, took: Duration) {
+fn tell(all: &Simulated, took: Duration) {
     let Tally { seeds, requests, crashes, steps } = all.tally;
     let rate = u128::from(seeds) * 1_000_000 / took.as_micros().max(1);
     say(&format!(

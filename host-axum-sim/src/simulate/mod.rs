@@ -20,6 +20,7 @@
 
 mod command;
 mod disk;
+mod many;
 mod play;
 mod promises;
 mod report;
@@ -32,6 +33,7 @@ mod world;
 
 pub(crate) use command::SimulateArgs;
 pub use disk::Unsynced;
+pub use many::{Seeds, Simulated, simulate};
 pub use play::{Endings, Simulation, Tally};
 pub use promises::Broken;
 pub use scene::{Ask, Faults, Scene, Size, What};

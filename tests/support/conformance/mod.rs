@@ -44,7 +44,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         host: Host::InProcess,
         case: "StorageUnavailable",
-        reason: "it keeps everything in memory, which does not fail; a store that does is tried in host-axum-sim/tests",
+        reason: "it takes a disk that is full, or fails: that is tried in tests/durable.rs and host-axum-sim/tests",
     },
     // Idempotency keys are the ingress's: it records whatever was answered first.
     restate("the_same_key_with_other_bytes_is_refused", "the ingress gives the first answer, whatever the bytes"),
