@@ -5,29 +5,14 @@
 //! taking turns; several rounds, medians.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use benches::folder::Folder;
 use benches::load::{Loaded, asked, load, process};
 use benches::peers::postgres::Postgres;
 use benches::rows::{Much, in_turns, is_bench, say};
 use benches::servers::{Server, serve_if_asked};
-
-/// A folder of its own on a disk: what is temporary may be kept in memory, where nothing is ever flushed. Whoever runs a
-/// server may reach it.
-fn on_disk(name: &str) -> PathBuf {
-    PathBuf::from(format!("/var/tmp/booking-bench-{}-{name}", std::process::id()))
-}
-
-/// A folder that is gone with this.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _as_it_is = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What is measured beside what. Each ends when it is dropped.
 enum Peer {
@@ -61,15 +46,15 @@ impl Peer {
 
 fn measure(much: Much) -> Result<(), String> {
     let told = |error: io::Error| error.to_string();
-    let folder = Folder(on_disk("ours"));
+    let [ours, theirs] = ["ours", "postgres"].map(Folder::on_disk);
     let peers = [
-        Peer::Ours("durable", Server::durable(&folder.0).map_err(told)?),
-        Peer::Postgres(Postgres::start(&on_disk("postgres")).map_err(told)?),
+        Peer::Ours("durable", Server::durable(ours.path()).map_err(told)?),
+        Peer::Postgres(Postgres::start(theirs.path()).map_err(told)?),
         Peer::Ours("in memory", Server::booking().map_err(told)?),
     ];
     let names: Vec<String> = peers.iter().map(Peer::name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    in_turns(&names, much, |which, row, clients, lasts| {
+    let rows = in_turns(&names, much, |which, row, clients, lasts| {
         let peer = &peers[which];
         let before = peer.cpu();
         let loaded = peer.round(clients, lasts, row.next).map_err(|error| format!("{}: {error}", names[which]))?;
@@ -77,7 +62,15 @@ fn measure(much: Much) -> Result<(), String> {
         row.rounds.push(loaded);
         row.cpu.push([peer.cpu().saturating_sub(before), Duration::ZERO]);
         Ok(())
-    })
+    })?;
+    let [ours, theirs, memory] = [0, 1, 2].map(|which: usize| rows[which].median(Loaded::per_second).max(1));
+    let tenths = |of: u64, to: u64| format!("{}.{}", of / to, of * 10 / to % 10);
+    say(&format!(
+        "durable, beside PostgreSQL: {} ×; beside in memory: {} ×",
+        tenths(ours, theirs),
+        tenths(ours, memory)
+    ));
+    Ok(())
 }
 
 fn main() -> ExitCode {

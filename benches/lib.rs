@@ -1,5 +1,7 @@
 //! What the benchmarks share: servers in processes of their own, and a load generator.
 
+pub mod folder;
+pub mod house;
 pub mod load;
 pub mod peers;
 pub mod rows;

@@ -2,17 +2,16 @@
 //!
 //! `cargo bench -p benches --bench memory [-- --minutes 10]`
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use benches::house::{SEATS, buy, exactly, hold, known, publish};
 use benches::load::{asked, load, post};
-use benches::servers::{ADMIN_TOKEN, Server, serve_if_asked};
+use benches::servers::{Server, serve_if_asked};
 use booking_core::time::Millis;
 
 const MIB: u64 = 1 << 20;
-/// Seats of one map.
-const SEATS: u64 = 1_000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -45,32 +44,6 @@ fn resident(server: &Server) -> io::Result<u64> {
     server.resident().ok_or_else(|| io::Error::other("this system does not tell what a process has in memory"))
 }
 
-/// Publishes a layout of a thousand seats.
-fn publish(n: u64, out: &mut Vec<u8>) {
-    let seat =
-        |s: u64| format!(r#"{{"ticketId":"arena-{n}:{s}","price":{{"minor":4500,"currency":"USD"}},"x":{s},"y":{n}}}"#);
-    let seats: Vec<String> = (0..SEATS).map(seat).collect();
-    let body = format!(r#"{{"rows":[{{"name":"A","seats":[{}]}}]}}"#, seats.join(","));
-    let path = format!("/SeatMap/arena-{n}/layout");
-    out.extend(format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n").bytes());
-    out.extend(format!("content-length: {}\r\n\r\n{body}", body.len()).bytes());
-}
-
-fn hold(n: u64, out: &mut Vec<u8>) {
-    post(&format!("/Ticket/arena-{}:{}/reserve", n / SEATS, n % SEATS), &format!("\"user-{n}\""), out);
-}
-
-fn buy(n: u64, out: &mut Vec<u8>) {
-    let ticket = format!("arena-{}:{}", n / SEATS, n % SEATS);
-    post("/Checkout/process", &format!(r#"{{"ticketId":"{ticket}","userId":"user-{n}"}}"#), out);
-}
-
-/// As many requests as are wanted, from a number on.
-fn exactly(server: &Server, count: u64, from: u64, make: benches::load::Make) -> io::Result<()> {
-    let done = load(server.address, 8, Duration::from_secs(600), from, Some(count), make)?;
-    if done.good == count { Ok(()) } else { Err(io::Error::other(format!("{} of {count} were refused", done.other))) }
-}
-
 fn known_tickets(maps: u64) -> io::Result<()> {
     let server = Server::booking()?;
     let empty = resident(&server)?;
@@ -94,16 +67,6 @@ fn known_tickets(maps: u64) -> io::Result<()> {
     tell("of these, a tenth held by buyers", tickets / 10)?;
     exactly(&server, tickets / 10, tickets / 10, buy)?;
     tell("and a tenth sold, with checkouts and ledger", tickets / 10)
-}
-
-/// How many tickets it knows.
-fn known(server: &Server) -> io::Result<u64> {
-    let mut stream = std::net::TcpStream::connect(server.address)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let counts = text.lines().filter(|line| line.starts_with("booking_tickets{"));
-    Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
 }
 
 /// Holds, lets go and buys, over and over, ten thousand tickets.

@@ -31,7 +31,9 @@ pub struct Row {
 }
 
 impl Row {
-    fn median(&self, of: impl Fn(&Loaded) -> u64) -> u64 {
+    /// The one in the middle of its rounds.
+    #[must_use]
+    pub fn median(&self, of: impl Fn(&Loaded) -> u64) -> u64 {
         let mut all: Vec<u64> = self.rounds.iter().map(of).collect();
         all.sort_unstable();
         all.get(all.len() / 2).copied().unwrap_or_default()
@@ -59,7 +61,7 @@ pub struct Much {
 }
 
 /// Measures services in turns, and tells of each what it did in the middle of its rounds. `turn` puts a load on the service
-/// of this number: so many clients, for so long.
+/// of this number: so many clients, for so long. What they did for the last number of clients is handed back.
 ///
 /// # Errors
 /// What `turn` says, and where requests were not answered as they should.
@@ -67,9 +69,9 @@ pub fn in_turns(
     names: &[&str],
     much: Much,
     mut turn: impl FnMut(usize, &mut Row, usize, Duration) -> Result<(), String>,
-) -> Result<(), String> {
+) -> Result<Vec<Row>, String> {
     say(HEAD);
-    let mut first = 0;
+    let (mut first, mut last) = (0, Vec::new());
     for count in much.clients {
         let mut rows: Vec<Row> = names.iter().map(|_| Row { next: first, ..Row::default() }).collect();
         for round in 0..=much.rounds {
@@ -87,8 +89,9 @@ pub fn in_turns(
         for (name, row) in names.iter().zip(&rows) {
             tell(name, *count, row, Loaded::per_second)?;
         }
+        last = rows;
     }
-    Ok(())
+    Ok(last)
 }
 
 /// The head of the table.

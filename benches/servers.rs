@@ -37,17 +37,26 @@ pub fn serve_if_asked() -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let mut out = io::stdout();
-        writeln!(out, "{}", listener.local_addr()?)?;
-        out.flush()?;
         // The end of the benchmark is the end of its input.
         std::thread::spawn(|| {
             let _end = io::copy(&mut io::stdin(), &mut io::sink());
             std::process::exit(0);
         });
-        if role == "bare" { bare_axum::serve(listener).await } else { booking(listener, &role).await }
+        if role == "bare" {
+            tell_where(&listener)?;
+            bare_axum::serve(listener).await
+        } else {
+            booking(listener, &role).await
+        }
     })?;
     Ok(true)
+}
+
+/// Tells the benchmark where the server is, as soon as it is ready.
+fn tell_where(listener: &TcpListener) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{}", listener.local_addr()?)?;
+    out.flush()
 }
 
 /// The role says where everything is kept, or for how long and in how many bytes finished checkouts are.
@@ -67,11 +76,12 @@ async fn booking(listener: TcpListener, role: &str) -> io::Result<()> {
         None => Host::new(Engine::new(settings)),
         Some(folder) => {
             let opened = Directory::open(Path::new(folder), LOG_BYTES).map_err(io::Error::other)?;
-            let records = opened.records.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
-            let engine = Engine::restore(settings, records, host_axum_sim::now());
-            Host::with(engine, Some(Box::new(opened.directory)), Ports::default())
+            let restored = host_axum_sim::restore(opened, settings, host_axum_sim::now(), |_| {});
+            let (engine, directory) = restored.map_err(io::Error::other)?;
+            Host::with(engine, Some(Box::new(directory)), Ports::default())
         }
     };
+    tell_where(&listener)?;
     host_axum_sim::serve(listener, host, settings_of_serve, std::future::pending()).await
 }
 

@@ -18,10 +18,11 @@ use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
+use crate::restore::restore;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve};
 use crate::simulate::SimulateArgs;
-use crate::store::{Directory, Opened, Store};
+use crate::store::{Directory, Store};
 use booking_hosting::doors::Doors;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
@@ -237,36 +238,36 @@ impl ServeArgs {
 /// How often it is told how far a restart has come.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// A number of bytes, for people.
+fn size(bytes: u64) -> String {
+    if bytes < 10 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+}
+
 /// An engine as its directory has it, and the directory, to write to.
 fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, Directory), CannotRun> {
     let start = Instant::now();
     let opened = Directory::open(path, log_bytes).map_err(because("--data-dir"))?;
-    let Opened { directory, records, torn, is_new } = opened;
+    let (is_new, torn, bytes) = (opened.is_new, opened.torn, opened.directory.bytes());
     if is_new {
         tracing::info!("{} is new", path.display());
     }
     if torn > 0 {
         tracing::warn!("the last {torn} bytes were of a commit that was not finished, and nobody was told of: cut off");
     }
-    let (mut count, mut told, mut failed) = (0_u64, start, None);
-    let records = records.map_while(|record| {
+    let mut told = start;
+    let restored = restore(opened, settings, now(), |count| {
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
-            tracing::info!("restoring: {count} records so far, {} MiB in all", directory.bytes() >> 20);
+            tracing::info!("restoring: {count} records so far, of {}", size(bytes));
         }
-        count += 1;
-        record.map_err(|error| failed = Some(error)).ok()
     });
-    let engine = Engine::restore(settings, records, now());
-    if let Some(error) = failed {
-        return Err(because("--data-dir")(error));
-    }
+    let (engine, directory) = restored.map_err(because("--data-dir"))?;
     if !is_new {
         let under_way = engine.checkouts().filter(|course| course.ended.is_none()).count();
         let (tickets, checkouts) = (engine.tickets().len(), engine.checkouts().count());
         tracing::info!(
-            "restored {tickets} tickets and {checkouts} checkouts, {under_way} of them under way, from {} MiB in {} ms",
-            directory.bytes() >> 20,
+            "restored {tickets} tickets and {checkouts} checkouts, {under_way} of them under way, from {} in {} ms",
+            size(bytes),
             start.elapsed().as_millis()
         );
     }
