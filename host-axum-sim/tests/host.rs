@@ -8,8 +8,8 @@
 )]
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -38,19 +38,46 @@ async fn ask(app: &Router, method: &str, path: &str, body: &str) -> (u16, String
     (status, String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
 }
 
-/// A disk that can be told to be full.
-struct Disk(Arc<AtomicBool>);
+/// A disk that can be told to be full, or to fail.
+struct Disk {
+    says_no: Arc<Mutex<Option<io::ErrorKind>>>,
+    /// How many records it has taken.
+    taken: Arc<AtomicUsize>,
+}
 
 impl Store for Disk {
-    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        if let Some(kind) = *self.says_no.lock().unwrap() {
+            return Err(kind.into());
+        }
+        self.taken.fetch_add(records.len(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A host on such a disk, and what the disk says.
+fn on_a_disk(delay: u64) -> (Host, Arc<Mutex<Option<io::ErrorKind>>>, Arc<AtomicUsize>) {
+    let (says_no, taken) = (Arc::default(), Arc::default());
+    let disk = Disk { says_no: Arc::clone(&says_no), taken: Arc::clone(&taken) };
+    (Host::with(engine(delay), Some(Box::new(disk)), Ports::default()), says_no, taken)
+}
+
+/// Whatever is asked, that nothing can be stored is all that is said.
+async fn says_that_it_cannot_store(app: &Router, new: &str) {
+    for (method, path, body) in [
+        ("POST", format!("/Ticket/{new}/reserve").as_str(), "\"ann\""),
+        ("GET", "/Ticket/c/get", ""),
+        ("POST", "/Ticket/a/reserve", "\"bob\""),
+        ("GET", "/health", ""),
+    ] {
+        let (status, body) = ask(app, method, path, body).await;
+        assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{path}: {status} {body}");
     }
 }
 
 #[tokio::test]
 async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
-    let is_full = Arc::new(AtomicBool::new(false));
-    let host = Host::with(engine(200), Some(Box::new(Disk(Arc::clone(&is_full)))), Ports::default());
+    let (host, says_no, _) = on_a_disk(200);
     let app = router(host.clone(), RouteSettings::default());
     assert_eq!(ask(&app, "POST", "/Ticket/a/reserve", "\"ann\"").await.0, 200);
     let order = r#"{"ticketId":"b","userId":"ann"}"#;
@@ -59,20 +86,43 @@ async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
         async move { ask(&app, "POST", "/Checkout/process", order).await }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    is_full.store(true, Ordering::Relaxed);
-    for (method, path, body) in [
-        ("POST", "/Ticket/c/reserve", "\"ann\""),
-        ("GET", "/Ticket/c/get", ""),
-        ("POST", "/Ticket/a/reserve", "\"bob\""),
-        ("GET", "/health", ""),
-    ] {
-        let (status, body) = ask(&app, method, path, body).await;
-        assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{path}: {status} {body}");
-    }
+    *says_no.lock().unwrap() = Some(io::ErrorKind::Other);
+    says_that_it_cannot_store(&app, "c").await;
     // Who was waiting already is told as well.
     let (status, body) = waits.await.unwrap();
     assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{status} {body}");
-    assert!(!host.is_well());
+    // A disk that has failed is not trusted again.
+    *says_no.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    says_that_it_cannot_store(&app, "c").await;
+    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("and it can be closed");
+}
+
+#[tokio::test]
+async fn a_disk_that_has_room_again_is_gone_on_with() {
+    let (host, says_no, taken) = on_a_disk(20);
+    let app = router(host.clone(), RouteSettings::default());
+    assert_eq!(ask(&app, "POST", "/Ticket/a/reserve", "\"ann\"").await.0, 200);
+    for new in ["c1", "c2"] {
+        *says_no.lock().unwrap() = Some(io::ErrorKind::StorageFull);
+        says_that_it_cannot_store(&app, new).await;
+        *says_no.lock().unwrap() = None;
+        let healthy = async {
+            while ask(&app, "GET", "/health", "").await.0 != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), healthy).await.expect("it goes on by itself");
+        // What was asked for when it was full may have been done: here it was, and nobody was told.
+        assert!(ask(&app, "GET", &format!("/Ticket/{new}/get"), "").await.1.contains("\"reservedBy\":\"ann\""));
+    }
+    let (status, body) = ask(&app, "POST", "/Checkout/process", r#"{"ticketId":"d","userId":"ann"}"#).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(taken.load(Ordering::Relaxed) > 8);
+    host.close().await;
+    let (status, body) = ask(&app, "GET", "/Ticket/a/get", "").await;
+    assert!(status == 503 && body.contains("StorageUnavailable"), "closed is closed: {status} {body}");
+    host.close().await;
 }
 
 #[tokio::test]
