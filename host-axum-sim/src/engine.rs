@@ -61,7 +61,7 @@ pub struct Census {
     pub kept: u64,
     /// What they take, in bytes, by estimate.
     pub kept_bytes: u64,
-    /// Outputs that wait for storage.
+    /// Answers that wait for storage.
     pub unstored: u64,
 }
 
@@ -128,6 +128,8 @@ pub struct Engine {
     to_store: VecDeque<(Seq, Vec<Record>)>,
     /// What was said, and what it rests on.
     held: VecDeque<(Seq, Output)>,
+    /// How many of these are answers.
+    answers_held: usize,
     /// What rests on nothing.
     free: VecDeque<Output>,
 }
@@ -187,6 +189,7 @@ impl Engine {
             stored: Seq(0),
             to_store: VecDeque::new(),
             held: VecDeque::new(),
+            answers_held: 0,
             free: VecDeque::new(),
         }
     }
@@ -264,6 +267,7 @@ impl Engine {
             self.to_store.push_back((self.seq, records));
         }
         let seq = self.seq;
+        self.answers_held += self.said.iter().filter(|output| output.is_answer()).count();
         self.held.extend(self.said.drain(..).map(|output| (seq, output)));
     }
 
@@ -279,7 +283,9 @@ impl Engine {
         if *rests_on > self.stored {
             return None;
         }
-        self.held.pop_front().map(|(_, output)| output)
+        let (_, output) = self.held.pop_front()?;
+        self.answers_held -= usize::from(output.is_answer());
+        Some(output)
     }
 
     /// When [`Input::Tick`] is wanted at the latest; `None` while nothing is to happen by itself.
@@ -319,7 +325,7 @@ impl Engine {
             letters_parked: self.counts.letters_parked,
             kept: self.kept.len() as u64,
             kept_bytes: self.kept.bytes() as u64,
-            unstored: self.held.len() as u64,
+            unstored: self.answers_held as u64,
         }
     }
 

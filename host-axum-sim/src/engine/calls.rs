@@ -31,7 +31,7 @@ enum Reply {
 impl Engine {
     pub(super) fn call(&mut self, caller: Caller, request: Request, now: Timestamp) {
         let Request { call, key, fresh } = request;
-        if self.held.len() >= self.settings.limits.unstored {
+        if self.answers_held >= self.settings.limits.unstored {
             // It rests on nothing, so it does not wait with the others.
             return self.free.push_back(Output::Answer(caller, refused(Kind::Overloaded)));
         }

@@ -101,6 +101,16 @@ pub enum Output {
     Alarm(String),
 }
 
+impl Output {
+    /// Whether somebody waits for it.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Answer(..) | Self::Watching(..) => true,
+            Self::Store(..) | Self::News(..) | Self::Perform(..) | Self::Deliver(_) | Self::Alarm(_) => false,
+        }
+    }
+}
+
 /// A map in full, in the watchers' form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
