@@ -1,13 +1,15 @@
 //! An engine as its data directory has it.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
+
 use booking_core::time::Timestamp;
 
 use crate::engine::{Engine, Settings};
-use crate::store::{Directory, DirectoryError, Opened};
+use crate::store::{Directory, DirectoryError, Opened, Record, Records};
 
 /// Makes an engine of everything that is stored, and hands over the directory that it is to be stored in from now on.
-/// What was under way goes on as soon as a [`Host`](crate::Host) has both. `on_record` is told how many records were
-/// read so far, each time.
+/// What was under way goes on as soon as a [`Host`](crate::Host) has both. `on_records` is told now and
+/// then how many records were read so far.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -31,14 +33,43 @@ pub fn restore(
     opened: Opened,
     settings: Settings,
     now: Timestamp,
-    mut on_record: impl FnMut(u64),
+    mut on_records: impl FnMut(u64),
 ) -> Result<(Engine, Directory), DirectoryError> {
+    let Opened { directory, records, .. } = opened;
+    let (send, read) = sync_channel::<Result<Vec<Record>, DirectoryError>>(AHEAD);
+    // Reading is half of the work: it goes on while the engine takes in what was read.
+    let reads = std::thread::spawn(move || read_all(records, &send));
     let (mut count, mut failed) = (0, None);
-    let records = opened.records.map_while(|record| {
-        count += 1;
-        on_record(count);
-        record.map_err(|error| failed = Some(error)).ok()
+    let records = read.into_iter().map_while(|read| read.map_err(|error| failed = Some(error)).ok());
+    let records = records.flat_map(|some| {
+        count += some.len() as u64;
+        on_records(count);
+        some
     });
     let engine = Engine::restore(settings, records, now);
-    failed.map_or(Ok((engine, opened.directory)), Err)
+    reads.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+    failed.map_or(Ok((engine, directory)), Err)
+}
+
+/// How many records are handed over at a time.
+const AT_A_TIME: usize = 1_024;
+
+/// How many times as many may be read ahead.
+const AHEAD: usize = 16;
+
+fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, DirectoryError>>) {
+    let mut some = Vec::with_capacity(AT_A_TIME);
+    for record in records {
+        match record {
+            Ok(record) => some.push(record),
+            Err(error) => {
+                let _nobody_listens = to.send(Err(error));
+                return;
+            }
+        }
+        if some.len() >= AT_A_TIME && to.send(Ok(std::mem::take(&mut some))).is_err() {
+            return;
+        }
+    }
+    let _nobody_listens = to.send(Ok(some));
 }

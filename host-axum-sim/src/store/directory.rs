@@ -130,7 +130,7 @@ impl Directory {
             sync_directory(parent).map_err(io())?;
         }
         let directory = Self::of(path, id, log_bytes, log, lock);
-        let records = Records(Everything::new(None, Latest::new())?);
+        let records = Records(Everything::new(None, Latest::default())?);
         Ok(Opened { directory, records, torn: 0, is_new: true })
     }
 
@@ -151,7 +151,7 @@ impl Directory {
     fn open_found(path: &Path, log_bytes: u64, listing: &Listing, lock: File) -> Result<Opened, DirectoryError> {
         let found = Found::of(path, listing)?;
         let (base, mut chain) = found.open_base(path)?;
-        let (mut latest, mut sealed, mut number) = (Latest::new(), Vec::new(), found.base.unwrap_or(0));
+        let (mut latest, mut sealed, mut number) = (Latest::default(), Vec::new(), found.base.unwrap_or(0));
         let mut last: Option<(u64, LogRead)> = None;
         let mut not_begun = None;
         for after in &found.logs {
@@ -350,7 +350,7 @@ fn compact(directory: &Path, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
     let mut found = Found::of(directory, &listing).map_err(io::Error::other)?;
     found.logs.retain(|after| *after < upto);
     let (base, mut chain) = found.open_base(directory).map_err(io::Error::other)?;
-    let (mut latest, mut number) = (Latest::new(), found.base.unwrap_or(0));
+    let (mut latest, mut number) = (Latest::default(), found.base.unwrap_or(0));
     for after in &found.logs {
         let log = found.open_log(directory, *after, chain).map_err(io::Error::other)?;
         let log = log.ok_or_else(|| io::Error::other("a log's beginning is missing"))?;
@@ -395,18 +395,19 @@ fn write_base(path: &Path, head: &Head, upto: u64, mut everything: Everything, s
     let mut payload = Vec::new();
     loop {
         let next = everything.next().map_err(io::Error::other)?;
-        if let Some((key, value)) = &next {
+        let is_last = next.is_none();
+        if let Some((key, value)) = next {
             put(&mut payload, (key, Some(value)));
             count += 1;
         }
-        if (next.is_none() && !payload.is_empty()) || payload.len() >= BASE_FRAME {
+        if (is_last && !payload.is_empty()) || payload.len() >= BASE_FRAME {
             append(&mut frame, &mut chain, Kind::Commit, upto, |out| out.append(&mut payload));
             write(&mut frame)?;
             if stop.load(Ordering::Relaxed) {
                 return Err(io::Error::other("it was stopped"));
             }
         }
-        if next.is_none() {
+        if is_last {
             break;
         }
     }

@@ -7,11 +7,9 @@
 //!  log.<n>      the commits after n; sealed when the next log is begun, and only the last one is written to
 //! ```
 
-use std::collections::BTreeMap;
-use std::collections::btree_map;
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use booking_core::format::{self, Format, FormatError};
@@ -222,10 +220,66 @@ impl Reading {
     }
 }
 
-/// What was stored under some keys at last: `None` where that is nothing.
-pub(super) type Latest = BTreeMap<Bytes, Option<Bytes>>;
+/// What logs say was stored under each key at last: a value, or that there is none any more.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    /// The commits, as they were read: millions of small things are not copied one by one.
+    payloads: Vec<Vec<u8>>,
+    /// Where in them each entry is; in the order of the keys, one for each, once they are [sorted](Latest::sorted).
+    entries: Vec<Place>,
+}
 
-type Bytes = Box<[u8]>;
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    payload: u32,
+    /// Where its key begins; its value follows.
+    at: u32,
+    key: u32,
+    value: Option<u32>,
+}
+
+impl Latest {
+    /// Takes a commit, which is newer than all before it; `None` where it cannot be read.
+    fn add(&mut self, payload: Vec<u8>) -> Option<()> {
+        let narrow = |length: usize| u32::try_from(length).ok();
+        let (index, mut at) = (narrow(self.payloads.len())?, 0);
+        for entry in entries(&payload) {
+            let (key, value) = entry?;
+            let value = value.map(|value| narrow(value.len()));
+            let value = if let Some(length) = value { Some(length?) } else { None };
+            let (key, begins) = (narrow(key.len())?, narrow(at + 8)?);
+            self.entries.push(Place { payload: index, at: begins, key, value });
+            at += 8 + key as usize + value.unwrap_or(0) as usize;
+        }
+        self.payloads.push(payload);
+        Some(())
+    }
+
+    /// In the order of the keys, with what is newest of each.
+    fn sorted(mut self) -> Self {
+        let Self { payloads, entries } = &mut self;
+        let key = |place: &Place| {
+            let at = place.at as usize;
+            &payloads[place.payload as usize][at..at + place.key as usize]
+        };
+        // Those of one key stay in the order in which they came.
+        entries.sort_by(|one, other| key(one).cmp(key(other)));
+        // Of two that are neighbours the later one is kept.
+        entries.reverse();
+        entries.dedup_by(|one, newer| key(one) == key(newer));
+        entries.reverse();
+        self
+    }
+
+    /// One of its entries; `None` behind the last.
+    fn get(&self, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
+        let place = self.entries.get(index)?;
+        let rest = &self.payloads[place.payload as usize][place.at as usize..];
+        let (key, rest) = rest.split_at(place.key as usize);
+        Some((key, place.value.map(|length| &rest[..length as usize])))
+    }
+}
 
 /// How a log ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,10 +330,7 @@ pub(super) fn read_log(mut log: Reading, mut number: u64, latest: &mut Latest) -
             Kind::Head | Kind::End => return Err(log.damaged("it has something in it that no log has")),
         }
         if frame.kind == Kind::Commit {
-            for entry in entries(&frame.payload) {
-                let (key, value) = entry.ok_or_else(|| log.damaged("a commit cannot be read"))?;
-                latest.insert(key.into(), value.map(Into::into));
-            }
+            latest.add(frame.payload).ok_or_else(|| log.damaged("a commit cannot be read"))?;
         }
     }
 }
@@ -289,23 +340,24 @@ pub(super) fn read_log(mut log: Reading, mut number: u64, latest: &mut Latest) -
 struct BaseEntries {
     file: Reading,
     payload: Vec<u8>,
-    /// Where the next entry begins in it.
-    at: usize,
+    /// Where the current entry's key begins in it, how long that is, and how long its value is.
+    current: Option<(usize, usize, usize)>,
+    /// Where the next entry begins.
+    next: usize,
     count: u64,
     is_over: bool,
 }
 
-/// Something and its key, as they are stored.
-pub(super) type Stored = (Bytes, Bytes);
-
 impl BaseEntries {
-    fn next(&mut self) -> Result<Option<Stored>, DirectoryError> {
-        while self.at >= self.payload.len() {
+    /// Goes on to the next entry.
+    fn advance(&mut self) -> Result<(), DirectoryError> {
+        self.current = None;
+        while self.next >= self.payload.len() {
             if self.is_over {
-                return Ok(None);
+                return Ok(());
             }
             match self.file.next()? {
-                Ok(Frame { kind: Kind::Commit, payload, .. }) => (self.payload, self.at) = (payload, 0),
+                Ok(Frame { kind: Kind::Commit, payload, .. }) => (self.payload, self.next) = (payload, 0),
                 Ok(Frame { kind: Kind::End, payload, .. }) => {
                     if payload != self.count.to_le_bytes() {
                         return Err(self.file.damaged("something of it is missing"));
@@ -318,13 +370,19 @@ impl BaseEntries {
                 Err(Stop::End | Stop::Torn) => return Err(self.file.damaged("its end is missing")),
             }
         }
-        let rest = &self.payload[self.at..];
-        let Some(Some((key, Some(value)))) = entries(rest).next() else {
+        let Some(Some((key, Some(value)))) = entries(&self.payload[self.next..]).next() else {
             return Err(self.file.damaged("an entry cannot be read"));
         };
-        self.at += 8 + key.len() + value.len();
+        let (at, key, value) = (self.next + 8, key.len(), value.len());
+        self.current = Some((at, key, value));
+        self.next = at + key + value;
         self.count += 1;
-        Ok(Some((key.into(), value.into())))
+        Ok(())
+    }
+
+    fn get(&self) -> Option<Stored<'_>> {
+        let (at, key, value) = self.current?;
+        Some(self.payload[at..at + key + value].split_at(key))
     }
 }
 
@@ -332,42 +390,62 @@ impl BaseEntries {
 #[derive(Debug)]
 pub(super) struct Everything {
     base: Option<BaseEntries>,
-    /// What of the base is next.
-    next: Option<Stored>,
-    latest: Peekable<btree_map::IntoIter<Bytes, Option<Bytes>>>,
+    latest: Latest,
+    /// Which of the latest is next.
+    next: usize,
+    /// Where the current entry is.
+    current: Current,
+}
+
+/// Something that is stored, and its key before it.
+pub(super) type Stored<'a> = (&'a [u8], &'a [u8]);
+
+#[derive(Clone, Copy, Debug)]
+enum Current {
+    NotBegun,
+    InBase,
+    InLatest,
 }
 
 impl Everything {
     pub(super) fn new(base: Option<Reading>, latest: Latest) -> Result<Self, DirectoryError> {
-        let base = base.map(|file| BaseEntries { file, payload: Vec::new(), at: 0, count: 0, is_over: false });
-        let mut all = Self { base, next: None, latest: latest.into_iter().peekable() };
-        all.next = all.of_base()?;
-        Ok(all)
+        let begin = |file| BaseEntries { file, payload: Vec::new(), current: None, next: 0, count: 0, is_over: false };
+        let mut base = base.map(begin);
+        base.as_mut().map_or(Ok(()), BaseEntries::advance)?;
+        Ok(Self { base, latest: latest.sorted(), next: 0, current: Current::NotBegun })
     }
 
-    fn of_base(&mut self) -> Result<Option<Stored>, DirectoryError> {
-        self.base.as_mut().map_or(Ok(None), BaseEntries::next)
-    }
-
-    /// The next entry; `None` when there are no more.
-    pub(super) fn next(&mut self) -> Result<Option<Stored>, DirectoryError> {
+    /// Goes on to the next entry, and shows it; `None` when there are no more.
+    pub(super) fn next(&mut self) -> Result<Option<Stored<'_>>, DirectoryError> {
+        match self.current {
+            Current::NotBegun => {}
+            Current::InBase => self.advance_base()?,
+            Current::InLatest => self.next += 1,
+        }
         loop {
-            let is_older = match (&self.next, self.latest.peek()) {
-                (Some((old, _)), Some((new, _))) => old < new,
-                (old, _) => old.is_some(),
+            let old = self.base.as_ref().and_then(BaseEntries::get).map(|(key, _)| key);
+            let Some((key, value)) = self.latest.get(self.next) else {
+                self.current = Current::InBase;
+                return Ok(self.base.as_ref().and_then(BaseEntries::get));
             };
-            if is_older {
-                let next = self.of_base()?;
-                return Ok(std::mem::replace(&mut self.next, next));
-            }
-            let Some((key, value)) = self.latest.next() else { return Ok(None) };
-            if self.next.as_ref().is_some_and(|(old, _)| *old == key) {
-                self.next = self.of_base()?;
-            }
-            if let Some(value) = value {
-                return Ok(Some((key, value)));
+            match old.map(|old| old.cmp(key)) {
+                Some(Ordering::Less) => {
+                    self.current = Current::InBase;
+                    return Ok(self.base.as_ref().and_then(BaseEntries::get));
+                }
+                // What came later takes its place.
+                Some(Ordering::Equal) => self.advance_base()?,
+                Some(Ordering::Greater) | None if value.is_some() => {
+                    self.current = Current::InLatest;
+                    return Ok(self.latest.get(self.next).and_then(|(key, value)| Some((key, value?))));
+                }
+                Some(Ordering::Greater) | None => self.next += 1,
             }
         }
+    }
+
+    fn advance_base(&mut self) -> Result<(), DirectoryError> {
+        self.base.as_mut().map_or(Ok(()), BaseEntries::advance)
     }
 
     /// Where it reads, for an error.
@@ -383,12 +461,16 @@ pub struct Records(pub(super) Everything);
 impl Records {
     fn read(&mut self) -> Result<Option<Record>, DirectoryError> {
         let Some((key, value)) = self.0.next()? else { return Ok(None) };
-        let record: Record = format::read(&value).map_err(|why| DirectoryError::Format { path: self.0.path(), why })?;
-        if *record.key() != *key {
-            let why = "a record stands under another's key";
-            return Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why });
+        let record: Result<Record, FormatError> = format::read(value);
+        let is_its_own = record.as_ref().is_ok_and(|record| record.key() == key);
+        match record {
+            Ok(record) if is_its_own => Ok(Some(record)),
+            Ok(_) => {
+                let why = "a record stands under another's key";
+                Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why })
+            }
+            Err(why) => Err(DirectoryError::Format { path: self.0.path(), why }),
         }
-        Ok(Some(record))
     }
 }
 
@@ -519,7 +601,7 @@ fn read_once(directory: &Path) -> Result<Records, DirectoryError> {
     }
     let found = Found::of(directory, &listing)?;
     let (base, mut chain) = found.open_base(directory)?;
-    let (mut latest, mut end, mut number) = (Latest::new(), LogEnd::Sealed, found.base.unwrap_or(0));
+    let (mut latest, mut end, mut number) = (Latest::default(), LogEnd::Sealed, found.base.unwrap_or(0));
     for after in &found.logs {
         if end != LogEnd::Sealed {
             // The next one has just been begun; nothing may be in it yet.
