@@ -35,7 +35,7 @@ pub fn restore(
     now: Timestamp,
     mut on_records: impl FnMut(u64),
 ) -> Result<(Engine, Directory), DirectoryError> {
-    let Opened { directory, records, .. } = opened;
+    let Opened { mut directory, records, .. } = opened;
     let (send, read) = sync_channel::<Result<Vec<Record>, DirectoryError>>(AHEAD);
     // Reading is half of the work: it goes on while the engine takes in what was read.
     let reads = std::thread::spawn(move || read_all(records, &send));
@@ -48,7 +48,15 @@ pub fn restore(
     });
     let engine = Engine::restore(settings, records, now);
     reads.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
-    failed.map_or(Ok((engine, directory)), Err)
+    match failed {
+        Some(error) => Err(error),
+        None => {
+            let settled = directory.settle();
+            let path = directory.path();
+            settled.map_err(|error| DirectoryError::Io { path, error })?;
+            Ok((engine, directory))
+        }
+    }
 }
 
 /// How many records are handed over at a time.

@@ -4,8 +4,11 @@
 //! records of one input belong together: all of them are stored, or none is.
 
 mod directory;
+mod disk;
 mod files;
 pub(crate) mod frame;
+#[cfg(test)]
+mod power;
 
 use std::fmt;
 use std::io;

@@ -2,14 +2,14 @@
 //! ever.
 //!
 //! ```text
-//!  commit ──▶ log.n ──(large enough)──▶ sealed, log.m is begun
+//!  commit ──▶ log.n ──(large enough)──▶ log.m is begun
 //!                                         └─(enough of them)──▶ base.m, on a thread; log.n and the last base go
 //! ```
 //!
 //! At most one frame is under way at a time, so a crash tears at most that one, of which nobody was told.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,12 @@ use std::thread::JoinHandle;
 
 use booking_core::format;
 
+use super::disk::{Disk, Folder, Output};
 use super::files::{
-    DirectoryError, Everything, Found, Head, LOCK, Latest, Listing, LogEnd, LogRead, MARKER, Marker, Records, Role,
-    UNFINISHED, base_name, log_name, no_beginning, read_log,
+    DirectoryError, Everything, Found, Head, Latest, Listing, LogRead, MARKER, Marker, Reached, Records, Role,
+    UNFINISHED, Upto, base_name, is_unused, log_name, read_marker,
 };
-use super::frame::{Chain, Kind, append, put};
+use super::frame::{Chain, Kind, LONGEST, append, put};
 use super::{Record, Store};
 
 /// How large a log gets, in bytes, before the next one is begun.
@@ -30,27 +31,36 @@ pub const LOG_BYTES: u64 = 64 << 20;
 /// How large the frames of a base are, more or less.
 const BASE_FRAME: usize = 1 << 20;
 
+/// How often a directory that somebody else has is tried again: whoever looks whether it is in use has it for a moment.
+const TRIES: u32 = 10;
+
 /// A data directory, open for writing. Nobody else can open it meanwhile.
 #[derive(Debug)]
 pub struct Directory {
-    path: PathBuf,
+    disk: Arc<dyn Disk>,
     id: String,
     log_bytes: u64,
     log: Log,
     /// Logs that are not written to any more, the oldest first, and how long they are.
-    sealed: Vec<(u64, u64)>,
+    full: Vec<(u64, u64)>,
     /// The base that the oldest log goes on from, and how long it is.
     base: Option<(u64, u64)>,
+    /// What is to go once everything was read, and before anything is written.
+    leftover: Option<Vec<String>>,
     compaction: Option<Compaction>,
+    /// How long full logs may get before they are made into a base.
+    worth_it: u64,
+    /// Whether that is done at once, and not on a thread.
+    at_once: bool,
     frame: Vec<u8>,
     /// Given up last, when this is dropped.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// The log that is written to.
 #[derive(Debug)]
 struct Log {
-    file: File,
+    file: Box<dyn Output>,
     /// The number of the last commit before it.
     after: u64,
     /// How long its whole frames are. What may be there behind them is cut off before anything is written.
@@ -71,11 +81,11 @@ struct Compaction {
 /// What was found when a directory was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// The directory, to write to.
+    /// The directory, to write to. Nothing in it is changed before the first commit.
     pub directory: Directory,
     /// What is stored in it. To be read to its end before anything is written.
     pub records: Records,
-    /// How many bytes of a commit that was under way were cut off. Nobody was told of it.
+    /// How many bytes of a commit that was under way are cut off. Nobody was told of it.
     pub torn: u64,
     /// Whether it was made just now.
     pub is_new: bool,
@@ -85,113 +95,135 @@ impl Directory {
     /// Opens a directory, or makes one where there is nothing yet.
     ///
     /// # Errors
-    /// [`DirectoryError`]. Nothing was changed then, but for a lock that was taken and is given up.
+    /// [`DirectoryError`]. Nothing was changed then.
     pub fn open(path: &Path, log_bytes: u64) -> Result<Opened, DirectoryError> {
-        let io = || DirectoryError::io(path);
-        fs::create_dir_all(path).map_err(io())?;
-        let listing = Listing::of(path).map_err(io())?;
-        if !listing.has_marker {
-            // A first log that a crash has left behind is all that may be there.
-            let begun = listing.bases.is_empty() && listing.logs.iter().all(|after| *after == 0);
-            if let Some(what) =
-                listing.foreign.or_else(|| (!begun).then(|| "a log or a base without store.json".into()))
-            {
-                return Err(DirectoryError::Foreign { path: path.to_owned(), what });
+        let folder = Folder(path.to_owned());
+        Folder::make(path).map_err(DirectoryError::io(&folder, ""))?;
+        for _ in 0..TRIES {
+            if let Some(lock) = folder.lock().map_err(DirectoryError::io(&folder, ""))? {
+                return Self::open_on(Arc::new(folder), log_bytes, Some(lock), false);
             }
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(io())?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(DirectoryError::InUse(path.to_owned())),
-            Err(fs::TryLockError::Error(error)) => return Err(io()(error)),
-        }
-        // Now that nobody else can change it, it is looked at again.
-        let listing = Listing::of(path).map_err(io())?;
-        if listing.has_marker {
-            Self::open_found(path, log_bytes, &listing, lock)
-        } else {
-            Self::make(path, log_bytes, lock)
-        }
+        Err(DirectoryError::InUse(path.to_owned()))
     }
 
-    fn make(path: &Path, log_bytes: u64, lock: File) -> Result<Opened, DirectoryError> {
-        let io = || DirectoryError::io(path);
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        log_bytes: u64,
+        lock: Option<File>,
+        at_once: bool,
+    ) -> Result<Opened, DirectoryError> {
+        let listing = Listing::of(&*disk).map_err(DirectoryError::io(&*disk, ""))?;
+        let mut opened = if listing.has_marker {
+            Self::found(disk, log_bytes, &listing)?
+        } else {
+            Self::make(disk, log_bytes, listing)?
+        };
+        (opened.directory._lock, opened.directory.at_once) = (lock, at_once);
+        Ok(opened)
+    }
+
+    fn make(disk: Arc<dyn Disk>, log_bytes: u64, listing: Listing) -> Result<Opened, DirectoryError> {
+        let path = disk.path();
+        if let Some(what) = listing.foreign {
+            return Err(DirectoryError::Foreign { path, what });
+        }
+        // A first log that a crash has left behind before there was anything in it is all that may be there.
+        for after in &listing.logs {
+            if *after > 0 || !is_unused(&*disk, &log_name(0))? {
+                return Err(DirectoryError::Missing(path.join(MARKER)));
+            }
+        }
+        if !listing.bases.is_empty() {
+            return Err(DirectoryError::Missing(path.join(MARKER)));
+        }
+        let io = || DirectoryError::io(&*disk, "");
         let mut chance = [0; 16];
         getrandom::fill(&mut chance).map_err(|error| io()(io::Error::other(error)))?;
         let id = format!("{:032x}", u128::from_le_bytes(chance));
-        let log = Log::begin(path, &id, 0, Chain::default()).map_err(io())?;
-        sync_directory(path).map_err(io())?;
-        let marker = path.join(format!("{MARKER}{UNFINISHED}"));
-        let mut file = File::create(&marker).map_err(io())?;
-        file.write_all(&format::write(&Marker { id: id.clone() })).and_then(|()| file.sync_all()).map_err(io())?;
-        fs::rename(&marker, path.join(MARKER)).and_then(|()| sync_directory(path)).map_err(io())?;
-        // And the directory's own name, where it was made as well.
-        if let Some(parent) = path.canonicalize().map_err(io())?.parent() {
-            sync_directory(parent).map_err(io())?;
-        }
-        let directory = Self::of(path, id, log_bytes, log, lock);
+        let log = Log::begin(&*disk, &id, 0, Chain::default()).map_err(io())?;
+        disk.sync().map_err(io())?;
+        let directory = Self::of(disk, id, log_bytes, log);
+        directory.mark().map_err(DirectoryError::io(&*directory.disk, MARKER))?;
         let records = Records(Everything::new(None, Latest::default())?);
         Ok(Opened { directory, records, torn: 0, is_new: true })
     }
 
-    fn of(path: &Path, id: String, log_bytes: u64, log: Log, lock: File) -> Self {
+    fn of(disk: Arc<dyn Disk>, id: String, log_bytes: u64, log: Log) -> Self {
         Self {
-            path: path.to_owned(),
+            disk,
             id,
             log_bytes,
             log,
-            sealed: Vec::new(),
+            full: Vec::new(),
             base: None,
+            leftover: None,
             compaction: None,
+            worth_it: log_bytes,
+            at_once: false,
             frame: Vec::new(),
-            _lock: lock,
+            _lock: None,
         }
     }
 
-    fn open_found(path: &Path, log_bytes: u64, listing: &Listing, lock: File) -> Result<Opened, DirectoryError> {
-        let found = Found::of(path, listing)?;
-        let (base, mut chain) = found.open_base(path)?;
-        let (mut latest, mut sealed, mut number) = (Latest::default(), Vec::new(), found.base.unwrap_or(0));
-        let mut last: Option<(u64, LogRead)> = None;
-        let mut not_begun = None;
-        for after in &found.logs {
-            if last.is_some_and(|(_, read)| read.end != LogEnd::Sealed) {
-                found.is_not_begun(path, *after, number, chain)?;
-                not_begun = Some(path.join(log_name(*after)));
-                continue;
-            }
-            let log = found.open_log(path, *after, chain)?;
-            let log = log.ok_or_else(|| no_beginning(path.join(log_name(*after))))?;
-            let read = read_log(log, number, &mut latest)?;
-            if let Some((before, length)) = last.map(|(after, read)| (after, read.length)) {
-                sealed.push((before, length));
-            }
-            (chain, number) = (read.chain, read.number);
-            last = Some((*after, read));
-        }
-        let Some((after, read)) = last else { return Err(DirectoryError::Missing(path.join(log_name(number)))) };
-        let LogEnd::Open { torn } = read.end else {
-            return Err(DirectoryError::Missing(path.join(log_name(number))));
-        };
-        let io = || DirectoryError::io(path);
-        let base_bytes = |upto| fs::metadata(path.join(base_name(upto))).map(|about| about.len());
-        let base_size =
-            found.base.map(|upto| base_bytes(upto).map(|length| (upto, length))).transpose().map_err(io())?;
-        let (log, cut) = Log::go_on(path, after, &read, torn).map_err(io())?;
-        for leftover in found.leftover.iter().chain(&listing.unfinished) {
-            fs::remove_file(path.join(leftover)).map_err(io())?;
-        }
-        not_begun.map_or(Ok(()), fs::remove_file).map_err(io())?;
-        let mut directory = Self::of(path, found.marker.id, log_bytes, log, lock);
-        (directory.sealed, directory.base) = (sealed, base_size);
-        Ok(Opened { directory, records: Records(Everything::new(base, latest)?), torn: cut, is_new: false })
+    fn found(disk: Arc<dyn Disk>, log_bytes: u64, listing: &Listing) -> Result<Opened, DirectoryError> {
+        let Found { marker, base, everything, mut logs, leftover } = Found::of(&*disk, listing, Upto::TheEnd)?;
+        let Some(last) = logs.pop() else { return Err(DirectoryError::Missing(disk.path())) };
+        let length = |name: &str| disk.length(name).map_err(DirectoryError::io(&*disk, name));
+        let base = base.map(|upto| Ok((upto, length(&base_name(upto))?))).transpose()?;
+        let name = log_name(last.after);
+        let torn = length(&name)?.saturating_sub(last.length);
+        // What a process that was killed has written, and not synced, is shown from here on.
+        let log = Log::go_on(&*disk, &last).and_then(|mut log| log.file.sync().map(|()| log));
+        let log = log.and_then(|log| disk.sync().map(|()| log)).map_err(DirectoryError::io(&*disk, &name))?;
+        let mut directory = Self::of(disk, marker.id, log_bytes, log);
+        directory.full = logs.iter().map(|log| (log.after, log.length)).collect();
+        (directory.base, directory.leftover) = (base, Some(leftover));
+        directory.worth_it = log_bytes.max(base.map_or(0, |(_, length)| length));
+        Ok(Opened { directory, records: Records(everything), torn, is_new: false })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.disk.path()
     }
 
     /// How many bytes its files have.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let sealed: u64 = self.sealed.iter().map(|(_, length)| length).sum();
-        self.log.length + sealed + self.base.map_or(0, |(_, length)| length)
+        self.log.length + self.full_bytes() + self.base.map_or(0, |(_, length)| length)
+    }
+
+    fn full_bytes(&self) -> u64 {
+        self.full.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Writes down what this directory is, and how far it has come.
+    fn mark(&self) -> io::Result<()> {
+        let Log { after, number, chain, .. } = self.log;
+        let marker = Marker { id: self.id.clone(), reached: Reached { log: after, number, chain: chain.0 } };
+        let unfinished = format!("{MARKER}{UNFINISHED}");
+        let mut file = self.disk.create(&unfinished)?;
+        file.append(&format::write(&marker))?;
+        file.sync()?;
+        self.disk.rename(&unfinished, MARKER)?;
+        self.disk.sync()
+    }
+
+    /// Everything of it was read: what was seen to be superfluous goes. Done with the first commit as well.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn settle(&mut self) -> io::Result<()> {
+        let Some(leftover) = self.leftover.take() else { return Ok(()) };
+        for name in &leftover {
+            if let Err(error) = self.disk.remove(name) {
+                tracing::warn!(%error, name, "a file that is not needed any more stays");
+            }
+        }
+        self.disk.sync()
     }
 
     fn commit(&mut self, records: &[Record]) -> io::Result<()> {
@@ -203,130 +235,148 @@ impl Directory {
                 put(payload, (&record.key(), value.as_deref()));
             }
         });
+        if self.frame.len() as u64 > u64::from(LONGEST) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a commit is larger than a log can hold"));
+        }
         self.log.append(&self.frame)?;
         (self.log.chain, self.log.number) = (chain, number);
         Ok(())
     }
 
-    /// Begins the next log, and seals this one.
-    fn rotate(&mut self) -> io::Result<()> {
-        self.frame.clear();
-        let (mut chain, number) = (self.log.chain, self.log.number);
-        append(&mut self.frame, &mut chain, Kind::Sealed, number, |_| {});
-        // First the next one: a log that is sealed has one that goes on.
-        let next = Log::begin(&self.path, &self.id, number, chain)?;
-        let is_sealed = sync_directory(&self.path).and_then(|()| self.log.append(&self.frame));
-        if let Err(error) = is_sealed {
-            // This one grows on, and ends where no other begins.
-            fs::remove_file(self.path.join(log_name(number)))?;
-            return Err(error);
+    /// Begins the next log.
+    fn begin_next(&mut self) -> io::Result<()> {
+        if self.log.is_torn {
+            // Only the last log may be torn.
+            self.log.mend()?;
+            self.log.file.sync()?;
         }
-        let sealed = std::mem::replace(&mut self.log, next);
-        self.sealed.push((sealed.after, sealed.length));
-        Ok(())
+        let (chain, number) = (self.log.chain, self.log.number);
+        let next = Log::begin(&*self.disk, &self.id, number, chain)?;
+        let synced = self.disk.sync();
+        let full = std::mem::replace(&mut self.log, next);
+        // From here on the next log has to be there.
+        let marked = synced.and_then(|()| self.mark());
+        let is_marked = marked.is_ok() || read_marker(&*self.disk).is_ok_and(|marker| marker.reached.log == number);
+        if is_marked {
+            // Whether that is there for good or not, the log is.
+            self.full.push((full.after, full.length));
+            return marked;
+        }
+        // There is nothing in the next one. Where it stays it is passed over.
+        self.log = full;
+        let _it_may_stay = self.disk.remove(&log_name(number)).and_then(|()| self.disk.sync());
+        marked
     }
 
-    /// Sees to the files, between two commits. What fails here fails no commit.
-    fn tidy(&mut self) {
-        if self.log.length >= self.log_bytes
-            && self.log.number > self.log.after
-            && let Err(error) = self.rotate()
-        {
-            tracing::warn!(%error, "the next log could not be begun: this one grows on");
+    /// Sees to the files, between two commits. A want of room fails no commit here.
+    fn tidy(&mut self) -> io::Result<()> {
+        self.settle()?;
+        if self.log.length >= self.log_bytes && self.log.number > self.log.after {
+            match self.begin_next() {
+                Err(error) if super::is_for_want_of_room(&error) => {
+                    tracing::warn!(%error, "the next log could not be begun: this one grows on");
+                }
+                begun => begun?,
+            }
         }
-        if self.compaction.as_ref().is_some_and(|compaction| compaction.thread.is_finished()) {
+        let full = self.full_bytes();
+        // Where it is written faster than that is done, it waits.
+        let is_far_behind = full >= self.worth_it.saturating_mul(2);
+        if self.compaction.as_ref().is_some_and(|compaction| is_far_behind || compaction.thread.is_finished()) {
             self.end_compaction();
         }
-        let sealed: u64 = self.sealed.iter().map(|(_, length)| length).sum();
-        let worth_it = self.log_bytes.max(self.base.map_or(0, |(_, length)| length));
-        if self.compaction.is_none() && sealed >= worth_it {
+        if self.compaction.is_none() && self.full_bytes() >= self.worth_it {
             self.begin_compaction();
         }
+        Ok(())
     }
 
     fn begin_compaction(&mut self) {
         let upto = self.log.after;
-        let (path, stop) = (self.path.clone(), Arc::new(AtomicBool::new(false)));
+        let (disk, stop) = (Arc::clone(&self.disk), Arc::new(AtomicBool::new(false)));
+        if self.at_once {
+            let made = compact(&*disk, upto, &stop);
+            return self.has_base(upto, made);
+        }
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || compact(&path, upto, &stopped));
-        self.compaction = Some(Compaction { thread, upto, stop });
+        let thread = std::thread::Builder::new().spawn(move || compact(&*disk, upto, &stopped));
+        match thread {
+            Ok(thread) => self.compaction = Some(Compaction { thread, upto, stop }),
+            Err(error) => self.has_base(upto, Err(error)),
+        }
     }
 
     fn end_compaction(&mut self) {
         let Some(Compaction { thread, upto, .. }) = self.compaction.take() else { return };
-        match thread.join() {
-            Ok(Ok(length)) => {
-                self.sealed.retain(|(after, _)| *after >= upto);
+        let made = thread.join().unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
+        self.has_base(upto, made);
+    }
+
+    fn has_base(&mut self, upto: u64, made: io::Result<u64>) {
+        match made {
+            Ok(length) => {
+                self.full.retain(|(after, _)| *after >= upto);
                 self.base = Some((upto, length));
+                self.worth_it = self.log_bytes.max(length);
             }
-            Ok(Err(error)) => tracing::warn!(%error, "old logs could not be made into a base: they stay"),
-            Err(_panicked) => tracing::error!("what makes old logs into a base has panicked: they stay"),
+            Err(error) => {
+                tracing::warn!(%error, "old logs could not be made into a base: they stay for now");
+                // Not again with every commit.
+                self.worth_it = self.full_bytes().saturating_add(self.log_bytes);
+            }
         }
     }
 }
 
 impl Store for Directory {
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
-        self.tidy();
+        self.tidy()?;
         self.commit(records)
     }
 }
 
 impl Drop for Directory {
-    /// Says that all is whole up to here.
+    /// Writes down how far it has come, so that at the next start nothing less will do.
     fn drop(&mut self) {
         if let Some(compaction) = &self.compaction {
             compaction.stop.store(true, Ordering::Relaxed);
         }
         self.end_compaction();
-        self.frame.clear();
-        append(&mut self.frame, &mut self.log.chain, Kind::Closed, self.log.number, |_| {});
-        if let Err(error) = self.log.append(&self.frame) {
+        // Who has not written has not changed anything, nor seen that all is well.
+        if self.leftover.is_none()
+            && let Err(error) = self.log.mend().and_then(|()| self.log.file.sync()).and_then(|()| self.mark())
+        {
             tracing::warn!(%error, "the store could not be closed as it should: it is whole up to its last commit");
         }
     }
 }
 
-/// A directory knows of its files only once it was synced itself.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
 impl Log {
     /// Begins a log. One that was begun before, and never written to, is begun anew.
-    fn begin(directory: &Path, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
-        let mut frame = Vec::new();
-        let mut log = Self {
-            file: File::create(directory.join(log_name(after)))?,
-            after,
-            length: 0,
-            is_torn: false,
-            chain,
-            number: after,
-        };
-        let head = Head { store: id.to_owned(), is: Role::Log { after } };
+    fn begin(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
+        let name = log_name(after);
+        let mut log = Self { file: disk.create(&name)?, after, length: 0, is_torn: false, chain, number: after };
+        let (mut frame, head) = (Vec::new(), Head { store: id.to_owned(), is: Role::Log { after } });
         append(&mut frame, &mut log.chain, Kind::Head, after, |payload| payload.extend(format::write(&head)));
-        log.append(&frame)?;
-        Ok(log)
+        match log.append(&frame) {
+            Ok(()) => Ok(log),
+            Err(error) => {
+                let _it_may_stay = disk.remove(&name);
+                Err(error)
+            }
+        }
     }
 
-    /// Opens a log to go on with it; how many bytes behind its whole frames were cut off.
-    fn go_on(directory: &Path, after: u64, read: &LogRead, is_torn: bool) -> io::Result<(Self, u64)> {
-        let file = OpenOptions::new().write(true).open(directory.join(log_name(after)))?;
-        let cut = file.metadata()?.len().saturating_sub(read.length);
-        let mut log = Self { file, after, length: read.length, is_torn: true, chain: read.chain, number: read.number };
-        log.mend()?;
-        if is_torn {
-            log.file.sync_all()?;
-        }
-        Ok((log, cut))
+    /// Opens a log to go on with it. What is torn is cut off before anything is written.
+    fn go_on(disk: &dyn Disk, read: &LogRead) -> io::Result<Self> {
+        let LogRead { after, length, chain, number, .. } = *read;
+        Ok(Self { file: disk.go_on(&log_name(after))?, after, length, is_torn: true, chain, number })
     }
 
     /// Cuts off what is there behind the last whole frame.
     fn mend(&mut self) -> io::Result<()> {
         if self.is_torn {
-            self.file.set_len(self.length)?;
-            self.file.seek(SeekFrom::Start(self.length))?;
+            self.file.cut(self.length)?;
             self.is_torn = false;
         }
         Ok(())
@@ -336,56 +386,66 @@ impl Log {
     fn append(&mut self, frame: &[u8]) -> io::Result<()> {
         self.mend()?;
         self.is_torn = true;
-        self.file.write_all(frame)?;
-        self.file.sync_data()?;
+        self.file.append(frame)?;
+        self.file.sync()?;
         self.is_torn = false;
         self.length += frame.len() as u64;
         Ok(())
     }
 }
 
-/// Makes a base of the last one and of the logs up to this commit; its length. They are gone then.
-fn compact(directory: &Path, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
-    let listing = Listing::of(directory)?;
-    let mut found = Found::of(directory, &listing).map_err(io::Error::other)?;
-    found.logs.retain(|after| *after < upto);
-    let (base, mut chain) = found.open_base(directory).map_err(io::Error::other)?;
-    let (mut latest, mut number) = (Latest::default(), found.base.unwrap_or(0));
-    for after in &found.logs {
-        let log = found.open_log(directory, *after, chain).map_err(io::Error::other)?;
-        let log = log.ok_or_else(|| io::Error::other("a log's beginning is missing"))?;
-        let read = read_log(log, number, &mut latest).map_err(io::Error::other)?;
-        (chain, number) = (read.chain, read.number);
+/// Makes a base of the last one and of the logs up to this commit; its length. They are gone then, or are passed over.
+fn compact(disk: &dyn Disk, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
+    let listing = Listing::of(disk)?;
+    let name = base_name(upto);
+    if listing.bases.contains(&upto) {
+        // It was made before, and what came then has failed.
+        disk.sync()?;
+        return disk.length(&name);
     }
-    if number != upto {
-        return Err(io::Error::other("a sealed log does not end where the next one begins"));
-    }
-    let unfinished = directory.join(format!("{}{UNFINISHED}", base_name(upto)));
-    let head = Head { store: found.marker.id.clone(), is: Role::Base { upto, chain: chain.0 } };
-    let everything = Everything::new(base, latest).map_err(io::Error::other)?;
-    let length = match write_base(&unfinished, &head, upto, everything, stop) {
+    let found = Found::of(disk, &listing, Upto::Commit(upto)).map_err(io::Error::other)?;
+    let last = found.logs.last().filter(|last| last.number == upto && !last.is_torn);
+    let last = last.ok_or_else(|| io::Error::other("a full log does not end where the next one begins"))?;
+    let head = Head { store: found.marker.id.clone(), is: Role::Base { upto, chain: last.chain.0 } };
+    let unfinished = format!("{name}{UNFINISHED}");
+    let length = match write_base(disk, &unfinished, &head, upto, found.everything, stop) {
         Ok(length) => length,
         Err(error) => {
             // It may be what is in the way of everything else.
-            let _as_it_is = fs::remove_file(&unfinished);
+            let _as_it_is = disk.remove(&unfinished);
             return Err(error);
         }
     };
-    fs::rename(&unfinished, directory.join(base_name(upto)))?;
-    sync_directory(directory)?;
-    // Newest first: what is left after a crash still goes on from something, or is older than the base.
-    let old = found.logs.iter().rev().map(|after| log_name(*after)).chain(found.base.map(base_name));
-    old.chain(found.leftover).try_for_each(|name| fs::remove_file(directory.join(name)))?;
+    disk.rename(&unfinished, &name)?;
+    disk.sync()?;
+    // From here on they are superfluous, whether they go or not. Newest first: what stays after a crash still goes on
+    // from something, or is older than the base.
+    let logs = found.logs.iter().rev().map(|log| log_name(log.after));
+    // What is unfinished may be about to be finished.
+    let older = found.leftover.into_iter().filter(|name| !name.ends_with(UNFINISHED));
+    for old in logs.chain(found.base.map(base_name)).chain(older) {
+        if let Err(error) = disk.remove(&old) {
+            tracing::warn!(%error, old, "a file that is not needed any more stays");
+        }
+    }
+    let _they_may_come_back = disk.sync();
     Ok(length)
 }
 
-fn write_base(path: &Path, head: &Head, upto: u64, mut everything: Everything, stop: &AtomicBool) -> io::Result<u64> {
-    let mut file = File::create(path)?;
+fn write_base(
+    disk: &dyn Disk,
+    name: &str,
+    head: &Head,
+    upto: u64,
+    mut everything: Everything,
+    stop: &AtomicBool,
+) -> io::Result<u64> {
+    let mut file = disk.create(name)?;
     let (mut frame, mut chain, mut length, mut count) = (Vec::new(), Chain::default(), 0, 0_u64);
     let mut write = |frame: &mut Vec<u8>| {
-        file.write_all(frame)?;
+        file.append(frame)?;
         // Bit by bit, so that no commit has to wait for all of it at once.
-        file.sync_data()?;
+        file.sync()?;
         length += frame.len() as u64;
         frame.clear();
         Ok::<_, io::Error>(())

@@ -1,22 +1,22 @@
 //! The files of a data directory: what they are called, what each says of itself, and how they are read back.
 //!
 //! ```text
-//!  store.json   what this directory is; the last file to be made
-//!  lock         held by whoever writes
+//!  store.json   what this directory is, and how far it had come at least when a log was begun, or it was closed
 //!  base.<n>     everything as it was after commit n, in the order of its keys
-//!  log.<n>      the commits after n; sealed when the next log is begun, and only the last one is written to
+//!  log.<n>      the commits after n, up to those of the next log; the last one is written to
 //! ```
 
 use std::cmp::Ordering;
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use booking_core::format::{self, Format, FormatError};
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::frame::{Chain, Frame, Frames, Kind, Stop, append, entries};
+use super::disk::{Disk, Folder};
+use super::frame::{Chain, Frame, Frames, Kind, Stop, entries};
 
 /// Why a data directory cannot be used. Whatever is in it stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +64,24 @@ pub enum DirectoryError {
     /// A file is not there.
     #[error("{path} is missing. Nothing was changed; restore it from a copy", path = .0.display())]
     Missing(PathBuf),
+    /// It has come further than its files say.
+    #[error("{path} had commit {number} in it, and has not: something is missing. Nothing was changed; restore it from a \
+             copy", path = .path.display())]
+    Less {
+        /// Which directory.
+        path: PathBuf,
+        /// The commit.
+        number: u64,
+    },
 }
 
 impl DirectoryError {
-    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |error| Self::Io { path, error }
+    /// What a disk says of one of its files.
+    pub(super) fn io(disk: &dyn Disk, name: &str) -> impl FnOnce(io::Error) -> Self {
+        let path = disk.path().join(name);
+        |error| {
+            if error.kind() == io::ErrorKind::NotFound { Self::Missing(path) } else { Self::Io { path, error } }
+        }
     }
 }
 
@@ -78,6 +90,19 @@ impl DirectoryError {
 pub(super) struct Marker {
     /// Told apart from other directories by this, so that no file of one is taken for a file of another.
     pub(super) id: String,
+    /// What has to be there.
+    pub(super) reached: Reached,
+}
+
+/// How far a directory has come: a place in one of its logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reached {
+    /// The number of the last commit before that log.
+    pub(super) log: u64,
+    /// The number of the last commit up to that place.
+    pub(super) number: u64,
+    /// What goes on after it is bound to.
+    pub(super) chain: u32,
 }
 
 impl Format for Marker {
@@ -118,7 +143,6 @@ pub(super) enum Role {
 }
 
 pub(super) const MARKER: &str = "store.json";
-pub(super) const LOCK: &str = "lock";
 
 /// What ends the name of a file that is still being written.
 pub(super) const UNFINISHED: &str = ".tmp";
@@ -141,25 +165,29 @@ pub(super) struct Listing {
     pub(super) bases: Vec<u64>,
     /// Files that were not finished.
     pub(super) unfinished: Vec<String>,
-    /// What is none of ours.
+    /// What is none of ours. It is left alone.
     pub(super) foreign: Option<String>,
 }
 
 impl Listing {
-    pub(super) fn of(directory: &Path) -> io::Result<Self> {
+    pub(super) fn of(disk: &dyn Disk) -> io::Result<Self> {
         let mut listing = Self::default();
-        for entry in fs::read_dir(directory)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            let number = |prefix: &str| name.strip_prefix(prefix).and_then(|number| number.parse::<u64>().ok());
+        for name in disk.list()? {
+            // As we write it, and no other way.
+            let number = |prefix: &str, name: fn(u64) -> String, of: &str| {
+                let number = of.strip_prefix(prefix)?.parse().ok()?;
+                (name(number) == of).then_some(number)
+            };
+            let finished = name.strip_suffix(UNFINISHED);
             if name == MARKER {
                 listing.has_marker = true;
-            } else if let Some(after) = number("log.") {
+            } else if let Some(after) = number("log.", log_name, &name) {
                 listing.logs.push(after);
-            } else if let Some(upto) = number("base.") {
+            } else if let Some(upto) = number("base.", base_name, &name) {
                 listing.bases.push(upto);
-            } else if name.ends_with(UNFINISHED) {
+            } else if finished.is_some_and(|name| name == MARKER || number("base.", base_name, name).is_some()) {
                 listing.unfinished.push(name);
-            } else if name != LOCK && name != "lost+found" {
+            } else if name != "lock" && name != "lost+found" {
                 listing.foreign = Some(name);
             }
         }
@@ -170,34 +198,39 @@ impl Listing {
 }
 
 /// The file that says what a directory is.
-pub(super) fn read_marker(directory: &Path) -> Result<Marker, DirectoryError> {
-    let path = directory.join(MARKER);
-    let bytes = fs::read(&path).map_err(DirectoryError::io(&path))?;
-    format::read(&bytes).map_err(|why| DirectoryError::Format { path, why })
+pub(super) fn read_marker(disk: &dyn Disk) -> Result<Marker, DirectoryError> {
+    let mut bytes = Vec::new();
+    let read = disk.read(MARKER).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(DirectoryError::io(disk, MARKER))?;
+    format::read(&bytes).map_err(|why| DirectoryError::Format { path: disk.path().join(MARKER), why })
 }
 
 /// A file of frames, open for reading.
-#[derive(Debug)]
 pub(super) struct Reading {
     pub(super) path: PathBuf,
-    pub(super) frames: Frames<BufReader<File>>,
+    pub(super) frames: Frames<Box<dyn Read + Send>>,
     pub(super) head: Role,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("path", &self.path).field("head", &self.head).finish_non_exhaustive()
+    }
 }
 
 impl Reading {
     /// Opens a file and reads what it says of itself. `None` for one that is torn before that is told.
-    pub(super) fn open(path: PathBuf, store: &str, chain: Option<Chain>) -> Result<Option<Self>, DirectoryError> {
-        let file = File::open(&path).map_err(|error| {
-            let path = path.clone();
-            if error.kind() == io::ErrorKind::NotFound {
-                DirectoryError::Missing(path)
-            } else {
-                DirectoryError::Io { path, error }
-            }
-        })?;
-        let mut frames = Frames::new(BufReader::with_capacity(1 << 18, file), chain);
+    pub(super) fn open(
+        disk: &dyn Disk,
+        name: &str,
+        store: &str,
+        chain: Option<Chain>,
+    ) -> Result<Option<Self>, DirectoryError> {
+        let path = disk.path().join(name);
+        let io = || DirectoryError::io(disk, name);
+        let mut frames = Frames::new(disk.read(name).map_err(io())?, chain);
         let damaged = |why| DirectoryError::Damaged { path: path.clone(), at: 0, why };
-        let frame = match frames.next().map_err(DirectoryError::io(&path))? {
+        let frame = match frames.next().map_err(io())? {
             Ok(frame) if frame.kind == Kind::Head => frame,
             Ok(_) => return Err(damaged("it does not begin as a file of bookings does")),
             Err(Stop::Damaged(why)) => return Err(damaged(why)),
@@ -216,7 +249,8 @@ impl Reading {
     }
 
     pub(super) fn next(&mut self) -> Result<Result<Frame, Stop>, DirectoryError> {
-        self.frames.next().map_err(DirectoryError::io(&self.path))
+        let path = self.path.clone();
+        self.frames.next().map_err(|error| DirectoryError::Io { path, error })
     }
 }
 
@@ -281,57 +315,48 @@ impl Latest {
     }
 }
 
-/// How a log ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogEnd {
-    /// There is one that goes on.
-    Sealed,
-    /// It is the last one. Some of it may be torn.
-    Open {
-        /// Whether the last frame was not whole.
-        torn: bool,
-    },
-}
-
 /// What was read of a log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogRead {
-    pub(super) end: LogEnd,
+    /// The number of the last commit before it.
+    pub(super) after: u64,
     /// How long its whole frames are.
     pub(super) length: u64,
     /// What goes on after it is bound to.
     pub(super) chain: Chain,
     /// Its last commit.
     pub(super) number: u64,
+    /// Whether something behind that is not whole.
+    pub(super) is_torn: bool,
 }
 
-/// Reads a log to its end, and takes what it says.
-pub(super) fn read_log(mut log: Reading, mut number: u64, latest: &mut Latest) -> Result<LogRead, DirectoryError> {
-    let mut end = LogEnd::Open { torn: false };
+/// Reads a log to its end, and takes what it says. Whether the directory has come as far as it says is found out on the
+/// way.
+fn read_log(
+    mut log: Reading,
+    after: u64,
+    latest: &mut Latest,
+    has_reached: &mut impl FnMut(u64, u64, Chain),
+) -> Result<LogRead, DirectoryError> {
+    let mut number = after;
     loop {
+        has_reached(after, number, log.frames.chain());
         let frame = match log.next()? {
-            Ok(_) if end == LogEnd::Sealed => return Err(log.damaged("it goes on behind its end")),
             Ok(frame) => frame,
             Err(Stop::Damaged(why)) => return Err(log.damaged(why)),
-            Err(Stop::Torn) if end == LogEnd::Sealed => return Err(log.damaged("it goes on behind its end")),
-            Err(stop) => {
-                if stop == Stop::Torn {
-                    end = LogEnd::Open { torn: true };
-                }
+            Err(stop @ (Stop::End | Stop::Torn)) => {
                 let (length, chain) = (log.frames.at(), log.frames.chain());
-                return Ok(LogRead { end, length, chain, number });
+                return Ok(LogRead { after, length, chain, number, is_torn: stop == Stop::Torn });
             }
         };
-        match frame.kind {
-            Kind::Commit if frame.number == number + 1 => number += 1,
-            Kind::Sealed if frame.number == number => end = LogEnd::Sealed,
-            Kind::Closed if frame.number == number => {}
-            Kind::Commit | Kind::Sealed | Kind::Closed => return Err(log.damaged("commits are missing")),
-            Kind::Head | Kind::End => return Err(log.damaged("it has something in it that no log has")),
+        if frame.kind != Kind::Commit {
+            return Err(log.damaged("it has something in it that no log has"));
         }
-        if frame.kind == Kind::Commit {
-            latest.add(frame.payload).ok_or_else(|| log.damaged("a commit cannot be read"))?;
+        if frame.number != number + 1 {
+            return Err(log.damaged("commits are missing"));
         }
+        number = frame.number;
+        latest.add(frame.payload).ok_or_else(|| log.damaged("a commit cannot be read"))?;
     }
 }
 
@@ -481,103 +506,132 @@ impl Iterator for Records {
     }
 }
 
-/// The logs that go on from a base, and the base: what a directory is read from.
+/// A directory, read to its end; but for the base, which is read when it is wanted.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) marker: Marker,
+    /// The base, if there is one: which commit it goes up to.
     pub(super) base: Option<u64>,
-    /// In order. The first goes on where the base ends.
-    pub(super) logs: Vec<u64>,
-    /// Logs and bases that newer bases have made superfluous.
+    pub(super) everything: Everything,
+    /// The logs, in order; the last is the one to go on with.
+    pub(super) logs: Vec<LogRead>,
+    /// What newer files have made superfluous, and what was begun and never used.
     pub(super) leftover: Vec<String>,
 }
 
+/// Which logs are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upto {
+    /// All of them.
+    TheEnd,
+    /// Those up to this commit, which is the end of one.
+    Commit(u64),
+}
+
 impl Found {
-    /// Finds out what a directory that has a marker is to be read from.
-    pub(super) fn of(directory: &Path, listing: &Listing) -> Result<Self, DirectoryError> {
-        let marker = read_marker(directory)?;
+    /// Reads a directory that has a marker. Nothing is changed.
+    pub(super) fn of(disk: &dyn Disk, listing: &Listing, upto: Upto) -> Result<Self, DirectoryError> {
+        let marker = read_marker(disk)?;
         let base = listing.bases.last().copied();
         let from = base.unwrap_or(0);
-        let (old, logs): (Vec<u64>, Vec<u64>) = listing.logs.iter().partition(|after| **after < from);
-        let older = listing.bases.iter().filter(|upto| **upto < from).map(|upto| base_name(*upto));
-        let leftover = older.chain(old.into_iter().map(log_name)).collect();
-        if logs.first() != Some(&from) {
-            return Err(DirectoryError::Missing(directory.join(log_name(from))));
-        }
-        Ok(Self { marker, base, logs, leftover })
-    }
-
-    /// Opens the base, if there is one. What the first log is bound to comes with it.
-    pub(super) fn open_base(&self, directory: &Path) -> Result<(Option<Reading>, Chain), DirectoryError> {
-        let Some(upto) = self.base else { return Ok((None, Chain::default())) };
-        let path = directory.join(base_name(upto));
-        let damaged = |why| DirectoryError::Damaged { path: path.clone(), at: 0, why };
-        let base = Reading::open(path.clone(), &self.marker.id, Some(Chain::default()))?;
-        let base = base.ok_or_else(|| damaged("its beginning is missing"))?;
-        match base.head {
-            Role::Base { upto: says, chain } if says == upto => Ok((Some(base), Chain(chain))),
-            Role::Base { .. } | Role::Log { .. } => Err(damaged("it has another's name")),
-        }
-    }
-
-    /// Sees that a log which comes after one that is not sealed, and has this number and chain at its end, was only just
-    /// begun when a crash came.
-    pub(super) fn is_not_begun(
-        &self,
-        directory: &Path,
-        after: u64,
-        number: u64,
-        chain: Chain,
-    ) -> Result<(), DirectoryError> {
-        let mut sealed = chain;
-        append(&mut Vec::new(), &mut sealed, Kind::Sealed, number, |_| {});
-        let is_empty = match self.open_log(directory, after, sealed) {
-            Ok(None) => true,
-            Ok(Some(mut log)) => log.next()? == Err(Stop::End),
-            Err(_) => false,
+        let mut leftover: Vec<String> = listing.unfinished.clone();
+        leftover.extend(listing.bases.iter().filter(|upto| **upto < from).map(|upto| base_name(*upto)));
+        leftover.extend(listing.logs.iter().filter(|after| **after < from).map(|after| log_name(*after)));
+        let (file, chain) = open_base(disk, &marker.id, base)?;
+        let reached = marker.reached;
+        let mut has_reached = reached.log < from;
+        let mut reach = |log: u64, number: u64, chain: Chain| {
+            has_reached |= (log, number, chain.0) == (reached.log, reached.number, reached.chain);
         };
-        if is_empty && after == number && self.logs.last() == Some(&after) {
-            return Ok(());
+        let mut latest = Latest::default();
+        let mut logs: Vec<LogRead> = Vec::new();
+        for after in listing.logs.iter().filter(|after| **after >= from && !upto.is_before(**after)) {
+            let (number, chain, was_torn) =
+                logs.last().map_or((from, chain, false), |log| (log.number, log.chain, log.is_torn));
+            let name = log_name(*after);
+            let goes_on = *after == number && !was_torn;
+            let log = if goes_on { open_log(disk, &marker.id, *after, chain)? } else { None };
+            match log {
+                Some(log) => logs.push(read_log(log, *after, &mut latest, &mut reach)?),
+                // One that could not be begun, for want of room or as a crash came, has nothing in it. The one before it
+                // goes on.
+                None if *after > from && *after != reached.log && is_unused(disk, &name)? => leftover.push(name),
+                None if *after > number => return Err(DirectoryError::Missing(disk.path().join(log_name(number)))),
+                None => {
+                    let why = "it does not go on where the one before it ends";
+                    return Err(DirectoryError::Damaged { path: disk.path().join(name), at: 0, why });
+                }
+            }
         }
-        let why = "the log before it is not sealed";
-        Err(DirectoryError::Damaged { path: directory.join(log_name(after)), at: 0, why })
-    }
-
-    /// Opens a log that goes on after these commits. `None` for one that was never begun.
-    pub(super) fn open_log(
-        &self,
-        directory: &Path,
-        after: u64,
-        chain: Chain,
-    ) -> Result<Option<Reading>, DirectoryError> {
-        let log = Reading::open(directory.join(log_name(after)), &self.marker.id, Some(chain))?;
-        if let Some(log) = &log
-            && log.head != (Role::Log { after })
-        {
-            return Err(log.damaged("it has another's name"));
+        if logs.is_empty() {
+            return Err(DirectoryError::Missing(disk.path().join(log_name(from))));
         }
-        Ok(log)
+        if !has_reached && upto == Upto::TheEnd {
+            return Err(DirectoryError::Less { path: disk.path(), number: reached.number });
+        }
+        Ok(Self { marker, base, everything: Everything::new(file, latest)?, logs, leftover })
     }
 }
 
-pub(super) fn no_beginning(path: PathBuf) -> DirectoryError {
-    DirectoryError::Damaged { path, at: 0, why: "its beginning is missing" }
+impl Upto {
+    /// Whether it ends before a log that begins after this commit.
+    fn is_before(self, after: u64) -> bool {
+        match self {
+            Self::TheEnd => false,
+            Self::Commit(upto) => after >= upto,
+        }
+    }
+}
+
+/// Opens the base, if there is one. What the first log is bound to comes with it.
+fn open_base(disk: &dyn Disk, id: &str, upto: Option<u64>) -> Result<(Option<Reading>, Chain), DirectoryError> {
+    let Some(upto) = upto else { return Ok((None, Chain::default())) };
+    let name = base_name(upto);
+    let damaged = |why| DirectoryError::Damaged { path: disk.path().join(&name), at: 0, why };
+    let base = Reading::open(disk, &name, id, Some(Chain::default()))?;
+    let base = base.ok_or_else(|| damaged("its beginning is missing"))?;
+    match base.head {
+        Role::Base { upto: says, chain } if says == upto => Ok((Some(base), Chain(chain))),
+        Role::Base { .. } | Role::Log { .. } => Err(damaged("it has another's name")),
+    }
+}
+
+/// Opens a log that goes on after these commits. `None` for one that was never begun.
+fn open_log(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> Result<Option<Reading>, DirectoryError> {
+    let log = Reading::open(disk, &log_name(after), id, Some(chain))?;
+    if let Some(log) = &log
+        && log.head != (Role::Log { after })
+    {
+        return Err(log.damaged("it has another's name"));
+    }
+    Ok(log)
+}
+
+/// Whether there is no commit in a log: nothing, something torn, or its head alone.
+pub(super) fn is_unused(disk: &dyn Disk, name: &str) -> Result<bool, DirectoryError> {
+    let io = || DirectoryError::io(disk, name);
+    let mut frames = Frames::new(disk.read(name).map_err(io())?, None);
+    Ok(match frames.next().map_err(io())? {
+        Ok(frame) => frame.kind == Kind::Head && matches!(frames.next().map_err(io())?, Err(Stop::End | Stop::Torn)),
+        Err(stop) => matches!(stop, Stop::End | Stop::Torn),
+    })
 }
 
 /// How often a directory that is written to meanwhile is looked at again.
 const LOOKS: u32 = 20;
 
 /// Reads everything of a directory, of which another process may be the owner, as it was at one moment: after some
-/// commit.
+/// commit. Nothing is changed.
 ///
 /// # Errors
 /// [`DirectoryError`].
 pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
+    let folder = Folder(directory.to_owned());
     let mut looks = 0;
     loop {
-        match read_once(directory) {
+        match read_once(&folder) {
             // A file that was there a moment ago has given way to a newer one, or one goes on that did not.
-            Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. })
+            Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. } | DirectoryError::Less { .. })
                 if looks < LOOKS && is_in_use(directory) =>
             {
                 looks += 1;
@@ -588,39 +642,24 @@ pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
     }
 }
 
-fn read_once(directory: &Path) -> Result<Records, DirectoryError> {
-    let listing = match Listing::of(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DirectoryError::Nothing(directory.to_owned())),
-        listing => listing.map_err(DirectoryError::io(directory)),
-    }?;
+fn read_once(disk: &dyn Disk) -> Result<Records, DirectoryError> {
+    let path = disk.path();
+    let listing = match Listing::of(disk) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DirectoryError::Nothing(path)),
+        listing => listing.map_err(DirectoryError::io(disk, ""))?,
+    };
     if !listing.has_marker {
         return Err(match listing.foreign {
-            Some(what) => DirectoryError::Foreign { path: directory.to_owned(), what },
-            None => DirectoryError::Nothing(directory.to_owned()),
+            Some(what) => DirectoryError::Foreign { path, what },
+            None if listing.logs.is_empty() && listing.bases.is_empty() => DirectoryError::Nothing(path),
+            None => DirectoryError::Missing(path.join(MARKER)),
         });
     }
-    let found = Found::of(directory, &listing)?;
-    let (base, mut chain) = found.open_base(directory)?;
-    let (mut latest, mut end, mut number) = (Latest::default(), LogEnd::Sealed, found.base.unwrap_or(0));
-    for after in &found.logs {
-        if end != LogEnd::Sealed {
-            // The next one has just been begun; nothing may be in it yet.
-            found.is_not_begun(directory, *after, number, chain)?;
-            break;
-        }
-        let log = found.open_log(directory, *after, chain)?;
-        let log = log.ok_or_else(|| no_beginning(directory.join(log_name(*after))))?;
-        let read = read_log(log, number, &mut latest)?;
-        (end, chain, number) = (read.end, read.chain, read.number);
-    }
-    if end == LogEnd::Sealed {
-        return Err(DirectoryError::Missing(directory.join(log_name(number))));
-    }
-    Ok(Records(Everything::new(base, latest)?))
+    Found::of(disk, &listing, Upto::TheEnd).map(|found| Records(found.everything))
 }
 
 /// Whether anybody has the directory now.
 #[must_use]
 pub fn is_in_use(directory: &Path) -> bool {
-    File::open(directory.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    Folder(directory.to_owned()).lock().is_ok_and(|lock| lock.is_none())
 }

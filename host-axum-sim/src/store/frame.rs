@@ -19,7 +19,7 @@ const MAGIC: [u8; 4] = *b"\xB5bkf";
 const HEADER: usize = 32;
 
 /// The longest payload: longer ones are no frames of ours.
-const LONGEST: u32 = 1 << 30;
+pub(crate) const LONGEST: u32 = 1 << 30;
 
 /// Stands for a value where there is none any more.
 const GONE: u32 = u32::MAX;
@@ -31,10 +31,6 @@ pub(crate) enum Kind {
     Head,
     /// One commit.
     Commit,
-    /// There is a file that goes on where this one ends.
-    Sealed,
-    /// The store was closed here, and all before it is whole.
-    Closed,
     /// The end of a file that is written once.
     End,
 }
@@ -44,9 +40,7 @@ impl Kind {
         match self {
             Self::Head => 1,
             Self::Commit => 2,
-            Self::Sealed => 3,
-            Self::Closed => 4,
-            Self::End => 5,
+            Self::End => 3,
         }
     }
 
@@ -54,9 +48,7 @@ impl Kind {
         match byte {
             1 => Some(Self::Head),
             2 => Some(Self::Commit),
-            3 => Some(Self::Sealed),
-            4 => Some(Self::Closed),
-            5 => Some(Self::End),
+            3 => Some(Self::End),
             _ => None,
         }
     }
@@ -157,6 +149,8 @@ pub(crate) enum Stop {
 pub(crate) struct Frames<R> {
     from: R,
     chain: Option<Chain>,
+    /// The number of the last frame.
+    number: u64,
     /// Where the next frame begins.
     at: u64,
 }
@@ -164,7 +158,7 @@ pub(crate) struct Frames<R> {
 impl<R: Read> Frames<R> {
     /// The frames of a file that goes on after this; of any file, where that is not known.
     pub(crate) fn new(from: R, chain: Option<Chain>) -> Self {
-        Self { from, chain, at: 0 }
+        Self { from, chain, number: 0, at: 0 }
     }
 
     /// Where the next frame begins, or what is left of one.
@@ -196,7 +190,7 @@ impl<R: Read> Frames<R> {
         if payload.len() as u64 != u64::from(header.length) || crc32fast::hash(&payload) != header.payload {
             return self.no_frame(&[&head[..], &payload].concat());
         }
-        self.chain = Some(header.after);
+        (self.chain, self.number) = (Some(header.after), header.number);
         self.at += (HEADER + payload.len()) as u64;
         Ok(Ok(Frame { kind: header.kind, number: header.number, payload }))
     }
@@ -207,7 +201,9 @@ impl<R: Read> Frames<R> {
         self.from.read_to_end(&mut rest)?;
         let places = (1..rest.len()).filter(|at| rest[*at..].starts_with(&MAGIC));
         let is_whole = |at: usize| {
-            let Some(header) = Header::read(&rest[at..]) else { return false };
+            // One with an older number was there before this file was: it is no part of it.
+            let header = Header::read(&rest[at..]).filter(|header| header.number > self.number);
+            let Some(header) = header else { return false };
             let payload = rest[at + HEADER..].get(..usize::try_from(header.length).unwrap_or(usize::MAX));
             payload.is_some_and(|payload| crc32fast::hash(payload) == header.payload)
         };
@@ -328,6 +324,13 @@ mod tests {
                 assert_eq!(read(&torn).0, if torn.starts_with(&bytes) { 4 } else { 3 });
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_of_an_older_file_behind_a_torn_frame_is_no_damage() {
+        let (bytes, ends) = file(4);
+        let torn = [&bytes[..ends[3]], &bytes[ends[3]..ends[4] - 1], &[0; 70], &bytes[ends[1]..ends[2]]].concat();
+        assert_eq!(read(&torn), (4, Stop::Torn));
     }
 
     #[test]
