@@ -3,3 +3,4 @@
 pub mod bare_axum;
 pub mod bare_restate;
 pub mod postgres;
+pub mod stores;
