@@ -530,9 +530,11 @@ fn damage(much: Much, state: State) -> io::Result<()> {
             files.remove(path);
             tried(kind, bookings, log_bytes, &files)
         });
-        tell(kind, "a file missing", &missing.collect::<io::Result<Vec<_>>>()?);
-        if kind == Kind::Ours && count(&bits, End::Earlier) + count(&bits, End::Other) > 0 {
-            return Err(io::Error::other("a bit of ours was altered, and it was started with what was not so"));
+        let missing = missing.collect::<io::Result<Vec<_>>>()?;
+        tell(kind, "a file missing", &missing);
+        let silent = |ends: &[End]| count(ends, End::Earlier) + count(ends, End::Other);
+        if kind == Kind::Ours && silent(&bits) + silent(&missing) > 0 {
+            return Err(io::Error::other("ours was damaged, and it was started with what was not so"));
         }
     }
     Ok(())

@@ -24,28 +24,47 @@ pub(crate) enum Storage {
 /// How long to wait before a disk that had no room is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How many records go into one commit, more or less.
-const MOST: usize = 16_384;
+/// How many bytes go into one commit, more or less.
+const MOST: usize = 8 << 20;
+
+/// Whatever ends the thread that stores, a panic too: nothing more is said then, and nobody waits for more to be stored.
+struct Ends<'a>(&'a Host);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.storage_is(Storage::Broken);
+        self.0.has_closed();
+    }
+}
 
 /// Stores what comes, in order, until no more can come or the disk fails.
-pub(crate) fn keep_storing(batches: &Receiver<Batch>, mut store: Box<dyn Store>, host: &Host) {
+pub(crate) fn keep_storing(batches: &Receiver<Batch>, store: Box<dyn Store>, host: &Host) {
+    let _ends = Ends(host);
+    // Given up before that is said.
+    let mut store = store;
     while let Ok((mut last, mut records)) = batches.recv() {
-        while records.len() < MOST
+        let mut bytes: usize = records.iter().map(Record::weight).sum();
+        while bytes < MOST
             && let Ok((next, more)) = batches.try_recv()
         {
             last = next;
+            bytes += more.iter().map(Record::weight).sum::<usize>();
             records.extend(more);
         }
         let mut was_full = false;
         while let Err(error) = store.write(&records) {
             if !is_for_want_of_room(&error) {
                 tracing::error!(%error, "the store cannot write: nothing more is answered until a restart");
-                return host.storage_is(Storage::Broken);
+                return;
             }
             if !was_full {
                 tracing::error!(%error, "the store has no room: requests are refused until there is some");
                 host.storage_is(Storage::Full);
                 was_full = true;
+            }
+            if host.is_closing() {
+                tracing::error!("what nobody was told of is not stored: there is no room, and the host is to stop");
+                return;
             }
             std::thread::sleep(AGAIN);
         }

@@ -130,6 +130,9 @@ pub struct Engine {
     held: VecDeque<(Seq, Output)>,
     /// How many of these are answers.
     answers_held: usize,
+    /// How large the batches are that are not stored yet, and all of them together, about.
+    weights: VecDeque<(Seq, usize)>,
+    unstored_bytes: usize,
     /// What rests on nothing.
     free: VecDeque<Output>,
 }
@@ -190,6 +193,8 @@ impl Engine {
             to_store: VecDeque::new(),
             held: VecDeque::new(),
             answers_held: 0,
+            weights: VecDeque::new(),
+            unstored_bytes: 0,
             free: VecDeque::new(),
         }
     }
@@ -240,6 +245,10 @@ impl Engine {
         match input {
             Input::Stored(seq) => {
                 self.stored = self.stored.max(seq);
+                while let Some((_, weight)) = self.weights.front().filter(|(batch, _)| *batch <= self.stored) {
+                    self.unstored_bytes -= weight;
+                    self.weights.pop_front();
+                }
                 return;
             }
             Input::Call(caller, request) => self.call(caller, request, now),
@@ -261,9 +270,12 @@ impl Engine {
             let mut touched = std::mem::take(&mut self.touched);
             touched.sort_unstable();
             touched.dedup();
-            let records = touched.drain(..).filter_map(|name| self.record(name)).collect();
+            let records: Vec<Record> = touched.drain(..).filter_map(|name| self.record(name)).collect();
             self.touched = touched;
             self.seq.0 += 1;
+            let weight = records.iter().map(Record::weight).sum();
+            self.unstored_bytes += weight;
+            self.weights.push_back((self.seq, weight));
             self.to_store.push_back((self.seq, records));
         }
         let seq = self.seq;

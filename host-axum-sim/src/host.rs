@@ -117,7 +117,6 @@ impl Host {
                     // What may leave once it is stored is sent from here.
                     let _runtime = runtime.enter();
                     keep_storing(&to_store, store, &host);
-                    host.0.closed.close();
                 });
             }
         }
@@ -162,6 +161,20 @@ impl Host {
     /// The store cannot write: whoever waits is told so, and so is whoever asks.
     pub(crate) fn storage_is(&self, storage: Storage) {
         self.lock().suffer(storage);
+        if storage == Storage::Broken {
+            // They would hear of nothing any more.
+            self.0.hub.close();
+        }
+    }
+
+    /// Whether no more is to be stored than is under way.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().batches.is_none()
+    }
+
+    /// The store is given up.
+    pub(crate) fn has_closed(&self) {
+        self.0.closed.close();
     }
 
     /// Asks the engine, and waits for the answer.

@@ -83,6 +83,26 @@ impl Record {
         }
     }
 
+    /// How many bytes it takes, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Layout(_, published) => 1_024 + 192 * published.layout.places().count(),
+            Self::Errands(errands) => 1_024 * (1 + errands.len()),
+            Self::Key(_, keyed) => match &keyed.said {
+                Said::Answer { body, .. } => 512 + body.len(),
+                Said::Checkout(_) => 512,
+            },
+            Self::Ticket(..)
+            | Self::Seat(..)
+            | Self::Checkout(_)
+            | Self::CheckoutForgotten(_)
+            | Self::Account(..)
+            | Self::AccountForgotten(_)
+            | Self::KeyForgotten(_) => 1_024,
+        }
+    }
+
     /// The checkout, if it is one.
     #[must_use]
     pub fn course(&self) -> Option<&Course> {

@@ -32,6 +32,7 @@ mod request;
 mod route;
 
 pub mod answer;
+pub mod export;
 pub mod gateway;
 pub mod inner;
 pub mod openapi;

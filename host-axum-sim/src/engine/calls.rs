@@ -31,7 +31,8 @@ enum Reply {
 impl Engine {
     pub(super) fn call(&mut self, caller: Caller, request: Request, now: Timestamp) {
         let Request { call, key, fresh } = request;
-        if self.answers_held >= self.settings.limits.unstored {
+        let limits = &self.settings.limits;
+        if self.answers_held >= limits.unstored || self.unstored_bytes >= limits.unstored_bytes {
             // It rests on nothing, so it does not wait with the others.
             return self.free.push_back(Output::Answer(caller, refused(Kind::Overloaded)));
         }

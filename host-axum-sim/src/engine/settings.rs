@@ -70,12 +70,21 @@ pub struct Limits {
     pub kept_bytes: usize,
     /// Answers that wait for storage.
     pub unstored: usize,
+    /// Bytes that do, about.
+    pub unstored_bytes: usize,
     /// Live holds that one user may have of their own, refused as `RateLimited`; `None` for any number.
     pub holds_per_user: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tickets: 2_000_000, checkouts: 10_000, kept_bytes: 1 << 30, unstored: 10_000, holds_per_user: None }
+        Self {
+            tickets: 2_000_000,
+            checkouts: 10_000,
+            kept_bytes: 1 << 30,
+            unstored: 10_000,
+            unstored_bytes: 256 << 20,
+            holds_per_user: None,
+        }
     }
 }

@@ -237,10 +237,11 @@ fn records(dice: &mut Dice, value: u64) -> Vec<Record> {
 
 fn take(model: &mut Model, records: &[Record]) {
     for record in records {
-        match record {
-            Record::Key(Digest(key), keyed) => drop(model.insert(key[0], keyed.at.as_millis())),
-            Record::KeyForgotten(Digest(key)) => drop(model.remove(&key[0])),
-            _ => unreachable!("only keys are written here"),
+        let key = record.key()[1];
+        if let Record::Key(_, keyed) = record {
+            model.insert(key, keyed.at.as_millis());
+        } else {
+            model.remove(&key);
         }
     }
 }
