@@ -242,3 +242,78 @@ fn tell(all: &Simulated, took: Duration) {
 fn say(line: &str) {
     let _nobody_listens = writeln!(io::stdout(), "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(flatten)]
+        simulate: SimulateArgs,
+    }
+
+    /// A disk that says that something is stored as soon as it has it.
+    #[derive(Debug)]
+    struct TrustsTheCache;
+
+    impl Seams for TrustsTheCache {
+        fn trusts_what_is_not_synced(&self) -> bool {
+            true
+        }
+    }
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("booking-simulate-{}-{name}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.join(name).to_str().unwrap().to_owned()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _gone = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn simulate_with(args: &[&str], seams: &'static dyn Seams) -> Result<(), String> {
+        let args = ["simulate"].iter().chain(args);
+        Args::try_parse_from(args).unwrap().simulate.run_with(seams).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn what_holds_ends_well_and_is_told_on_a_page_that_stands_alone() {
+        let scratch = Scratch::new("well");
+        let report = scratch.path("report.html");
+        simulate_with(&["--seeds", "600", "--report", &report], &Sound).unwrap();
+        let page = std::fs::read_to_string(&report).unwrap();
+        assert!(page.starts_with("<!doctype html>") && page.contains("\"seeds\":600"));
+        assert!(!page.contains("src=\"") && !page.contains("href=\"http"), "it asks nobody for anything");
+        simulate_with(&["--seed", "7", "--report", &report], &Sound).unwrap();
+    }
+
+    #[test]
+    fn what_is_broken_ends_badly_and_leaves_a_trace_that_breaks_it_again() {
+        let scratch = Scratch::new("badly");
+        let (trace, report) = (scratch.path("trace.json"), scratch.path("report.html"));
+        let said =
+            simulate_with(&["--seeds", "600", "--trace", &trace, "--report", &report], &TrustsTheCache).unwrap_err();
+        assert!(said.contains("is broken") && said.contains(&format!("simulate --replay {trace}")), "{said}");
+        let page = std::fs::read_to_string(&report).unwrap();
+        assert!(page.contains("\"broken\":{\"promise\":\"nothing_is_said_too_soon\""));
+        let again = simulate_with(&["--replay", &trace], &TrustsTheCache).unwrap_err();
+        assert!(again.contains("nothing_is_said_too_soon"), "{again}");
+        simulate_with(&["--replay", &trace], &Sound).unwrap();
+        std::fs::write(&trace, "{}").unwrap();
+        assert!(simulate_with(&["--replay", &trace], &Sound).unwrap_err().contains("--replay"));
+    }
+}
