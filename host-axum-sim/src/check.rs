@@ -97,9 +97,11 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Whether it is known what the gateway has of a checkout.
+    /// Whether it is known what the gateway has of a checkout, or nothing has to be.
     fn is_paid_here(&self, checkout: &Checkout) -> bool {
-        self.knows_all_accounts || self.ledger.account(&PaymentKey::authorize(checkout.id())).is_some()
+        self.knows_all_accounts
+            || !is_booked(checkout)
+            || self.ledger.account(&PaymentKey::authorize(checkout.id())).is_some()
     }
 }
 
@@ -230,7 +232,7 @@ impl CheckArgs {
             let is_of_checkouts = matches!(property.check, Check::Checkout(_));
             let why = match (passed_over, is_of_checkouts) {
                 (0, _) => String::new(),
-                (_, true) => format!(", {passed_over} not: paid at another gateway, see --ledger"),
+                (_, true) => format!(", {passed_over} not: no account of theirs is here, see --ledger"),
                 (_, false) => format!(", {passed_over} not: sold by checkouts that are forgotten"),
             };
             say(&format!("§7.{:<3} {:28} {verdict:7} {looked_at} looked at{why}", property.number, property.name));

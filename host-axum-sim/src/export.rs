@@ -1,6 +1,5 @@
 //! The command `export`: every booking and every ticket of a data directory as a line of JSON, as they were at one moment.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::process::now;
 use clap::Args;
 
-use crate::store::{Record, read};
+use crate::store::{Record, create_private, read};
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -27,7 +26,7 @@ impl ExportArgs {
     pub(crate) fn run(&self) -> Result<(), CannotRun> {
         let records = read(&self.data_dir).map_err(because("--data-dir"))?;
         let out: Box<dyn Write> = match &self.output {
-            Some(path) => Box::new(File::create(path).map_err(because(&format!("--output {}", path.display())))?),
+            Some(path) => Box::new(create_private(path).map_err(because(&format!("--output {}", path.display())))?),
             None => Box::new(io::stdout().lock()),
         };
         let (mut out, now) = (BufWriter::new(out), now());

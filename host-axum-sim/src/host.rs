@@ -130,6 +130,7 @@ impl Host {
             // A turn that panicked may have been left halfway: nothing that rests on it leaves.
             let mut inner = poisoned.into_inner();
             inner.suffer(Storage::Broken);
+            self.0.hub.close();
             inner
         })
     }

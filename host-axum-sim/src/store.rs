@@ -230,6 +230,11 @@ pub struct KeptAccount {
     pub since: Option<Timestamp>,
 }
 
+/// Makes a file that only its owner can read: who holds what is nobody else's business.
+pub(crate) fn create_private(path: &std::path::Path) -> io::Result<std::fs::File> {
+    disk::private(std::fs::OpenOptions::new().write(true).create(true).truncate(true)).open(path)
+}
+
 /// A place to store records.
 pub trait Store: Send {
     /// Stores these, all or none: when this returns, they are kept through whatever this store is made for. What fails is
@@ -241,8 +246,11 @@ pub trait Store: Send {
     fn write(&mut self, records: &[Record]) -> io::Result<()>;
 }
 
-/// Whether a disk says no because it is full, which may pass.
+/// Whether a disk says no because there is no room, or because too many files are open, which may pass.
 #[must_use]
 pub fn is_for_want_of_room(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    /// `ENFILE` and `EMFILE`, the same everywhere.
+    const TOO_MANY_FILES: [i32; 2] = [23, 24];
+    let too_many = cfg!(unix) && error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code));
+    too_many || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -170,7 +170,7 @@ impl Log {
     /// What the log says is stored, as after a start.
     fn read(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut found = BTreeMap::new();
-        let mut frames = Frames::new(&self.bytes[..], Some(Chain::default()));
+        let mut frames = Frames::new(&self.bytes[..], Some(Chain::default()), 0);
         let stop = loop {
             match frames.next().expect("memory can be read") {
                 Ok(frame) => {

@@ -8,16 +8,16 @@
 //!
 //! At most one frame is under way at a time, so a crash tears at most that one, of which nobody was told.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use booking_core::format;
 
-use super::disk::{Disk, Folder, Output};
+use super::disk::{Disk, Folder, Lock, Output};
 use super::files::{
     DirectoryError, Everything, Found, Head, Latest, Listing, LogRead, MARKER, Marker, Reached, Records, Role,
     UNFINISHED, Upto, base_name, is_unused, log_name, read_marker,
@@ -30,6 +30,13 @@ pub const LOG_BYTES: u64 = 64 << 20;
 
 /// How large the frames of a base are, more or less.
 const BASE_FRAME: usize = 1 << 20;
+
+/// How large logs get at most, all together, before they are made into a base: they are in memory meanwhile.
+const MOST_LOGS: u64 = 512 << 20;
+
+/// How long a commit waits for a base, and how often.
+const WAIT: Duration = Duration::from_millis(5);
+const WAITS: u32 = 400;
 
 /// How often a directory that somebody else has is tried again: whoever looks whether it is in use has it for a moment.
 const TRIES: u32 = 10;
@@ -54,7 +61,7 @@ pub struct Directory {
     at_once: bool,
     frame: Vec<u8>,
     /// Given up last, when this is dropped.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// The log that is written to.
@@ -99,11 +106,15 @@ impl Directory {
     pub fn open(path: &Path, log_bytes: u64) -> Result<Opened, DirectoryError> {
         let folder = Folder(path.to_owned());
         Folder::make(path).map_err(DirectoryError::io(&folder, ""))?;
+        let listing = Listing::of(&folder).map_err(DirectoryError::io(&folder, ""))?;
+        if let Some(what) = listing.foreign.filter(|_| !listing.has_marker) {
+            return Err(DirectoryError::Foreign { path: path.to_owned(), what });
+        }
         for _ in 0..TRIES {
             if let Some(lock) = folder.lock().map_err(DirectoryError::io(&folder, ""))? {
                 return Self::open_on(Arc::new(folder), log_bytes, Some(lock), false);
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
         Err(DirectoryError::InUse(path.to_owned()))
     }
@@ -111,7 +122,7 @@ impl Directory {
     pub(super) fn open_on(
         disk: Arc<dyn Disk>,
         log_bytes: u64,
-        lock: Option<File>,
+        lock: Option<Lock>,
         at_once: bool,
     ) -> Result<Opened, DirectoryError> {
         let listing = Listing::of(&*disk).map_err(DirectoryError::io(&*disk, ""))?;
@@ -131,7 +142,7 @@ impl Directory {
         }
         // A first log that a crash has left behind before there was anything in it is all that may be there.
         for after in &listing.logs {
-            if *after > 0 || !is_unused(&*disk, &log_name(0))? {
+            if *after > 0 || !is_unused(&*disk, 0)? {
                 return Err(DirectoryError::Missing(path.join(MARKER)));
             }
         }
@@ -143,10 +154,10 @@ impl Directory {
         getrandom::fill(&mut chance).map_err(|error| io()(io::Error::other(error)))?;
         let id = format!("{:032x}", u128::from_le_bytes(chance));
         let log = Log::begin(&*disk, &id, 0, Chain::default()).map_err(io())?;
-        disk.sync().map_err(io())?;
+        disk.sync().and_then(|()| disk.sync_own_name()).map_err(io())?;
         let directory = Self::of(disk, id, log_bytes, log);
         directory.mark().map_err(DirectoryError::io(&*directory.disk, MARKER))?;
-        let records = Records(Everything::new(None, Latest::default())?);
+        let records = Records(Everything::new(path, None, Latest::default())?);
         Ok(Opened { directory, records, torn: 0, is_new: true })
     }
 
@@ -180,7 +191,7 @@ impl Directory {
         let mut directory = Self::of(disk, marker.id, log_bytes, log);
         directory.full = logs.iter().map(|log| (log.after, log.length)).collect();
         (directory.base, directory.leftover) = (base, Some(leftover));
-        directory.worth_it = log_bytes.max(base.map_or(0, |(_, length)| length));
+        directory.worth_it = directory.worth_it(base.map_or(0, |(_, length)| length));
         Ok(Opened { directory, records: Records(everything), torn, is_new: false })
     }
 
@@ -194,6 +205,11 @@ impl Directory {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.log.length + self.full_bytes() + self.base.map_or(0, |(_, length)| length)
+    }
+
+    /// How large logs get beside a base of this length before they are made into one.
+    fn worth_it(&self, base: u64) -> u64 {
+        base.min(MOST_LOGS).max(self.log_bytes)
     }
 
     fn full_bytes(&self) -> u64 {
@@ -223,7 +239,11 @@ impl Directory {
                 tracing::warn!(%error, name, "a file that is not needed any more stays");
             }
         }
-        self.disk.sync()
+        // Whichever log it goes on with has to be there from here on.
+        match self.mark() {
+            Err(error) if super::is_for_want_of_room(&error) => self.disk.sync(),
+            marked => marked,
+        }
     }
 
     fn commit(&mut self, records: &[Record]) -> io::Result<()> {
@@ -255,9 +275,10 @@ impl Directory {
         let synced = self.disk.sync();
         let full = std::mem::replace(&mut self.log, next);
         // From here on the next log has to be there.
+        let was_synced = synced.is_ok();
         let marked = synced.and_then(|()| self.mark());
-        let is_marked = marked.is_ok() || read_marker(&*self.disk).is_ok_and(|marker| marker.reached.log == number);
-        if is_marked {
+        let is_not = || read_marker(&*self.disk).is_ok_and(|marker| marker.reached.log != number);
+        if was_synced && (marked.is_ok() || !is_not()) {
             // Whether that is there for good or not, the log is.
             self.full.push((full.after, full.length));
             return marked;
@@ -279,16 +300,29 @@ impl Directory {
                 begun => begun?,
             }
         }
-        let full = self.full_bytes();
-        // Where it is written faster than that is done, it waits.
-        let is_far_behind = full >= self.worth_it.saturating_mul(2);
-        if self.compaction.as_ref().is_some_and(|compaction| is_far_behind || compaction.thread.is_finished()) {
+        self.wait_where_far_behind()?;
+        if self.compaction.as_ref().is_some_and(|compaction| compaction.thread.is_finished()) {
             self.end_compaction();
         }
         if self.compaction.is_none() && self.full_bytes() >= self.worth_it {
             self.begin_compaction();
         }
         Ok(())
+    }
+
+    /// Where it is written faster than logs are made into a base, it waits; but not for long.
+    fn wait_where_far_behind(&self) -> io::Result<()> {
+        let Some(Compaction { thread, .. }) = &self.compaction else { return Ok(()) };
+        if self.full_bytes() < self.worth_it.saturating_mul(2) {
+            return Ok(());
+        }
+        for _ in 0..WAITS {
+            if thread.is_finished() {
+                return Ok(());
+            }
+            std::thread::sleep(WAIT);
+        }
+        Err(io::Error::new(io::ErrorKind::StorageFull, "old logs are still being made into a base"))
     }
 
     fn begin_compaction(&mut self) {
@@ -317,7 +351,7 @@ impl Directory {
             Ok(length) => {
                 self.full.retain(|(after, _)| *after >= upto);
                 self.base = Some((upto, length));
-                self.worth_it = self.log_bytes.max(length);
+                self.worth_it = self.worth_it(length);
             }
             Err(error) => {
                 tracing::warn!(%error, "old logs could not be made into a base: they stay for now");

@@ -24,6 +24,8 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes what names stand for be there for good.
     fn sync(&self) -> io::Result<()>;
+    /// Makes the directory's own name be there for good.
+    fn sync_own_name(&self) -> io::Result<()>;
     /// Where it is, for people.
     fn path(&self) -> PathBuf;
 }
@@ -43,14 +45,14 @@ pub(super) trait Output: Debug + Send {
 pub(super) struct Folder(pub(super) PathBuf);
 
 /// What is in a file is nobody's business but the owner's: names of holds are among it.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
 impl Folder {
-    /// Makes the directory where there is none, for good.
+    /// Makes the directory where there is none.
     pub(super) fn make(path: &Path) -> io::Result<()> {
         if path.is_dir() {
             return Ok(());
@@ -61,27 +63,45 @@ impl Folder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         match builder.create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
         }
-        sync_directory(parent)
     }
 
     /// Keeps everybody else from writing to it, until this is dropped; `None` where somebody else does.
-    pub(super) fn lock(&self) -> io::Result<Option<File>> {
-        // The directory itself, where that is possible: a file in it could be removed.
-        let lock = if cfg!(unix) {
-            File::open(&self.0)?
-        } else {
-            private(OpenOptions::new().write(true).create(true).truncate(false)).open(self.0.join("lock"))?
-        };
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+    pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
+        // The directory, as a file in it could be removed; and a file, as directories are locked on one machine only
+        // where they are shared by several.
+        let directory = if cfg!(unix) { Some(File::open(&self.0)?) } else { None };
+        let mut lock = Vec::new();
+        let of_file = || private(OpenOptions::new().write(true).create(true).truncate(false)).open(self.0.join(LOCK));
+        for file in directory.map(Ok).into_iter().chain(std::iter::once_with(of_file)) {
+            let file = file?;
+            match file.try_lock() {
+                Ok(()) => lock.push(file),
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
         }
+        Ok(Some(Lock(lock)))
+    }
+
+    /// Whether somebody has it. Keeps nobody else from looking.
+    pub(super) fn is_locked(&self) -> bool {
+        let is_locked = |file: io::Result<File>| {
+            file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        };
+        (cfg!(unix) && is_locked(File::open(&self.0))) || is_locked(File::open(self.0.join(LOCK)))
     }
 }
+
+/// What keeps others out, until it is dropped.
+#[derive(Debug)]
+#[allow(dead_code, reason = "it is there to be dropped")]
+pub(super) struct Lock(Vec<File>);
+
+/// The file that is locked as well.
+pub(super) const LOCK: &str = "lock";
 
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
@@ -114,6 +134,12 @@ impl Disk for Folder {
     }
     fn sync(&self) -> io::Result<()> {
         sync_directory(&self.0)
+    }
+    fn sync_own_name(&self) -> io::Result<()> {
+        match self.0.canonicalize()?.parent().map_or(Ok(()), sync_directory) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
     }
     fn path(&self) -> PathBuf {
         self.0.clone()

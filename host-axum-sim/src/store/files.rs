@@ -15,7 +15,7 @@ use booking_core::format::{self, Format, FormatError};
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use super::disk::{Disk, Folder};
+use super::disk::{Disk, Folder, LOCK};
 use super::frame::{Chain, Frame, Frames, Kind, Stop, entries};
 
 /// Why a data directory cannot be used. Whatever is in it stays as it is.
@@ -187,7 +187,7 @@ impl Listing {
                 listing.bases.push(upto);
             } else if finished.is_some_and(|name| name == MARKER || number("base.", base_name, name).is_some()) {
                 listing.unfinished.push(name);
-            } else if name != "lock" && name != "lost+found" {
+            } else if name != LOCK && name != "lost+found" {
                 listing.foreign = Some(name);
             }
         }
@@ -224,11 +224,11 @@ impl Reading {
         disk: &dyn Disk,
         name: &str,
         store: &str,
-        chain: Option<Chain>,
+        (chain, number): (Chain, u64),
     ) -> Result<Option<Self>, DirectoryError> {
         let path = disk.path().join(name);
         let io = || DirectoryError::io(disk, name);
-        let mut frames = Frames::new(disk.read(name).map_err(io())?, chain);
+        let mut frames = Frames::new(disk.read(name).map_err(io())?, Some(chain), number);
         let damaged = |why| DirectoryError::Damaged { path: path.clone(), at: 0, why };
         let frame = match frames.next().map_err(io())? {
             Ok(frame) if frame.kind == Kind::Head => frame,
@@ -420,6 +420,7 @@ pub(super) struct Everything {
     next: usize,
     /// Where the current entry is.
     current: Current,
+    directory: PathBuf,
 }
 
 /// Something that is stored, and its key before it.
@@ -433,11 +434,11 @@ enum Current {
 }
 
 impl Everything {
-    pub(super) fn new(base: Option<Reading>, latest: Latest) -> Result<Self, DirectoryError> {
+    pub(super) fn new(directory: PathBuf, base: Option<Reading>, latest: Latest) -> Result<Self, DirectoryError> {
         let begin = |file| BaseEntries { file, payload: Vec::new(), current: None, next: 0, count: 0, is_over: false };
         let mut base = base.map(begin);
         base.as_mut().map_or(Ok(()), BaseEntries::advance)?;
-        Ok(Self { base, latest: latest.sorted(), next: 0, current: Current::NotBegun })
+        Ok(Self { base, latest: latest.sorted(), next: 0, current: Current::NotBegun, directory })
     }
 
     /// Goes on to the next entry, and shows it; `None` when there are no more.
@@ -473,9 +474,12 @@ impl Everything {
         self.base.as_mut().map_or(Ok(()), BaseEntries::advance)
     }
 
-    /// Where it reads, for an error.
+    /// Where it reads, for an error: a file, or the directory where it is not known in which log.
     fn path(&self) -> PathBuf {
-        self.base.as_ref().map_or_else(PathBuf::new, |base| base.file.path.clone())
+        match (self.current, &self.base) {
+            (Current::InBase, Some(base)) => base.file.path.clone(),
+            (Current::InBase | Current::InLatest | Current::NotBegun, _) => self.directory.clone(),
+        }
     }
 }
 
@@ -555,7 +559,7 @@ impl Found {
                 Some(log) => logs.push(read_log(log, *after, &mut latest, &mut reach)?),
                 // One that could not be begun, for want of room or as a crash came, has nothing in it. The one before it
                 // goes on.
-                None if *after > from && *after != reached.log && is_unused(disk, &name)? => leftover.push(name),
+                None if *after > from && *after != reached.log && is_unused(disk, *after)? => leftover.push(name),
                 None if *after > number => return Err(DirectoryError::Missing(disk.path().join(log_name(number)))),
                 None => {
                     let why = "it does not go on where the one before it ends";
@@ -569,7 +573,7 @@ impl Found {
         if !has_reached && upto == Upto::TheEnd {
             return Err(DirectoryError::Less { path: disk.path(), number: reached.number });
         }
-        Ok(Self { marker, base, everything: Everything::new(file, latest)?, logs, leftover })
+        Ok(Self { marker, base, everything: Everything::new(disk.path(), file, latest)?, logs, leftover })
     }
 }
 
@@ -588,7 +592,7 @@ fn open_base(disk: &dyn Disk, id: &str, upto: Option<u64>) -> Result<(Option<Rea
     let Some(upto) = upto else { return Ok((None, Chain::default())) };
     let name = base_name(upto);
     let damaged = |why| DirectoryError::Damaged { path: disk.path().join(&name), at: 0, why };
-    let base = Reading::open(disk, &name, id, Some(Chain::default()))?;
+    let base = Reading::open(disk, &name, id, (Chain::default(), 0))?;
     let base = base.ok_or_else(|| damaged("its beginning is missing"))?;
     match base.head {
         Role::Base { upto: says, chain } if says == upto => Ok((Some(base), Chain(chain))),
@@ -598,7 +602,7 @@ fn open_base(disk: &dyn Disk, id: &str, upto: Option<u64>) -> Result<(Option<Rea
 
 /// Opens a log that goes on after these commits. `None` for one that was never begun.
 fn open_log(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> Result<Option<Reading>, DirectoryError> {
-    let log = Reading::open(disk, &log_name(after), id, Some(chain))?;
+    let log = Reading::open(disk, &log_name(after), id, (chain, after))?;
     if let Some(log) = &log
         && log.head != (Role::Log { after })
     {
@@ -608,9 +612,10 @@ fn open_log(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> Result<Optio
 }
 
 /// Whether there is no commit in a log: nothing, something torn, or its head alone.
-pub(super) fn is_unused(disk: &dyn Disk, name: &str) -> Result<bool, DirectoryError> {
-    let io = || DirectoryError::io(disk, name);
-    let mut frames = Frames::new(disk.read(name).map_err(io())?, None);
+pub(super) fn is_unused(disk: &dyn Disk, after: u64) -> Result<bool, DirectoryError> {
+    let name = log_name(after);
+    let io = || DirectoryError::io(disk, &name);
+    let mut frames = Frames::new(disk.read(&name).map_err(io())?, None, after);
     Ok(match frames.next().map_err(io())? {
         Ok(frame) => frame.kind == Kind::Head && matches!(frames.next().map_err(io())?, Err(Stop::End | Stop::Torn)),
         Err(stop) => matches!(stop, Stop::End | Stop::Torn),
@@ -661,5 +666,5 @@ fn read_once(disk: &dyn Disk) -> Result<Records, DirectoryError> {
 /// Whether anybody has the directory now.
 #[must_use]
 pub fn is_in_use(directory: &Path) -> bool {
-    Folder(directory.to_owned()).lock().is_ok_and(|lock| lock.is_none())
+    Folder(directory.to_owned()).is_locked()
 }

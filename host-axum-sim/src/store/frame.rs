@@ -156,9 +156,9 @@ pub(crate) struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    /// The frames of a file that goes on after this; of any file, where that is not known.
-    pub(crate) fn new(from: R, chain: Option<Chain>) -> Self {
-        Self { from, chain, number: 0, at: 0 }
+    /// The frames of a file that goes on after this commit and is bound to this; to anything, where that is not known.
+    pub(crate) fn new(from: R, chain: Option<Chain>, number: u64) -> Self {
+        Self { from, chain, number, at: 0 }
     }
 
     /// Where the next frame begins, or what is left of one.
@@ -276,7 +276,7 @@ mod tests {
 
     /// How many whole frames there are, and why there are no more.
     fn read(bytes: &[u8]) -> (usize, Stop) {
-        let mut frames = Frames::new(bytes, Some(Chain::default()));
+        let mut frames = Frames::new(bytes, Some(Chain::default()), 0);
         for whole in 0.. {
             match frames.next().unwrap() {
                 Ok(_) => {}
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_was_put_in_comes_out() {
         let (bytes, _) = file(2);
-        let mut frames = Frames::new(&bytes[..], Some(Chain::default()));
+        let mut frames = Frames::new(&bytes[..], Some(Chain::default()), 0);
         let _head = frames.next().unwrap().unwrap();
         let first = frames.next().unwrap().unwrap();
         assert_eq!((first.kind, first.number), (Kind::Commit, 1));

@@ -31,7 +31,9 @@ struct State {
     /// How many things were asked of it.
     asked: usize,
     /// What it says to which of them, and to how many.
-    says_no: Option<(usize, usize, io::ErrorKind)>,
+    says_no: Vec<(usize, usize, io::ErrorKind)>,
+    /// Whether it has done by then what it was asked.
+    done_all_the_same: bool,
     /// How many syncs there were.
     syncs: usize,
 }
@@ -47,13 +49,15 @@ struct Bytes {
 const POWER: io::ErrorKind = io::ErrorKind::BrokenPipe;
 
 impl State {
-    fn asks(&mut self) -> io::Result<()> {
+    /// What it says before it does something, and what after that.
+    fn asks(&mut self) -> io::Result<io::Result<()>> {
         self.asked += 1;
-        match self.says_no {
-            Some((from, count, kind)) if self.asked > from && self.asked <= from.saturating_add(count) => {
-                Err(kind.into())
-            }
-            _ => Ok(()),
+        let is_now =
+            |(from, count, _): &&(usize, usize, _)| (*from..from.saturating_add(*count)).contains(&(self.asked - 1));
+        match self.says_no.iter().find(is_now) {
+            Some((_, _, kind)) if self.done_all_the_same => Ok(Err((*kind).into())),
+            Some((_, _, kind)) => Err((*kind).into()),
+            None => Ok(Ok(())),
         }
     }
 
@@ -77,7 +81,7 @@ impl Sim {
 
     /// As another process finds it, whose predecessor was killed: everything is there, synced or not.
     fn after_a_kill(&self) -> Self {
-        let state = State { asked: 0, says_no: None, ..self.state().clone() };
+        let state = State { asked: 0, says_no: Vec::new(), ..self.state().clone() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -137,46 +141,47 @@ struct Open {
 impl Output for Open {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        if let Err(error) = state.asks() {
-            // Some of it is there already.
-            let part = bytes.len() / 2;
-            state.files[self.file].is.extend_from_slice(&bytes[..part]);
-            return Err(error);
-        }
-        state.files[self.file].is.extend_from_slice(bytes);
-        Ok(())
+        let said = state.asks();
+        // Where it says no, some of it is there already.
+        let part = if said.is_err() { bytes.len() / 2 } else { bytes.len() };
+        state.files[self.file].is.extend_from_slice(&bytes[..part]);
+        said?
     }
     fn cut(&mut self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.asks()?;
+        let said = state.asks()?;
         state.files[self.file].is.truncate(usize::try_from(length).unwrap());
-        Ok(())
+        said
     }
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.asks()?;
+        let said = state.asks()?;
         state.syncs += 1;
         let file = &mut state.files[self.file];
         file.synced.clone_from(&file.is);
-        Ok(())
+        said
     }
 }
 
 impl Disk for Sim {
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.state().names.keys().cloned().collect())
+        let mut state = self.state();
+        state.asks()??;
+        Ok(state.names.keys().cloned().collect())
     }
     fn length(&self, name: &str) -> io::Result<u64> {
-        let state = self.state();
+        let mut state = self.state();
+        state.asks()??;
         Ok(state.files[state.find(name)?].is.len() as u64)
     }
     fn read(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.asks()??;
         Ok(Box::new(io::Cursor::new(state.files[state.find(name)?].is.clone())))
     }
     fn create(&self, name: &str) -> io::Result<Box<dyn Output>> {
         let mut state = self.state();
-        state.asks()?;
+        let said = state.asks()?;
         let file = match state.names.get(name) {
             // The same file, emptied.
             Some(file) => *file,
@@ -187,34 +192,39 @@ impl Disk for Sim {
         };
         state.files[file].is.clear();
         state.name(name, Some(file));
-        Ok(Box::new(Open { disk: self.clone(), file }))
+        said.map(|()| Box::new(Open { disk: self.clone(), file }) as Box<dyn Output>)
     }
     fn go_on(&self, name: &str) -> io::Result<Box<dyn Output>> {
-        let file = self.state().find(name)?;
+        let mut state = self.state();
+        state.asks()??;
+        let file = state.find(name)?;
         Ok(Box::new(Open { disk: self.clone(), file }))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.asks()?;
+        let said = state.asks()?;
         let file = state.find(from)?;
         state.name(from, None);
         state.name(to, Some(file));
-        Ok(())
+        said
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.asks()?;
+        let said = state.asks()?;
         state.find(name)?;
         state.name(name, None);
-        Ok(())
+        said
     }
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.asks()?;
+        let said = state.asks()?;
         state.syncs += 1;
         state.synced_names = state.names.clone();
         state.unsynced.clear();
-        Ok(())
+        said
+    }
+    fn sync_own_name(&self) -> io::Result<()> {
+        self.state().asks()?
     }
     fn path(&self) -> PathBuf {
         PathBuf::from("disk")
@@ -317,7 +327,7 @@ fn whenever_the_power_goes_everything_that_was_told_is_there() {
     for crash in 0..asked(7, 40) {
         for round in 0..6 {
             let (disk, mut known) = (Sim::default(), Known::default());
-            disk.state().says_no = Some((crash, usize::MAX, POWER));
+            disk.state().says_no = vec![(crash, usize::MAX, POWER)];
             let _stopped = write(&disk, &mut Dice::new(7), &mut known, 40);
             // Killed, or without power, or both one after the other; and again as soon as somebody has looked.
             let mut found = disk.after_a_kill();
@@ -349,28 +359,51 @@ fn whenever_the_power_goes_everything_that_was_told_is_there() {
 
 #[test]
 fn whatever_the_disk_says_no_to_nothing_that_was_told_is_lost() {
-    let mut dice = Dice::new(2);
-    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+    let (mut dice, mut starts) = (Dice::new(2), 0);
+    for (kind, done_all_the_same) in [
+        (io::ErrorKind::StorageFull, false),
+        (io::ErrorKind::StorageFull, true),
+        (io::ErrorKind::Other, false),
+        (io::ErrorKind::Other, true),
+    ] {
         for from in 0..asked(7, 40) {
             for count in [1, 2, 7] {
                 let (disk, mut known) = (Sim::default(), Known::default());
-                disk.state().says_no = Some((from, count, kind));
+                *disk.state() = State { says_no: vec![(from, count, kind)], done_all_the_same, ..State::default() };
                 let ended = write(&disk, &mut Dice::new(7), &mut known, 40);
                 let is_room = kind == io::ErrorKind::StorageFull;
-                assert!(ended.is_ok() || !is_room || known.commits == 0, "it goes on when there is room: {ended:?}");
-                disk.state().says_no = None;
+                let case = format!("{kind} at {from}, {count} times, {done_all_the_same}");
+                assert!(
+                    ended.is_ok() || !is_room || known.commits == 0,
+                    "it goes on when there is room: {ended:?}, {case}"
+                );
                 for found in [disk.after_a_kill(), disk.after_a_loss_of_power(&mut dice)] {
-                    let (mut directory, model) =
-                        opened(&found).unwrap_or_else(|why| panic!("{kind} at {from}, {count} times: {why}"));
-                    assert!(
-                        known.allows(&model),
-                        "{kind} at {from}, {count} times: {model:?} is there, and it is {known:?}"
-                    );
+                    let (mut directory, model) = opened(&found).unwrap_or_else(|why| panic!("{case}: {why}"));
+                    assert!(known.allows(&model), "{case}: {model:?} is there, and it is {known:?}");
                     (0..9).for_each(|n| directory.write(&records(&mut dice, 1_000 + n)).unwrap());
                     drop(directory);
-                    assert!(found.state().names.len() < 8, "{kind} at {from}: {:?}", found.state().names);
+                    assert!(found.state().names.len() < 8, "{case}: {:?}", found.state().names);
+                    starts += 1;
                 }
             }
+        }
+    }
+    assert!(starts > 5_000, "{starts} starts");
+}
+
+#[test]
+fn no_room_and_then_no_power_loses_nothing_that_was_told() {
+    let (mut dice, full) = (Dice::new(3), io::ErrorKind::StorageFull);
+    for from in 0..asked(11, 30) {
+        for later in [1, 2, 3, 5, 8, 13, 30] {
+            let (disk, mut known) = (Sim::default(), Known::default());
+            disk.state().says_no = vec![(from, 2, full), (from + 2 + later, usize::MAX, POWER)];
+            let _stopped = write(&disk, &mut Dice::new(11), &mut known, 30);
+            let found = disk.after_a_loss_of_power(&mut dice);
+            let case = format!("no room at {from}, no power {later} later");
+            let (directory, model) = opened(&found).unwrap_or_else(|why| panic!("{case}: {why}"));
+            assert!(known.allows(&model), "{case}: {model:?} is there, and it is {known:?}");
+            std::mem::forget(directory);
         }
     }
 }
