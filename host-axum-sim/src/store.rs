@@ -93,13 +93,12 @@ impl Record {
                 Said::Answer { body, .. } => 512 + body.len(),
                 Said::Checkout(_) => 512,
             },
+            Self::Checkout(_) | Self::Account(..) => 1_024,
             Self::Ticket(..)
             | Self::Seat(..)
-            | Self::Checkout(_)
             | Self::CheckoutForgotten(_)
-            | Self::Account(..)
             | Self::AccountForgotten(_)
-            | Self::KeyForgotten(_) => 1_024,
+            | Self::KeyForgotten(_) => 256,
         }
     }
 

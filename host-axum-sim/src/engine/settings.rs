@@ -83,7 +83,7 @@ impl Default for Limits {
             checkouts: 10_000,
             kept_bytes: 1 << 30,
             unstored: 10_000,
-            unstored_bytes: 256 << 20,
+            unstored_bytes: 512 << 20,
             holds_per_user: None,
         }
     }

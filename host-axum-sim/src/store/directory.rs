@@ -34,9 +34,12 @@ const BASE_FRAME: usize = 1 << 20;
 /// How large logs get at most, all together, before they are made into a base: they are in memory meanwhile.
 const MOST_LOGS: u64 = 512 << 20;
 
+/// How many times as large as is worth a base logs may get while one is made.
+const FAR_BEHIND: u64 = 4;
+
 /// How long a commit waits for a base, and how often.
 const WAIT: Duration = Duration::from_millis(5);
-const WAITS: u32 = 400;
+const WAITS: u32 = 1_000;
 
 /// How often a directory that somebody else has is tried again: whoever looks whether it is in use has it for a moment.
 const TRIES: u32 = 10;
@@ -313,7 +316,7 @@ impl Directory {
     /// Where it is written faster than logs are made into a base, it waits; but not for long.
     fn wait_where_far_behind(&self) -> io::Result<()> {
         let Some(Compaction { thread, .. }) = &self.compaction else { return Ok(()) };
-        if self.full_bytes() < self.worth_it.saturating_mul(2) {
+        if self.full_bytes() < self.worth_it.saturating_mul(FAR_BEHIND) {
             return Ok(());
         }
         for _ in 0..WAITS {
