@@ -126,6 +126,34 @@ async fn a_disk_that_has_room_again_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_to_stop_does_not_wait_for_a_disk_that_is_full() {
+    let (host, says_no, _) = on_a_disk(0);
+    let app = router(host.clone(), RouteSettings::default());
+    *says_no.lock().unwrap() = Some(io::ErrorKind::StorageFull);
+    says_that_it_cannot_store(&app, "a").await;
+    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("it stops");
+}
+
+/// A disk whose driver has a bug.
+struct Panics;
+
+impl Store for Panics {
+    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
+        panic!("as is tried here");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_leaves_nobody_waiting() {
+    let host = Host::with(engine(0), Some(Box::new(Panics)), Ports::default());
+    let app = router(host.clone(), RouteSettings::default());
+    let asked = async { says_that_it_cannot_store(&app, "a").await };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("everybody is told");
+    assert!(!host.is_well());
+    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("and it can be closed");
+}
+
+#[tokio::test]
 async fn it_lives_in_an_app_of_somebody_elses() {
     let booking = router(Host::new(engine(0)), RouteSettings::default());
     let app = Router::new().route("/", get(|| async { "mine" })).nest("/booking", booking).fallback(|| async { "?" });
