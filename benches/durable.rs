@@ -74,14 +74,10 @@ fn measure(much: Much) -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    if serve_if_asked().unwrap_or_default() {
-        return ExitCode::SUCCESS;
-    }
-    let measured = if is_bench() {
-        measure(Much { rounds: 5, lasts: Duration::from_secs(4), clients: &[64] })
-    } else {
-        measure(Much { rounds: 1, lasts: Duration::from_millis(200), clients: &[64] })
-    };
+    let (rounds, lasts) = if is_bench() { (5, Duration::from_secs(4)) } else { (1, Duration::from_millis(200)) };
+    let measured = serve_if_asked()
+        .map_err(|error| error.to_string())
+        .and_then(|served| if served { Ok(()) } else { measure(Much { rounds, lasts, clients: &[64] }) });
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -91,7 +91,8 @@ struct Compaction {
 /// What was found when a directory was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// The directory, to write to. Nothing in it is changed before the first commit.
+    /// The directory, to write to. Nothing in it is changed before it is [settled](Directory::settle), at the first commit
+    /// at the latest.
     pub directory: Directory,
     /// What is stored in it. To be read to its end before anything is written.
     pub records: Records,
@@ -105,7 +106,7 @@ impl Directory {
     /// Opens a directory, or makes one where there is nothing yet.
     ///
     /// # Errors
-    /// [`DirectoryError`]. Nothing was changed then.
+    /// [`DirectoryError`]. Nothing was changed then, but that an empty file `lock` may be there.
     pub fn open(path: &Path, log_bytes: u64) -> Result<Opened, DirectoryError> {
         let folder = Folder(path.to_owned());
         Folder::make(path).map_err(DirectoryError::io(&folder, ""))?;
@@ -292,7 +293,7 @@ impl Directory {
         marked
     }
 
-    /// Sees to the files, between two commits. A want of room fails no commit here.
+    /// Sees to the files, between two commits. That the next log cannot be begun for want of room fails no commit.
     fn tidy(&mut self) -> io::Result<()> {
         self.settle()?;
         if self.log.length >= self.log_bytes && self.log.number > self.log.after {
