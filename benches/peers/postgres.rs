@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Error, NoTls, Statement};
-use xtask::postgres::{binaries, is_root};
+use xtask::apt::is_root;
+use xtask::postgres::binaries;
 use xtask::run::{end_of, free_port, output};
 
 use crate::load::{Loaded, gathered};

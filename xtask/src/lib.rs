@@ -1,5 +1,6 @@
 //! What the project's own commands are made of, and what tests and benchmarks start servers with.
 
+pub mod apt;
 pub mod postgres;
 pub mod restate;
 pub mod run;

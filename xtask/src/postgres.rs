@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::run::{Outcome, output, program, run, say};
+use crate::apt;
+use crate::run::Outcome;
 
 /// Where Debian keeps them, with a folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -24,12 +25,6 @@ pub fn binaries() -> Outcome<PathBuf> {
     BINARIES.get_or_init(|| found().map_or_else(installed, Ok)).clone()
 }
 
-/// Whether this is root, whom PostgreSQL refuses to serve and apt obeys.
-#[must_use]
-pub fn is_root() -> bool {
-    output(&mut program("id", &["-u"])).is_ok_and(|id| id.trim() == "0")
-}
-
 fn found() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|version| version.path());
@@ -45,24 +40,14 @@ fn has_them(folder: &Path) -> bool {
 
 fn installed() -> Outcome<PathBuf> {
     let wanted = format!("postgresql-{VERSION}");
-    let has_apt = output(&mut program("apt-get", &["--version"])).is_ok();
-    if !has_apt || !is_root() {
+    if !apt::obeys() {
         return Err(format!("PostgreSQL is not installed: `apt-get install {wanted}`, or its programs in the PATH"));
     }
-    say("installing PostgreSQL");
-    apt(&["update"])?;
-    let is_known = output(&mut program("apt-cache", &["show", &wanted])).is_ok();
-    let package = if is_known { &wanted } else { "postgresql" };
-    without_a_cluster(|| apt(&["install", "--yes", "--no-install-recommends", package]))?;
+    let package = without_a_cluster(|| apt::install("PostgreSQL", &[&wanted, "postgresql"]))?;
     found().ok_or_else(|| format!("{package} has no initdb and postgres in {DEBIAN}"))
 }
 
-fn apt(args: &[&str]) -> Outcome {
-    let quiet = ["--quiet", "--option", "DPkg::Lock::Timeout=120"];
-    run(program("apt-get", &[&quiet, args].concat()).env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-fn without_a_cluster(install: impl FnOnce() -> Outcome) -> Outcome {
+fn without_a_cluster<T>(install: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     let cannot = |error: std::io::Error| format!("{NO_CLUSTER}: {error}");
     let folder = Path::new(NO_CLUSTER).parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(cannot)?;
