@@ -1,6 +1,7 @@
 //! What the project's own commands are made of, and what tests and benchmarks start servers with.
 
 pub mod apt;
+pub mod chromium;
 pub mod postgres;
 pub mod restate;
 pub mod run;

@@ -24,8 +24,8 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Everything that must be true of a change: format, lints, documentation, tests here and on wasm32, a fifth of the
-    /// proof, licences, sources, duplicate versions, the package. Installs the wasm32 targets with rustup where they are missing, and PostgreSQL with
-    /// apt where root runs this on Debian.
+    /// proof, licences, sources, duplicate versions, the package. Installs the wasm32 targets with rustup where they are
+    /// missing, and PostgreSQL and Chromium with apt where root runs this on Debian.
     Test {
         /// Only format, lints and the tests on this machine.
         #[arg(long)]
