@@ -80,6 +80,7 @@ fn good() -> Vec<(&'static str, &'static str, Value)> {
         ("POST", "/Ticket/hall:1/claim", json!({ "userId": "a", "holdId": "h", "checkout": "c", "deadline": 1 })),
         ("POST", "/SeatMap/hall/get", json!({})),
         ("POST", "/SeatMap/hall/summary", Value::Null),
+        ("POST", "/SeatMap/hall/plan", Value::Null),
         ("POST", "/SeatMap/hall/resetAll", Value::Null),
         ("POST", "/SeatMap/hall/layout", json!({ "rows": [{ "name": "A", "seats": [seat] }] })),
         ("POST", "/SeatMap/hall/set", json!({ "ticketId": "hall:1", "status": "SOLD", "version": 9 })),

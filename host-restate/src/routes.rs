@@ -74,6 +74,7 @@ handlers! {
     SEAT_MAP {
         GetMap = "get" Public takes nothing,
         Summary = "summary" Public takes nothing,
+        Plan = "plan" Public takes nothing,
         Layout = "layout" Admin,
         ResetAll = "resetAll" Admin takes nothing,
         Set = "set" Inner,
@@ -195,6 +196,11 @@ impl SeatMapObject {
     #[handler]
     async fn summary(&self, ctx: SharedObjectContext<'_>, body: Given<Summary>) -> HandlerResult<Said<Summary>> {
         self.0.look_at_map(ctx, body, answer::summary).await
+    }
+
+    #[handler]
+    async fn plan(&self, ctx: SharedObjectContext<'_>, body: Given<Plan>) -> HandlerResult<Said<Plan>> {
+        self.0.look_at_map(ctx, body, answer::plan).await
     }
 
     #[handler]

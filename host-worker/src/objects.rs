@@ -6,7 +6,9 @@ use std::rc::Rc;
 use booking_core::format::{self, Format};
 use booking_core::ids::{HoldId, TicketId};
 use booking_core::machine::{Machine, turn};
-use booking_core::seat_map::{News, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply};
+use booking_core::seat_map::{
+    News, Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply,
+};
 use booking_core::ticket::{
     Hold, Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply, TicketStatus,
 };
@@ -373,12 +375,17 @@ fn seats(rows: Vec<Row>) -> Result<Vec<(TicketId, Seat)>> {
     rows.into_iter().map(seat).collect()
 }
 
+/// The layout of a map, if it has one.
+fn laid(store: &Store) -> Result<Option<Published>> {
+    let Some(mut row) = store.row("layout", "SELECT published FROM layout", &[])? else { return Ok(None) };
+    let Laid(published) = read(&mut row)?;
+    Ok(Some(published))
+}
+
 /// A map as it is.
 pub(crate) fn seat_map(store: &Store) -> Result<SeatMap> {
-    let laid =
-        store.row("layout", "SELECT published FROM layout", &[])?.map(|mut row| read::<Laid>(&mut row)).transpose()?;
     let seats = seats(store.rows("seats", "SELECT ticket, seat FROM seats", &[])?)?;
-    Ok(SeatMap::restored(laid.map(|Laid(published)| published), seats))
+    Ok(SeatMap::restored(laid(store)?, seats))
 }
 
 impl Stored for SeatMap {
@@ -459,11 +466,13 @@ impl Stored for SeatMap {
     }
 
     fn understand(store: &Store, settings: &Settings, call: Call, _: u128, _: Timestamp) -> Result<Asked<Self>> {
-        use booking_core::wire::SeatMapCall::{Command, Get, Set, Summary, Watch};
+        use booking_core::wire::SeatMapCall::{Command, Get, Plan, Set, Summary, Watch};
         let Call::SeatMap(_, call) = call else { return Ok(Asked::Unknown) };
         Ok(match &call {
             Get => Asked::Answered(answer::seat_map(&seat_map(store)?)),
             Summary => Asked::Answered(answer::summary(&seat_map(store)?)),
+            // Its seats are many rows, and none of them is asked for.
+            Plan => Asked::Answered(answer::plan(&SeatMap::restored(laid(store)?, []))),
             Watch => Asked::Unknown,
             Set { .. } | Command(_) => call.command(&settings.terms).map_or(Asked::Unknown, Asked::Command),
         })

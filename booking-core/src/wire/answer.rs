@@ -9,7 +9,7 @@ use crate::checkout::{Checkout, Ending, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
-use crate::seat_map::{SeatMap, SeatMapReply};
+use crate::seat_map::{Layout, Place, Row, SeatMap, SeatMapReply};
 use crate::ticket::{TicketRefusal, TicketReply, TicketStatus, TicketView};
 use crate::time::Timestamp;
 
@@ -141,6 +141,46 @@ pub fn summary(map: &SeatMap) -> Answer {
     }
     let crate::seat_map::Summary { version, available, reserved, sold, blocked } = map.summary();
     json(200, &Summary { version, counts: Counts { available, reserved, sold, blocked } })
+}
+
+/// One seat of a layout, as it is drawn.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DrawnSeat<'a> {
+    ticket_id: &'a TicketId,
+    price: Money,
+    x: u32,
+    y: u32,
+}
+
+/// One row of a layout, as plans and watchers are told it.
+#[derive(Serialize)]
+pub(super) struct DrawnRow<'a> {
+    name: &'a str,
+    seats: Vec<DrawnSeat<'a>>,
+}
+
+pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
+    fn seat(Place { ticket, price, x, y }: &Place) -> DrawnSeat<'_> {
+        DrawnSeat { ticket_id: ticket, price: *price, x: *x, y: *y }
+    }
+    fn row(Row { name, seats }: &Row) -> DrawnRow<'_> {
+        DrawnRow { name, seats: seats.iter().map(seat).collect() }
+    }
+    layout.rows().iter().map(row).collect()
+}
+
+/// Where the seats of a map are drawn, as its watchers are told the layout:
+/// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; edition 0 and no rows where none
+/// was published. It looks at the layout alone: a map [restored](SeatMap::restored) without its seats will do.
+#[must_use]
+pub fn plan(map: &SeatMap) -> Answer {
+    #[derive(Serialize)]
+    struct Plan<'a> {
+        edition: u64,
+        rows: Vec<DrawnRow<'a>>,
+    }
+    json(200, &Plan { edition: map.edition(), rows: map.layout().map(drawn).unwrap_or_default() })
 }
 
 /// What a map said to a command.

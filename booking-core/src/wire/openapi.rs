@@ -133,6 +133,7 @@ fn about(row: &Row) -> About {
         (TICKET, _) => plain("Admin: put a sold or blocked ticket back on sale", nothing(), ok(), &[TicketReserved]),
         (SEAT_MAP, "get") => plain("The tickets of a map", nothing(), list(seat()), &[]),
         (SEAT_MAP, "summary") => plain("The counts of a map", nothing(), summary(), &[]),
+        (SEAT_MAP, "plan") => plain("The layout of a map: its rows, prices and places", nothing(), plan(), &[]),
         (SEAT_MAP, "watch") => plain("The changes of a map, over a WebSocket", nothing(), json!({}), &[]),
         (SEAT_MAP, "layout") => plain(
             "Admin: publish a layout, and list its tickets",
@@ -355,11 +356,19 @@ fn summary() -> Value {
 }
 
 fn layout() -> Value {
+    object(&[("rows", rows())], &[])
+}
+
+fn plan() -> Value {
+    object(&[("edition", u64::schema()), ("rows", rows())], &[])
+}
+
+fn rows() -> Value {
     let seat = object(
         &[("ticketId", TicketId::schema()), ("price", Money::schema()), ("x", u32::schema()), ("y", u32::schema())],
         &[],
     );
-    object(&[("rows", list(object(&[("name", Line::schema()), ("seats", list(seat))], &[])))], &[])
+    list(object(&[("name", Line::schema()), ("seats", list(seat))], &[]))
 }
 
 /// One ticket or several, never both.

@@ -40,7 +40,7 @@ impl Call {
     pub fn is_worth_a_key(&self) -> bool {
         match self {
             Self::Ticket(_, TicketCall::Get)
-            | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Watch)
+            | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan | SeatMapCall::Watch)
             | Self::Status(_)
             | Self::Gateway(_)
             | Self::Health => false,
@@ -97,6 +97,8 @@ pub enum SeatMapCall {
     Get,
     /// Its counts. Changes nothing.
     Summary,
+    /// Where its seats are drawn, and their prices. Changes nothing.
+    Plan,
     /// Its changes, as they come, over a WebSocket.
     Watch,
     /// What a ticket tells it.
@@ -117,7 +119,7 @@ impl SeatMapCall {
     #[must_use]
     pub fn command(self, terms: &Terms) -> Option<SeatMapCommand> {
         match self {
-            Self::Get | Self::Summary | Self::Watch => None,
+            Self::Get | Self::Summary | Self::Plan | Self::Watch => None,
             Self::Set { ticket, status, version } => {
                 Some(SeatMapCommand::Update { ticket, status, version, auto_reset_at: terms.auto_reset_at })
             }
@@ -263,6 +265,7 @@ pub(super) fn seat_map(handler: &str, json: Json, key: &MapKey) -> Body<Option<S
     Ok(Some(match handler {
         "get" => nothing(json).map(|()| SeatMapCall::Get)?,
         "summary" => nothing(json).map(|()| SeatMapCall::Summary)?,
+        "plan" => nothing(json).map(|()| SeatMapCall::Plan)?,
         "watch" => nothing(json).map(|()| SeatMapCall::Watch)?,
         "layout" => SeatMapCall::Command(SeatMapCommand::Publish { layout: layout(json, key)? }),
         "resetAll" => nothing(json).map(|()| SeatMapCall::Command(SeatMapCommand::ResetAll))?,

@@ -68,6 +68,7 @@ pub(super) const HANDLERS: &[Row] = &[
     Row(TICKET, "expire", Door::Inner, Methods::Post),
     Row(SEAT_MAP, "get", Door::Public, Methods::GetOrPost),
     Row(SEAT_MAP, "summary", Door::Public, Methods::GetOrPost),
+    Row(SEAT_MAP, "plan", Door::Public, Methods::GetOrPost),
     Row(SEAT_MAP, "watch", Door::Public, Methods::Get),
     Row(SEAT_MAP, "layout", Door::Admin, Methods::Post),
     Row(SEAT_MAP, "resetAll", Door::Admin, Methods::Post),
@@ -191,7 +192,7 @@ pub fn handlers() -> impl Iterator<Item = (&'static str, &'static str, Door)> {
 /// Whether a handler of a ticket or a map takes nothing: an empty body, `null` or `{}`.
 #[must_use]
 pub fn takes_nothing(handler: &str) -> bool {
-    matches!(handler, "get" | "summary" | "watch" | "unblock" | "cleanup" | "resetAll")
+    matches!(handler, "get" | "summary" | "plan" | "watch" | "unblock" | "cleanup" | "resetAll")
 }
 
 impl Route<'_> {

@@ -8,12 +8,10 @@
 
 use serde::Serialize;
 
-use super::answer::{Shown, shown};
+use super::answer::{DrawnRow, Shown, drawn, shown};
 use super::json::{Fields, Json, Read, Wrong};
 use super::kind::Refusal;
-use crate::ids::TicketId;
-use crate::money::Money;
-use crate::seat_map::{Delta, Place, Row, SeatMap};
+use crate::seat_map::{Delta, SeatMap};
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
 pub const PROTOCOL: &str = "booking.watch.v1";
@@ -37,31 +35,12 @@ fn text(message: &impl Serialize) -> String {
 #[must_use]
 pub fn layout(map: &SeatMap) -> Option<String> {
     #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct PlaceBody<'a> {
-        ticket_id: &'a TicketId,
-        price: Money,
-        x: u32,
-        y: u32,
-    }
-    #[derive(Serialize)]
-    struct RowBody<'a> {
-        name: &'a str,
-        seats: Vec<PlaceBody<'a>>,
-    }
-    #[derive(Serialize)]
     struct Layout<'a> {
         r#type: &'static str,
         edition: u64,
-        rows: Vec<RowBody<'a>>,
+        rows: Vec<DrawnRow<'a>>,
     }
-    fn seat(Place { ticket, price, x, y }: &Place) -> PlaceBody<'_> {
-        PlaceBody { ticket_id: ticket, price: *price, x: *x, y: *y }
-    }
-    fn row(Row { name, seats }: &Row) -> RowBody<'_> {
-        RowBody { name, seats: seats.iter().map(seat).collect() }
-    }
-    let rows = map.layout()?.rows().iter().map(row).collect();
+    let rows = drawn(map.layout()?);
     Some(text(&Layout { r#type: "layout", edition: map.edition(), rows }))
 }
 

@@ -111,6 +111,7 @@ mod golden {
             ("ticket list, from a layout", ticket(TicketCommand::List { price: euros(4500), edition: Some(2) })),
             ("map get", Call::SeatMap(map_key("global"), SeatMapCall::Get)),
             ("map summary", Call::SeatMap(map_key("arena:A"), SeatMapCall::Summary)),
+            ("map plan", Call::SeatMap(map_key("arena:A"), SeatMapCall::Plan)),
             ("map watch", Call::SeatMap(map_key("global"), SeatMapCall::Watch)),
             (
                 "map layout",
@@ -260,6 +261,8 @@ mod golden {
             ("ticket get, blocked", answer::ticket_view(&blocked)),
             ("map get", answer::seat_map(&arena())),
             ("map summary", answer::summary(&arena())),
+            ("map plan", answer::plan(&arena())),
+            ("map plan, without a layout", answer::plan(&SeatMap::default())),
             ("map layout", answer::seat_map_reply(&SeatMapReply::Published { tickets: 2, edition: 1 })),
             ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 })),
             ("checkout pending", answer::processed(&pending)),
@@ -514,7 +517,7 @@ mod doors {
 
     #[test]
     fn get_serves_what_reads_and_nothing_that_changes_state() {
-        for path in ["/Ticket/a/get", "/SeatMap/m/get", "/SeatMap/m/summary"] {
+        for path in ["/Ticket/a/get", "/SeatMap/m/get", "/SeatMap/m/summary", "/SeatMap/m/plan"] {
             assert!(
                 parse("GET", path, "").is_ok() && parse("HEAD", path, "").is_ok() && parse("POST", path, "").is_ok()
             );
@@ -965,6 +968,8 @@ mod commands {
         let set = SeatMapCall::Set { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
         let Some(SeatMapCommand::Update { auto_reset_at, .. }) = set.command(&terms) else { panic!() };
         assert_eq!(auto_reset_at, Some(50));
-        assert_eq!(SeatMapCall::Watch.command(&terms), None);
+        for reads in [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch] {
+            assert_eq!(reads.command(&terms), None);
+        }
     }
 }

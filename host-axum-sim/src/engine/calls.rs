@@ -153,6 +153,7 @@ impl Engine {
         match call {
             SeatMapCall::Get => Reply::Said(answer::seat_map(known)),
             SeatMapCall::Summary => Reply::Said(answer::summary(known)),
+            SeatMapCall::Plan => Reply::Said(answer::plan(known)),
             SeatMapCall::Watch => {
                 let view = Arc::new(self.view(&map));
                 self.said.push(Output::Watching(caller, map, view));

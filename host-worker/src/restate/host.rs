@@ -44,6 +44,7 @@ impl Handlers for Host {
             (TICKET, _) => self.ticket(ctx).await,
             (SEAT_MAP, "get") => look_at_map(ctx, answer::seat_map).await,
             (SEAT_MAP, "summary") => look_at_map(ctx, answer::summary).await,
+            (SEAT_MAP, "plan") => look_at_map(ctx, answer::plan).await,
             (SEAT_MAP, _) => self.seat_map(ctx).await,
             (CHECKOUT, "process") => self.process(ctx).await,
             (CHECKOUT, RECOVER) => self.recover(ctx).await,

@@ -52,7 +52,7 @@ fn services(admin: bool) -> Vec<Service> {
     let open = if admin { Door::Admin } else { Door::Public };
     let handler = |service: &str, name: &'static str| {
         let access = match name {
-            "get" | "summary" | "reserve" => Access::Shared,
+            "get" | "summary" | "plan" | "reserve" => Access::Shared,
             _ => Access::Exclusive,
         };
         let retries = (name == "reserve").then_some(A_WHILE);

@@ -56,7 +56,8 @@ pub(super) fn a_public_body_names_no_checkout(target: &Target) {
 pub(super) fn reading_changes_nothing_and_takes_either_method(target: &Target) {
     let id = a_ticket();
     let map = id.rsplit_once(':').unwrap().0;
-    for path in [format!("/Ticket/{id}/get"), format!("/SeatMap/{map}/get"), format!("/SeatMap/{map}/summary")] {
+    let of_the_map = ["get", "summary", "plan"].map(|handler| format!("/SeatMap/{map}/{handler}"));
+    for path in of_the_map.into_iter().chain([format!("/Ticket/{id}/get")]) {
         let got = target.public.get(&path);
         accepted(&got);
         assert_eq!(target.public.post_nothing(&path).text, got.text);

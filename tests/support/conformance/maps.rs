@@ -53,6 +53,39 @@ pub(super) fn a_layout_gives_its_tickets_their_order_and_price(target: &Target) 
     assert_eq!(got.body["price"], json!({ "minor": 4_500, "currency": "USD" }));
 }
 
+pub(super) fn a_plan_is_the_layout_as_it_was_published(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    let path = format!("/SeatMap/{map}/plan");
+    let plan_is = |edition: u64, rows: &Value| {
+        let public = &target.public;
+        for got in [public.get(&path), public.post_nothing(&path), public.post(&path, &json!({}))] {
+            accepted(&got);
+            assert_eq!(got.body, json!({ "edition": edition, "rows": rows }));
+        }
+    };
+    plan_is(0, &json!([]));
+    // A map that has heard of a seat has no plan for that.
+    let _held = target.hold(&ids[0], "ann");
+    target.map_becomes(&map, &json!([{ "id": ids[0], "status": "RESERVED" }]));
+    plan_is(0, &json!([]));
+    let seat = |id: &str, minor: u64, x: u64, y: u64| {
+        let price = json!({ "minor": minor, "currency": "EUR" });
+        json!({ "ticketId": id, "price": price, "x": x, "y": y })
+    };
+    let rows = |minor: u64| {
+        json!([
+            { "name": "Stalls, 1", "seats": [seat(&ids[2], minor, 40, 0), seat(&ids[0], 900, 20, 0)] },
+            { "name": "Balcony", "seats": [seat(&ids[1], 0, 4_000_000_000, 7)] },
+        ])
+    };
+    for (edition, minor) in [(1, 4_500), (2, 5_000)] {
+        let published = target.admin.post(&format!("/SeatMap/{map}/layout"), &json!({ "rows": rows(minor) }));
+        accepted(&published);
+        assert_eq!(published.body["edition"], edition);
+        plan_is(edition, &rows(minor));
+    }
+}
+
 pub(super) fn the_same_layout_again_changes_nothing(target: &Target) {
     let (ids, map) = tickets_of_a_map(2);
     let ids: Vec<&String> = ids.iter().collect();

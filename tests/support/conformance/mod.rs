@@ -216,6 +216,7 @@ cases! {
         a_map_shows_the_tickets_it_has_heard_of
         a_summary_counts_by_status
         a_layout_gives_its_tickets_their_order_and_price
+        a_plan_is_the_layout_as_it_was_published
         the_same_layout_again_changes_nothing
         a_layout_names_each_of_its_tickets_once_and_no_others
         a_reset_of_the_whole_map_leaves_live_holds
