@@ -11,7 +11,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ use tests::worker::OnWorkerd;
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 use xtask::worker::With;
+use xtask::wrangler::Dev;
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const PUBLIC: &str = "a-public-token-for-tests";
@@ -433,17 +433,9 @@ fn what_is_set_wrongly_is_said_and_nothing_is_answered() {
 
 /// What wrangler says of an environment, without deploying it.
 fn bindings(environment: &str) -> BTreeSet<String> {
-    let tools = xtask::worker::tools().unwrap();
     let _built = xtask::worker::bundle().unwrap();
-    let output = Command::new("node")
-        .arg(tools.join("wrangler/bin/wrangler.js"))
-        .args(["deploy", "--dry-run", "--env", environment])
-        .current_dir(tools.parent().unwrap())
-        .env("BOOKING_BUNDLE_IS_BUILT", "1")
-        .env("WRANGLER_SEND_METRICS", "false")
-        .env("CI", "1")
-        .output()
-        .unwrap();
+    let mut command = xtask::wrangler::command_alone(&["deploy", "--dry-run", "--env", environment]).unwrap();
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     said.lines()
@@ -533,45 +525,17 @@ fn a_booking_costs_what_the_readme_says() {
     assert_eq!(rows, 23);
 }
 
-/// wrangler with its simulator, and everything that it starts. All of it ends when this is dropped.
-struct Simulated(std::process::Child);
-
-impl Drop for Simulated {
-    fn drop(&mut self) {
-        let _ended = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status();
-        let _reaped = self.0.wait();
-    }
-}
-
 #[test]
 fn who_asks_too_often_is_told_so_and_when_to_try_again() {
-    use std::os::unix::process::CommandExt as _;
-    let tools = xtask::worker::tools().unwrap();
-    let _built = xtask::worker::bundle().unwrap();
-    let (folder, port) = (tests::restate::Folder::new("wrangler"), xtask::run::free_port().unwrap());
     // workerd by itself counts no requests; the simulator that wrangler brings does, as Cloudflare would.
-    let child = Command::new("node")
-        .arg(tools.join("wrangler/bin/wrangler.js"))
-        .args(["dev", "--env", "staging", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
-        .arg("--persist-to")
-        .arg(folder.path())
-        .current_dir(tools.parent().unwrap())
-        .envs([("BOOKING_BUNDLE_IS_BUILT", "1"), ("WRANGLER_SEND_METRICS", "false"), ("CI", "1")])
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let _simulated = Simulated(child);
-    let client = Client::new(&format!("http://127.0.0.1:{port}"));
-    let is_up = || client.try_send("GET", "/health", &[], b"").ok().filter(|got| got.status == 200);
-    tests::crowd::persistently(is_up);
+    let folder = tests::restate::Folder::new("wrangler");
+    let dev = Dev::start("staging", folder.path(), &[]).unwrap();
+    let client = Client::new(&dev.url());
     // Health is never counted; of these, 300 a minute are let in, and a minute may begin meanwhile.
     let refused = (0..1_000).map(|_| client.get("/Ticket/hall:1/get")).find(|got| got.status != 200);
     let refused = refused.expect("a thousand are too many");
     assert_eq!((refused.status, refused.kind()), (429, "RateLimited"), "{}", refused.text);
-    assert_eq!(is_up().map(|got| got.status), Some(200));
+    assert_eq!(client.get("/health").status, 200);
     let again = ureq::get(format!("{}/Ticket/hall:1/get", client.base()))
         .config()
         .http_status_as_error(false)

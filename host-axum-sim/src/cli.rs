@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
+use booking_core::MapKey;
 use booking_core::time::Millis;
 use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
 use booking_hosting::process::{now, told_to_stop};
@@ -14,13 +15,15 @@ use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::check::CheckArgs;
+use crate::demo;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
+use crate::page::{ApiUrl, PageSettings};
 use crate::restore::restore;
 use crate::routes::{RouteSettings, Services};
-use crate::serve::{ServeSettings, serve};
+use crate::serve::{ServeSettings, serve, serve_page};
 use crate::simulate::SimulateArgs;
 use crate::store::{Directory, Store};
 use booking_hosting::doors::Doors;
@@ -39,6 +42,8 @@ pub struct Cli {
 enum Command {
     /// Serve the booking API over HTTP, in memory or from a data directory
     Serve(Box<ServeArgs>),
+    /// Serve only the page that draws a seat map, for an API that is elsewhere
+    Page(PageArgs),
     /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
     MockGateway(MockGatewayArgs),
     /// Write every booking and every ticket of a data directory as a line of JSON, as they were at one moment
@@ -62,6 +67,10 @@ struct ServeArgs {
     /// How large a log in it gets before the next one is begun; old ones are made into a base, and go
     #[arg(long, env = "BOOKING_LOG_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = log_bytes)]
     log_bytes: usize,
+
+    /// Show how it works: a theatre of 480 seats on the map `demo`, which the page shows. Open to everybody who reaches it
+    #[arg(long, env = "BOOKING_DEMO")]
+    demo: bool,
 
     #[command(flatten)]
     ports: PortFlags,
@@ -104,6 +113,20 @@ struct ServeArgs {
     /// Overloaded
     #[arg(long, env = "BOOKING_KEEP_BYTES", value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
     keep_bytes: usize,
+}
+
+#[derive(Args)]
+struct PageArgs {
+    /// Where the API is, such as https://tickets.example or http://127.0.0.1:8080. It has to let this page's origin in (on
+    /// `serve`: --cors-origin)
+    #[arg(long, env = "BOOKING_PAGE_API", value_name = "URL")]
+    api: ApiUrl,
+    /// Which map is shown where the page's own address names none (with `?map=…`)
+    #[arg(long, env = "BOOKING_PAGE_MAP", value_name = "KEY")]
+    map: Option<MapKey>,
+    /// Where to listen. Port 0 takes a free one; the log says which
+    #[arg(long, env = "BOOKING_PAGE_LISTEN", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
 }
 
 #[derive(Args)]
@@ -173,6 +196,7 @@ impl Cli {
         self.log.start()?;
         match self.command {
             Command::Serve(args) => on_a_runtime(args.run()),
+            Command::Page(args) => on_a_runtime(args.run()),
             Command::MockGateway(args) => on_a_runtime(args.run()),
             Command::Export(args) => args.run(),
             Command::Check(args) => args.run(),
@@ -190,6 +214,10 @@ impl ServeArgs {
     async fn run(self) -> Result<(), CannotRun> {
         let public = tokens("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
         let admin = tokens("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
+        if self.demo && !public.is_empty() {
+            let why = "cannot be used with --auth-token-file or BOOKING_AUTH_TOKEN: a demo is open to everybody";
+            return Err(CannotRun(format!("--demo {why} who reaches it")));
+        }
         let doors = Doors::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
         let doors = doors.map_err(because("the tokens"))?;
         let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
@@ -224,11 +252,20 @@ impl ServeArgs {
             }
         };
         let host = Host::with(engine, store, ports);
+        let mut page = PageSettings::default();
+        if self.demo {
+            demo::open(&host).await.map_err(because("--demo"))?;
+            page = PageSettings { map: Some(demo::map()), demo: true, ..page };
+            if admin.is_empty() {
+                tracing::info!("a token (--admin-token-file or BOOKING_ADMIN_TOKEN) would open the operator's buttons");
+            }
+        }
         let settings = ServeSettings {
             routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
             connections: self.max_connections,
             cors_origins: self.cors_origin,
             stop_within: Duration::from_millis(self.answer_within.0.saturating_add(5_000)),
+            page: Some(page),
             ..ServeSettings::default()
         };
         until_told_to_stop(&what, self.listen, host, settings).await
@@ -286,9 +323,27 @@ impl MockGatewayArgs {
         let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
         let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());
         let routes = RouteSettings { services: Services::MockGateway, ..RouteSettings::default() };
-        let settings = ServeSettings { routes, ..ServeSettings::default() };
+        let settings = ServeSettings { routes, page: None, ..ServeSettings::default() };
         until_told_to_stop("the mock payment gateway, at /api/mock-payment", self.listen, host, settings).await
     }
+}
+
+impl PageArgs {
+    async fn run(self) -> Result<(), CannotRun> {
+        let page = PageSettings { api: Some(self.api), map: self.map, demo: false };
+        let (listener, address) = listen_on(self.listen).await?;
+        tracing::info!("listening on http://{address}");
+        tracing::info!("the page is at http://{address}/");
+        serve_page(listener, page, told_to_stop()).await.map_err(because("serving"))?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CannotRun> {
+    let listener = TcpListener::bind(address).await.map_err(because(&format!("--listen {address}")))?;
+    let address = listener.local_addr().map_err(because("--listen"))?;
+    Ok((listener, address))
 }
 
 async fn until_told_to_stop(
@@ -297,10 +352,12 @@ async fn until_told_to_stop(
     host: Host,
     settings: ServeSettings,
 ) -> Result<(), CannotRun> {
-    let listener = TcpListener::bind(listen).await.map_err(because(&format!("--listen {listen}")))?;
-    let address = listener.local_addr().map_err(because("--listen"))?;
+    let (listener, address) = listen_on(listen).await?;
     tracing::info!("{what}");
     tracing::info!("listening on http://{address}");
+    if settings.page.is_some() {
+        tracing::info!("the page is at http://{address}/");
+    }
     serve(listener, host.clone(), settings, told_to_stop()).await.map_err(because("serving"))?;
     host.close().await;
     tracing::info!("stopped");

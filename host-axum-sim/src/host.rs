@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use booking_core::effect::{Effect, Notification, Op, Outcome};
-use booking_core::ids::CheckoutId;
+use booking_core::ids::{CheckoutId, MapKey};
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, PaymentGateway, VoidAnswer};
+use booking_core::seat_map::SeatMap;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
 use booking_hosting::ports::Notifier;
@@ -338,6 +339,13 @@ impl Host {
     #[must_use]
     pub fn census(&self) -> Census {
         self.lock().engine.census(now())
+    }
+
+    /// Looks at a map; at one that nobody has heard of as at an empty one. What is seen may be ahead of the disk.
+    pub(crate) fn look_at<T>(&self, map: &MapKey, look: impl FnOnce(&SeatMap) -> T) -> T {
+        let inner = self.lock();
+        let nothing = SeatMap::default();
+        look(inner.engine.maps().get(map).unwrap_or(&nothing))
     }
 
     /// How many watch a map.

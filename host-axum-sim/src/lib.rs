@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod demo;
 pub mod engine;
 pub mod simulate;
 pub mod store;
@@ -15,6 +16,7 @@ mod hub;
 mod ledger_file;
 mod metrics;
 mod objects;
+mod page;
 mod patient;
 mod restore;
 mod routes;
@@ -29,6 +31,7 @@ pub use cli::Cli;
 pub use engine::{Engine, Input, Output, Settings};
 pub use host::{Host, Ports};
 pub use ledger_file::{LedgerFile, LedgerFileError};
+pub use page::{ApiUrl, NotAnApiUrl, PageSettings, page};
 pub use restore::restore;
 pub use routes::{RouteSettings, Services, router};
 pub use serve::{ServeSettings, serve};

@@ -104,9 +104,14 @@ fn wrong_with(app: &App, request: &Request) -> Option<Response> {
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
         return None;
     }
+    Some(not_this_method("GET, HEAD"))
+}
+
+/// That a path takes these methods, and not the one that was tried.
+pub(crate) fn not_this_method(takes: &'static str) -> Response {
     let mut response = respond(answer::refusal(&Kind::MethodNotAllowed.into()));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    Some(response)
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(takes));
+    response
 }
 
 async fn numbers(State(app): State<App>, request: Request) -> Response {
@@ -124,7 +129,8 @@ async fn description(State(app): State<App>, request: Request) -> Response {
     refused.unwrap_or_else(|| with_type(StatusCode::OK, JSON, openapi::document()))
 }
 
-const JSON: &str = "application/json";
+/// The type of what is said in JSON.
+pub(crate) const JSON: &str = "application/json";
 
 fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
@@ -136,7 +142,7 @@ fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bod
     response
 }
 
-fn respond(answer: Answer) -> Response {
+pub(crate) fn respond(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_type(status, JSON, answer.body);
     if answer.kind.is_some_and(|kind| matches!(kind, Kind::Overloaded | Kind::StorageUnavailable | Kind::RateLimited)) {
@@ -151,7 +157,8 @@ struct Told {
     start: Instant,
 }
 
-async fn call(State(app): State<App>, request: Request) -> Response {
+/// A request to the service.
+pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
     // The path is not told: it may have a secret in it that somebody put there by mistake.
     let span = tracing::debug_span!(
         "request",
@@ -284,7 +291,7 @@ async fn read(body: Body, route: &Route<'_>, within: Duration) -> Result<Bytes, 
 }
 
 /// Reads past the body of a request that is refused for other reasons, so that the next one on this connection is found.
-async fn read_past(body: Body, within: Duration) {
+pub(crate) async fn read_past(body: Body, within: Duration) {
     if !body.is_end_stream() {
         let _refused_anyway = tokio::time::timeout(within, read_all(body, 0)).await;
     }
@@ -335,7 +342,7 @@ fn scoped(name: &str, visitor: &Visitor, path: &str, body: &[u8]) -> Key {
 }
 
 /// The token of a request.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn shown(headers: &HeaderMap) -> Option<&[u8]> {
     doors::shown(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes), protocols(headers))
 }
 

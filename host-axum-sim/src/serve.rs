@@ -19,6 +19,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::host::Host;
 use crate::metrics::Metrics;
+use crate::page::{PageSettings, page, page_alone};
 use crate::patient::Patient;
 use crate::routes::{App, RouteSettings, nowhere, routes};
 
@@ -36,6 +37,8 @@ pub struct ServeSettings {
     pub stop_within: Duration,
     /// Origins whose pages may ask, beside the server's own; none by default.
     pub cors_origins: Vec<HeaderValue>,
+    /// The page at `/`, if there is to be one. No token is needed for it.
+    pub page: Option<PageSettings>,
 }
 
 impl Default for ServeSettings {
@@ -46,6 +49,7 @@ impl Default for ServeSettings {
             head_within: Duration::from_secs(30),
             stop_within: Duration::from_secs(35),
             cors_origins: Vec::new(),
+            page: Some(PageSettings::default()),
         }
     }
 }
@@ -65,9 +69,34 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let metrics = Arc::new(Metrics::default());
-    let app = App { host: host.clone(), settings: Arc::new(settings.routes), metrics: Arc::clone(&metrics) };
-    let router =
-        with_cors(routes(app.clone()).merge(Router::new().fallback(nowhere).with_state(app)), settings.cors_origins);
+    let app = App { host: host.clone(), settings: Arc::new(settings.routes.clone()), metrics: Arc::clone(&metrics) };
+    let mut router = routes(app.clone()).merge(Router::new().fallback(nowhere).with_state(app));
+    if let Some(settings) = &settings.page {
+        router = router.merge(page(settings.clone()));
+    }
+    let router = with_cors(router, settings.cors_origins.clone());
+    connections(listener, router, &settings, metrics, stop, || host.send_watchers_away()).await
+}
+
+/// Serves the page alone, for an API that is elsewhere. Connections and the end are as [`serve`]'s by default.
+pub(crate) async fn serve_page(
+    listener: TcpListener,
+    settings: PageSettings,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let metrics = Arc::new(Metrics::default());
+    connections(listener, page_alone(settings), &ServeSettings::default(), metrics, stop, || ()).await
+}
+
+/// Serves these routes on as many connections as the settings allow, until `stop` is done; `when_stopping` is called then.
+async fn connections(
+    listener: TcpListener,
+    router: Router,
+    settings: &ServeSettings,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+    when_stopping: impl FnOnce(),
+) -> io::Result<()> {
     let (places, goodbyes) = (Arc::new(Semaphore::new(settings.connections)), Arc::new(Semaphore::new(GOODBYES)));
     let (stopping, stops) = watch::channel(());
     let mut http = http1::Builder::new();
@@ -124,7 +153,7 @@ pub async fn serve(
     }
     drop(listener);
     drop(stopping);
-    host.send_watchers_away();
+    when_stopping();
     // Every connection gives its place back when it has ended.
     let all = u32::try_from(settings.connections).unwrap_or(u32::MAX);
     if tokio::time::timeout(settings.stop_within, places.acquire_many(all)).await.is_err() {

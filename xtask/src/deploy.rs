@@ -3,9 +3,9 @@
 use std::process::Child;
 
 use clap::{Args, ValueEnum};
-use xtask::run::{Outcome, cargo, program, root, run, say};
-use xtask::worker::{MOST_BYTES, MOST_BYTES_WITH_RESTATE, Panics, With, build, gzipped_in, tools};
-use xtask::{restate, worker};
+use xtask::run::{Outcome, cargo, root, run, say};
+use xtask::worker::{MOST_BYTES, MOST_BYTES_WITH_RESTATE, Panics, With, build, gzipped_in};
+use xtask::{restate, worker, wrangler};
 
 #[derive(Args)]
 pub(crate) struct BuildArgs {
@@ -86,13 +86,6 @@ pub(crate) fn make(args: &BuildArgs) -> Outcome {
     Ok(())
 }
 
-/// wrangler, with what is built already.
-fn wrangler(args: &[&str]) -> Outcome {
-    let mut command = program("node", &[]);
-    command.arg(tools()?.join("wrangler/bin/wrangler.js")).args(args).current_dir(root().join("host-worker"));
-    run(command.env("BOOKING_BUNDLE_IS_BUILT", "1"))
-}
-
 /// A process that ends when this is dropped.
 struct Beside(Child);
 
@@ -107,13 +100,15 @@ pub(crate) fn dev(args: &DevArgs) -> Outcome {
     make(&args.build)?;
     let _gateway = mock_gateway()?;
     say(&format!(
-        "\nOnce it is ready:\n  curl http://127.0.0.1:{}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
-        args.port
+        "\nOnce it is ready, the page is http://127.0.0.1:{port}/?map=arena:A, and this buys a seat of it:\n  curl \
+         http://127.0.0.1:{port}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
+        port = args.port
     ));
     let port = args.port.to_string();
     let kept = root().join("target/worker");
     let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
-    wrangler(&["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept])
+    let dev = ["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept];
+    run(&mut wrangler::command(&dev)?)
 }
 
 /// The mock gateway, at the port that `wrangler.toml` names.
@@ -157,5 +152,5 @@ pub(crate) fn deploy(args: &DeployArgs) -> Outcome {
     if args.dry_run {
         command.push("--dry-run");
     }
-    wrangler(&command)
+    run(&mut wrangler::command(&command)?)
 }

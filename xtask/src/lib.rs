@@ -6,3 +6,4 @@ pub mod postgres;
 pub mod restate;
 pub mod run;
 pub mod worker;
+pub mod wrangler;

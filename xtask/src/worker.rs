@@ -12,7 +12,7 @@ use crate::run::{Outcome, cargo, end_of, free_port, npm_ci, output, program, roo
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where the Worker is.
-const HOST: &str = "host-worker";
+pub(crate) const HOST: &str = "host-worker";
 
 /// The command that `wrangler.toml` builds with on any machine, of this version.
 const WORKER_BUILD: &str = "0.8.7";

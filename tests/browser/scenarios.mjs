@@ -1,0 +1,334 @@
+// What people do on the page, and what has to come of it: one function each, told where the server is and what it was
+// started with. `node scenarios.mjs NAME BASE` plays one.
+
+import assert from "node:assert/strict";
+import { asks, Browser, call, captured, eventually, hold, isAccessible, isLive, pay, says, seat, stands, WITHIN } from "./browser.mjs";
+
+const scenarios = {
+  async two_browsers_race_for_a_seat(browser, base) {
+    const pages = [];
+    for (let n = 0; n < 2; n += 1) pages.push(await browser.open(base, { refusals: [409] }));
+    await Promise.all(pages.map(isLive));
+    for (const number of [1, 2, 3, 4, 5]) {
+      await Promise.all(pages.map((page) => seat(page, "C", number).click()));
+      const names = await eventually(`seat ${number} is held for one of them`, async () => {
+        const names = await Promise.all(pages.map((page) => seat(page, "C", number).getAttribute("aria-label")));
+        const [mine, others] = ["held by you", "held by somebody"].map((words) => names.filter((name) => name.endsWith(words)));
+        return mine.length === 1 && others.length === 1 && names;
+      });
+      const loser = pages[names.findIndex((name) => name.endsWith("somebody"))];
+      await says(loser, "#notice", /Somebody else was faster|is held by somebody else/);
+      const { body } = await call(base, `/Ticket/demo:C-${number}/get`);
+      assert.equal(body.status, "RESERVED");
+    }
+    const held = await Promise.all(pages.map((page) => page.locator("#basket li").count()));
+    assert.equal(held[0] + held[1], 5, "each of the seats is in one basket");
+  },
+
+  async a_hold_lapses(browser, base) {
+    const [page, other] = [await browser.open(base), await browser.open(base)];
+    await hold(page, "D", 7, 8);
+    await says(page, "#sum", "$190.00");
+    await stands(other, "D", 7, "held by somebody");
+    await says(page, "#countdown", /^0:0[1-3]$/);
+    await says(page, "#outcome", "Time is over");
+    await says(page, "#outcome", /Row D seat [78].*has lapsed/);
+    await stands(other, "D", 7, "available");
+    await stands(page, "D", 8, "available");
+    assert.equal(await page.locator("#basket li").count(), 0);
+    assert.deepEqual(await captured(base), []);
+    // It can be had again: under another hold.
+    await hold(page, "D", 7);
+  },
+
+  async each_test_card_does_what_it_says(browser, base) {
+    const page = await browser.open(base, { refusals: [402, 503] });
+    const pays = ["card_success", "card_flaky", "card_lost"];
+    for (const [n, card] of pays.entries()) {
+      await hold(page, "E", n + 1);
+      await pay(page, card);
+      await says(page, "#outcome.confirmed", `Row E seat ${n + 1}`);
+      await stands(page, "E", n + 1, "booked by you");
+    }
+    assert.deepEqual(await captured(base), [9500, 9500, 9500], "each paid once");
+    const fails = [["card_decline", "Card declined"], ["card_error", "No answer from the bank"], ["card_capture_decline", "Card declined"]];
+    await hold(page, "E", 9);
+    for (const [card, words] of fails) {
+      await pay(page, card);
+      await says(page, "#outcome.failed h3", words);
+      await says(page, "#outcome", "still held for you");
+      await stands(page, "E", 9, "held by you");
+    }
+    assert.equal((await captured(base)).length, 3, "nothing was taken for what failed");
+  },
+
+  async a_declined_buyer_pays_with_a_second_card(browser, base) {
+    const [page, other] = [await browser.open(base, { refusals: [402] }), await browser.open(base)];
+    await hold(page, "F", 11, 12);
+    await pay(page, "card_decline");
+    await says(page, "#outcome", "Insufficient funds");
+    await says(page, "#outcome", "try another card");
+    await stands(other, "F", 11, "held by somebody");
+    await pay(page, "card_success");
+    await says(page, "#outcome", "2 seats for $190.00");
+    await stands(other, "F", 12, "sold");
+    await stands(page, "F", 12, "booked by you");
+    assert.deepEqual(await captured(base), [19000]);
+  },
+
+  async a_reload_keeps_the_holds(browser, base) {
+    const page = await browser.open(base);
+    await hold(page, "G", 1, 2);
+    await browser.learnHolds();
+    await page.reload();
+    await stands(page, "G", 1, "held by you");
+    await stands(page, "G", 2, "held by you");
+    await says(page, "#sum", "$190.00");
+    // One more goes under the same hold, and all are paid for at once; the page is reloaded while they are.
+    await hold(page, "G", 3);
+    await pay(page, "card_success");
+    await says(page, "#pay", "Paying");
+    await page.reload();
+    await says(page, "#outcome.confirmed", "3 seats for $285.00");
+    assert.deepEqual(await captured(base), [28500], "it was paid once");
+    await page.reload();
+    await stands(page, "G", 3, "booked by you");
+  },
+
+  async a_seat_is_given_back_and_kept(browser, base) {
+    const [page, other] = [await browser.open(base), await browser.open(base)];
+    await hold(page, "H", 1, 2);
+    await seat(page, "H", 1).click();
+    await stands(page, "H", 1, "being given back");
+    await seat(page, "H", 1).click();
+    await stands(page, "H", 1, "held by you");
+    await page.getByRole("button", { name: "Give back Row H seat 2" }).click();
+    await stands(other, "H", 2, "available");
+    await stands(other, "H", 1, "held by somebody");
+    assert.equal(await page.locator("#basket li").count(), 1);
+    await hold(other, "H", 2);
+  },
+
+  async ten_seats_are_the_most(browser, base) {
+    const page = await browser.open(base);
+    await hold(page, "J", ...Array.from({ length: 10 }, (_, n) => n + 1));
+    await seat(page, "J", 11).click();
+    await says(page, "#notice", "10 seats are the most");
+    await pay(page, "card_success");
+    await says(page, "#outcome.confirmed", "10 seats for $950.00");
+    await hold(page, "J", 11);
+  },
+
+  async the_server_is_killed_mid_sale(browser, base) {
+    const [page, other] = [await browser.open(base, { isAway: true }), await browser.open(base, { isAway: true })];
+    await hold(page, "K", 1, 2);
+    await isLive(other);
+    await asks("kill");
+    await says(page, "#connection-words", "Connection lost");
+    await page.locator("#try-now").waitFor();
+    // A click while nobody is there is asked for when somebody is.
+    await seat(page, "K", 3).click();
+    await says(page, "#notice", "asking again");
+    await asks("start");
+    await stands(page, "K", 3, "held by you");
+    await stands(page, "K", 1, "held by you");
+    await isLive(page);
+    await stands(other, "K", 3, "held by somebody");
+    // And once more, with a payment under way.
+    await pay(page, "card_success");
+    await says(page, "#pay", "Paying");
+    await asks("kill");
+    await says(page, "#notice", "nothing is paid twice");
+    await asks("start");
+    await says(page, "#outcome.confirmed", "3 seats for");
+    await stands(other, "K", 2, "sold");
+    await isLive(other);
+    assert.equal((await captured(base)).length, 1, "it was paid once");
+  },
+
+  async a_server_that_forgets_says_so(browser, base) {
+    const page = await browser.open(base, { isAway: true });
+    await hold(page, "L", 1);
+    await asks("kill");
+    await asks("start");
+    await isLive(page);
+    await says(page, "#outcome", "Time is over");
+    await stands(page, "L", 1, "available");
+    await hold(page, "L", 1);
+  },
+
+  async an_operator_resets_blocks_and_publishes(browser, base, { admin }) {
+    browser.keepsSecret(admin);
+    const [page, buyer] = [await browser.open(`${base}/#operate`, { refusals: [400, 401, 409] }), await browser.open(base)];
+    await hold(buyer, "A", 1);
+    await pay(buyer, "card_success");
+    await stands(buyer, "A", 1, "booked by you");
+    await page.locator("#admin-token").fill("not-the-token-at-all");
+    await page.locator("#admin-door button").click();
+    await says(page, "#admin-words", "not the token");
+    await page.locator("#admin-token").fill(admin);
+    await page.locator("#admin-door button").click();
+    await page.locator("#admin-room").waitFor();
+    // Off sale: the sold one stays sold.
+    for (const number of [1, 2, 3]) await seat(page, "A", number).click();
+    await page.locator("#block").click();
+    await says(page, "#admin-words", /2 seats taken off sale.*1 seat not: Ticket already sold/);
+    await stands(buyer, "A", 2, "not for sale");
+    await stands(buyer, "A", 3, "not for sale");
+    await says(page, "#changes", "Row A seat 3");
+    await seat(page, "A", 2).click();
+    await page.locator("#unblock").click();
+    await stands(buyer, "A", 2, "available");
+    await stands(buyer, "A", 3, "not for sale");
+    // A reset is asked for twice.
+    await page.locator("#reset").click();
+    await page.locator("#reset-really").click();
+    await stands(buyer, "A", 1, "available");
+    await says(buyer, "#notice", "put booked seats back on sale");
+    // Another layout, in front of everybody's eyes; one that is wrong first.
+    await page.locator("#layout summary").click();
+    await page.locator("#layout-text").fill('{"rows":[{"name":"A","seats":[{"ticketId":"other:1","price":{"minor":1,"currency":"USD"},"x":0,"y":0}]}]}');
+    await page.locator("#publish").click();
+    await says(page, "#admin-words", "rows[0].seats[0].ticketId");
+    await page.locator("#grid-rows").fill("3");
+    await page.locator("#grid-seats").fill("5");
+    await page.locator("#grid-currency").fill("eur");
+    await page.locator("#grid").click();
+    await page.locator("#publish").click();
+    await says(page, "#admin-words", "with 15 tickets");
+    await page.getByRole("button", { name: "Row C seat 5, €45.00, available" }).waitFor();
+    await buyer.getByRole("button", { name: "Row C seat 5, €45.00, available" }).waitFor();
+  },
+
+  async every_view_is_accessible(browser, base, { admin }) {
+    for (const how of [{ colorScheme: "light" }, { colorScheme: "dark" }, { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true }]) {
+      const name = `${how.colorScheme}, ${how.viewport?.width ?? 1280} wide`;
+      const page = await browser.open(base, { ...how, refusals: [400, 402] });
+      await isLive(page);
+      await isAccessible(page, `an empty basket, ${name}`);
+      // A finger's first tap on seats this small brings them nearer; keys have no such trouble.
+      const number = how.colorScheme === "dark" ? 5 : how.viewport ? 9 : 1;
+      await seat(page, "B", number).press("Enter");
+      await stands(page, "B", number, "held by you");
+      await isAccessible(page, `a full basket, ${name}`);
+      await pay(page, "card_decline");
+      await says(page, "#outcome", "Card declined");
+      await isAccessible(page, `a declined card, ${name}`);
+      await pay(page, "card_success");
+      await says(page, "#outcome", "Booked");
+      await isAccessible(page, `a booking, ${name}`);
+      await page.locator("#to-operate").click();
+      await isAccessible(page, `the operator's door, ${name}`);
+      await page.locator("#admin-token").fill(admin);
+      await page.locator("#admin-door button").click();
+      await page.locator("#admin-room").waitFor();
+      await page.locator("#layout summary").click();
+      await seat(page, "B", number + 1).press("Enter");
+      await isAccessible(page, `the operator's room, ${name}`);
+    }
+    const nowhere = await browser.open(`${base}/?map=no:such:map`);
+    await says(nowhere, "#nothing", "No seats yet");
+    await isAccessible(nowhere, "an empty map");
+  },
+
+  async keys_alone_book_a_seat(browser, base) {
+    const page = await browser.open(base);
+    await isLive(page);
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.id);
+    for (let n = 0; n < 12 && !/^Row A seat 1,/.test(await focused()); n += 1) await page.keyboard.press("Tab");
+    assert.match(await focused(), /^Row A seat 1, Stalls, \$95\.00, available$/);
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowDown");
+    assert.match(await focused(), /^Row B seat 2,/);
+    await page.keyboard.press("End");
+    assert.match(await focused(), /^Row B seat 24,/);
+    await page.keyboard.press("Home");
+    await page.keyboard.press("Enter");
+    await stands(page, "B", 1, "held by you");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Space");
+    await stands(page, "A", 1, "held by you");
+    const outline = await seat(page, "A", 1).evaluate((drawn) => getComputedStyle(drawn).strokeWidth);
+    assert.equal(outline, "4px", "where the focus is can be seen");
+    assert.equal(await page.locator("#seats [tabindex='0']").count(), 1, "the seats are one stop of the tabulator");
+    for (let n = 0; n < 20 && (await focused()) !== "pay"; n += 1) await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await says(page, "#outcome.confirmed", "2 seats for $190.00");
+    await says(page, "#announcer", "Booked: 2 seats for $190.00");
+  },
+
+  async a_map_without_a_layout_is_shown_and_grows(browser, base, { admin }) {
+    const page = await browser.open(`${base}/?map=open`);
+    await says(page, "#nothing", "No seats yet");
+    await call(base, "/Ticket/open:2/reserve", { userId: "ann" });
+    await call(base, "/Ticket/open:10/reserve", { userId: "ann" });
+    await page.getByRole("button", { name: "Seat 10, held by somebody" }).waitFor();
+    await call(base, "/Ticket/open:3/block", { reason: "broken" }, admin);
+    await page.getByRole("button", { name: "Seat 3, not for sale" }).waitFor();
+    await fetch(`${base}/Ticket/open:3/unblock`, { method: "POST", headers: { authorization: `Bearer ${admin}` } });
+    await page.getByRole("button", { name: "Seat 3, available" }).click();
+    await says(page, "#sum", "$100.00");
+    await pay(page, "card_success");
+    await says(page, "#outcome.confirmed", "1 seat for $100.00");
+  },
+
+  async text_of_the_server_is_text(browser, base, { admin }) {
+    const name = `<img src=x onerror="document.title='taken'"> <b>X</b>`;
+    const seats = [{ ticketId: "odd:<1>".replace(/[<>]/g, ""), price: { minor: 100, currency: "USD" }, x: 0, y: 0 }];
+    const published = await call(base, "/SeatMap/odd/layout", { rows: [{ name, seats }] }, admin);
+    assert.equal(published.status, 200);
+    const page = await browser.open(`${base}/?map=odd`);
+    await page.getByRole("button", { name: /<img src=x.*seat 1/ }).click();
+    await says(page, "#basket", "<img src=x");
+    assert.equal(await page.locator("#seats img, #basket img, #basket b").count(), 0);
+    assert.equal(await page.title(), "Seats of odd");
+    const odd = await browser.open(`${base}/?map=${encodeURIComponent("<script>alert(1)</script>")}`, { refusals: [400], isAway: true });
+    await says(odd, "#title", "<script>alert(1)</script>");
+    await says(odd, "#connection-words", "mapKey");
+  },
+
+  async a_token_opens_the_page_and_stands_in_no_address(browser, base, { token }) {
+    browser.keepsSecret(token);
+    const page = await browser.open(`${base}/?map=m`, { refusals: [401], isAway: true });
+    await page.locator("#locked").waitFor();
+    await isAccessible(page, "the door");
+    await page.locator("#locked-token").fill("wrong-wrong-wrong-wrong");
+    await page.locator("#locked button").click();
+    await says(page, "#connection-words", "A token is needed");
+    await page.locator("#locked").waitFor();
+    await page.locator("#locked-token").fill(token);
+    await page.locator("#locked button").click();
+    await isLive(page);
+    await call(base, "/Ticket/m:1/reserve", { userId: "ann" }, token);
+    await page.getByRole("button", { name: "Seat 1, held by somebody" }).waitFor();
+    const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
+    assert.ok(!kept.includes(token), "it is kept nowhere");
+  },
+
+  async a_page_without_a_map_asks_which(browser, base) {
+    const page = await browser.open(base);
+    await page.locator("#which").waitFor();
+    await isAccessible(page, "the question which map");
+    await page.locator("#which-map").fill("house:A");
+    await page.locator("#which button").click();
+    await says(page, "#title", "Seats of house:A");
+    await says(page, "#nothing", "No seats yet");
+  },
+};
+
+const [, , name, base, told = "{}"] = process.argv;
+const play = scenarios[name];
+assert.ok(play, `there is no scenario ${name}`);
+const browser = await Browser.start();
+let isDone = false;
+try {
+  await play(browser, base, JSON.parse(told));
+  isDone = true;
+} finally {
+  await browser.stop().catch((wrong) => {
+    console.error(wrong.message);
+    process.exitCode = 1;
+  });
+  if (!isDone) console.error(`${name} (each wait is ${WITHIN} ms):`);
+}
+process.exit();

@@ -1,0 +1,191 @@
+//! The page, in a real browser, on a real server: what people do on it, and what comes of it.
+//!
+//! Each test starts a server and plays one scenario of `browser/scenarios.mjs` on it.
+
+#![cfg(not(target_family = "wasm"))]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use tests::server::Server;
+
+const ADMIN: &str = "an-admin-token-for-tests";
+const PUBLIC: &str = "a-public-token-for-tests";
+
+/// A folder of a test's own, gone when this is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("booking-page-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server, and how to start it again where it was.
+struct Stage {
+    args: Vec<String>,
+    env: Vec<(&'static str, &'static str)>,
+    base: String,
+    server: Option<Server>,
+}
+
+impl Stage {
+    fn start(args: &[&str], env: &[(&'static str, &'static str)]) -> Self {
+        let listen = format!("127.0.0.1:{}", xtask::run::free_port().unwrap());
+        let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        args.extend(["--listen".into(), listen]);
+        let mut stage = Self { args, env: env.to_vec(), base: String::new(), server: None };
+        stage.go_on();
+        stage
+    }
+
+    fn go_on(&mut self) {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let server = Server::start_with("serve", &args, &self.env);
+        self.base.clone_from(&server.base);
+        self.server = Some(server);
+    }
+
+    /// Plays a scenario, and does to the server what it asks for meanwhile.
+    fn plays(mut self, scenario: &str) {
+        let folder = xtask::chromium::scripts().unwrap();
+        let told = json!({ "admin": ADMIN, "token": PUBLIC }).to_string();
+        let mut child = Command::new("node")
+            .args(["scenarios.mjs", scenario, &self.base, &told])
+            .current_dir(folder)
+            .env("CHROMIUM", xtask::chromium::binary().unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut answers = child.stdin.take().unwrap();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            match line.strip_prefix("ask ") {
+                Some("kill") => self.server.take().unwrap().kill(),
+                Some("start") => self.go_on(),
+                Some(_) | None => panic!("{scenario} says {line}"),
+            }
+            writeln!(answers, "done").unwrap();
+        }
+        assert!(child.wait().unwrap().success(), "{scenario}: what was wrong is above");
+    }
+}
+
+/// The venue of the demo, with a gateway that takes its time.
+fn demo(args: &[&str]) -> Stage {
+    let args = [&["--demo", "--payment-delay", "300ms"], args].concat();
+    Stage::start(&args, &[("BOOKING_ADMIN_TOKEN", ADMIN)])
+}
+
+#[test]
+fn two_browsers_race_for_a_seat() {
+    demo(&[]).plays("two_browsers_race_for_a_seat");
+}
+
+#[test]
+fn a_hold_lapses() {
+    demo(&["--hold-ttl", "4s"]).plays("a_hold_lapses");
+}
+
+#[test]
+fn each_test_card_does_what_it_says() {
+    demo(&[]).plays("each_test_card_does_what_it_says");
+}
+
+#[test]
+fn a_declined_buyer_pays_with_a_second_card() {
+    demo(&[]).plays("a_declined_buyer_pays_with_a_second_card");
+}
+
+#[test]
+fn a_reload_keeps_the_holds() {
+    demo(&[]).plays("a_reload_keeps_the_holds");
+}
+
+#[test]
+fn a_seat_is_given_back_and_kept() {
+    demo(&[]).plays("a_seat_is_given_back_and_kept");
+}
+
+#[test]
+fn ten_seats_are_the_most() {
+    demo(&[]).plays("ten_seats_are_the_most");
+}
+
+#[test]
+fn the_server_is_killed_mid_sale() {
+    let data = Scratch::new("killed");
+    demo(&["--data-dir", data.0.to_str().unwrap()]).plays("the_server_is_killed_mid_sale");
+}
+
+#[test]
+fn a_server_that_forgets_says_so() {
+    demo(&[]).plays("a_server_that_forgets_says_so");
+}
+
+#[test]
+fn an_operator_resets_blocks_and_publishes() {
+    demo(&[]).plays("an_operator_resets_blocks_and_publishes");
+}
+
+#[test]
+fn every_view_is_accessible() {
+    demo(&[]).plays("every_view_is_accessible");
+}
+
+#[test]
+fn keys_alone_book_a_seat() {
+    demo(&[]).plays("keys_alone_book_a_seat");
+}
+
+#[test]
+fn a_map_without_a_layout_is_shown_and_grows() {
+    demo(&[]).plays("a_map_without_a_layout_is_shown_and_grows");
+}
+
+#[test]
+fn text_of_the_server_is_text() {
+    demo(&[]).plays("text_of_the_server_is_text");
+}
+
+#[test]
+fn a_token_opens_the_page_and_stands_in_no_address() {
+    let env = [("BOOKING_AUTH_TOKEN", PUBLIC)];
+    Stage::start(&[], &env).plays("a_token_opens_the_page_and_stands_in_no_address");
+}
+
+#[test]
+fn a_page_without_a_map_asks_which() {
+    Stage::start(&[], &[]).plays("a_page_without_a_map_asks_which");
+}
+
+#[test]
+fn the_page_is_small_and_every_file_of_it_is_served() {
+    let web = xtask::run::root().join("web");
+    let names = std::fs::read_dir(&web).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.filter(|name| !["_headers", ".assetsignore"].contains(&name.as_str())).collect();
+    let bytes: u64 = names.iter().map(|name| web.join(name).metadata().unwrap().len()).sum();
+    assert!((10_000..150_000).contains(&bytes), "{bytes} bytes");
+    let server = Server::start("serve", &[]);
+    let client = tests::http::Client::new(&server.base);
+    for name in names {
+        let got = client.get(&format!("/{name}"));
+        let file = std::fs::read_to_string(web.join(&name)).unwrap();
+        assert_eq!(got.status, 200, "{name}");
+        if name == "settings.json" {
+            assert_eq!(got.body, serde_json::from_str::<serde_json::Value>(&file).unwrap());
+        } else {
+            assert_eq!(got.text, file, "{name}");
+        }
+    }
+    let _log = server.stop();
+}

@@ -1,0 +1,125 @@
+//! wrangler: sends the Worker to Cloudflare, and runs it on this machine with what the platform puts around it, which
+//! workerd by itself has not: the page, and counting who asks too often.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::run::{Outcome, end_of, free_port, output, program, root};
+use crate::worker::{HOST, bundle, tools};
+
+/// How long it may take to start, on a machine that is busy with other things.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long it may take to end what it has started.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pinned wrangler, for the bundle as it is built: it builds none.
+///
+/// # Errors
+/// Where npm fails.
+pub fn command(args: &[&str]) -> Outcome<Command> {
+    let mut command = program("node", &[]);
+    command.arg(tools()?.join("wrangler/bin/wrangler.js")).args(args).current_dir(root().join(HOST));
+    command.env("BOOKING_BUNDLE_IS_BUILT", "1");
+    Ok(command)
+}
+
+/// The same where nobody looks on: it asks nothing, and tells Cloudflare nothing.
+///
+/// # Errors
+/// Where npm fails.
+pub fn command_alone(args: &[&str]) -> Outcome<Command> {
+    let mut command = command(args)?;
+    command.env("WRANGLER_SEND_METRICS", "false").env("CI", "1").stdin(Stdio::null());
+    Ok(command)
+}
+
+/// The Worker of an environment, run by wrangler until this is dropped.
+#[derive(Debug)]
+pub struct Dev {
+    port: u16,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Dev {
+    /// Starts one of the bundle that is deployed, on a free port, and waits until the Worker answers. In this folder it
+    /// keeps what it knows, and its log. These variables and secrets are instead of the environment's own of these names,
+    /// and a developer's `.dev.vars` is not read.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn start(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
+        let _built = bundle()?;
+        let (port, log, secrets) = (free_port()?, folder.join("wrangler.log"), folder.join("vars.env"));
+        let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
+        std::fs::create_dir_all(&folder).map_err(cannot)?;
+        let lines: String = vars.iter().map(|(name, value)| format!("{name}=\"{value}\"\n")).collect();
+        std::fs::write(&secrets, lines).map_err(cannot)?;
+        let said = File::create(&log).map_err(cannot)?;
+        let mut command =
+            command_alone(&["dev", "--env", environment, "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])?;
+        command.arg("--persist-to").arg(&folder).arg("--env-file").arg(&secrets);
+        command.stdout(said.try_clone().map_err(cannot)?).stderr(said);
+        // So that what it starts can be ended with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.spawn().map_err(|error| format!("wrangler: {error}"))?;
+        let mut dev = Self { port, log, child };
+        dev.wait()?;
+        Ok(dev)
+    }
+
+    fn wait(&mut self) -> Outcome {
+        let (start, health) = (Instant::now(), format!("{}/health", self.url()));
+        while start.elapsed() < STARTS_WITHIN && self.runs() {
+            if ureq::get(&health).call().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("wrangler did not start the Worker: {}", end_of(&self.log)))
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where its log is, with the Worker's lines in it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// Its process id, which is also that of the group of everything that it has started.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn runs(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
+    fn signal(&self, name: &str) {
+        let group = format!("-{}", self.id());
+        let _may_have_ended = output(&mut program("kill", &[name, "--", &group]));
+    }
+}
+
+impl Drop for Dev {
+    /// It clears its own folder away where it is asked to end.
+    fn drop(&mut self) {
+        self.signal("-TERM");
+        let start = Instant::now();
+        while self.runs() && start.elapsed() < ENDS_WITHIN {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.signal("-KILL");
+        let _reaped = self.child.wait();
+    }
+}
