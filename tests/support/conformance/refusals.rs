@@ -139,7 +139,8 @@ pub(super) fn a_hold_that_is_being_paid_for_cannot_be_released(target: &Target) 
 
 pub(super) fn a_route_that_is_not_there_is_not_found(target: &Target) {
     let id = a_ticket();
-    for path in ["/", "/Ticket", &format!("/Ticket/{id}"), &format!("/Ticket/{id}/steal"), "/Checkout", "/ticket/a/get"]
+    for path in
+        ["/nowhere", "/Ticket", &format!("/Ticket/{id}"), &format!("/Ticket/{id}/steal"), "/Checkout", "/ticket/a/get"]
     {
         refused(&target.public.post(path, &json!({})), 404, "NotFound");
         refused(&target.public.get(path), 404, "NotFound");
