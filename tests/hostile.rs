@@ -413,6 +413,11 @@ fn state(client: &Client) -> Vec<String> {
     state
 }
 
+/// The page at `/` is answered as the file that it is.
+fn is_none_of_the_page(hostile: &Hostile) -> bool {
+    hostile.path.split('?').next() != Some("/")
+}
+
 #[test]
 fn bad_requests_by_the_hundred_thousand_get_their_error_and_change_nothing() {
     let server = Server::start_with("serve", &["--payment-delay", "0ms"], &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
@@ -431,7 +436,7 @@ fn bad_requests_by_the_hundred_thousand_get_their_error_and_change_nothing() {
         let attacks: Vec<_> = (0..CONNECTIONS)
             .map(|n| {
                 let from = if n % 2 == 0 { Door::Public } else { Door::Admin };
-                scope.spawn(move || attack(base, seed.wrapping_add(n), from, share, |_| true))
+                scope.spawn(move || attack(base, seed.wrapping_add(n), from, share, is_none_of_the_page))
             })
             .collect();
         babble.join().unwrap();
