@@ -8,7 +8,6 @@ pub mod store;
 mod check;
 mod cli;
 mod commit;
-mod crowd;
 mod effects;
 mod errors;
 mod export;
