@@ -49,6 +49,11 @@ pub struct Census {
     pub stages: BTreeMap<&'static str, u64>,
     /// Checkouts that have ended since the start of the process: `None` is a booking, else what the buyer was told.
     pub endings: BTreeMap<Option<Kind>, u64>,
+    /// Buyers' holds that ended by themselves since the start of the process: taken back by time, and neither paid for nor
+    /// given back.
+    pub holds_lapsed: u64,
+    /// Times that the payment gateway's answer was unknown and it was asked again, since the start of the process.
+    pub payment_retries: u64,
     /// Timers that are armed.
     pub timers: u64,
     /// Timers whose time has come.
@@ -141,6 +146,8 @@ pub struct Engine {
 struct Counts {
     tickets: BTreeMap<TicketStatus, u64>,
     endings: BTreeMap<Option<Kind>, u64>,
+    holds_lapsed: u64,
+    payment_retries: u64,
     letters_waiting: u64,
     letters_parked: u64,
 }
@@ -151,6 +158,8 @@ impl Default for Counts {
         Self {
             tickets: [Available, Reserved, Sold, Blocked].map(|status| (status, 0)).into(),
             endings: BTreeMap::new(),
+            holds_lapsed: 0,
+            payment_retries: 0,
             letters_waiting: 0,
             letters_parked: 0,
         }
@@ -163,6 +172,8 @@ struct Glance {
     status: TicketStatus,
     version: u64,
     ends: Option<Timestamp>,
+    /// Whether it is a hold of a buyer's own that ends then.
+    is_buyers: bool,
     holder: Option<UserId>,
 }
 
@@ -331,6 +342,8 @@ impl Engine {
             tickets: self.counts.tickets.clone(),
             stages,
             endings: self.counts.endings.clone(),
+            holds_lapsed: self.counts.holds_lapsed,
+            payment_retries: self.counts.payment_retries,
             timers: self.due.len() as u64,
             timers_due: self.due.iter().take_while(|(at, _)| *at <= now).count() as u64,
             letters_waiting: self.counts.letters_waiting,
@@ -398,6 +411,11 @@ impl Engine {
         let sold_to = self.sale_at_stake(id, command);
         let turned = turn_in(&mut self.tickets, id, command, now, is_worth_it, look);
         let (before, after) = (turned.before, turned.after);
+        // A command that is accepted takes a hold that has lapsed away first, whatever else it does.
+        let is_over = |at: Timestamp| before.ends.is_some_and(|end| end <= at);
+        if before.is_buyers && turned.turn.event().is_some_and(|event| is_over(event.at)) {
+            self.counts.holds_lapsed += 1;
+        }
         if turned.turn.changed() {
             self.touched.push(Name::Ticket(id.clone()));
         }
@@ -511,6 +529,7 @@ fn glance(ticket: &Ticket, count_holders: bool) -> Glance {
         status: ticket.state().status(),
         version: ticket.version(),
         ends: hold.map(booking_core::ticket::Hold::end),
+        is_buyers: hold.is_some_and(|hold| hold.until().is_some()),
         holder: own.map(|hold| hold.by.clone()),
     }
 }

@@ -101,8 +101,18 @@ fn about(host: &Host) -> Registry {
     for (name, help, value) in gauges {
         registry.register(name, help, ConstGauge::new(whole(value)));
     }
-    let parked = ConstCounter::new(census.letters_parked);
-    registry.register("letters_parked", "Messages to buyers that were given up", parked);
+    let counters = [
+        ("holds_lapsed", "Buyers' holds that ended by themselves", census.holds_lapsed),
+        (
+            "payment_retries",
+            "Times that the gateway's answer was unknown, and it was asked again",
+            census.payment_retries,
+        ),
+        ("letters_parked", "Messages to buyers that were given up", census.letters_parked),
+    ];
+    for (name, help, value) in counters {
+        registry.register(name, help, ConstCounter::new(value));
+    }
     registry
 }
 

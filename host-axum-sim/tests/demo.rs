@@ -1,4 +1,4 @@
-//! A demo: its theatre, who may be let in, and the crowd.
+//! A demo: its theatre, who is let in, and what a second start finds; and the page by itself.
 
 #![allow(
     clippy::unwrap_used,
@@ -135,6 +135,10 @@ async fn every_seat_of_a_demo_is_there_with_its_price_and_the_page_shows_them() 
     let served = Served::start(&["serve", "--demo"], &[("BOOKING_CLOSED_SALES", "true")]);
     assert_eq!(served.get("/settings.json").await, json!({ "api": ".", "map": "demo", "demo": true }));
     assert!(served.said.iter().any(|line| line.contains("BOOKING_ADMIN_TOKEN")), "{:?}", served.said);
+    let metrics = served.get("/metrics").await;
+    for name in ["booking_holds_lapsed_total", "booking_payment_retries_total"] {
+        assert!(metrics.as_str().unwrap().lines().any(|line| line == format!("{name} 0")), "no {name} in {metrics}");
+    }
     let seats = served.get("/SeatMap/demo/get").await;
     assert_eq!(seats.as_array().unwrap().len(), 480);
     for (ticket, price) in prices() {

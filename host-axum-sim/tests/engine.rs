@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use booking_core::effect::{Effect, Notification, Op, Outcome};
 use booking_core::invariants::{Snapshot, check};
-use booking_core::payment::{Ledger, LedgerCommand, LedgerReply};
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Ledger, LedgerCommand, LedgerReply, VoidAnswer};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, Kind, parse};
 use host_axum_sim::engine::{
@@ -222,7 +222,8 @@ impl Rig {
     /// The numbers that follow from what is stored.
     fn lasting(&self) -> Census {
         let census = self.engine.census(self.now);
-        Census { endings: BTreeMap::new(), letters_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..census }
+        let census = Census { endings: BTreeMap::new(), holds_lapsed: 0, payment_retries: 0, ..census };
+        Census { letters_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..census }
     }
 }
 
@@ -305,6 +306,75 @@ fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
     rig.store_all();
     assert_eq!(rig.asks("/SeatMap/a/get", "").body, r#"[{"id":"a:1","status":"AVAILABLE"}]"#);
     assert!(rig.engine.is_at_rest());
+}
+
+#[test]
+fn holds_that_end_by_themselves_are_counted_once_and_no_others() {
+    let mut rig = Rig::new(at_once());
+    let lapsed = |rig: &Rig| rig.engine.census(rig.now).holds_lapsed;
+    let hold = |rig: &mut Rig, ticket: &str, ttl: u64| {
+        let body = format!(r#"{{"userId":"ann","holdId":"h-{ticket}-{ttl}","ttlMs":{ttl}}}"#);
+        assert_eq!(rig.asks(&format!("/Ticket/{ticket}/reserve"), &body).status, 200);
+    };
+    for ticket in ["a:timer", "a:command", "a:look", "a:released", "a:sold"] {
+        hold(&mut rig, ticket, 5_000);
+    }
+    assert_eq!(rig.asks("/Ticket/a:released/release", r#"{"holdId":"h-a:released-5000"}"#).status, 200);
+    let sold = r#"{"ticketId":"a:sold","userId":"ann","holdId":"h-a:sold-5000"}"#;
+    assert_eq!(rig.asks("/Checkout/process", sold).status, 200);
+    rig.now = rig.now.plus(Millis(5_000));
+    assert!(rig.asks_get("/Ticket/a:look/get").body.contains("AVAILABLE"));
+    assert_eq!(lapsed(&rig), 0, "a look takes nothing back, nor does a refusal");
+    hold(&mut rig, "a:command", 9_000);
+    assert_eq!(lapsed(&rig), 1, "taken away by the next hold, before its timer fired");
+    rig.pass(0);
+    rig.pass(0);
+    assert_eq!(lapsed(&rig), 3);
+    // A hold that a checkout makes is no buyer's: it ends with that.
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:own"], "card_decline")).status, 402);
+    rig.pass(8_999);
+    assert_eq!(lapsed(&rig), 3);
+    rig.pass(1);
+    assert_eq!(lapsed(&rig), 4);
+    rig.pass(3_600_000);
+    assert_eq!(lapsed(&rig), 4);
+}
+
+#[test]
+fn a_payment_that_is_asked_again_as_its_answer_was_unknown_is_counted() {
+    for (card, retries) in
+        [("card_success", 0), ("card_flaky", 4), ("card_lost", 1), ("card_decline", 0), ("card_error", 4)]
+    {
+        let mut rig = Rig::new(at_once());
+        let _asked = rig.post("/Checkout/process", &order(&["a:1"], card));
+        rig.rest();
+        assert_eq!(rig.engine.census(rig.now).payment_retries, retries, "{card}");
+    }
+    // Also a capture, and an undo; and not where there is no time to ask again.
+    let mut rig = Rig::new(outside());
+    let _asked = rig.post("/Checkout/process", &order(&["a:1"], "card_success"));
+    rig.store();
+    rig.pay();
+    rig.store();
+    let (op, _) = rig.performing.remove(0);
+    rig.hand(Input::Outcome(op, Outcome::Captured(CaptureAnswer::Unavailable)));
+    rig.store_all();
+    assert_eq!(rig.engine.census(rig.now).payment_retries, 0, "it waits first");
+    rig.rest();
+    assert_eq!(rig.engine.census(rig.now).payment_retries, 1);
+    let _asked = rig.post("/Checkout/process", &order(&["a:2"], "card_success"));
+    rig.store();
+    let (op, _) = rig.performing.remove(0);
+    rig.hand(Input::Outcome(op, Outcome::Authorized(AuthorizeAnswer::Unavailable)));
+    rig.store_all();
+    rig.pass(16 * 60_000);
+    rig.store_all();
+    assert_eq!(rig.engine.census(rig.now).payment_retries, 1, "its time is over");
+    let (op, effect) = rig.performing.remove(0);
+    assert!(matches!(effect, Effect::Void(_)));
+    rig.hand(Input::Outcome(op, Outcome::Voided(VoidAnswer::Unavailable)));
+    rig.rest();
+    assert_eq!(rig.engine.census(rig.now).payment_retries, 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Checkouts from their start until they are forgotten.
 
-use booking_core::checkout::{Ending, Order};
+use booking_core::checkout::{Ending, Order, Stage};
 use booking_core::effect::{Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::running::Recorded;
@@ -62,14 +62,18 @@ impl Engine {
         self.checkouts.insert(op.checkout.clone(), course);
     }
 
-    /// A checkout's wait is over.
+    /// A checkout's wait is over: what was unknown is asked again, if there is time left.
     pub(super) fn wake(&mut self, id: &CheckoutId, now: Timestamp) {
-        let Some(course) = self.checkouts.get_mut(id) else { return };
+        let Some(mut course) = self.checkouts.remove(id) else { return };
         course.wake = None;
         let pending = course.running.pending();
-        if let Some((op, _)) = pending.first() {
-            self.outcome(op, Outcome::Slept { at: now }, now);
+        if let Some((op, _)) = pending.first()
+            && self.record_outcome(&mut course, op, Outcome::Slept { at: now }) == Recorded::Step
+        {
+            self.counts.payment_retries += u64::from(asks_again(course.running.checkout().stage()));
+            return self.go_on(course, now);
         }
+        self.checkouts.insert(id.clone(), course);
     }
 
     /// The mock gateway's delay is over.
@@ -203,6 +207,16 @@ impl Engine {
                 self.go_on(course, now);
             }
         }
+    }
+}
+
+/// Whether a checkout is about to ask for something about which it was told nothing before.
+fn asks_again(stage: &Stage) -> bool {
+    match stage {
+        Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
+            pace.unknown > 0 && !pace.waiting
+        }
+        Stage::Holding | Stage::Confirming { .. } | Stage::Notifying { .. } | Stage::Ended(_) => false,
     }
 }
 
