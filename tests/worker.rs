@@ -438,6 +438,8 @@ fn bindings(environment: &str) -> BTreeSet<String> {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let page = said.lines().find(|line| line.contains("files from the assets directory")).unwrap_or_default();
+    assert!(page.ends_with("/web"), "{environment} has no page: {said}");
     said.lines()
         .filter(|line| line.starts_with("env."))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -543,6 +545,43 @@ fn who_asks_too_often_is_told_so_and_when_to_try_again() {
         .call()
         .unwrap();
     assert_eq!(again.headers().get("Retry-After").map(|value| value.to_str().unwrap()), Some("10"));
+}
+
+/// What every file of the page comes with: it may load and ask nothing but its own, and nobody may frame it.
+const HEADERS_OF_THE_PAGE: [(&str, &str); 4] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+];
+
+#[test]
+fn the_page_comes_with_its_headers_and_every_other_path_is_the_workers() {
+    let folder = tests::restate::Folder::new("wrangler");
+    let dev = Dev::start("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    let client = Client::new(&dev.url());
+    for (path, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/settings.json", "application/json")] {
+        let got = client.get(path);
+        let header = |name: &str| got.headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        assert!(header("Content-Type").is_some_and(|got| got.starts_with(kind)), "{path}: {:?}", got.headers);
+        for (name, value) in HEADERS_OF_THE_PAGE {
+            assert_eq!(header(name), Some(value), "{path}: {name}");
+        }
+    }
+    let navigates = [("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate")];
+    for path in ["/nothing", "/_headers", "/app", "/SeatMap", "/SeatMap/hall/nothing"] {
+        let got = client.send("GET", path, &navigates, b"");
+        assert_eq!((got.status, got.kind()), (404, "NotFound"), "{path}");
+    }
+    assert_eq!(client.get("/SeatMap/app.js/get").body, json!([]));
+    let layout = json!({ "rows": [] });
+    assert_eq!(client.post("/SeatMap/hall/layout", &layout).status, 401);
+    assert_ne!(client.with_token(ADMIN).post("/SeatMap/hall/layout", &layout).status, 401);
 }
 
 #[test]
