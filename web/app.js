@@ -11,7 +11,7 @@ import { Till } from "./till.js";
 import { Venue } from "./venue.js";
 import { count } from "./words.js";
 
-/** How the page was set up by who serves it: `{ api, map, demo }`, of which it needs the first two. */
+/** How the page was set up by who serves it: `{ api, map, demo }`. */
 async function settings() {
   const defaults = { api: ".", map: null, demo: false };
   try {
