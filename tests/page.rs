@@ -6,29 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tests::restate::{Folder, OnRestate};
 use tests::server::Server;
+use xtask::wrangler::Dev;
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const PUBLIC: &str = "a-public-token-for-tests";
-
-/// A folder of a test's own, gone when this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("booking-page-{}-{name}", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A server, and how to start it again where it was.
 struct Stage {
@@ -57,27 +43,37 @@ impl Stage {
 
     /// Plays a scenario, and does to the server what it asks for meanwhile.
     fn plays(mut self, scenario: &str) {
-        let folder = xtask::chromium::scripts().unwrap();
-        let told = json!({ "admin": ADMIN, "token": PUBLIC }).to_string();
-        let mut child = Command::new("node")
-            .args(["scenarios.mjs", scenario, &self.base, &told])
-            .current_dir(folder)
-            .env("CHROMIUM", xtask::chromium::binary().unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut answers = child.stdin.take().unwrap();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
-            match line.strip_prefix("ask ") {
-                Some("kill") => self.server.take().unwrap().kill(),
-                Some("start") => self.go_on(),
-                Some(_) | None => panic!("{scenario} says {line}"),
-            }
-            writeln!(answers, "done").unwrap();
-        }
-        assert!(child.wait().unwrap().success(), "{scenario}: what was wrong is above");
+        let base = self.base.clone();
+        play(scenario, &base, &json!({ "admin": ADMIN, "token": PUBLIC }), |asked| match asked {
+            "kill" => self.server.take().unwrap().kill(),
+            "start" => self.go_on(),
+            _ => panic!("{scenario} asks for {asked}"),
+        });
     }
+}
+
+/// Plays a scenario on the page at this address: it is told this, and what it asks for meanwhile is done.
+fn play(scenario: &str, base: &str, told: &Value, mut does: impl FnMut(&str)) {
+    let mut child = Command::new("node")
+        .args(["scenarios.mjs", scenario, base, &told.to_string()])
+        .current_dir(xtask::chromium::scripts().unwrap())
+        .env("CHROMIUM", xtask::chromium::binary().unwrap())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut answers = child.stdin.take().unwrap();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        does(line.strip_prefix("ask ").unwrap_or_else(|| panic!("{scenario} says {line}")));
+        writeln!(answers, "done").unwrap();
+    }
+    assert!(child.wait().unwrap().success(), "{scenario}: what was wrong is above");
+}
+
+/// Plays what can be done on every host.
+fn play_on_another_host(base: &str, api: &str, gateway: &Server, live: &str) {
+    let told = json!({ "admin": ADMIN, "api": api, "gateway": gateway.base, "live": live });
+    play("a_sale_on_another_host", base, &told, |asked| panic!("it asks for {asked}"));
 }
 
 /// The venue of the demo, with a gateway that takes its time.
@@ -123,8 +119,8 @@ fn ten_seats_are_the_most() {
 
 #[test]
 fn the_server_is_killed_mid_sale() {
-    let data = Scratch::new("killed");
-    demo(&["--data-dir", data.0.to_str().unwrap()]).plays("the_server_is_killed_mid_sale");
+    let data = Folder::new("page");
+    demo(&["--data-dir", data.path().to_str().unwrap()]).plays("the_server_is_killed_mid_sale");
 }
 
 #[test]
@@ -135,6 +131,16 @@ fn a_server_that_forgets_says_so() {
 #[test]
 fn an_operator_resets_blocks_and_publishes() {
     demo(&[]).plays("an_operator_resets_blocks_and_publishes");
+}
+
+#[test]
+fn a_crowd_buys_everything() {
+    demo(&[]).plays("a_crowd_buys_everything");
+}
+
+#[test]
+fn a_crowd_is_sent_home() {
+    demo(&[]).plays("a_crowd_is_sent_home");
 }
 
 #[test]
@@ -166,6 +172,25 @@ fn a_token_opens_the_page_and_stands_in_no_address() {
 #[test]
 fn a_page_without_a_map_asks_which() {
     Stage::start(&[], &[]).plays("a_page_without_a_map_asks_which");
+}
+
+#[test]
+fn the_page_sells_on_durable_objects() {
+    let gateway = Server::start("mock-gateway", &["--delay", "300ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let folder = Folder::new("wrangler");
+    let dev = Dev::start("development", folder.path(), &[("ADMIN_TOKENS", ADMIN), ("PAYMENT_URL", &payments)]).unwrap();
+    play_on_another_host(&dev.url(), &dev.url(), &gateway, "Live");
+}
+
+#[test]
+fn the_page_sells_on_restate() {
+    let gateway = Server::start("mock-gateway", &["--delay", "300ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnRestate::start(&["--admin-handlers", "--payment-url", &payments]);
+    let ingress = on.restate.setup.ingress_url();
+    let page = Server::start("page", &["--api", &ingress, "--map", "hall"]);
+    play_on_another_host(&page.base, &ingress, &gateway, "Live, asked for every second");
 }
 
 #[test]

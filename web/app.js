@@ -33,7 +33,7 @@ function askWhichMap() {
   });
 }
 
-function start({ api: base }, map) {
+function start({ api: base, demo, map: demonstrated }, map) {
   const api = new Api(base);
   const seats = new Seats();
   let isOperating = false;
@@ -44,7 +44,7 @@ function start({ api: base }, map) {
     legend.draw();
   });
   const till = new Till(api, buyer);
-  const operator = new Operator(api, map, seats, (ids) => venue.changed(ids));
+  const operator = new Operator(api, map, seats, (ids) => venue.changed(ids), demo && map === demonstrated);
   const venue = new Venue(seats, {
     mine: (id) => (isOperating ? undefined : buyer.basket.mine(id)),
     picked: (id) => isOperating && operator.picked.has(id),

@@ -2,6 +2,7 @@
 
 import { Admin } from "./admin.js";
 import { Chart } from "./chart.js";
+import { Crowd } from "./crowd.js";
 import { $, el, framed } from "./dom.js";
 import { Rates } from "./rates.js";
 import { seatName } from "./words.js";
@@ -20,12 +21,13 @@ export class Operator {
   #isShown = false;
   #list = framed(() => this.#draw());
 
-  /** `changed(ids)` is called when seats are to be drawn anew. */
-  constructor(api, map, seats, changed) {
+  /** `changed(ids)` is called when seats are to be drawn anew; `isDemo`: a crowd can be let in. */
+  constructor(api, map, seats, changed, isDemo) {
     this.#seats = seats;
     this.#changed = changed;
     this.#rates = new Rates(api);
     this.#chart = new Chart(seats);
+    this.#crowd = isDemo ? new Crowd(api) : null;
     this.#admin = new Admin(api, map, seats, {
       picked: () => [...this.picked],
       pickNone: () => this.#pickNone(),
@@ -35,6 +37,7 @@ export class Operator {
 
   #rates;
   #chart;
+  #crowd;
   #admin;
 
   show(isShown) {
@@ -48,6 +51,7 @@ export class Operator {
     this.#chart.sample(this.#isShown);
     if (!this.#isShown) return;
     this.#rates.ask();
+    this.#crowd?.tick();
   }
 
   /** A seat was clicked. */

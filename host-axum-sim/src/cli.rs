@@ -68,7 +68,8 @@ struct ServeArgs {
     #[arg(long, env = "BOOKING_LOG_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = log_bytes)]
     log_bytes: usize,
 
-    /// Show how it works: a theatre of 480 seats on the map `demo`, which the page shows. Open to everybody who reaches it
+    /// Show how it works: a theatre of 480 seats on the map `demo`, which the page shows, and a crowd of simulated buyers
+    /// for it at the press of a button. Open to everybody who reaches it
     #[arg(long, env = "BOOKING_DEMO")]
     demo: bool,
 

@@ -8,6 +8,7 @@ pub mod store;
 mod check;
 mod cli;
 mod commit;
+mod crowd;
 mod effects;
 mod errors;
 mod export;

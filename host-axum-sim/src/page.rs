@@ -29,7 +29,8 @@ pub struct PageSettings {
     pub api: Option<ApiUrl>,
     /// The map that is shown where the page's own address names none.
     pub map: Option<MapKey>,
-    /// Whether this is a demo: the page says so to its scripts.
+    /// Whether this is a demo: the operator can let a crowd of simulated buyers in, where the host has one
+    /// ([`serve`](crate::serve) has).
     pub demo: bool,
 }
 
@@ -110,6 +111,7 @@ const FILES: &[(&str, &str, &str)] = &[
     file!("basket.js", JS),
     file!("buyer.js", JS),
     file!("chart.js", JS),
+    file!("crowd.js", JS),
     file!("dom.js", JS),
     file!("legend.js", JS),
     file!("live.js", JS),

@@ -1,4 +1,5 @@
-//! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`], the engine, bytes out.
+//! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and its [`parse`](booking_core::wire::Route::parse), the
+//! engine, bytes out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use booking_core::wire::{
-    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, Route, SeatMapCall, allow, answer,
-    check_idempotency_key, openapi, watch,
+    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer, check_idempotency_key,
+    openapi, watch,
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -214,7 +215,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     told.route = Some(route.name());
     let span = tracing::Span::current();
     span.record("service", route.name().0).record("handler", route.name().1);
-    let body = read(body, &route, app.settings.body_within).await.map_err(plain)?;
+    let body = read(body, route.max_body(), app.settings.body_within).await.map_err(plain)?;
     let key = idempotency_key(&parts.headers, &parts.method).map_err(plain)?;
     let key = key.map(|name| scoped(name, &visitor, &path, &body));
     let call = route.parse(visitor.door, &body).map_err(plain)?;
@@ -281,11 +282,11 @@ async fn upgrade(app: &App, parts: &mut axum::http::request::Parts) -> Result<We
 const READ_ON: usize = 4 * 1024 * 1024;
 
 /// Reads a body, no further than its route takes and no longer than it may.
-async fn read(body: Body, route: &Route<'_>, within: Duration) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(body: Body, longest: usize, within: Duration) -> Result<Bytes, Refusal> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    tokio::time::timeout(within, read_all(body, route.max_body()))
+    tokio::time::timeout(within, read_all(body, longest))
         .await
         .unwrap_or_else(|_| Err(Refusal::invalid("body", "did not arrive in time")))
 }

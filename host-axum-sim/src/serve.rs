@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::crowd::Crowd;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::page::{PageSettings, page, page_alone};
@@ -37,7 +38,8 @@ pub struct ServeSettings {
     pub stop_within: Duration,
     /// Origins whose pages may ask, beside the server's own; none by default.
     pub cors_origins: Vec<HeaderValue>,
-    /// The page at `/`, if there is to be one. No token is needed for it.
+    /// The page at `/`, if there is to be one. No token is needed for it. A crowd can be let in where it is a demo's, and
+    /// shows a map.
     pub page: Option<PageSettings>,
 }
 
@@ -70,12 +72,23 @@ pub async fn serve(
 ) -> io::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let app = App { host: host.clone(), settings: Arc::new(settings.routes.clone()), metrics: Arc::clone(&metrics) };
+    let crowd = settings.page.as_ref().and_then(|page| page.map.clone().filter(|_| page.demo));
+    let crowd = crowd.map(|map| Crowd::new(app.clone(), map));
     let mut router = routes(app.clone()).merge(Router::new().fallback(nowhere).with_state(app));
     if let Some(settings) = &settings.page {
         router = router.merge(page(settings.clone()));
     }
+    if let Some(crowd) = &crowd {
+        router = router.merge(crowd.routes());
+    }
     let router = with_cors(router, settings.cors_origins.clone());
-    connections(listener, router, &settings, metrics, stop, || host.send_watchers_away()).await
+    let when_stopping = || {
+        host.send_watchers_away();
+        if let Some(crowd) = &crowd {
+            crowd.send_home();
+        }
+    };
+    connections(listener, router, &settings, metrics, stop, when_stopping).await
 }
 
 /// Serves the page alone, for an API that is elsewhere. Connections and the end are as [`serve`]'s by default.

@@ -11,11 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use host_axum_sim::demo;
+use booking_core::MapKey;
+use booking_core::terms::Terms;
+use booking_core::time::Millis;
+use host_axum_sim::engine::{Engine, Gateway, Settings};
+use host_axum_sim::{Doors, Host, PageSettings, RouteSettings, ServeSettings, demo, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 #[test]
 fn the_theatre_has_twenty_rows_of_twenty_four_seats_at_three_prices() {
@@ -82,18 +87,8 @@ impl Served {
         Self { child, address, said }
     }
 
-    /// Asks, and reads what is answered.
     async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut all = String::new();
-        stream.read_to_string(&mut all).await.unwrap();
-        let (head, body) = all.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_else(|_| json!(body)))
+        ask(&self.address, method, path, headers, body).await
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -104,8 +99,22 @@ impl Served {
 
     /// As the operator.
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.ask("POST", path, &format!("authorization: Bearer {ADMIN}\r\n"), &body.to_string()).await
+        post(&self.address, path, body).await
     }
+}
+
+/// Asks, and reads what is answered.
+async fn ask(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).await.unwrap();
+    let (head, body) = all.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_else(|_| json!(body)))
 }
 
 /// A directory of this test's own, gone when this is.
@@ -197,4 +206,157 @@ async fn a_page_alone_asks_an_api_that_is_elsewhere() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(says), "{said}");
     }
+}
+
+/// A server of this process, with a small hall to be sold out, and its address.
+async fn a_hall(rows: u32) -> (String, tokio::sync::oneshot::Sender<()>) {
+    let settings = Settings {
+        gateway: Gateway::Mock { delay: Millis(20) },
+        terms: Terms { closed_sales: true, ..Terms::default() },
+        ..Settings::default()
+    };
+    let doors = Doors::new([], [ADMIN]).unwrap();
+    let page = PageSettings { map: Some(MapKey::parse("hall").unwrap()), demo: true, ..PageSettings::default() };
+    let settings_of_serve = ServeSettings {
+        routes: RouteSettings { doors, ..RouteSettings::default() },
+        page: Some(page),
+        ..ServeSettings::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let host = Host::new(Engine::new(settings));
+    tokio::spawn(async {
+        let stopped = async { drop(stopped.await) };
+        serve(listener, host, settings_of_serve, stopped).await
+    });
+    let seat = |row: u32, n: u32| {
+        let price = json!({ "minor": 100 * (row + 1), "currency": "USD" });
+        json!({ "ticketId": format!("hall:{row}-{n}"), "price": price, "x": n, "y": row })
+    };
+    let seats = |row: u32| (1..=10).map(|n| seat(row, n)).collect::<Vec<_>>();
+    let rows: Vec<Value> = (0..rows).map(|row| json!({ "name": format!("{row}"), "seats": seats(row) })).collect();
+    let (status, body) = post(&address, "/SeatMap/hall/layout", &json!({ "rows": rows })).await;
+    assert_eq!(status, 200, "{body}");
+    (address, stop)
+}
+
+/// As the operator, and as the page would.
+async fn post(address: &str, path: &str, body: &Value) -> (u16, Value) {
+    let headers = format!("authorization: Bearer {ADMIN}\r\ncontent-type: application/json\r\n");
+    ask(address, "POST", path, &headers, &body.to_string()).await
+}
+
+async fn get(address: &str, path: &str) -> Value {
+    ask(address, "GET", path, "", "").await.1
+}
+
+/// Waits until it holds of the crowd.
+async fn eventually(address: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let asked = async {
+        loop {
+            let stands = get(address, "/demo/crowd").await;
+            if holds(&stands) {
+                return stands;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), asked).await.expect("it never does")
+}
+
+#[tokio::test]
+async fn a_crowd_sells_a_hall_out_and_what_it_paid_is_what_its_seats_cost() {
+    let (address, _stop) = a_hall(6).await;
+    let (status, stands) = post(&address, "/demo/crowd", &json!({ "buyers": 40 })).await;
+    assert_eq!(
+        (status, &stands["running"], &stands["buyers"], &stands["left"]),
+        (202, &json!(true), &json!(40), &json!(60))
+    );
+    let (status, stands) = post(&address, "/demo/crowd", &json!({ "buyers": 500 })).await;
+    assert_eq!((status, &stands["buyers"]), (200, &json!(40)), "one at a time");
+    let stands = eventually(&address, |stands| stands["running"] == json!(false)).await;
+    assert_eq!((&stands["seats"], &stands["left"]), (&json!(60), &json!(0)), "{stands}");
+    let seats = get(&address, "/SeatMap/hall/get").await;
+    let seats = seats.as_array().unwrap();
+    assert!(seats.len() == 60 && seats.iter().all(|seat| seat["status"] == "SOLD"), "{seats:?}");
+    let ledger = get(&address, "/api/mock-payment/ledger").await;
+    let captured = ledger["entries"].as_array().unwrap().iter().filter(|entry| entry["captured"] == json!(true));
+    let captured: Vec<u64> = captured.map(|entry| entry["amount"]["minor"].as_u64().unwrap()).collect();
+    assert_eq!(captured.iter().sum::<u64>(), 10 * (100 + 200 + 300 + 400 + 500 + 600));
+    assert_eq!(stands["booked"], json!(captured.len()));
+    for entry in ledger["entries"].as_array().unwrap() {
+        assert!(entry["captured"] != entry["voided"], "taken or let go: {entry}");
+    }
+    // Each buyer is somebody else, with as many seats as they paid for.
+    let ticket = get(&address, "/Ticket/hall:0-1/get").await;
+    assert!(ticket["reservedBy"].as_str().unwrap().starts_with("crowd-"), "{ticket}");
+    let metrics = get(&address, "/metrics").await;
+    assert!(metrics.as_str().unwrap().contains("service=\"Checkout\",handler=\"process\""), "asked as anybody does");
+    // With nothing left the next one has nothing to do.
+    assert_eq!(post(&address, "/demo/crowd", &json!({})).await.1["buyers"], json!(60));
+    let stands = eventually(&address, |stands| stands["running"] == json!(false)).await;
+    assert_eq!((&stands["booked"], &stands["left"]), (&json!(0), &json!(0)), "{stands}");
+}
+
+#[tokio::test]
+async fn a_crowd_is_sent_home_and_ends_with_its_server() {
+    let (address, stop) = a_hall(40).await;
+    let stands = get(&address, "/demo/crowd").await;
+    let nobody = json!({ "running": false, "buyers": 0, "booked": 0, "seats": 0, "declined": 0, "walkedAway": 0,
+        "gaveBack": 0, "left": 400 });
+    assert_eq!(stands, nobody);
+    assert_eq!(post(&address, "/demo/crowd", &json!({ "buyers": 5 })).await.0, 202);
+    eventually(&address, |stands| stands["booked"] != json!(0)).await;
+    let (status, stands) = ask(&address, "DELETE", "/demo/crowd", "", "").await;
+    assert_eq!((status, &stands["running"]), (200, &json!(false)), "{stands}");
+    assert_ne!(stands["left"], json!(0));
+    // Sending nobody home does no harm.
+    assert_eq!(ask(&address, "DELETE", "/demo/crowd", "", "").await.0, 200);
+    assert_eq!(post(&address, "/demo/crowd", &json!({ "buyers": 5 })).await.0, 202);
+    drop(stop);
+    let refuses = async {
+        while TcpStream::connect(&address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refuses).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_crowd_is_looked_at_as_any_request_is() {
+    let (address, _stop) = a_hall(1).await;
+    let json_type = "content-type: application/json; charset=utf-8\r\n";
+    let long = format!("{{\"buyers\":{}5}}", " ".repeat(20_000));
+    for (headers, body, status, kind, says) in [
+        (json_type, r#"{"buyers":0}"#, 400, "InvalidRequest", "`buyers` must be a whole number from 1 to 500"),
+        (json_type, r#"{"buyers":501}"#, 400, "InvalidRequest", "`buyers`"),
+        (json_type, r#"{"buyers":-1}"#, 400, "InvalidRequest", "`buyers`"),
+        (json_type, r#"{"buyers":1.5}"#, 400, "InvalidRequest", "`buyers`"),
+        (json_type, r#"{"buyers":"5"}"#, 400, "InvalidRequest", "`buyers`"),
+        (json_type, r#"{"buyers":5,"sellers":1}"#, 400, "InvalidRequest", "`sellers` is not a field"),
+        (json_type, "[5]", 400, "InvalidRequest", "`body` must be an object"),
+        (json_type, "{", 400, "InvalidRequest", "`body` is not valid JSON"),
+        (json_type, &long, 413, "PayloadTooLarge", ""),
+        ("", r#"{"buyers":5}"#, 400, "InvalidRequest", "`content-type` must be application/json"),
+        ("content-type: text/plain\r\n", r#"{"buyers":5}"#, 400, "InvalidRequest", "`content-type`"),
+        ("authorization: Bearer not-the-admins-token\r\n", "{}", 401, "Unauthorized", ""),
+    ] {
+        let (got, answer) = ask(&address, "POST", "/demo/crowd", headers, body).await;
+        let message = answer["message"].as_str().unwrap();
+        assert_eq!((got, &answer["kind"]), (status, &json!(kind)), "{answer}");
+        assert!(answer["code"] == json!(status) && message.contains(says), "{message}");
+    }
+    assert_eq!(ask(&address, "PUT", "/demo/crowd", json_type, "{}").await.0, 405);
+    assert_eq!(get(&address, "/demo/crowd").await["buyers"], json!(0), "nobody was let in");
+}
+
+#[tokio::test]
+async fn without_a_demo_there_is_no_crowd() {
+    let served = Served::start(&["serve"], &[]);
+    for method in ["POST", "GET", "DELETE"] {
+        let (status, body) = served.ask(method, "/demo/crowd", "content-type: application/json\r\n", "{}").await;
+        assert_eq!((status, &body["kind"]), (404, &json!("NotFound")), "{method}");
+    }
+    assert_eq!(served.get("/settings.json").await, json!({ "api": ".", "map": null, "demo": false }));
 }

@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 /** How long something may take to appear, in ms, on a machine that is busy with other things. */
 export const WITHIN = 20_000;
 
-const FLAGS = [
+export const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",

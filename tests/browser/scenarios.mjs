@@ -4,6 +4,9 @@
 import assert from "node:assert/strict";
 import { asks, Browser, call, captured, eventually, hold, isAccessible, isLive, pay, says, seat, stands, WITHIN } from "./browser.mjs";
 
+/** How long a crowd may take to buy a whole house, in ms. */
+const SOLD_OUT_WITHIN = 180_000;
+
 const scenarios = {
   async two_browsers_race_for_a_seat(browser, base) {
     const pages = [];
@@ -200,6 +203,56 @@ const scenarios = {
     await buyer.getByRole("button", { name: "Row C seat 5, €45.00, available" }).waitFor();
   },
 
+  async a_crowd_buys_everything(browser, base) {
+    const [page, buyer] = [await browser.open(`${base}/#operate`), await browser.open(base)];
+    // Somebody is there before the crowd, and what they hold is theirs.
+    await hold(buyer, "A", 12, 13);
+    await page.locator("#crowd-size").fill("250");
+    await page.locator("#crowd-go").click();
+    await says(page, "#crowd-words", "250 buyers at a time");
+    await page.locator("#crowd-stop").waitFor();
+    assert.ok(await page.locator("#crowd-go").isDisabled(), "one crowd at a time");
+    await isAccessible(page, "a sale under way");
+    await says(page, "#rates", /Refused: [A-Z]/);
+    await pay(buyer, "card_success");
+    await says(buyer, "#outcome.confirmed", "2 seats for $190.00");
+    await page.locator("#crowd-words").filter({ hasText: "Sold out." }).waitFor({ timeout: SOLD_OUT_WITHIN });
+    await says(page, "#chart", "480 of 480 sold, 0 held");
+    for (const window of [page, buyer]) {
+      assert.equal(await window.locator("#seats .seat.SOLD, #seats .seat.booked").count(), 480);
+    }
+    await stands(buyer, "A", 12, "booked by you");
+    assert.equal(await page.locator("#changes li").count(), 100);
+    const paid = await captured(base);
+    const { body: plan } = await call(base, "/SeatMap/demo/plan");
+    const prices = plan.rows.flatMap(({ seats }) => seats.map(({ price }) => price.minor));
+    const sum = (amounts) => amounts.reduce((sum, amount) => sum + amount, 0);
+    assert.equal(prices.length, 480);
+    assert.equal(sum(paid), sum(prices), "what was paid is what the seats cost");
+    const row = (name) => page.getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+    await says(page, "#rates", new RegExp(`Bookings${paid.length}`));
+    for (const name of ["Holds that lapsed", "Payments asked for again", "Refusals"]) {
+      const number = Number((await row(name).locator("td").first().textContent()).replaceAll(",", ""));
+      assert.ok(number > 0, `${name}: ${number}`);
+    }
+    assert.ok(await page.locator("#crowd-go").isDisabled(), "nothing is left to be bought");
+  },
+
+  async a_crowd_is_sent_home(browser, base) {
+    const page = await browser.open(`${base}/#operate`);
+    await page.locator("#crowd-size").fill("20");
+    await page.locator("#crowd-go").click();
+    await says(page, "#crowd-words", /[1-9]\d* bookings? of/);
+    await page.locator("#crowd-stop").click();
+    await says(page, "#crowd-words", "They have gone home.");
+    await says(page, "#chart", /^[1-9]\d* of 480 sold, 0 held/);
+    // And another one may come; not where the page shows another map.
+    await page.locator("#crowd-go:enabled").waitFor();
+    const elsewhere = await browser.open(`${base}/?map=elsewhere#operate`);
+    await isLive(elsewhere);
+    assert.ok(await elsewhere.locator("#crowd").isHidden());
+  },
+
   async every_view_is_accessible(browser, base, { admin }) {
     for (const how of [{ colorScheme: "light" }, { colorScheme: "dark" }, { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true }]) {
       const name = `${how.colorScheme}, ${how.viewport?.width ?? 1280} wide`;
@@ -285,6 +338,48 @@ const scenarios = {
     const odd = await browser.open(`${base}/?map=${encodeURIComponent("<script>alert(1)</script>")}`, { refusals: [400], isAway: true });
     await says(odd, "#title", "<script>alert(1)</script>");
     await says(odd, "#connection-words", "mapKey");
+  },
+
+  /** On a host that has no demo, and perhaps no `watch`: the page is at `base`, the host at `api`, its payments at `gateway`. */
+  async a_sale_on_another_host(browser, base, { admin, api, gateway, live }) {
+    const price = { minor: 4500, currency: "USD" };
+    const row = (name, y) => ({ name, seats: [1, 2, 3, 4].map((n) => ({ ticketId: `hall:${name}-${n}`, price, x: 10 * n, y })) });
+    const published = await call(api, "/SeatMap/hall/layout", { rows: [row("A", 0), row("B", 10)] }, admin);
+    assert.equal(published.status, 200, JSON.stringify(published.body));
+    // Away: a host without numbers of its own, or without WebSockets, has no such path.
+    const how = { refusals: [402, 404, 409], isAway: true };
+    const [page, other] = [await browser.open(`${base}/?map=hall`, how), await browser.open(`${base}/?map=hall`, how)];
+    for (const window of [page, other]) await says(window, "#connection-words", new RegExp(`^${live}$`));
+    await Promise.all([page, other].map((window) => seat(window, "A", 1).click()));
+    const owners = await eventually("one of them holds the seat", async () => {
+      const names = await Promise.all([page, other].map((window) => seat(window, "A", 1).getAttribute("aria-label")));
+      return names.some((name) => name.endsWith("held by you")) && names.some((name) => name.endsWith("held by somebody")) && names;
+    });
+    const [buyer, watcher] = owners[0].endsWith("by you") ? [page, other] : [other, page];
+    await hold(buyer, "A", 2);
+    await says(buyer, "#sum", "$90.00");
+    await stands(watcher, "A", 2, "held by somebody");
+    await pay(buyer, "card_decline");
+    await says(buyer, "#outcome.failed h3", "Card declined");
+    await says(buyer, "#outcome", "Insufficient funds. No money was taken. The seats are still held for you");
+    await browser.learnHolds();
+    await buyer.reload();
+    await stands(buyer, "A", 1, "held by you");
+    await pay(buyer, "card_success");
+    await says(buyer, "#outcome.confirmed", "2 seats for $90.00");
+    await stands(watcher, "A", 1, "sold");
+    await stands(watcher, "A", 2, "sold");
+    await stands(buyer, "A", 2, "booked by you");
+    await hold(watcher, "B", 4);
+    await watcher.getByRole("button", { name: "Give back Row B seat 4" }).click();
+    await stands(buyer, "B", 4, "available");
+    assert.deepEqual(await captured(gateway), [9000], "it was paid once");
+    await watcher.locator("#to-operate").click();
+    await says(watcher, "#chart", "2 of 8 sold, 0 held");
+    await says(watcher, "#rates", /Seats sold2/);
+    await says(watcher, "#rates-note", "As this page has seen it");
+    assert.ok(await watcher.locator("#crowd").isHidden(), "only a demo has one");
+    await isAccessible(watcher, "the sale of another host");
   },
 
   async a_token_opens_the_page_and_stands_in_no_address(browser, base, { token }) {
