@@ -346,8 +346,8 @@ const scenarios = {
     const row = (name, y) => ({ name, seats: [1, 2, 3, 4].map((n) => ({ ticketId: `hall:${name}-${n}`, price, x: 10 * n, y })) });
     const published = await call(api, "/SeatMap/hall/layout", { rows: [row("A", 0), row("B", 10)] }, admin);
     assert.equal(published.status, 200, JSON.stringify(published.body));
-    // Away: a host without numbers of its own, or without WebSockets, has no such path.
-    const how = { refusals: [402, 404, 409], isAway: true };
+    // A host that tells no numbers refuses `/metrics`, and one without `watch` takes no WebSocket.
+    const how = { refusals: [400, 402, 404, 409], isAway: true };
     const [page, other] = [await browser.open(`${base}/?map=hall`, how), await browser.open(`${base}/?map=hall`, how)];
     for (const window of [page, other]) await says(window, "#connection-words", new RegExp(`^${live}$`));
     await Promise.all([page, other].map((window) => seat(window, "A", 1).click()));
