@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use booking_core::time::Millis;
 use host_axum_sim::engine::{Engine, Gateway, Limits, Settings};
 use host_axum_sim::store::{Directory, LOG_BYTES};
-use host_axum_sim::{Host, Ports, ServeSettings};
+use host_axum_sim::{Host, PageSettings, Ports, ServeSettings};
 use tokio::net::TcpListener;
 
 use crate::peers::bare_axum;
@@ -71,7 +71,8 @@ async fn booking(listener: TcpListener, role: &str) -> io::Result<()> {
     };
     let doors = host_axum_sim::Doors::new([], [ADMIN_TOKEN]).map_err(io::Error::other)?;
     let routes = host_axum_sim::RouteSettings { doors, ..host_axum_sim::RouteSettings::default() };
-    let settings_of_serve = ServeSettings { routes, ..ServeSettings::default() };
+    let page = Some(PageSettings::default());
+    let settings_of_serve = ServeSettings { routes, page, ..ServeSettings::default() };
     let host = match folder {
         None => Host::new(Engine::new(settings)),
         Some(folder) => {
