@@ -121,7 +121,7 @@ await measure(page, "100 changes a second", 100);
 await measure(page, "1,000 changes a second", 1000);
 await page.locator("#zoom-in").click();
 await page.evaluate(movesAbout);
-await measure(page, "100 a second, zooming and moving about", 100);
+await measure(page, "100 a second, zoomed in and out, moved about", 100);
 await page.context().close();
 const slow = await opened(browser, SLOWER);
 told.paintedSlowly = slow.painted;
