@@ -149,6 +149,11 @@ fn every_view_is_accessible() {
 }
 
 #[test]
+fn what_no_page_may_do_would_be_noticed() {
+    demo(&[]).plays("what_no_page_may_do_would_be_noticed");
+}
+
+#[test]
 fn keys_alone_book_a_seat() {
     demo(&[]).plays("keys_alone_book_a_seat");
 }

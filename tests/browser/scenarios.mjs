@@ -284,6 +284,26 @@ const scenarios = {
     await isAccessible(nowhere, "an empty map");
   },
 
+  async what_no_page_may_do_would_be_noticed(_, base) {
+    const browser = await Browser.start();
+    browser.keepsSecret("a-planted-secret");
+    const page = await browser.open(base);
+    await isLive(page);
+    await page.evaluate(async () => {
+      document.getElementById("buy-title").style.color = "#ddd";
+      document.getElementById("pay").setAttribute("role", "no-such-role");
+      console.error("planted in the console");
+      setTimeout(() => {
+        throw new Error("planted and thrown");
+      });
+      await fetch("settings.json?token=a-planted-secret");
+    });
+    await hold(page, "A", 1);
+    const tells = (...words) => ({ message }) => words.every((word) => message.includes(word));
+    await assert.rejects(isAccessible(page, "planted faults"), tells("color-contrast", "aria-roles"));
+    await assert.rejects(browser.stop(), tells("planted in the console", "planted and thrown", "a secret in an address"));
+  },
+
   async keys_alone_book_a_seat(browser, base) {
     const page = await browser.open(base);
     await isLive(page);
