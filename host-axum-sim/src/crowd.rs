@@ -23,7 +23,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use axum::routing::any;
 use booking_core::MapKey;
-use booking_core::seat_map::Summary;
+use booking_core::seat_map::SeatMap;
 use booking_core::wire::{Answer, Kind, MAX_BODY, Refusal, answer};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::routes::{App, JSON, not_this_method, read, read_past, respond, shown};
 use buyer::Place;
-use hall::Hall;
+use hall::{Hall, left};
 
 /// How many buyers there are where nobody says, and at most.
 const BUYERS: u64 = 60;
@@ -90,7 +90,7 @@ struct Stands {
     walked_away: u64,
     gave_back: u64,
     /// Seats of the map that are still to be sold, whether held or not.
-    left: u64,
+    left: usize,
 }
 
 impl Crowd {
@@ -106,14 +106,17 @@ impl Crowd {
         self.0.visit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn look<T>(&self, look: impl FnOnce(&SeatMap) -> T) -> T {
+        self.0.app.host.look_at(&self.0.map, look)
+    }
+
     /// Lets a crowd in, and says whether it did: not while one is there.
     fn let_in(&self, buyers: u64) -> bool {
         let mut visit = self.visit();
         if visit.as_ref().is_some_and(|visit| visit.is_there()) {
             return false;
         }
-        let hall = self.0.app.host.look_at(&self.0.map, |map| Hall::new(map.layout()));
-        let next = Arc::new(Visit::new(buyers, hall));
+        let next = Arc::new(Visit::new(buyers));
         *visit = Some(Arc::clone(&next));
         tokio::spawn(self.clone().see_through(next));
         true
@@ -128,15 +131,13 @@ impl Crowd {
     /// Looks at the map again and again, for all of its buyers, until nothing is left.
     async fn see_through(self, visit: Arc<Visit>) {
         let (until, mut gone_home) = (Instant::now() + LONGEST, visit.has_gone_home.subscribe());
-        let path = format!("/SeatMap/{}/get", self.0.map);
         let mut buyers = 0..visit.buyers;
         while Instant::now() < until {
-            let (_, seats) = buyer::ask(&self.0.app, Method::GET, &path, &()).await;
-            // What cannot be read is that nothing can be told now: the next look may be better.
-            if let Ok(seats) = serde_json::from_slice(&seats)
-                && !visit.hall.has_any_left(seats)
-                && visit.at_the_till.load(Ordering::Relaxed) == 0
-            {
+            let left = self.look(|map| {
+                visit.hall.look(map);
+                left(map)
+            });
+            if left == 0 && visit.at_the_till.load(Ordering::Relaxed) == 0 {
                 break;
             }
             for _ in buyers.by_ref() {
@@ -151,9 +152,7 @@ impl Crowd {
     }
 
     fn stands(&self) -> Stands {
-        let Summary { available, reserved, .. } =
-            self.0.app.host.look_at(&self.0.map, booking_core::seat_map::SeatMap::summary);
-        let left = available + reserved;
+        let left = self.look(left);
         let Some(visit) = self.visit().clone() else { return Stands { left, ..Stands::default() } };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stands {
@@ -222,11 +221,11 @@ impl Crowd {
 }
 
 impl Visit {
-    fn new(buyers: u64, hall: Hall) -> Self {
+    fn new(buyers: u64) -> Self {
         let none = || AtomicU64::new(0);
         Self {
             buyers,
-            hall,
+            hall: Hall::default(),
             has_gone_home: watch::Sender::new(false),
             at_the_till: none(),
             booked: none(),

@@ -1,15 +1,14 @@
 //! Which seats look free to the crowd: as the map was a moment ago, less what its buyers have gone for since.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use booking_core::TicketId;
-use booking_core::seat_map::{Layout, Row};
+use booking_core::seat_map::{Layout, Row, SeatMap};
 use booking_core::testing::dice::Dice;
 use booking_core::ticket::TicketStatus;
-use serde::Deserialize;
 
-/// The seats of a map, in blocks of neighbours.
+/// The seats of a map, in blocks of neighbours; none before the map was looked at.
+#[derive(Default)]
 pub(super) struct Hall(Mutex<Vec<Vec<Spot>>>);
 
 struct Spot {
@@ -17,31 +16,26 @@ struct Spot {
     is_free: bool,
 }
 
-/// A seat as the map shows it.
-#[derive(Deserialize)]
-pub(super) struct Seat {
-    id: TicketId,
-    status: TicketStatus,
+/// How many seats of a map's layout are still to be sold, whether held or not.
+pub(super) fn left(map: &SeatMap) -> usize {
+    let is_left = |ticket: &TicketId| matches!(status(map, ticket), TicketStatus::Available | TicketStatus::Reserved);
+    map.layout().into_iter().flat_map(Layout::places).filter(|place| is_left(&place.ticket)).count()
+}
+
+/// How a seat of the layout stands: it is on sale before the map has heard of it.
+fn status(map: &SeatMap, ticket: &TicketId) -> TicketStatus {
+    map.seat(ticket).map_or(TicketStatus::Available, |seat| seat.status)
 }
 
 impl Hall {
-    /// No seat of it is free before it was looked at.
-    pub(super) fn new(layout: Option<&Layout>) -> Self {
-        Self(Mutex::new(layout.into_iter().flat_map(Layout::rows).flat_map(blocks).collect()))
-    }
-
     fn blocks(&self) -> MutexGuard<'_, Vec<Vec<Spot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in how the map is, and says whether any seat is still to be sold.
-    pub(super) fn has_any_left(&self, seats: Vec<Seat>) -> bool {
-        let statuses: BTreeMap<TicketId, TicketStatus> =
-            seats.into_iter().map(|Seat { id, status }| (id, status)).collect();
-        for spot in self.blocks().iter_mut().flatten() {
-            spot.is_free = statuses.get(&spot.ticket) == Some(&TicketStatus::Available);
-        }
-        statuses.values().any(|status| matches!(status, TicketStatus::Available | TicketStatus::Reserved))
+    /// Takes in how the map is: another layout may have been published.
+    pub(super) fn look(&self, map: &SeatMap) {
+        let rows = map.layout().into_iter().flat_map(Layout::rows);
+        *self.blocks() = rows.flat_map(|row| blocks(row, map)).collect();
     }
 
     /// Free seats side by side, as many as there are up to this many; none where nothing is free. They are not free from
@@ -68,12 +62,13 @@ impl Hall {
 }
 
 /// A row, cut where there is more room between two seats than between others: at an aisle.
-fn blocks(row: &Row) -> Vec<Vec<Spot>> {
+fn blocks(row: &Row, map: &SeatMap) -> Vec<Vec<Spot>> {
     let apart = |n: usize| Some(row.seats.get(n)?.x.abs_diff(row.seats.get(n.checked_sub(1)?)?.x));
     let closest = (0..row.seats.len()).filter_map(apart).min();
     let mut blocks: Vec<Vec<Spot>> = Vec::new();
     for (n, place) in row.seats.iter().enumerate() {
-        let spot = Spot { ticket: place.ticket.clone(), is_free: false };
+        let is_free = status(map, &place.ticket) == TicketStatus::Available;
+        let spot = Spot { ticket: place.ticket.clone(), is_free };
         match blocks.last_mut().filter(|_| apart(n) == closest) {
             Some(block) => block.push(spot),
             None => blocks.push(vec![spot]),
@@ -84,18 +79,22 @@ fn blocks(row: &Row) -> Vec<Vec<Spot>> {
 
 #[cfg(test)]
 mod tests {
+    use booking_core::seat_map::{Place, Published, Seat};
+
     use super::*;
     use crate::demo;
 
-    fn all(status: TicketStatus) -> Vec<Seat> {
-        demo::layout().places().map(|place| Seat { id: place.ticket.clone(), status }).collect()
+    fn theatre(status: TicketStatus) -> SeatMap {
+        let seat = |place: &Place| (place.ticket.clone(), Seat { status, version: 1, heard: 1 });
+        let published = Published { layout: demo::layout(), edition: 1, version: 1 };
+        SeatMap::restored(Some(published), demo::layout().places().map(seat))
     }
 
     #[test]
     fn buyers_go_for_neighbours_on_one_side_of_an_aisle_and_no_two_for_the_same_seat() {
-        let (hall, mut dice) = (Hall::new(Some(&demo::layout())), Dice::new(1));
+        let (hall, mut dice) = (Hall::default(), Dice::new(1));
         assert!(hall.go_for(4, &mut dice).is_empty(), "nothing is free before it was looked at");
-        assert!(hall.has_any_left(all(TicketStatus::Available)));
+        hall.look(&theatre(TicketStatus::Available));
         let mut taken = std::collections::BTreeSet::new();
         loop {
             let seats = hall.go_for(4, &mut dice);
@@ -117,10 +116,25 @@ mod tests {
 
     #[test]
     fn what_is_held_may_be_free_again_and_what_is_sold_or_blocked_is_not_waited_for() {
-        let hall = Hall::new(Some(&demo::layout()));
-        assert!(hall.has_any_left(all(TicketStatus::Reserved)));
-        assert!(hall.go_for(4, &mut Dice::new(1)).is_empty());
-        assert!(!hall.has_any_left(all(TicketStatus::Sold)));
-        assert!(!hall.has_any_left(all(TicketStatus::Blocked)));
+        for (status, is_left) in [
+            (TicketStatus::Available, 480),
+            (TicketStatus::Reserved, 480),
+            (TicketStatus::Sold, 0),
+            (TicketStatus::Blocked, 0),
+        ] {
+            let (hall, map) = (Hall::default(), theatre(status));
+            hall.look(&map);
+            assert_eq!(left(&map), is_left);
+            assert_eq!(hall.go_for(4, &mut Dice::new(1)).is_empty(), status != TicketStatus::Available);
+        }
+    }
+
+    #[test]
+    fn seats_of_an_earlier_layout_are_not_waited_for() {
+        let stray =
+            (TicketId::parse("demo:old").unwrap(), Seat { status: TicketStatus::Available, version: 1, heard: 1 });
+        let map = SeatMap::restored(theatre(TicketStatus::Sold).published(), [stray]);
+        assert_eq!(left(&map), 480, "those that were never heard of");
+        assert_eq!(left(&SeatMap::default()), 0);
     }
 }
