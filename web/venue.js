@@ -94,8 +94,7 @@ export class Venue {
   }
 
   #seat(seat) {
-    const at = `translate(${round(seat.x * PITCH)} ${round(seat.y * PITCH)})`;
-    const drawn = svg("path", { role: "button", tabindex: -1, transform: at, "data-id": seat.id });
+    const drawn = svg("path", { role: "button", tabindex: -1, "data-id": seat.id });
     this.#drawn.set(seat.id, drawn);
     this.#dress(seat, drawn);
     return drawn;
@@ -105,7 +104,7 @@ export class Venue {
   #dress(seat, drawn) {
     const mine = this.#does.mine(seat.id);
     const looks = mine ?? seat.status;
-    drawn.setAttribute("d", SHAPES[looks] ?? SHAPES.BLOCKED);
+    drawn.setAttribute("d", placed(SHAPES[looks] ?? SHAPES.BLOCKED, round(seat.x * PITCH), round(seat.y * PITCH)));
     const picked = this.#does.picked(seat.id);
     drawn.setAttribute("class", `seat ${looks} ${seat.shade == null ? "" : `shade${seat.shade}`}${picked ? " picked" : ""}`);
     drawn.setAttribute("aria-label", seatLabel(seat, mine) + (picked ? ", chosen" : ""));
@@ -200,6 +199,13 @@ export class Venue {
     this.#drawn.get(id)?.setAttribute("tabindex", 0);
   }
 }
+
+/**
+ * A shape, moved to its place: each of its parts begins with the one command that is not relative. A `transform` would say
+ * the same, but a browser keeps seats with a transform each apart when it paints, which takes it three times as long.
+ */
+const placed = (shape, x, y) =>
+  shape.replace(/M(-?\d*\.?\d+) ?(-?\d*\.?\d+)/g, (_, left, top) => `M${round(x + Number(left))} ${round(y + Number(top))}`);
 
 const round = (number) => Math.round(number * 100) / 100;
 
