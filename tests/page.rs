@@ -108,6 +108,11 @@ fn a_reload_keeps_the_holds() {
 }
 
 #[test]
+fn a_tab_that_was_copied_pays_nothing_twice() {
+    demo(&[]).plays("a_tab_that_was_copied_pays_nothing_twice");
+}
+
+#[test]
 fn a_seat_is_given_back_and_kept() {
     demo(&[]).plays("a_seat_is_given_back_and_kept");
 }

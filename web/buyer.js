@@ -134,31 +134,34 @@ export class Buyer {
     const asked = ids.filter((id) => !this.#checked.has(id) && basket.seats[id]?.is === "held");
     if (asked.length === 0) return;
     for (const id of asked) this.#checked.add(id);
-    const lapsed = [];
+    const gone = { over: [], booked: [] };
     await Promise.all(
       asked.map(async (id) => {
-        const isOver = await this.#isOver(id).catch(() => false);
+        const stands = await this.#stands(id).catch(() => "held");
         this.#checked.delete(id);
-        if (isOver && basket.seats[id]?.is === "held" && !basket.paying) lapsed.push(id);
+        if (basket.seats[id]?.is === "held" && !basket.paying) gone[stands]?.push(id);
       }),
     );
-    if (lapsed.length === 0) return;
-    basket.drop(...lapsed);
-    const names = lapsed.map((id) => this.name(id));
-    basket.outcome = { is: "lapsed", names };
-    basket.save();
-    this.#say(`Your time for ${several(names)} is over: back on sale.`, true);
-    this.#draw(...lapsed);
+    const { over, booked } = gone;
+    basket.drop(...over, ...booked);
+    if (booked.length > 0) this.#say(`${several(booked.map((id) => this.name(id)))}: booked, in another tab.`);
+    if (over.length > 0) {
+      const names = over.map((id) => this.name(id));
+      basket.outcome = { is: "lapsed", names };
+      basket.save();
+      this.#say(`Your time for ${several(names)} is over: back on sale.`, true);
+    }
+    if (over.length + booked.length > 0) this.#draw(...over, ...booked);
   }
 
-  async #isOver(id) {
+  /** What a seat that was held is by now: still `held`, `booked` (a copy of this tab has the same name), or the hold is `over`. */
+  async #stands(id) {
     const ticket = await this.#api.insist(`/Ticket/${part(id)}/get`);
-    const isMine = ticket.reservedBy === this.basket.user;
-    if (ticket.status === "RESERVED" && isMine) {
-      this.basket.set(id, { until: ticket.reservedUntil });
-      return false;
-    }
-    return true;
+    if (ticket.reservedBy !== this.basket.user) return "over";
+    if (ticket.status === "SOLD") return "booked";
+    if (ticket.status !== "RESERVED") return "over";
+    this.basket.set(id, { until: ticket.reservedUntil });
+    return "held";
   }
 
   /** The map has moved on: what it says of this tab's seats may be that they are no longer held. */
@@ -263,8 +266,8 @@ export class Buyer {
   /** After a payment that failed: which of the seats are still this buyer's to pay for. */
   async #stillHeld(ids) {
     const { basket } = this;
-    const over = await Promise.all(ids.map((id) => this.#isOver(id).catch(() => true)));
-    basket.drop(...ids.filter((_, place) => over[place]));
+    const stands = await Promise.all(ids.map((id) => this.#stands(id).catch(() => "over")));
+    basket.drop(...ids.filter((_, place) => stands[place] !== "held"));
   }
 
   /** What a seat is called. */
@@ -290,7 +293,7 @@ const TAKEN = { RESERVED: "is held by somebody else", SOLD: "is sold", BLOCKED: 
 export function outcomeWords({ outcome, seats }) {
   const held = Object.values(seats).filter(({ is }) => is === "held").length;
   const stillYours = held > 0 ? `${held === 1 ? "The seat is" : "The seats are"} still held for you: ` : "";
-  const gone = "The seats went back on sale.";
+  const gone = "The seats are no longer held for you.";
   switch (outcome?.is) {
     case "confirmed":
       return ["Booked", `${count(outcome.names.length, "seat")} for ${money(outcome.amount)}: ${several(outcome.names)}.`];

@@ -11,6 +11,8 @@ const HEIGHT = 80;
 export class Chart {
   #seats;
   #samples = [];
+  /** The second of the last of them. */
+  #second = null;
   #drawing;
   #sold = svg("path", { class: "sold" });
   #held = svg("path", { class: "held" });
@@ -23,11 +25,15 @@ export class Chart {
     $("chart").append(this.#words, this.#drawing, el("p", { class: "axis" }, this.#begins, el("span", {}, "now")));
   }
 
-  /** Another second has passed. */
+  /** Another second has passed; or more, where the browser had other things to do. */
   sample(isShown) {
     if (this.#seats.length === 0) return;
-    this.#samples.push({ sold: this.#seats.count("SOLD"), held: this.#seats.count("RESERVED") });
-    if (this.#samples.length > KEPT) this.#samples.shift();
+    const second = Math.floor(Date.now() / 1000);
+    const passed = Math.max(0, Math.min(KEPT, second - (this.#second ?? second - 1)));
+    this.#second = second;
+    const now = { sold: this.#seats.count("SOLD"), held: this.#seats.count("RESERVED") };
+    this.#samples.push(...Array(passed).fill(now));
+    this.#samples.splice(0, this.#samples.length - KEPT);
     if (isShown) this.#draw();
   }
 

@@ -7,6 +7,8 @@ const TOKEN_PROTOCOL = "booking.token.";
 
 /** All in ms. */
 const OPENS_WITHIN = 8_000;
+/** A connection that has held for so long was a good one: the next is tried for soon. */
+const STEADY_AFTER = 5_000;
 const PING_EVERY = 30_000;
 const PONG_WITHIN = 10_000;
 const ASK_EVERY = 1_000;
@@ -51,8 +53,9 @@ export class Live {
     let askFor = ASK_FOR;
     while (!this.#isStopped) {
       this.hears.state("connecting");
-      if (await this.#watch()) {
-        failures = 0;
+      const lived = await this.#watch();
+      if (lived > 0) {
+        if (lived > STEADY_AFTER) failures = 0;
         askFor = ASK_FOR;
       } else {
         try {
@@ -79,7 +82,7 @@ export class Live {
     }
   }
 
-  /** Watches until the connection ends; whether there was one. */
+  /** Watches until the connection ends; for how long it was live, in ms: 0 where it never was. */
   #watch() {
     const url = this.api.url(this.#path("watch"));
     url.protocol = url.protocol.replace("http", "ws");
@@ -88,10 +91,10 @@ export class Live {
     try {
       socket = new WebSocket(url, offers);
     } catch {
-      return false;
+      return 0;
     }
     this.#socket = socket;
-    let isLive = false;
+    let liveSince = null;
     let isAsked = false;
     let timer = setTimeout(() => socket.close(), OPENS_WITHIN);
     const ping = () => {
@@ -108,7 +111,8 @@ export class Live {
       else if (message.type === "snapshot") {
         this.hears.snapshot(message);
         this.hears.state("live");
-        [isLive, isAsked] = [true, false];
+        liveSince ??= performance.now();
+        isAsked = false;
       } else if (message.type === "deltas" && !this.hears.deltas(message.deltas) && !isAsked) {
         socket.send('{"type":"snapshot"}');
         isAsked = true;
@@ -119,7 +123,7 @@ export class Live {
       clearTimeout(timer);
       socket.onmessage = null;
       socket.close();
-      return isLive;
+      return liveSince === null ? 0 : Math.max(1, performance.now() - liveSince);
     });
   }
 

@@ -69,7 +69,10 @@ export class Till {
     const items = ids.map((id) => this.#item(id, basket.seats[id], basket.paying !== null));
     $("basket").replaceChildren(...items);
     $("basket").hidden = ids.length === 0;
-    if (focused) $("basket").querySelector(`[data-give="${CSS.escape(focused)}"]`)?.focus();
+    if (!focused) return;
+    // Where the seat has left the basket, the focus stays close to where it was.
+    const same = $("basket").querySelector(`[data-give="${CSS.escape(focused)}"]`);
+    (same ?? $("basket").querySelector("button:enabled") ?? $("side")).focus({ preventScroll: true });
   }
 
   #item(id, { is, price }, isPaying) {

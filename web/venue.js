@@ -58,6 +58,7 @@ export class Venue {
   /** Draws everything anew: other seats are there now. */
   build() {
     const { width, height } = this.#seats.size;
+    const hadFocus = this.svg.contains(document.activeElement);
     this.#drawn.clear();
     const sections = this.#seats.sections.map((section) => this.#section(section));
     const [w, h] = [width * PITCH + 2 * MARGIN, height * PITCH + STAGE + 44];
@@ -66,6 +67,7 @@ export class Venue {
     this.zoom.resize(w, h, PITCH);
     const first = this.#drawn.has(this.#current) ? this.#current : this.#drawn.keys().next().value;
     this.#rove(first ?? null);
+    if (hadFocus) this.focus(first);
   }
 
   /** These seats have changed, or what the buyer has to do with them has. */

@@ -98,6 +98,32 @@ const scenarios = {
     await stands(page, "G", 3, "booked by you");
   },
 
+  async a_tab_that_was_copied_pays_nothing_twice(browser, base) {
+    const [page, copy] = [await browser.open(base, { refusals: [409, 410] }), await browser.open(base, { refusals: [409, 410] })];
+    await hold(page, "M", 1, 2);
+    const kept = await page.evaluate(() => ({ ...sessionStorage }));
+    await copy.evaluate((kept) => Object.entries(kept).forEach(([name, value]) => sessionStorage.setItem(name, value)), kept);
+    await copy.reload();
+    await stands(copy, "M", 2, "held by you");
+    await Promise.all([pay(page, "card_success"), pay(copy, "card_success")]);
+    const paid = await eventually("one of them has booked", async () => {
+      for (const tab of [page, copy]) if (await tab.locator("#outcome.confirmed").isVisible()) return tab;
+    });
+    const other = paid === page ? copy : page;
+    await says(other, "#notice", "booked, in another tab");
+    for (const tab of [page, copy]) assert.equal(await tab.locator("#basket li").count(), 0);
+    assert.deepEqual(await captured(base), [13000]);
+    // And one that is not paying is told so as well, not that its time is over.
+    await hold(page, "N", 1);
+    const later = await page.evaluate(() => ({ ...sessionStorage }));
+    await copy.evaluate((kept) => Object.entries(kept).forEach(([name, value]) => sessionStorage.setItem(name, value)), later);
+    await copy.reload();
+    await stands(copy, "N", 1, "held by you");
+    await pay(page, "card_success");
+    await says(copy, "#notice", "Row N seat 1, Circle: booked, in another tab");
+    await stands(copy, "N", 1, "sold");
+  },
+
   async a_seat_is_given_back_and_kept(browser, base) {
     const [page, other] = [await browser.open(base), await browser.open(base)];
     await hold(page, "H", 1, 2);
@@ -105,8 +131,10 @@ const scenarios = {
     await stands(page, "H", 1, "being given back");
     await seat(page, "H", 1).click();
     await stands(page, "H", 1, "held by you");
-    await page.getByRole("button", { name: "Give back Row H seat 2" }).click();
+    await page.getByRole("button", { name: "Give back Row H seat 2" }).press("Enter");
     await stands(other, "H", 2, "available");
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+    await eventually("the focus is on the seat that is left", async () => /^Give back Row H seat 1/.test(await focused()));
     await stands(other, "H", 1, "held by somebody");
     assert.equal(await page.locator("#basket li").count(), 1);
     await hold(other, "H", 2);
