@@ -169,6 +169,11 @@ fn a_map_without_a_layout_is_shown_and_grows() {
 }
 
 #[test]
+fn odd_layouts_are_drawn_with_every_seat_in_reach() {
+    demo(&[]).plays("odd_layouts_are_drawn_with_every_seat_in_reach");
+}
+
+#[test]
 fn text_of_the_server_is_text() {
     demo(&[]).plays("text_of_the_server_is_text");
 }

@@ -180,7 +180,9 @@ function measure(rows) {
   const pitch = pitchOf(rows);
   const [left, top] = ["x", "y"].map((axis) => seats.reduce((least, seat) => Math.min(least, seat[axis]), Infinity));
   const isFar = (seat) => (seat.x - left) / pitch > FARTHEST || (seat.y - top) / pitch > FARTHEST;
-  if (!pitch || seats.some(isFar)) {
+  // A quarter of a seat apart, one would be drawn upon the other.
+  const spots = new Set(seats.map(({ x, y }) => `${Math.round((4 * x) / pitch)} ${Math.round((4 * y) / pitch)}`));
+  if (!pitch || seats.some(isFar) || spots.size < seats.length) {
     rows.forEach((row, y) => row.seats.forEach((seat, x) => Object.assign(seat, { x, y })));
     return;
   }

@@ -90,7 +90,7 @@ export class Venue {
 
   #row(section, { name, seats }) {
     if (seats.length === 0) return null;
-    const ends = name ? [label(seats[0], -PITCH, name, "row"), label(seats.at(-1), PITCH, name, "row")] : [];
+    const ends = name ? [label(seats[0], -PITCH, short(name), "row"), label(seats.at(-1), PITCH, short(name), "row")] : [];
     const words = [section, name && `row ${name}`].filter(Boolean).join(", ");
     return svg("g", words ? { role: "group", "aria-label": words } : {}, ends, seats.map((seat) => this.#seat(seat)));
   }
@@ -210,6 +210,9 @@ const placed = (shape, x, y) =>
   shape.replace(/M(-?\d*\.?\d+) ?(-?\d*\.?\d+)/g, (_, left, top) => `M${round(x + Number(left))} ${round(y + Number(top))}`);
 
 const round = (number) => Math.round(number * 100) / 100;
+
+/** As much of a row's name as there is room for beside it; all of it is in its seats' names. */
+const short = (name) => ([...name].length > 3 ? `${[...name].slice(0, 2).join("")}…` : name);
 
 function label(seat, aside, text, what) {
   const [x, y] = [round(seat.x * PITCH + aside), round(seat.y * PITCH - (what === "section" ? 1.05 * PITCH : 0))];

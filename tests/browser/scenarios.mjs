@@ -373,6 +373,30 @@ const scenarios = {
     await says(page, "#outcome.confirmed", "1 seat for $100.00");
   },
 
+  async odd_layouts_are_drawn_with_every_seat_in_reach(browser, base, { admin }) {
+    const seats = (map, price, places) => places.map(([x, y], n) => ({ ticketId: `${map}:${n + 1}`, price, x, y }));
+    const yen = { minor: 4500, currency: "JPY" };
+    const far = 2 ** 32 - 1;
+    const layouts = {
+      "one-seat": { price: yen, places: [[far, 7]], name: "¥4,500" },
+      "one-spot": { price: yen, places: [[5, 5], [5, 5], [5, 5]], name: "¥4,500" },
+      "far-away": { price: { minor: 1, currency: "XXX" }, places: [[0, 0], [1, 0], [far, far]], name: "0.01" },
+      "long-name": { price: { minor: 2 ** 40, currency: "KWD" }, places: [[0, 0], [9, 0]], row: "Seats that nobody has given a short name", name: "1,099,511,627.776" },
+    };
+    for (const [map, { price, places, row = "A", name }] of Object.entries(layouts)) {
+      const published = await call(base, `/SeatMap/${map}/layout`, { rows: [{ name: row, seats: seats(map, price, places) }, { name: "B", seats: [] }] }, admin);
+      assert.equal(published.status, 200, JSON.stringify(published.body));
+      const page = await browser.open(`${base}/?map=${map}`);
+      for (let n = 1; n <= places.length; n += 1) {
+        const drawn = seat(page, row, n);
+        assert.ok((await drawn.getAttribute("aria-label")).includes(name), await drawn.getAttribute("aria-label"));
+        // A click has to reach the seat itself: it would fail where another lies upon it.
+        await drawn.click();
+        await stands(page, row, n, "held by you");
+      }
+    }
+  },
+
   async text_of_the_server_is_text(browser, base, { admin }) {
     const name = `<img src=x onerror="document.title='taken'"> <b>X</b>`;
     const seats = [{ ticketId: "odd:<1>".replace(/[<>]/g, ""), price: { minor: 100, currency: "USD" }, x: 0, y: 0 }];
