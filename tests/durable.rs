@@ -22,11 +22,11 @@ use booking_core::testing::dice::Dice;
 use host_axum_sim::store::read;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
-use tests::eventually;
-use tests::histories::recorder::{Load, record, shown};
+use tests::histories::recorder::{Load, record};
 use tests::http::Client;
 use tests::restate::Folder;
 use tests::server::{Server, binary, notified};
+use tests::{PATIENCE, eventually, size};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 
@@ -116,9 +116,9 @@ const BOUNDARIES: [&str; 8] = [
 ];
 
 #[test]
-fn nothing_is_lost_while_it_is_killed_fifty_times() {
-    const LEAST: usize = 52;
+fn nothing_is_lost_while_it_is_killed_again_and_again() {
     const MOST: usize = 150;
+    let enough = size(12, 52);
     let folder = Folder::new("ledger");
     let ledger = folder.path().join("ledger.jsonl");
     let gateway = Server::start("mock-gateway", &["--delay", "10ms", "--ledger", text(&ledger)]);
@@ -134,7 +134,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
         (0..80).for_each(|_| drop(scope.spawn(|| crowd.buy())));
         // Some boundaries are passed within a millisecond: it goes on until each was hit.
         let is_missed = |hits: &BTreeMap<&str, usize>| BOUNDARIES.iter().any(|name| !hits.contains_key(name));
-        while kills < LEAST || (kills < MOST && is_missed(&hits)) {
+        while kills < enough || (kills < MOST && is_missed(&hits)) {
             std::thread::sleep(Duration::from_millis(120 + dice.below(250) as u64));
             if crowd.under_way() < 64 {
                 continue;
@@ -170,7 +170,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
     crowd.all_is_well(&money);
     // Whatever was told once is so for ever.
     let ends = crowd.ends();
-    assert!(ends.len() > 2_000, "{} checkouts", ends.len());
+    assert!(ends.len() > size(400, 2_000), "{} checkouts", ends.len());
     for (id, end) in &ends {
         assert_eq!(client.get(&format!("/Checkout/{id}")).body, *end);
     }
@@ -195,7 +195,7 @@ fn nothing_is_lost_while_it_is_killed_fifty_times() {
 
 #[test]
 fn what_clients_saw_through_kills_is_linearizable() {
-    let requests = 100_000;
+    let requests = size(10_000, 100_000);
     let mut durable = Durable::start("histories", &["--payment-delay", "1ms", "--max-holds-per-user", "1000000"]);
     let (public, admin) = (durable.client(), durable.admin());
     let (recording, kills) = std::thread::scope(|scope| {
@@ -209,22 +209,9 @@ fn what_clients_saw_through_kills_is_linearizable() {
         }
         (recorded.join().unwrap(), kills)
     });
-    let answers = recording.definite + recording.unknown;
-    let definite = recording.definite * 100 / answers;
-    assert!(recording.definite * 10 > answers * 9, "only {definite} % of the answers are definite");
-    let checked = recording.check();
-    println!(
-        "{requests} requests through {kills} kills, {definite} % of the answers definite: {} operations of {} tickets, {} of \
-         them linearizable",
-        checked.operations,
-        recording.tickets.len(),
-        checked.linearizable
-    );
-    if let Some((ticket, history)) = checked.wrong.first() {
-        panic!("ticket {ticket} is not linearizable:\n{}", shown(history));
-    }
-    assert_eq!(checked.undecided, Vec::<usize>::new());
-    assert!(checked.operations > requests && kills >= 5, "{} operations, {kills} kills", checked.operations);
+    println!("{requests} requests through {kills} kills: {}", recording.is_linearizable("durable", requests).unwrap());
+    recording.planted_lies_are_found().unwrap();
+    assert!(kills >= size(1, 5), "{kills} kills");
     let said = runs(&["check", "--data-dir", text(&durable.data)]).unwrap();
     assert!(said.contains("holds"), "{said}");
 }
@@ -266,10 +253,10 @@ fn a_message_to_a_buyer_that_was_not_delivered_is_delivered_after_a_crash() {
     let mut durable = Durable::start("letters", &["--payment-delay", "0ms", "--notify-url", &url]);
     let booked = durable.client().post("/Checkout/process", &json!({ "ticketId": "a", "userId": "ann" }));
     assert_eq!(booked.status, 200);
-    let first = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let first = told.recv_timeout(PATIENCE).unwrap();
     durable.kill();
     durable.start_again();
-    assert_eq!(told.recv_timeout(Duration::from_secs(20)).unwrap(), first);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), first);
 }
 
 type Socket = WebSocket<TcpStream>;
@@ -279,7 +266,7 @@ fn watch(base: &str) -> Socket {
     let mut request = format!("ws://{address}/SeatMap/hall/watch").into_client_request().unwrap();
     request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     tungstenite::client(request, stream).unwrap().0
 }
 
@@ -428,7 +415,7 @@ fn on_a_full_disk_it_says_so_and_goes_on_when_there_is_room() {
             // What is still free in the last block may take a few more.
             let more = json!({ "ticketId": format!("c:{round}-{}", start.elapsed().as_nanos()), "userId": "cat" });
             let _took = client.post("/Checkout/process", &more);
-            assert!(start.elapsed() < Duration::from_secs(30), "it is never full");
+            assert!(start.elapsed() < PATIENCE, "it is never full");
         }
         for (method, path) in [("GET", "/health"), ("GET", "/Ticket/a:0-0/get"), ("POST", "/SeatMap/a/get")] {
             assert_eq!(client.send(method, path, &[], b"").kind(), "StorageUnavailable", "{path}");

@@ -15,7 +15,6 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use booking_core::wire::{Door, Kind, check_idempotency_key, parse, route};
 use serde_json::{Value, json};
@@ -343,7 +342,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<(u16, Value)> {
 
 fn connect(base: &str) -> TcpStream {
     let stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(tests::PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }

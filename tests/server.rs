@@ -15,9 +15,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::eventually;
 use tests::http::{Client, Got};
 use tests::server::{Server, binary, notified};
+use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
 
 /// A file of this test's own, gone when this is.
@@ -177,8 +177,8 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let booking = buy(&client, "a", "card_success");
     assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
     assert_eq!(buy(&client, "b", "card_decline").status, 402);
-    let first = told.recv_timeout(Duration::from_secs(20)).unwrap();
-    let second = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let first = told.recv_timeout(PATIENCE).unwrap();
+    let second = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(first, second);
     assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
     assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
@@ -194,7 +194,7 @@ fn a_server_that_is_to_stop_answers_what_is_under_way_and_takes_no_more() {
         let bought = scope.spawn(|| buy(&client, "a", "card_success"));
         eventually(|| client.get("/metrics").text.contains("booking_checkouts_under_way{").then_some(()));
         host.ask_to_stop();
-        assert!(host.says("stopping", Duration::from_secs(10)));
+        assert!(host.says("stopping", PATIENCE));
         let address = host.base.strip_prefix("http://").unwrap();
         eventually(|| TcpStream::connect(address).is_err().then_some(()));
         bought.join().unwrap()
@@ -209,7 +209,7 @@ fn a_connection_for_which_there_is_no_place_is_told_so() {
     let address = host.base.strip_prefix("http://").unwrap();
     let connect = || {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     };
     let ask = |stream: &mut TcpStream, connection: &str| {

@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
     reason = "a test that cannot go on fails"
 )]
 
@@ -16,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
-use tests::eventually;
-use tests::histories::recorder::{Load, record, shown};
+use tests::histories::recorder::{Load, record};
 use tests::http::Client;
 use tests::server::{Server, notified};
 use tests::worker::OnWorkerd;
+use tests::{PATIENCE, eventually, size};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 use xtask::worker::With;
@@ -36,15 +37,16 @@ fn paying_at(gateway: &Server, vars: &[(&str, &str)]) -> OnWorkerd {
 }
 
 #[test]
-fn nothing_is_lost_while_workerd_is_killed_thirty_times() {
+fn nothing_is_lost_while_workerd_is_killed_again_and_again() {
     let gateway = Server::start("mock-gateway", &["--delay", "15ms"]);
     let mut on = paying_at(&gateway, &[]);
     let client = on.client.clone();
-    let crowd = Crowd::new(&client, 1_500, 1_800);
+    let kills = size(8, 30);
+    let crowd = Crowd::new(&client, kills * 50, kills * 60);
     std::thread::scope(|scope| {
         (0..16).for_each(|_| drop(scope.spawn(|| crowd.buy())));
-        for kill in 1..=30 {
-            crowd.wait_for(kill * 3);
+        for kill in 1..=kills {
+            crowd.wait_for(kill * 90 / kills);
             on.workerd.kill();
             on.workerd.start_again().unwrap();
         }
@@ -78,7 +80,7 @@ fn checkouts_that_were_cut_short_come_to_their_end_without_a_request() {
     // Nobody asks the Worker for anything now: alarms bring them on.
     let start = Instant::now();
     while captured(&ledger) < ids.len() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{} of {}", captured(&ledger), ids.len());
+        assert!(start.elapsed() < PATIENCE, "{} of {}", captured(&ledger), ids.len());
         std::thread::sleep(Duration::from_millis(100));
     }
     for id in ids {
@@ -95,9 +97,7 @@ fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
     let on = OnWorkerd::start(&[]);
     let held = on.client.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
     assert_eq!(held.status, 200, "{}", held.text);
-    let counts = |on: &OnWorkerd| on.client.get("/SeatMap/hall/summary").body["counts"].clone();
-    eventually(|| (counts(&on)["RESERVED"] == 1).then_some(()));
-    eventually(|| (counts(&on)["AVAILABLE"] == 1).then_some(()));
+    eventually(|| (on.client.get("/SeatMap/hall/summary").body["counts"]["AVAILABLE"] == 1).then_some(()));
     assert_eq!(on.client.get("/Ticket/hall:1/get").body["version"], 2, "the ticket itself has changed");
 }
 
@@ -120,8 +120,8 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
     let quickly = |method: &str, path: &str, body: &Value| {
         let start = Instant::now();
         let got = on.client.send(method, path, &[], body.to_string().as_bytes());
-        // Milliseconds; a hang would be for ever.
-        assert!(start.elapsed() < Duration::from_secs(5), "{path} took {:?}", start.elapsed());
+        // A hang would last for ever.
+        assert!(start.elapsed() < PATIENCE / 2, "{path} took {:?}", start.elapsed());
         got
     };
     let ann = json!({ "userId": "ann" });
@@ -194,10 +194,10 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
     let held = on.client.post("/Ticket/hall:panic-alarm-once/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
     assert_eq!(held.status, 200, "{}", held.text);
     let ticket = || on.client.get("/Ticket/hall:panic-alarm-once/get").text;
-    eventually(|| (rang("Ticket") == 1).then_some(()));
+    eventually(|| (rang("Ticket") >= 1).then_some(()));
     let before = ticket();
     assert!(before.contains("AVAILABLE") && before.contains(r#""version":2"#), "{before}");
-    eventually(|| (rang("Ticket") == 2).then_some(()));
+    eventually(|| (rang("Ticket") >= 2).then_some(()));
     assert_eq!(ticket(), before);
     // This checkout's rings when it has ended.
     let booked = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:alarm-again-once", "userId": "ann" }));
@@ -207,11 +207,10 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
         (of("/Ticket/hall:alarm-again-once/get"), of(&format!("/Checkout/{}", booked.text("checkoutId"))), ledger())
     };
     let before = seen();
-    assert_eq!(rang("Checkout"), 0);
-    eventually(|| (rang("Checkout") == 1).then_some(()));
+    eventually(|| (rang("Checkout") >= 1).then_some(()));
     assert_eq!(seen(), before);
     // So does its ticket's, which looks whether the map was told.
-    eventually(|| (rang("Ticket") == 3).then_some(()));
+    eventually(|| (rang("Ticket") >= 3).then_some(()));
     assert_eq!(seen(), before);
     let map = on.client.get("/SeatMap/hall/summary").body;
     assert_eq!((&map["counts"]["SOLD"], &map["version"]), (&json!(1), &json!(4)), "each change was told once: {map}");
@@ -221,14 +220,10 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
 fn what_clients_saw_of_the_worker_is_linearizable() {
     let gateway = Server::start("mock-gateway", &["--delay", "1ms"]);
     let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
-    let recording = record(Load::of(6_000, 24), &on.client, &on.client.with_token(ADMIN));
-    assert!(recording.definite * 10 > (recording.definite + recording.unknown) * 9, "too few definite answers");
-    let checked = recording.check();
-    if let Some((ticket, history)) = checked.wrong.first() {
-        panic!("ticket {ticket} is not linearizable:\n{}", shown(history));
-    }
-    assert_eq!(checked.undecided, Vec::<usize>::new());
-    assert!(checked.operations > 6_000, "{} operations", checked.operations);
+    let requests = size(3_000, 52_000);
+    let recording = record(Load::of(requests, 24), &on.client, &on.client.with_token(ADMIN));
+    println!("{}", recording.is_linearizable("worker", requests).unwrap());
+    recording.planted_lies_are_found().unwrap();
 }
 
 #[test]
@@ -238,11 +233,11 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let mut on = paying_at(&gateway, &[("NOTIFY_URL", &url)]);
     let booking = on.client.post("/Checkout/process", &json!({ "ticketId": "a", "userId": "ann" }));
     assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
-    let first = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let first = told.recv_timeout(PATIENCE).unwrap();
     // The second comes by an alarm, whatever has become of the process.
     on.workerd.kill();
     on.workerd.start_again().unwrap();
-    let second = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let second = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(first, second);
     assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
     assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
@@ -264,7 +259,7 @@ fn watch_request(base: &str, map: &str) -> tungstenite::handshake::client::Reque
 impl Watcher {
     fn of(base: &str, map: &str) -> Self {
         let stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(watch_request(base, map), stream).unwrap();
         let mut watcher = Self { socket, version: 0 };
         let first = watcher.hears();
@@ -511,8 +506,10 @@ fn a_booking_costs_what_the_readme_says() {
     let book = |ticket: &str| {
         let got = on.client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann" }));
         assert_eq!(got.status, 200, "{}", got.text);
-        // The map hears of it, and the ticket's alarm comes after five seconds.
-        std::thread::sleep(Duration::from_secs(7));
+        // The map hears of it, and the ticket's alarm comes last, after five seconds.
+        let since = on.log().len();
+        eventually(|| cost(&on.log()[since..]).0.contains_key("Ticket, alarm").then_some(()));
+        std::thread::sleep(Duration::from_secs(2));
     };
     // The first makes the map.
     book("hall:1");

@@ -141,10 +141,10 @@ export class Api {
   }
 }
 
-/** Reads an error. Restate's ingress has the kind at the end of the message, in brackets. */
+/** Reads an error. Restate's ingress has the version and the kind at the end of the message, in brackets. */
 function refusal(response, body) {
   const said = String(body?.message ?? "");
-  const [, text, bracketed] = /^(.*?)(?: \[([A-Za-z]+)\])?$/s.exec(said);
+  const [, text, bracketed] = /^(.*?)(?: \(version \d+\))?(?: \[([A-Za-z]+)\])?$/s.exec(said);
   const kind = body?.kind ?? bracketed ?? (response.status >= 500 ? "Overloaded" : "");
   const retryAfter = 1_000 * Math.min(30, Number(response.headers.get("retry-after")) || 0);
   return new Refusal(response.status, String(kind), text || `status ${response.status}`, retryAfter);

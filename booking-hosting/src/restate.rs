@@ -8,8 +8,9 @@ use booking_core::effect::Outcome;
 use booking_core::format::Format;
 use booking_core::ids::TicketId;
 use booking_core::seat_map::{Published, Seat};
-use booking_core::ticket::{TicketCommand, TicketRefusal};
+use booking_core::ticket::{TicketCommand, TicketRefusal, TicketReply};
 use booking_core::time::Timestamp;
+use booking_core::wire::{Answer, Refusal, answer};
 use serde::{Deserialize, Serialize};
 
 /// The service of tickets, of maps, of checkouts.
@@ -39,6 +40,40 @@ pub struct Asked {
     pub command: TicketCommand,
     /// When it was understood.
     pub at: Timestamp,
+}
+
+/// What a ticket said to a command, and its version after that.
+#[derive(Serialize, Deserialize)]
+pub struct Judged {
+    /// The reply, or the refusal.
+    pub outcome: Result<TicketReply, TicketRefusal>,
+    /// The version.
+    pub version: u64,
+}
+
+impl Judged {
+    /// What a caller from outside is answered: on Restate a refusal is an error.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn answer(self) -> Result<Answer, Refusal> {
+        let Self { outcome, version } = self;
+        match outcome {
+            Ok(_) => Ok(answer::ticket(&outcome, version)),
+            Err(why) => Err(Refusal::from(why).at(version)),
+        }
+    }
+}
+
+/// How a refusal reads on Restate, whose errors have no fields of ours: the message, the version in round brackets where
+/// an object refused, the kind in square ones.
+#[must_use]
+pub fn refusal_text(refusal: &Refusal) -> String {
+    let Refusal { kind, message, version } = refusal;
+    match version {
+        Some(version) => format!("{message} (version {version}) [{kind}]"),
+        None => format!("{message} [{kind}]"),
+    }
 }
 
 /// How a checkout began. Recorded for the same reason.

@@ -22,6 +22,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// How long a test waits for what must happen. It fails a test that hangs, and none on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 #[test]
 fn the_theatre_has_twenty_rows_of_twenty_four_seats_at_three_prices() {
     let layout = demo::layout();
@@ -262,7 +265,7 @@ async fn eventually(address: &str, holds: impl Fn(&Value) -> bool) -> Value {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), asked).await.expect("it never does")
+    tokio::time::timeout(PATIENCE, asked).await.expect("it never does")
 }
 
 #[tokio::test]
@@ -320,7 +323,7 @@ async fn a_crowd_is_sent_home_and_ends_with_its_server() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), refuses).await.expect("it stops");
+    tokio::time::timeout(PATIENCE, refuses).await.expect("it stops");
 }
 
 #[tokio::test]

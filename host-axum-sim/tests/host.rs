@@ -27,6 +27,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
+/// How long a test waits for what must happen. It fails a test that hangs, and none on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 fn engine(delay: u64) -> Engine {
     Engine::new(Settings { gateway: Gateway::Mock { delay: Millis(delay) }, ..Settings::default() })
 }
@@ -95,7 +98,7 @@ async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
     *says_no.lock().unwrap() = None;
     tokio::time::sleep(Duration::from_millis(700)).await;
     says_that_it_cannot_store(&app, "c").await;
-    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("and it can be closed");
+    tokio::time::timeout(PATIENCE, host.close()).await.expect("and it can be closed");
 }
 
 #[tokio::test]
@@ -112,7 +115,7 @@ async fn a_disk_that_has_room_again_is_gone_on_with() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), healthy).await.expect("it goes on by itself");
+        tokio::time::timeout(PATIENCE, healthy).await.expect("it goes on by itself");
         // What was asked for when it was full may have been done: here it was, and nobody was told.
         assert!(ask(&app, "GET", &format!("/Ticket/{new}/get"), "").await.1.contains("\"reservedBy\":\"ann\""));
     }
@@ -131,7 +134,7 @@ async fn a_host_that_is_to_stop_does_not_wait_for_a_disk_that_is_full() {
     let app = router(host.clone(), RouteSettings::default());
     *says_no.lock().unwrap() = Some(io::ErrorKind::StorageFull);
     says_that_it_cannot_store(&app, "a").await;
-    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("it stops");
+    tokio::time::timeout(PATIENCE, host.close()).await.expect("it stops");
 }
 
 /// A disk whose driver has a bug.
@@ -148,9 +151,9 @@ async fn a_store_that_panics_leaves_nobody_waiting() {
     let host = Host::with(engine(0), Some(Box::new(Panics)), Ports::default());
     let app = router(host.clone(), RouteSettings::default());
     let asked = async { says_that_it_cannot_store(&app, "a").await };
-    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("everybody is told");
+    tokio::time::timeout(PATIENCE, asked).await.expect("everybody is told");
     assert!(!host.is_well());
-    tokio::time::timeout(Duration::from_secs(20), host.close()).await.expect("and it can be closed");
+    tokio::time::timeout(PATIENCE, host.close()).await.expect("and it can be closed");
 }
 
 #[tokio::test]
@@ -188,7 +191,7 @@ async fn a_head_or_a_body_that_does_not_arrive_is_not_waited_for_for_ever() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(begins.as_bytes()).await.unwrap();
         let mut all = Vec::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut all)).await;
         let _closed_or_reset = read.expect("it is not waited for for ever");
         let text = String::from_utf8_lossy(&all);
         assert!(answer.is_none_or(|answer| text.contains(answer)), "{text}");
@@ -223,7 +226,7 @@ async fn a_client_that_does_not_read_takes_little_memory_and_loses_its_place() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), healthy).await.expect("its place is given to others");
+    tokio::time::timeout(PATIENCE, healthy).await.expect("its place is given to others");
     drop(deaf);
 }
 
@@ -281,7 +284,7 @@ async fn neither_a_notifier_that_sleeps_nor_a_gateway_that_panics_stops_a_bookin
             assert_eq!(status, 200, "{body}");
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), all).await.expect("nobody waits for the notifier");
+    tokio::time::timeout(PATIENCE, all).await.expect("nobody waits for the notifier");
 }
 
 #[tokio::test]

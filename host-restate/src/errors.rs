@@ -10,6 +10,7 @@
 
 use booking_core::checkout::Impossible;
 use booking_core::wire::Refusal;
+use booking_hosting::restate::refusal_text;
 use restate_sdk::errors::{HandlerError, TerminalError};
 
 /// The code that Restate ends an awaited operation with when its invocation, or the one that it waits for, is cancelled.
@@ -17,8 +18,7 @@ const CANCELLED: u16 = 409;
 
 /// A refusal: the end of this invocation, and nothing to retry.
 pub(crate) fn refused(refusal: &Refusal) -> HandlerError {
-    let message = format!("{} [{}]", refusal.message, refusal.kind.as_str());
-    TerminalError::new_with_code(refusal.kind.status(), message).into()
+    TerminalError::new_with_code(refusal.kind.status(), refusal_text(refusal)).into()
 }
 
 /// Whether an awaited operation ended because somebody cancelled. No ticket answers like that: its refusals are answers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booking_core::checkout::{Checkout, Ending};
-use booking_core::effect::{Notification, Outcome};
+use booking_core::effect::Notification;
 use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
@@ -16,7 +16,9 @@ use booking_core::ticket::Ticket;
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, Call, Door, Kind, Refusal, TicketCall, answer};
 use booking_hosting::process::now;
-use booking_hosting::restate::{Asked, Began, CHECKOUT, FROM_INSIDE, HOLD, Lost, SEAT_MAP, TICKET, is_for_others};
+use booking_hosting::restate::{
+    Asked, Began, CHECKOUT, FROM_INSIDE, HOLD, Judged, Lost, SEAT_MAP, TICKET, is_for_others,
+};
 use bytes::Bytes;
 use restate_sdk::context::{
     Context, ContextClient, ContextSideEffects, ObjectContext, RequestTarget, RunFuture, RunRetryPolicy,
@@ -83,12 +85,12 @@ impl Host {
             }
             (_, call) => ctx.run(self.understand(call)).name("asked").await?.into_inner(),
         };
-        let outcome = objects::turn_on(&ctx, ticket, &command, at);
+        let (outcome, version) = objects::turn_on(&ctx, ticket, &command, at);
         if H::DOOR == Door::Inner {
             // A refusal is an answer to whoever asks from inside.
-            return self.say(Ok(answer::ticket(&outcome)));
+            return self.say(Ok(answer::ticket(&outcome, version)));
         }
-        self.say(outcome.map(|reply| answer::ticket(&Ok(reply))).map_err(Refusal::from))
+        self.say(Judged { outcome, version }.answer())
     }
 
     /// A hold for a buyer. Whoever wants what others have is told so at once: many may be, at a time. Everybody else takes
@@ -110,20 +112,12 @@ impl Host {
         let ticket = objects::ticket(&ctx).await?;
         let Json(first) = self.understand(call.clone())().await?;
         if let Some(refusal) = ticket.decide(&first.command, first.at).err().filter(|refusal| is_for_others(*refusal)) {
-            return self.say(Err(refusal.into()));
+            return self.say(Err(Refusal::from(refusal).at(ticket.version())));
         }
         let asked = ctx.run(self.understand(call)).name("asked").await?;
         let target = RequestTarget::object(TICKET, ctx.key(), HOLD);
-        let Json(outcome) = ctx.request::<Json<Asked>, Json<Outcome>>(target, asked).call().await?;
-        match outcome {
-            Outcome::Ticket(Ok(reply)) => self.say(Ok(answer::ticket(&Ok(reply)))),
-            Outcome::Ticket(Err(refusal)) => self.say(Err(refusal.into())),
-            Outcome::Authorized(_)
-            | Outcome::Captured(_)
-            | Outcome::Voided(_)
-            | Outcome::Slept { .. }
-            | Outcome::Notified => Err("a ticket answers as a ticket".into()),
-        }
+        let Json(judged) = ctx.request::<Json<Asked>, Json<Judged>>(target, asked).call().await?;
+        self.say(judged.answer())
     }
 
     /// The buyer's turn at the ticket of this invocation.
@@ -131,8 +125,9 @@ impl Host {
         &self,
         ctx: ObjectContext<'_>,
         Asked { command, at }: Asked,
-    ) -> HandlerResult<Json<Outcome>> {
-        Ok(Json(Outcome::Ticket(objects::turn_of::<Ticket>(&ctx, &command, at).await?)))
+    ) -> HandlerResult<Json<Judged>> {
+        let (outcome, version) = objects::turn_of::<Ticket>(&ctx, &command, at).await?;
+        Ok(Json(Judged { outcome, version }))
     }
 
     /// What a request means: now, with these terms, and a hold id that nobody can guess.
@@ -167,8 +162,8 @@ impl Host {
         let Some(command) = command else { return self.say(Err(Kind::NotFound.into())) };
         // A map asks no clock.
         match objects::turn_of::<SeatMap>(&ctx, &command, Timestamp::default()).await? {
-            Ok(reply) => self.say(Ok(answer::seat_map_reply(&reply))),
-            Err(never) => match never {},
+            (Ok(reply), version) => self.say(Ok(answer::seat_map_reply(&reply, version))),
+            (Err(never), _) => match never {},
         }
     }
 

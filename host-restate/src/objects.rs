@@ -34,14 +34,20 @@ pub(crate) trait Stored: Machine + Send {
 
     /// Sends what others are told.
     fn send(ctx: &ObjectContext<'_>, notices: Self::Notices, now: Timestamp);
+
+    /// Its version.
+    fn version(&self) -> u64;
 }
+
+/// What an object said to a command, and its version after that.
+pub(crate) type Judged<M> = (Result<<M as Machine>::Reply, <M as Machine>::Refusal>, u64);
 
 /// Lets the object of this invocation judge a command.
 pub(crate) async fn turn_of<M>(
     ctx: &ObjectContext<'_>,
     command: &M::Command,
     now: Timestamp,
-) -> Result<Result<M::Reply, M::Refusal>, HandlerError>
+) -> Result<Judged<M>, HandlerError>
 where
     M: Stored,
     M::Command: Sync,
@@ -56,14 +62,14 @@ pub(crate) fn turn_on<M: Stored>(
     mut state: M,
     command: &M::Command,
     now: Timestamp,
-) -> Result<M::Reply, M::Refusal> {
+) -> Judged<M> {
     let turn = turn(&mut state, command, now);
     if let Some(event) = turn.event() {
         state.store(ctx, event);
     }
     let (outcome, notices) = turn.stored();
     M::send(ctx, notices, now);
-    outcome
+    (outcome, state.version())
 }
 
 /// The contexts that can read their object's state.
@@ -110,6 +116,10 @@ pub(crate) async fn ticket(ctx: &impl Reads) -> Result<Ticket, HandlerError> {
 }
 
 impl Stored for Ticket {
+    fn version(&self) -> u64 {
+        self.version()
+    }
+
     async fn load(ctx: &impl Reads, _: &TicketCommand) -> Result<Self, HandlerError> {
         ticket(ctx).await
     }
@@ -147,6 +157,10 @@ pub(crate) async fn seat_map(ctx: &impl Reads) -> Result<SeatMap, HandlerError> 
 }
 
 impl Stored for SeatMap {
+    fn version(&self) -> u64 {
+        self.version()
+    }
+
     async fn load(ctx: &impl Reads, command: &SeatMapCommand) -> Result<Self, HandlerError> {
         match command {
             SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {

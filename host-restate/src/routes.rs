@@ -2,9 +2,9 @@
 //! two together.
 
 use booking_core::checkout::Ending;
-use booking_core::effect::{Notification, Outcome};
+use booking_core::effect::Notification;
 use booking_core::wire::{self, Door, answer};
-use booking_hosting::restate::{Asked, CHECKOUT, Lost, RECOVER, SEAT_MAP, TICKET};
+use booking_hosting::restate::{Asked, CHECKOUT, Judged, Lost, RECOVER, SEAT_MAP, TICKET};
 use restate_sdk::context::{Context, ObjectContext, SharedObjectContext};
 use restate_sdk::endpoint::{Endpoint, HandlerOptions, ServiceOptions};
 use restate_sdk::errors::HandlerResult;
@@ -115,7 +115,7 @@ impl TicketObject {
     }
 
     #[handler(ingress_private = true)]
-    async fn hold(&self, ctx: ObjectContext<'_>, asked: Json<Asked>) -> HandlerResult<Json<Outcome>> {
+    async fn hold(&self, ctx: ObjectContext<'_>, asked: Json<Asked>) -> HandlerResult<Json<Judged>> {
         self.0.hold(ctx, asked.into_inner()).await
     }
 

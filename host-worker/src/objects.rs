@@ -43,8 +43,8 @@ pub(crate) trait Stored: Machine + 'static {
     fn store(&self, store: &Store, name: &str, event: &Self::Event) -> Result<()>;
     /// Keeps the messages to others, or hands those back that follow from the state.
     fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Posted<Self::News>>;
-    /// What the caller is told.
-    fn answer(outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
+    /// What the caller is told by a machine that is at this state now.
+    fn answer(&self, outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
     /// When something is to happen by itself, and which command that is. `None` while nothing is.
     fn timer(&self) -> Option<(Timestamp, Self::Command)>;
     /// The object's name and state, where its alarm is for more than kept messages.
@@ -176,7 +176,7 @@ impl<M: Stored> Object<M> {
             faults::may_panic("panic-turn", || name.to_owned());
             let (outcome, notices) = turn.stored();
             let Posted { news, letter, is_posted } = M::post(store, name, notices, at)?;
-            let answer = M::answer(outcome);
+            let answer = state.answer(outcome);
             if let Some((scope, request)) = key
                 && answer.kind.is_none_or(Kind::is_recorded)
             {
@@ -321,8 +321,8 @@ impl Stored for Ticket {
         Ok(Posted { news: None, letter, is_posted: false })
     }
 
-    fn answer(outcome: std::result::Result<TicketReply, TicketRefusal>) -> Answer {
-        answer::ticket(&outcome)
+    fn answer(&self, outcome: std::result::Result<TicketReply, TicketRefusal>) -> Answer {
+        answer::ticket(&outcome, self.version())
     }
 
     fn timer(&self) -> Option<(Timestamp, TicketCommand)> {
@@ -446,9 +446,9 @@ impl Stored for SeatMap {
         Ok(Posted { news: watchers, letter: None, is_posted })
     }
 
-    fn answer(outcome: std::result::Result<SeatMapReply, std::convert::Infallible>) -> Answer {
+    fn answer(&self, outcome: std::result::Result<SeatMapReply, std::convert::Infallible>) -> Answer {
         match outcome {
-            Ok(reply) => answer::seat_map_reply(&reply),
+            Ok(reply) => answer::seat_map_reply(&reply, self.version()),
             Err(never) => match never {},
         }
     }

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 /** How long something may take to appear, in ms, on a machine that is busy with other things. */
-export const WITHIN = 20_000;
+export const WITHIN = 120_000;
 
 export const FLAGS = [
   "--no-sandbox",

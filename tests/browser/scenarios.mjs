@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { asks, Browser, call, captured, eventually, hold, isAccessible, isLive, pay, says, seat, stands, WITHIN } from "./browser.mjs";
 
 /** How long a crowd may take to buy a whole house, in ms. */
-const SOLD_OUT_WITHIN = 180_000;
+const SOLD_OUT_WITHIN = 600_000;
 
 const scenarios = {
   async two_browsers_race_for_a_seat(browser, base) {

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::PATIENCE;
 use crate::http::Client;
 
-/// What somebody ordered, and how it ended.
+/// What a buyer ordered, and how it ended.
+#[derive(Clone)]
 pub struct Bought {
     /// The tickets that they asked for.
     pub tickets: Vec<String>,
@@ -117,12 +119,13 @@ impl<'a> Crowd<'a> {
         while self.bought.lock().unwrap().len() * 100 < self.checkouts.load(Ordering::Relaxed) * percent
             || self.under_way() < 8
         {
-            assert!(start.elapsed() < Duration::from_secs(120), "nothing is bought any more");
+            assert!(start.elapsed() < PATIENCE, "nothing is bought any more");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Sees that all is well when all is over: each checkout, each seat, each payment.
+    /// Sees that all is well when all is over: each checkout, each seat, each payment. And that a seat sold twice or money
+    /// without a booking would have been found: both are planted.
     ///
     /// # Panics
     /// When it is not.
@@ -132,20 +135,28 @@ impl<'a> Crowd<'a> {
         let ids: BTreeSet<&str> = bought.iter().map(|one| one.end["checkoutId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), checkouts, "none was started twice");
 
-        let mut sold: BTreeMap<&str, &str> = BTreeMap::new();
-        for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
-            assert_eq!(one.end["tickets"], json!(one.tickets));
-            for ticket in &one.tickets {
-                let before = sold.insert(ticket, one.end["checkoutId"].as_str().unwrap());
-                assert_eq!(before, None, "{ticket} was sold twice");
-            }
-        }
+        let sold = sold_once(&bought).unwrap();
+        let ledger = gateway.get("/api/mock-payment/ledger").body;
+        payments_match(&bought, &ledger).unwrap();
+        self.seats_are(&sold);
         assert!(
             sold.len() > self.seats.min(checkouts) / 3,
             "enough was sold for this to say something: {}",
             sold.len()
         );
-        let all_sold: BTreeSet<String> = sold.keys().map(|id| (*id).to_owned()).collect();
+
+        let is_confirmed = |one: &&Bought| one.end["status"] == "CONFIRMED";
+        let twice = bought.iter().find(is_confirmed).cloned();
+        let twice: Vec<Bought> = bought.iter().cloned().chain(twice).collect();
+        assert!(sold_once(&twice).is_err(), "a seat that is sold twice is not found");
+        let mut told_wrongly: Vec<Bought> = bought.clone();
+        let liar = told_wrongly.iter_mut().find(|one| is_confirmed(&&**one)).unwrap();
+        liar.end["status"] = "FAILED".into();
+        assert!(payments_match(&told_wrongly, &ledger).is_err(), "money without a booking is not found");
+    }
+
+    /// Waits until the map shows just these as sold and none as held, and looks at each ticket.
+    fn seats_are(&self, sold: &BTreeSet<String>) {
         // The map hears of it one way: what is under way may take a while, but nothing of it is lost.
         let start = Instant::now();
         loop {
@@ -156,41 +167,60 @@ impl<'a> Crowd<'a> {
                 all.map(|seat| seat["id"].as_str().unwrap().to_owned()).collect()
             };
             let (held, shown_sold) = (shown("RESERVED"), shown("SOLD"));
-            if held.is_empty() && shown_sold == all_sold {
+            if held.is_empty() && shown_sold == *sold {
                 break;
             }
-            let missing: Vec<_> = all_sold.symmetric_difference(&shown_sold).collect();
-            assert!(start.elapsed() < Duration::from_secs(120), "held {held:?}, sold or not {missing:?}");
+            let missing: Vec<_> = sold.symmetric_difference(&shown_sold).collect();
+            assert!(start.elapsed() < PATIENCE, "held {held:?}, sold or not {missing:?}");
             std::thread::sleep(Duration::from_millis(100));
         }
         for seat in 0..self.seats {
             let id = format!("{MAP}:{seat}");
-            let status = if sold.contains_key(id.as_str()) { "SOLD" } else { "AVAILABLE" };
+            let status = if sold.contains(&id) { "SOLD" } else { "AVAILABLE" };
             assert_eq!(self.client.get(&format!("/Ticket/{id}/get")).body["status"], status, "{id}");
         }
-
-        let ledger = gateway.get("/api/mock-payment/ledger").body;
-        let entries = ledger["entries"].as_array().unwrap();
-        let accounts: BTreeMap<&str, &Value> =
-            entries.iter().map(|entry| (entry["key"].as_str().unwrap(), entry)).collect();
-        for one in bought.iter() {
-            let key = format!("{}:authorize", one.end["checkoutId"].as_str().unwrap());
-            let account = accounts.get(key.as_str());
-            let is = |what: &str| account.is_some_and(|account| account[what] == true);
-            if one.end["status"] == "CONFIRMED" {
-                assert!(is("captured") && !is("voided"), "{}: {account:?}", one.end);
-                assert_eq!(account.unwrap()["amount"], one.end["amount"]);
-            } else {
-                assert!(!is("captured") && (!is("authorized") || is("voided")), "{}: {account:?}", one.end);
-            }
-        }
-        let captured = entries.iter().filter(|entry| entry["captured"] == true).count();
-        let confirmed = bought.iter().filter(|one| one.end["status"] == "CONFIRMED").count();
-        assert_eq!(captured, confirmed, "no money without a booking, and no booking without money");
     }
 }
 
-/// Tries until it works, for seven minutes: a checkout that was cut short again and again is looked at again after as
+/// Every ticket that a booking has; an error where two have it.
+fn sold_once(bought: &[Bought]) -> Result<BTreeSet<String>, String> {
+    let mut sold = BTreeSet::new();
+    for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
+        if one.end["tickets"] != json!(one.tickets) {
+            return Err(format!("{:?} were ordered: {}", one.tickets, one.end));
+        }
+        if let Some(ticket) = one.tickets.iter().find(|ticket| !sold.insert((*ticket).clone())) {
+            return Err(format!("{ticket} was sold twice"));
+        }
+    }
+    Ok(sold)
+}
+
+/// No money without a booking, and no booking without money: an error where the gateway's ledger says otherwise.
+fn payments_match(bought: &[Bought], ledger: &Value) -> Result<(), String> {
+    let entries = ledger["entries"].as_array().ok_or("the ledger has no entries")?;
+    let accounts: BTreeMap<&str, &Value> =
+        entries.iter().filter_map(|entry| Some((entry["key"].as_str()?, entry))).collect();
+    let mut confirmed = 0;
+    for one in bought {
+        let key = format!("{}:authorize", one.end["checkoutId"].as_str().unwrap_or_default());
+        let account = accounts.get(key.as_str());
+        let is = |what: &str| account.is_some_and(|account| account[what] == true);
+        let is_right = if one.end["status"] == "CONFIRMED" {
+            confirmed += 1;
+            is("captured") && !is("voided") && account.is_some_and(|account| account["amount"] == one.end["amount"])
+        } else {
+            !is("captured") && (!is("authorized") || is("voided"))
+        };
+        if !is_right {
+            return Err(format!("{}: {account:?}", one.end));
+        }
+    }
+    let captured = entries.iter().filter(|entry| entry["captured"] == true).count();
+    if captured == confirmed { Ok(()) } else { Err(format!("{captured} payments for {confirmed} bookings")) }
+}
+
+/// Tries until it works, or for three times [`PATIENCE`]: a checkout that was cut short again and again is looked at again after as
 /// much as five, on a host whose alarms wait longer each time.
 ///
 /// # Panics
@@ -201,7 +231,7 @@ pub fn persistently<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         if let Some(done) = attempt() {
             return done;
         }
-        assert!(start.elapsed() < Duration::from_secs(420), "it never worked");
+        assert!(start.elapsed() < 3 * PATIENCE, "it never worked");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

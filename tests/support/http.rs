@@ -53,7 +53,7 @@ impl Client {
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(crate::PATIENCE))
             .build();
         let base = base.trim_end_matches('/').to_owned();
         Self { base, token: None, agent: config.into(), dialect: Dialect::Plain, kinds: Arc::default() }

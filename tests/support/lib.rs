@@ -33,10 +33,14 @@ use booking_core::testing::crash::{Cut, House, Run};
 use booking_core::ticket::{HoldName, TicketCommand, TicketStatus};
 use booking_core::time::{Millis, Timestamp};
 
-/// What a closure gives in the end: some things are heard of one way, so that a look may be too early.
+/// How long a test waits for what must happen before it gives up. It fails a test that hangs; a machine that is ten times
+/// slower than ours fails none.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// What a closure gives in the end: messages between objects arrive late, so the first look may be too early.
 ///
 /// # Panics
-/// When it gives nothing for half a minute.
+/// When it gives nothing within [`PATIENCE`].
 #[cfg(not(target_family = "wasm"))]
 pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let start = std::time::Instant::now();
@@ -44,9 +48,16 @@ pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(start.elapsed().as_secs() < 30, "it did not come to be in time");
+        assert!(start.elapsed() < PATIENCE, "it did not come to be in time");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+}
+
+/// The size of a test: the first in `cargo xtask test`, where it still finds its planted fault, the second in
+/// `cargo xtask soak`.
+#[must_use]
+pub fn size(test: usize, soak: usize) -> usize {
+    if std::env::var_os("BOOKING_SOAK").is_some() { soak } else { test }
 }
 
 /// When every journey begins.

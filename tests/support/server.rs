@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long a server may take to start, on a machine that is busy with other things.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+use crate::PATIENCE;
 
 /// A server that runs until this is dropped.
 pub struct Server {
@@ -99,8 +98,8 @@ impl Server {
         let mut server = Self { base: String::new(), child, log: Mutex::new(log) };
         let start = Instant::now();
         let mut said = Vec::new();
-        while start.elapsed() < STARTS_WITHIN {
-            let line = server.log.lock().unwrap().recv_timeout(STARTS_WITHIN);
+        while start.elapsed() < PATIENCE {
+            let line = server.log.lock().unwrap().recv_timeout(PATIENCE);
             let Ok(line) = line else { break };
             if let Some((_, rest)) = line.split_once("listening on ") {
                 server.base = rest.split('"').next().unwrap().to_owned();

@@ -39,6 +39,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Kills and histories at full size, on every host: about half an hour. `cargo xtask test` runs them smaller.
+    Soak {
+        /// Only tests whose names have one of these in them, such as `linearizable` or `nothing_is_lost`
+        only: Vec<String>,
+    },
     /// Changes the transition code, one place at a time, and sees whether a test notices; takes about an hour. Needs
     /// cargo-mutants.
     Mutants,
@@ -92,6 +97,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Test { quick } => test::all(quick),
         Command::Verify { args } => test::verify(&args),
+        Command::Soak { only } => test::soak(&only),
         Command::Mutants => mutants::all(),
         Command::Restate { what: Restate::Up(args) } => up::up(&args),
         Command::Restate { what: Restate::Down } => up::down(),

@@ -34,6 +34,30 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     })
 }
 
+/// Kills and histories at full size, on every host. What fails keeps its history in target/histories.
+pub(crate) fn soak(args: &[String]) -> Outcome {
+    let mut steps = Steps::default();
+    let outcome = steps
+        .step("the Restate server", || restate::binary().map(|_| ()))
+        .and_then(|()| steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ())))
+        .and_then(|()| {
+            steps.step("kills and histories", || {
+                let suites = ["histories", "durable", "restate", "worker", "worker_restate"];
+                let suites = suites.into_iter().flat_map(|suite| ["--test", suite]);
+                let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--package", "tests"]);
+                tests.args(suites).args(["--", "--nocapture", "--test-threads", "1"]);
+                let filters = ["linearizable", "what_many_clients_see", "nothing_is_lost"];
+                match args {
+                    [] => tests.args(filters),
+                    some => tests.args(some),
+                };
+                run(tests.env("BOOKING_SOAK", "1"))
+            })
+        });
+    steps.tell();
+    outcome
+}
+
 /// The proof: all of it, or what these arguments ask for.
 pub(crate) fn verify(args: &[String]) -> Outcome {
     let mut command =

@@ -36,17 +36,20 @@ fn json(status: u16, body: &impl Serialize) -> Answer {
     Answer { status, body, kind: None }
 }
 
-/// To every accepted command that has nothing to tell: `{ "ok": true }`.
+/// To every accepted command that has nothing to tell: `{ "ok": true }`, and the version of the object that took it, if
+/// it was one.
 #[must_use]
-pub fn ok() -> Answer {
+pub fn ok(version: Option<u64>) -> Answer {
     #[derive(Serialize)]
     struct Ok {
         ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
     }
-    json(200, &Ok { ok: true })
+    json(200, &Ok { ok: true, version })
 }
 
-/// An error: `{ "code", "kind", "message" }`.
+/// An error: `{ "code", "kind", "message" }`, and `version` where an object refused.
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> Answer {
     #[derive(Serialize)]
@@ -54,39 +57,45 @@ pub fn refusal(refusal: &Refusal) -> Answer {
         code: u16,
         kind: &'a str,
         message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
     }
-    let (code, kind) = (refusal.kind.status(), refusal.kind.as_str());
-    Answer { kind: Some(refusal.kind), ..json(code, &Error { code, kind, message: &refusal.message }) }
+    let Refusal { kind, message, version } = refusal;
+    let (code, name) = (kind.status(), kind.as_str());
+    Answer { kind: Some(*kind), ..json(code, &Error { code, kind: name, message, version: *version }) }
 }
 
-/// What a ticket said to a command.
+/// What a ticket said to a command, and its version after that.
 #[must_use]
-pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>) -> Answer {
+pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>, version: u64) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Reserved<'a> {
         hold_id: Option<&'a HoldId>,
         reserved_until: Timestamp,
         price: Money,
+        version: u64,
     }
     #[derive(Serialize)]
     struct Claimed {
         fence: u64,
         price: Money,
+        version: u64,
     }
     #[derive(Serialize)]
     struct Sold {
         status: TicketStatus,
         price: Money,
+        version: u64,
     }
     match outcome {
         Ok(TicketReply::Reserved { hold, until, price }) => {
-            json(200, &Reserved { hold_id: hold.as_ref(), reserved_until: *until, price: *price })
+            json(200, &Reserved { hold_id: hold.as_ref(), reserved_until: *until, price: *price, version })
         }
-        Ok(TicketReply::Claimed { fence, price }) => json(200, &Claimed { fence: *fence, price: *price }),
-        Ok(TicketReply::Sold { price }) => json(200, &Sold { status: TicketStatus::Sold, price: *price }),
-        Ok(TicketReply::Done) => ok(),
-        Err(why) => refusal(&(*why).into()),
+        Ok(TicketReply::Claimed { fence, price }) => json(200, &Claimed { fence: *fence, price: *price, version }),
+        Ok(TicketReply::Sold { price }) => json(200, &Sold { status: TicketStatus::Sold, price: *price, version }),
+        Ok(TicketReply::Done) => ok(Some(version)),
+        Err(why) => refusal(&Refusal::from(*why).at(version)),
     }
 }
 
@@ -183,22 +192,26 @@ pub fn plan(map: &SeatMap) -> Answer {
     json(200, &Plan { edition: map.edition(), rows: map.layout().map(drawn).unwrap_or_default() })
 }
 
-/// What a map said to a command.
+/// What a map said to a command, and its version after that.
 #[must_use]
-pub fn seat_map_reply(reply: &SeatMapReply) -> Answer {
+pub fn seat_map_reply(reply: &SeatMapReply, version: u64) -> Answer {
     #[derive(Serialize)]
     struct Published {
         tickets: u64,
         edition: u64,
+        version: u64,
     }
     #[derive(Serialize)]
     struct Resetting {
         tickets: u64,
+        version: u64,
     }
     match reply {
-        SeatMapReply::Published { tickets, edition } => json(200, &Published { tickets: *tickets, edition: *edition }),
-        SeatMapReply::Resetting { tickets } => json(200, &Resetting { tickets: *tickets }),
-        SeatMapReply::Done => ok(),
+        SeatMapReply::Published { tickets, edition } => {
+            json(200, &Published { tickets: *tickets, edition: *edition, version })
+        }
+        SeatMapReply::Resetting { tickets } => json(200, &Resetting { tickets: *tickets, version }),
+        SeatMapReply::Done => ok(Some(version)),
     }
 }
 
@@ -254,7 +267,7 @@ pub fn checkout(checkout: &Checkout) -> Answer {
         None => pending(checkout.id()),
         Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment),
         Some(Ending::Failed(failure)) => {
-            let Refusal { kind, message } = failure.into();
+            let Refusal { kind, message, .. } = failure.into();
             let (code, kind) = (kind.status(), kind.as_str());
             json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", code, kind, message: &message })
         }

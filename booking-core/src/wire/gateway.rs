@@ -133,7 +133,7 @@ pub fn answer(reply: &LedgerReply) -> Answer {
     match reply {
         LedgerReply::Authorize(AuthorizeAnswer::Authorized(authorization_id)) => yes(&Authorized { authorization_id }),
         LedgerReply::Capture(CaptureAnswer::Captured(payment_id)) => yes(&Captured { payment_id }),
-        LedgerReply::Void(VoidAnswer::Voided) => answer::ok(),
+        LedgerReply::Void(VoidAnswer::Voided) => answer::ok(None),
         LedgerReply::Authorize(AuthorizeAnswer::Declined(reason))
         | LedgerReply::Capture(CaptureAnswer::Declined(reason)) => no(reason),
         LedgerReply::Authorize(AuthorizeAnswer::KeyReused) => answer::refusal(&Kind::IdempotencyKeyReused.into()),
@@ -167,7 +167,7 @@ fn no(reason: &DeclineReason) -> Answer {
         message: &'a str,
         reason: &'a str,
     }
-    let Refusal { kind, message } = (&crate::checkout::Failure::PaymentDeclined(reason.clone())).into();
+    let Refusal { kind, message, .. } = (&crate::checkout::Failure::PaymentDeclined(reason.clone())).into();
     let (code, reason) = (kind.status(), reason.as_str());
     let body = Declined { code, kind: kind.as_str(), message: &message, reason };
     Answer { status: code, kind: Some(kind), ..yes(&body) }

@@ -208,6 +208,8 @@ pub struct Refusal {
     pub kind: Kind,
     /// For people. Never has a hold id, a token or a card in it.
     pub message: Cow<'static, str>,
+    /// The version of the object that refused, where one did.
+    pub version: Option<u64>,
 }
 
 impl Refusal {
@@ -215,13 +217,25 @@ impl Refusal {
     #[must_use]
     pub fn invalid(field: &str, wrong: &str) -> Self {
         let message = format!("{} `{field}` {wrong}", Kind::InvalidRequest.message());
-        Self { kind: Kind::InvalidRequest, message: message.into() }
+        Self::new(Kind::InvalidRequest, message)
+    }
+
+    /// An error of this kind, with words of its own.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), version: None }
+    }
+
+    /// The same, by an object that was at this version.
+    #[must_use]
+    pub fn at(self, version: u64) -> Self {
+        Self { version: Some(version), ..self }
     }
 }
 
 impl From<Kind> for Refusal {
     fn from(kind: Kind) -> Self {
-        Self { kind, message: kind.message().into() }
+        Self::new(kind, kind.message())
     }
 }
 
@@ -248,13 +262,11 @@ impl From<&Failure> for Refusal {
             Failure::NoAmount(NoAmount::TooMuch) => Self::invalid("ticketIds", "cost more than can be counted"),
             Failure::PaymentDeclined(reason) => {
                 let message = format!("{} Payment declined: {}", Kind::PaymentDeclined.message(), reason.as_str());
-                Self { kind: Kind::PaymentDeclined, message: message.into() }
+                Self::new(Kind::PaymentDeclined, message)
             }
             Failure::PaymentUnavailable => Kind::PaymentUnavailable.into(),
             Failure::ConfirmRefused { .. } => Kind::HoldExpired.into(),
-            Failure::Cancelled => {
-                Self { kind: Kind::HoldExpired, message: "The checkout was cancelled, its holds are over".into() }
-            }
+            Failure::Cancelled => Self::new(Kind::HoldExpired, "The checkout was cancelled, its holds are over"),
         }
     }
 }

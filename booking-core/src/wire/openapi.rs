@@ -90,6 +90,7 @@ fn about(row: &Row) -> About {
                     ("holdId", nullable(HoldId::schema())),
                     ("reservedUntil", Timestamp::schema()),
                     ("price", Money::schema()),
+                    ("version", u64::schema()),
                 ],
                 &[],
             ),
@@ -107,30 +108,33 @@ fn about(row: &Row) -> About {
         (TICKET, "release") => plain(
             "Give a hold back",
             object(&[("holdId", HoldId::schema())], &[]),
-            ok(),
+            taken(),
             &[CheckoutInProgress, TicketSold],
         ),
         (TICKET, "block") => plain(
             "Admin: take a ticket off sale",
             object(&[("reason", Line::schema())], &[]),
-            ok(),
+            taken(),
             &[TicketReserved, TicketSold],
         ),
-        (TICKET, "unblock") => plain("Admin: put a blocked ticket back on sale", nothing(), ok(), &[]),
-        (TICKET, "list") => plain("Admin: set a price", object(&[("price", Money::schema())], &[]), ok(), &[]),
+        (TICKET, "unblock") => plain("Admin: put a blocked ticket back on sale", nothing(), taken(), &[]),
+        (TICKET, "list") => plain("Admin: set a price", object(&[("price", Money::schema())], &[]), taken(), &[]),
         (TICKET, "sell") => plain(
             "Admin: sell at the box office, without a payment",
             json!({ "oneOf": [UserId::schema(), object(&[("userId", UserId::schema())], &[])] }),
-            object(&[("status", json!({ "const": "SOLD" })), ("price", Money::schema())], &[]),
+            object(
+                &[("status", json!({ "const": "SOLD" })), ("price", Money::schema()), ("version", u64::schema())],
+                &[],
+            ),
             &[TicketReserved, TicketSold, TicketBlocked, TicketNotForSale, HoldExpired],
         ),
         (TICKET, "reset") => plain(
             "Admin: put a sold or blocked ticket back on sale, if it has not changed since",
             object(&[("upTo", u64::schema())], &[]),
-            ok(),
+            taken(),
             &[TicketReserved],
         ),
-        (TICKET, _) => plain("Admin: put a sold or blocked ticket back on sale", nothing(), ok(), &[TicketReserved]),
+        (TICKET, _) => plain("Admin: put a sold or blocked ticket back on sale", nothing(), taken(), &[TicketReserved]),
         (SEAT_MAP, "get") => plain("The tickets of a map", nothing(), list(seat()), &[]),
         (SEAT_MAP, "summary") => plain("The counts of a map", nothing(), summary(), &[]),
         (SEAT_MAP, "plan") => plain("The layout of a map: its rows, prices and places", nothing(), plan(), &[]),
@@ -138,12 +142,15 @@ fn about(row: &Row) -> About {
         (SEAT_MAP, "layout") => plain(
             "Admin: publish a layout, and list its tickets",
             layout(),
-            object(&[("tickets", u64::schema()), ("edition", u64::schema())], &[]),
+            object(&[("tickets", u64::schema()), ("edition", u64::schema()), ("version", u64::schema())], &[]),
             &[DuplicateTicket],
         ),
-        (SEAT_MAP, _) => {
-            plain("Admin: reset every ticket of the map", nothing(), object(&[("tickets", u64::schema())], &[]), &[])
-        }
+        (SEAT_MAP, _) => plain(
+            "Admin: reset every ticket of the map",
+            nothing(),
+            object(&[("tickets", u64::schema()), ("version", u64::schema())], &[]),
+            &[],
+        ),
         (CHECKOUT, "process") => About {
             is_accepted: true,
             ..plain(
@@ -316,9 +323,16 @@ fn ok() -> Value {
     object(&[("ok", json!({ "const": true }))], &[])
 }
 
+/// What an object answers that took a command and has nothing to tell.
+fn taken() -> Value {
+    object(&[("ok", json!({ "const": true })), ("version", u64::schema())], &[])
+}
+
 fn error(status: u16, kinds: &[&str]) -> Value {
     let mut error =
         object(&[("code", json!({ "const": status })), ("kind", json!({ "enum": kinds })), ("message", text())], &[]);
+    // Where a ticket refused.
+    error["properties"]["version"] = u64::schema();
     // The mock gateway tells the bare reason as well.
     if kinds.contains(&Kind::PaymentDeclined.as_str()) {
         error["properties"]["reason"] = text();

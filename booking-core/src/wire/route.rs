@@ -128,7 +128,7 @@ pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, R
     let methods = HANDLERS[route.row].3;
     if !methods.take(method) {
         let message = format!("{}; it takes {}", Kind::MethodNotAllowed.message(), methods.allow());
-        return Err(Refusal { kind: Kind::MethodNotAllowed, message: message.into() });
+        return Err(Refusal::new(Kind::MethodNotAllowed, message));
     }
     Ok(route)
 }

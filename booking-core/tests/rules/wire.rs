@@ -250,11 +250,12 @@ mod golden {
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
         let actual = lines([
-            ("ok", answer::ticket(&Ok(TicketReply::Done))),
-            ("ticket reserve", answer::ticket(&reserved(Some(hold_id("hold-1"))))),
-            ("ticket reserve, hold not told", answer::ticket(&reserved(None))),
-            ("ticket claim", answer::ticket(&Ok(claimed(3)))),
-            ("ticket sell", answer::ticket(&Ok(TicketReply::Sold { price: unit_price() }))),
+            ("ok", answer::ticket(&Ok(TicketReply::Done), 4)),
+            ("ticket reserve", answer::ticket(&reserved(Some(hold_id("hold-1"))), 1)),
+            ("ticket reserve, hold not told", answer::ticket(&reserved(None), 1)),
+            ("ticket claim", answer::ticket(&Ok(claimed(3)), 3)),
+            ("ticket sell", answer::ticket(&Ok(TicketReply::Sold { price: unit_price() }), 2)),
+            ("ticket refused", answer::ticket(&Err(TicketRefusal::TicketSold), 7)),
             ("ticket get, available", answer::ticket_view(&available)),
             ("ticket get, reserved", answer::ticket_view(&held)),
             ("ticket get, sold", answer::ticket_view(&sold)),
@@ -263,8 +264,8 @@ mod golden {
             ("map summary", answer::summary(&arena())),
             ("map plan", answer::plan(&arena())),
             ("map plan, without a layout", answer::plan(&SeatMap::default())),
-            ("map layout", answer::seat_map_reply(&SeatMapReply::Published { tickets: 2, edition: 1 })),
-            ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 })),
+            ("map layout", answer::seat_map_reply(&SeatMapReply::Published { tickets: 2, edition: 1 }, 1)),
+            ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 }, 51)),
             ("checkout pending", answer::processed(&pending)),
             ("checkout confirmed", answer::processed(&done)),
             ("checkout declined", answer::processed(&failed)),
@@ -885,7 +886,7 @@ mod tickets_answers {
             HoldNotFound,
         ];
         for outcome in replies.into_iter().chain(refusals.map(Err)) {
-            let Answer { body, .. } = answer::ticket(&outcome);
+            let Answer { body, .. } = answer::ticket(&outcome, 7);
             assert_eq!(inner::read_ticket(body.as_bytes()), Some(outcome));
         }
     }

@@ -130,7 +130,8 @@ impl Engine {
         {
             return refused(Kind::RateLimited);
         }
-        answer::ticket(&self.ask_ticket(id, &command, now))
+        let outcome = self.ask_ticket(id, &command, now);
+        answer::ticket(&outcome, self.tickets.get(id).map_or(0, Ticket::version))
     }
 
     fn room_for_tickets(&self) -> usize {
@@ -166,7 +167,8 @@ impl Engine {
                 {
                     return Reply::Said(refused(Kind::Overloaded));
                 }
-                Reply::Said(answer::seat_map_reply(&self.ask_map(&map, &command, now)))
+                let reply = self.ask_map(&map, &command, now);
+                Reply::Said(answer::seat_map_reply(&reply, self.maps.get(&map).map_or(0, SeatMap::version)))
             }
         }
     }

@@ -10,11 +10,12 @@
 use booking_core::checkout::Impossible;
 use booking_core::format::FormatError;
 use booking_core::wire::Refusal;
+use booking_hosting::restate::refusal_text;
 use restate_endpoint::{Stop, Terminal};
 
 /// A refusal: the end of this invocation, and nothing to retry.
 pub(super) fn refused(refusal: &Refusal) -> Stop {
-    Terminal::new(refusal.kind.status(), format!("{} [{}]", refusal.message, refusal.kind.as_str())).into()
+    Terminal::new(refusal.kind.status(), refusal_text(refusal)).into()
 }
 
 /// A stored form that this build cannot read: retried, until a build comes that can.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use booking_core::checkout::{Checkout, Ending};
-use booking_core::effect::{Notification, Outcome};
+use booking_core::effect::Notification;
 use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
@@ -14,7 +14,7 @@ use booking_core::ticket::Ticket;
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, Call, Door, Kind, Refusal, TicketCall, answer};
 use booking_hosting::restate::{
-    Asked, Began, CHECKOUT, DELIVER, FROM_INSIDE, HOLD, LETTERS, Lost, RECOVER, SEAT_MAP, TICKET, is_for_others,
+    Asked, Began, CHECKOUT, DELIVER, FROM_INSIDE, HOLD, Judged, LETTERS, Lost, RECOVER, SEAT_MAP, TICKET, is_for_others,
 };
 use restate_endpoint::{Bytes, Context, Failure, Handlers, OnMaxAttempts, RetryPolicy, Stop, Target};
 
@@ -92,12 +92,12 @@ impl Host {
             }
             (_, call) => self.asked(ctx, call).await?,
         };
-        let outcome = objects::turn_on(ctx, ticket, &command, at)?;
+        let (outcome, version) = objects::turn_on(ctx, ticket, &command, at)?;
         if door == Door::Inner {
             // A refusal is an answer to whoever asks from inside.
-            return say(Ok(answer::ticket(&outcome)));
+            return say(Ok(answer::ticket(&outcome, version)));
         }
-        say(outcome.map(|reply| answer::ticket(&Ok(reply))).map_err(Refusal::from))
+        say(Judged { outcome, version }.answer())
     }
 
     /// A hold for a buyer. Whoever wants what others have is told so at once: many may be, at a time. Everybody else takes
@@ -109,7 +109,7 @@ impl Host {
         let ticket = objects::ticket(ctx).await?;
         let first = self.understood(call.clone()).map_err(Stop::Retry)?;
         if let Some(refusal) = ticket.decide(&first.command, first.at).err().filter(|refusal| is_for_others(*refusal)) {
-            return say(Err(refusal.into()));
+            return say(Err(Refusal::from(refusal).at(ticket.version())));
         }
         let asked = self.asked(ctx, call).await?;
         let target = Target {
@@ -119,14 +119,8 @@ impl Host {
             headers: Vec::new(),
         };
         let outcome = ctx.done(ctx.call(target, json(&asked))?).await??;
-        match recorded(&outcome)? {
-            Outcome::Ticket(outcome) => say(outcome.map(|reply| answer::ticket(&Ok(reply))).map_err(Refusal::from)),
-            Outcome::Authorized(_)
-            | Outcome::Captured(_)
-            | Outcome::Voided(_)
-            | Outcome::Slept { .. }
-            | Outcome::Notified => Err(Stop::Retry("a ticket answers as a ticket".to_owned())),
-        }
+        let judged: Judged = recorded(&outcome)?;
+        say(judged.answer())
     }
 
     /// What a request means: now, with these terms, and a hold id that nobody can guess.
@@ -160,8 +154,8 @@ impl Host {
         let Some(command) = call.command(&self.0.terms) else { return Err(refused(&Kind::NotFound.into())) };
         // A map asks no clock.
         match objects::turn_of::<SeatMap>(ctx, &command, Timestamp::default()).await? {
-            Ok(reply) => say(Ok(answer::seat_map_reply(&reply))),
-            Err(never) => match never {},
+            (Ok(reply), version) => say(Ok(answer::seat_map_reply(&reply, version))),
+            (Err(never), _) => match never {},
         }
     }
 
@@ -219,7 +213,8 @@ impl Host {
 /// The buyer's turn at the ticket of this invocation.
 async fn hold(ctx: &Context) -> Said {
     let Asked { command, at } = recorded(&ctx.input())?;
-    Ok(json(&Outcome::Ticket(objects::turn_of::<Ticket>(ctx, &command, at).await?)))
+    let (outcome, version) = objects::turn_of::<Ticket>(ctx, &command, at).await?;
+    Ok(json(&Judged { outcome, version }))
 }
 
 /// What the map of this invocation is.

@@ -30,10 +30,13 @@ pub(super) trait Stored: Machine {
 
     /// Sends what others are told.
     fn send(ctx: &Context, notices: Self::Notices, now: Timestamp) -> Result<(), Stop>;
+
+    /// Its version.
+    fn version(&self) -> u64;
 }
 
-/// What a turn comes to.
-type Turned<M> = Result<Result<<M as Machine>::Reply, <M as Machine>::Refusal>, Stop>;
+/// What an object said to a command, and its version after that.
+type Turned<M> = Result<(Result<<M as Machine>::Reply, <M as Machine>::Refusal>, u64), Stop>;
 
 /// Lets the object of this invocation judge a command.
 pub(super) async fn turn_of<M: Stored>(ctx: &Context, command: &M::Command, now: Timestamp) -> Turned<M> {
@@ -49,7 +52,7 @@ pub(super) fn turn_on<M: Stored>(ctx: &Context, mut state: M, command: &M::Comma
     }
     let (outcome, notices) = turn.stored();
     M::send(ctx, notices, now)?;
-    Ok(outcome)
+    Ok((outcome, state.version()))
 }
 
 async fn read<T: Format>(ctx: &Context, key: &str) -> Result<Option<T>, Stop> {
@@ -79,6 +82,10 @@ pub(super) async fn ticket(ctx: &Context) -> Result<Ticket, Stop> {
 }
 
 impl Stored for Ticket {
+    fn version(&self) -> u64 {
+        self.version()
+    }
+
     async fn load(ctx: &Context, _: &TicketCommand) -> Result<Self, Stop> {
         ticket(ctx).await
     }
@@ -115,6 +122,10 @@ pub(super) async fn seat_map(ctx: &Context) -> Result<SeatMap, Stop> {
 }
 
 impl Stored for SeatMap {
+    fn version(&self) -> u64 {
+        self.version()
+    }
+
     async fn load(ctx: &Context, command: &SeatMapCommand) -> Result<Self, Stop> {
         match command {
             SeatMapCommand::Update { ticket, auto_reset_at: None, .. } => {

@@ -1,14 +1,21 @@
-//! Whether there is an order: a search over the orders that the clock allows, which remembers where it has been.
+//! Whether there is an order: a search over the orders that the clock and the versions of the answers allow, which
+//! remembers where it has been.
+//!
+//! A version says how many changes came before its answer, so most of a history can be read and need not be searched.
+//! What is left to try are operations without a version: what a checkout did, and what nobody has an answer to. They fill
+//! the gaps between the versions that are known.
 //!
 //! After Wing and Gong ("Testing and verifying concurrent objects", JPDC 1993), with Lowe's memory of states that led
 //! nowhere ("Testing for linearizability", CCPE 2017).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::seat::{Ask, Said, Seat};
+use serde::{Deserialize, Serialize};
+
+use super::seat::{Ask, Name, Said, Seat};
 
 /// An operation on one ticket. Times are nanoseconds of one monotonic clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// When it was asked.
     pub asked: u64,
@@ -18,7 +25,9 @@ pub struct Operation {
     pub ask: Ask,
     /// What was answered.
     pub said: Said,
-    /// What must have happened before, by its place in the history.
+    /// The version of the ticket that the answer told.
+    pub version: Option<u64>,
+    /// What must have happened before, by its place in the history. It has an answer if this has.
     pub after: Option<usize>,
 }
 
@@ -60,13 +69,11 @@ struct Frame {
 /// Looks for an order of one ticket's operations, in any order given.
 #[must_use]
 pub fn check(history: &[Operation]) -> Verdict {
-    let mut by_asking: Vec<usize> = (0..history.len()).collect();
-    by_asking.sort_by_key(|index| history[*index].asked);
+    let search = Search::of(history);
     let definite = history.iter().filter(|operation| operation.answered.is_some()).count();
-    let awaited: HashSet<usize> = history.iter().filter_map(|operation| operation.after).collect();
     let (mut order, mut met, mut furthest) = (Vec::new(), HashSet::new(), 0);
     let placed = vec![0; history.len().div_ceil(64)];
-    let mut stack = vec![reach(history, &by_asking, placed, Seat::default(), &mut order)];
+    let mut stack = vec![search.reach(placed, Seat::default(), &mut order)];
     while let Some(frame) = stack.last_mut() {
         furthest = furthest.max(frame.length);
         order.truncate(frame.length);
@@ -77,16 +84,13 @@ pub fn check(history: &[Operation]) -> Verdict {
             stack.pop();
             continue;
         };
-        let Operation { ask, said, answered, .. } = &history[index];
-        let Some(seat) = frame.seat.after(ask, *said) else { continue };
-        if answered.is_none() && seat == frame.seat && !awaited.contains(&index) {
-            // It need not have happened, nothing would come of it, and nothing waits for it.
+        let Some((placed, seat)) = search.after(&frame.placed, &frame.seat, index) else { continue };
+        if history[index].answered.is_none() && seat == frame.seat {
+            // It need not have happened, and nothing would come of it.
             continue;
         }
-        let mut placed = frame.placed.clone();
-        place(&mut placed, index);
         order.push(index);
-        let frame = reach(history, &by_asking, placed, seat, &mut order);
+        let frame = search.reach(placed, seat, &mut order);
         if met.insert((frame.placed.clone(), frame.seat.clone())) {
             stack.push(frame);
         }
@@ -97,39 +101,118 @@ pub fn check(history: &[Operation]) -> Verdict {
     Verdict::Not(furthest)
 }
 
-/// Gives its moment to everything that may come next and changes nothing, now or at any other time (a look, a refusal):
-/// whatever order there is with it later, there is one with it now. What is left may be tried.
-fn reach(history: &[Operation], by_asking: &[usize], placed: Placed, seat: Seat, order: &mut Vec<usize>) -> Frame {
-    let mut frame = Frame { placed, seat, length: 0, next: Vec::new() };
-    loop {
-        frame.next = candidates(history, by_asking, &frame.placed);
-        let changes_nothing = |index: &&usize| {
-            let Operation { ask, said, answered, .. } = &history[**index];
-            let never = matches!(said, Said::No(_)) || matches!((ask, said), (Ask::Get { .. }, Said::Yes));
-            never && answered.is_some() && frame.seat.after(ask, *said).as_ref() == Some(&frame.seat)
-        };
-        let Some(index) = frame.next.iter().find(changes_nothing).copied() else { break };
-        place(&mut frame.placed, index);
-        order.push(index);
-    }
-    frame.length = order.len();
-    frame
+/// A history, made ready to be searched.
+struct Search<'a> {
+    history: &'a [Operation],
+    by_asking: Vec<usize>,
+    /// The operations that a name's having ended makes a difference to.
+    askers: HashMap<Name, Vec<usize>>,
 }
 
-/// What may come next: whatever was asked before the first of those that are left was answered. The one that was
-/// answered first comes last, and is tried first.
-fn candidates(history: &[Operation], by_asking: &[usize], placed: &Placed) -> Vec<usize> {
-    let left = || by_asking.iter().copied().filter(|index| !is_placed(placed, *index));
-    let mut first_answer = u64::MAX;
-    for index in left() {
-        // They are in the order of asking: what was asked after an answer cannot be answered before it.
-        if history[index].asked > first_answer {
-            break;
+impl<'a> Search<'a> {
+    fn of(history: &'a [Operation]) -> Self {
+        let mut by_asking: Vec<usize> = (0..history.len()).collect();
+        by_asking.sort_by_key(|index| history[*index].asked);
+        let mut askers: HashMap<Name, Vec<usize>> = HashMap::new();
+        for (index, operation) in history.iter().enumerate() {
+            let names = match operation.ask {
+                Ask::Reserve { hold, .. } => [Some(hold), None],
+                Ask::Claim { checkout, hold, .. } => [Some(checkout), Some(hold)],
+                Ask::Revoke { checkout } => [Some(checkout), None],
+                Ask::Release { .. } | Ask::Lapse { .. } | Ask::Get { .. } | Ask::Confirm { .. } | Ask::Cleanup => {
+                    [None, None]
+                }
+            };
+            names.into_iter().flatten().for_each(|name| askers.entry(name).or_default().push(index));
         }
-        first_answer = first_answer.min(history[index].answered.unwrap_or(u64::MAX));
+        Self { history, by_asking, askers }
     }
-    let may = |index: &usize| history[*index].after.is_none_or(|before| is_placed(placed, before));
-    let mut next: Vec<usize> = left().take_while(|index| history[*index].asked <= first_answer).filter(may).collect();
-    next.sort_by_key(|index| std::cmp::Reverse(history[*index].answered.unwrap_or(u64::MAX)));
-    next
+
+    /// Gives an operation its moment, if it can have it now.
+    fn after(&self, placed: &Placed, seat: &Seat, index: usize) -> Option<(Placed, Seat)> {
+        let Operation { ask, said, version, .. } = &self.history[index];
+        let seat = seat.after(ask, *said, *version)?;
+        let mut placed = placed.clone();
+        place(&mut placed, index);
+        let is_left = |index: &usize| !is_placed(&placed, *index);
+        let seat = seat.to_whom(|name| self.askers.get(&name).is_some_and(|askers| askers.iter().any(is_left)));
+        Some((placed, seat))
+    }
+
+    /// Gives its moment to everything that may come next and changes nothing, now or at any other time: a look, a refusal,
+    /// a revoke of what its checkout has not claimed and will not. Any order with it later is one with it now. What is left may be tried.
+    fn reach(&self, placed: Placed, seat: Seat, order: &mut Vec<usize>) -> Frame {
+        let mut frame = Frame { placed, seat, length: 0, next: Vec::new() };
+        let least = frame.seat.least_version();
+        let is_too_low = |index: &usize| self.history[*index].version.is_some_and(|version| version < least);
+        // Versions never fall: no order leads from here to an answer with a lower one.
+        let is_lost = self.left(&frame.placed).any(|index| is_too_low(&index));
+        while !is_lost {
+            frame.next = self.candidates(&frame.placed);
+            let changes_nothing = |index: usize| {
+                let Operation { ask, said, answered, .. } = &self.history[index];
+                let never = match ask {
+                    Ask::Get { .. } => true,
+                    Ask::Revoke { checkout } => {
+                        !frame.seat.is_of(*checkout) && !self.may_claim(*checkout, &frame.placed)
+                    }
+                    Ask::Reserve { .. }
+                    | Ask::Release { .. }
+                    | Ask::Lapse { .. }
+                    | Ask::Claim { .. }
+                    | Ask::Confirm { .. }
+                    | Ask::Cleanup => matches!(said, Said::No(_)),
+                };
+                let after = || self.after(&frame.placed, &frame.seat, index);
+                (never && answered.is_some()).then(after).flatten().filter(|(_, seat)| *seat == frame.seat)
+            };
+            let found = frame.next.iter().find_map(|index| Some((*index, changes_nothing(*index)?)));
+            let Some((index, (placed, _))) = found else { break };
+            frame.placed = placed;
+            order.push(index);
+        }
+        frame.length = order.len();
+        frame
+    }
+
+    /// Whether a claim of this checkout is left.
+    fn may_claim(&self, checkout: Name, placed: &Placed) -> bool {
+        let is_claim =
+            |index: &&usize| matches!(self.history[**index].ask, Ask::Claim { checkout: of, .. } if of == checkout);
+        let askers = self.askers.get(&checkout).into_iter().flatten();
+        askers.filter(is_claim).any(|index| !is_placed(placed, *index))
+    }
+
+    fn left(&self, placed: &Placed) -> impl Iterator<Item = usize> {
+        self.by_asking.iter().copied().filter(|index| !is_placed(placed, *index))
+    }
+
+    /// What may come next: all that was asked before the first of those that are left was answered. The one that was
+    /// answered first comes last, and is tried first.
+    fn candidates(&self, placed: &Placed) -> Vec<usize> {
+        let history = self.history;
+        let mut first_answer = u64::MAX;
+        for index in self.left(placed) {
+            // They are in the order of asking: what was asked after an answer cannot be answered before it.
+            if history[index].asked > first_answer {
+                break;
+            }
+            first_answer = first_answer.min(history[index].answered.unwrap_or(u64::MAX));
+        }
+        let mut next: Vec<usize> = self
+            .left(placed)
+            .take_while(|index| history[*index].asked <= first_answer)
+            .filter(|index| may_come(history, *index, |before| is_placed(placed, before)))
+            .collect();
+        next.sort_by_key(|index| std::cmp::Reverse(history[*index].answered.unwrap_or(u64::MAX)));
+        next
+    }
+}
+
+/// Whether what must have happened before an operation has. One that got no answer need not have happened, so what comes
+/// after it may come without it, if what comes before both has happened.
+pub fn may_come(history: &[Operation], index: usize, has_happened: impl Fn(usize) -> bool) -> bool {
+    let Some(before) = history[index].after else { return true };
+    let Operation { answered, after, .. } = history[before];
+    has_happened(before) || (answered.is_none() && after.is_some_and(has_happened))
 }

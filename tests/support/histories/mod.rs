@@ -7,8 +7,12 @@
 //! only if that of each is.
 //!
 //! An operation without an answer, or with a 5xx, may have happened at any time after it was asked, or never.
+//!
+//! Each answer about a ticket tells the version that it was judged at. So the checker reads most of the order, and tries
+//! only what has no version. See [`checker`].
 
 pub mod checker;
+pub mod lies;
 pub mod seat;
 
 #[cfg(not(target_family = "wasm"))]

@@ -1,6 +1,7 @@
 //! Clients that ask a host over HTTP, all at once, and write down what they saw: the histories of its tickets.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use booking_core::testing::dice::Dice;
 use serde_json::{Value, json};
 
 use super::checker::{Operation, Verdict, check};
+use super::lies;
 use super::seat::{Ask, Name, No, Said, Status};
 use crate::http::{Client, Got};
 
@@ -51,31 +53,110 @@ pub struct Recording {
 
 /// What was found of a recording.
 #[derive(Clone, Debug, Default)]
-pub struct Checked {
-    /// How many tickets could have behaved so.
-    pub linearizable: usize,
-    /// How many operations that were, lapses among them.
-    pub operations: usize,
+struct Checked {
+    /// How many operations there are of tickets that could have behaved so, lapses among them.
+    operations: usize,
     /// The tickets that could not have.
-    pub wrong: Vec<(usize, Vec<Operation>)>,
-    /// The tickets of which there was no saying.
-    pub undecided: Vec<usize>,
+    wrong: Vec<usize>,
+    /// The tickets of which there is no verdict.
+    undecided: Vec<usize>,
 }
 
 impl Recording {
-    /// Checks every ticket.
-    #[must_use]
-    pub fn check(&self) -> Checked {
+    fn check(&self) -> Checked {
         let mut checked = Checked::default();
         for (ticket, history) in &self.tickets {
-            checked.operations += history.len();
             match check(history) {
-                Verdict::Linearizable(_) => checked.linearizable += 1,
-                Verdict::Not(_) => checked.wrong.push((*ticket, history.clone())),
+                Verdict::Linearizable(_) => checked.operations += history.len(),
+                Verdict::Not(_) => checked.wrong.push(*ticket),
                 Verdict::Undecided => checked.undecided.push(*ticket),
             }
         }
         checked
+    }
+
+    /// Checks every ticket. What was found, in a line.
+    ///
+    /// # Errors
+    /// Where a ticket could not have behaved so, or there is no verdict: its history, the file that keeps it (named after
+    /// `host`), and the command that checks it again. And where too few answers were definite, or fewer operations were
+    /// recorded than `least`, for this to say much.
+    pub fn is_linearizable(&self, host: &str, least: usize) -> Result<String, String> {
+        let Checked { operations, wrong, undecided } = self.check();
+        if let Some(ticket) = wrong.first().or(undecided.first()) {
+            let what = if wrong.is_empty() { "no verdict on" } else { "no order of requests explains" };
+            let history = &self.tickets[ticket];
+            return Err(format!(
+                "{what} ticket {ticket} (not linearizable: {wrong:?}; undecided: {undecided:?})\n{}\n{}",
+                shown(history),
+                keep(&format!("{host}-{ticket}"), history)
+            ));
+        }
+        let answers = self.definite + self.unknown;
+        if self.definite * 10 < answers * 9 || operations < least {
+            return Err(format!(
+                "{} of {answers} answers are definite, {operations} operations: too few",
+                self.definite
+            ));
+        }
+        let percent = self.definite * 100 / answers.max(1);
+        let tickets = self.tickets.len();
+        Ok(format!(
+            "{operations} operations of {tickets} tickets are linearizable, none undecided; {percent} % of the answers are definite"
+        ))
+    }
+
+    /// Plants wrong answers, one at a time, and checks each history that has one: what a faulty host would have answered.
+    ///
+    /// # Errors
+    /// Where one is not found, or could not be planted.
+    pub fn planted_lies_are_found(&self) -> Result<(), String> {
+        for (name, lie) in lies::LIES {
+            let lies: Vec<_> = self.tickets.values().filter_map(|history| lie(history)).take(20).collect();
+            if lies.is_empty() {
+                return Err(format!("{name}: it could not be planted"));
+            }
+            if let Some(history) = lies.iter().find(|history| !matches!(check(history), Verdict::Not(_))) {
+                return Err(format!("{name}: it is not found\n{}\n{}", shown(history), keep("a-lie", history)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where histories are kept that are not as they should be.
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/histories")
+}
+
+/// Keeps a history. Where it is, and how to check it again.
+fn keep(name: &str, history: &[Operation]) -> String {
+    let file = kept().join(format!("{name}.json"));
+    let json = serde_json::to_string(history).expect("a history is JSON");
+    match std::fs::create_dir_all(kept()).and_then(|()| std::fs::write(&file, json)) {
+        Ok(()) => format!("kept; to check it again: cargo xtask verify history target/histories/{name}.json"),
+        Err(error) => format!("it could not be kept: {error}"),
+    }
+}
+
+/// Checks a history that was kept.
+///
+/// # Errors
+/// Where it cannot be read, is not linearizable, or there is no verdict.
+pub fn check_kept(file: &Path) -> Result<String, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
+    let history: Vec<Operation> = serde_json::from_str(&text).map_err(|error| told(&error))?;
+    let is_listed = |operation: &Operation| operation.after.is_none_or(|before| before < history.len());
+    if !history.iter().all(is_listed) {
+        return Err(told(&"an operation comes after one that is not there"));
+    }
+    match check(&history) {
+        Verdict::Linearizable(_) => Ok(format!("{} operations, linearizable", history.len())),
+        Verdict::Not(most) => {
+            Err(format!("not linearizable: at most {most} of {} are in order\n{}", history.len(), shown(&history)))
+        }
+        Verdict::Undecided => Err(format!("no verdict\n{}", shown(&history))),
     }
 }
 
@@ -154,10 +235,13 @@ fn add_lapses(history: &mut Vec<Operation>) {
         let answered = answered.map(|answered| answered + nanos(TTL + SLACK));
         gone.insert(hold, answered);
         let (asked, said, ask) = (asked + nanos(TTL - SLACK), Said::Yes, Ask::Lapse { hold });
-        lapses.push(Operation { asked, answered, ask, said, after: Some(index) });
+        lapses.push(Operation { asked, answered, ask, said, version: None, after: Some(index) });
     }
     history.extend(lapses);
 }
+
+/// When something was asked, what came back, and when.
+type Asked = (u64, Option<Got>, u64);
 
 /// One client.
 struct One {
@@ -215,7 +299,7 @@ impl One {
     }
 
     /// Asks, and tells when that was.
-    fn ask(&mut self, admin: bool, path: &str, body: &Value) -> (u64, Option<Got>, u64) {
+    fn ask(&mut self, admin: bool, path: &str, body: &Value) -> Asked {
         let client = if admin { &self.admin } else { &self.public };
         let asked = self.now();
         let got = client.try_send("POST", path, &[], body.to_string().as_bytes()).ok();
@@ -231,15 +315,20 @@ impl One {
     }
 
     /// Writes an operation down.
-    fn write(&mut self, ticket: usize, asked: u64, answered: u64, ask: Ask, said: Said) {
-        self.answers[usize::from(said == Said::Unknown)] += 1;
-        let answered = (said != Said::Unknown).then_some(answered);
-        self.seen.push(Seen { ticket, operation: Operation { asked, answered, ask, said, after: None } });
+    fn write(&mut self, ticket: usize, (asked, got, answered): Asked, ask: Ask, said: Said) {
+        let is_known = said != Said::Unknown;
+        self.answers[usize::from(!is_known)] += 1;
+        let answered = is_known.then_some(answered);
+        let version = got.filter(|_| is_known).map(|got| {
+            let version = got.body["version"].as_u64();
+            version.unwrap_or_else(|| panic!("an answer about a ticket has no version: {}", got.text))
+        });
+        self.seen.push(Seen { ticket, operation: Operation { asked, answered, ask, said, version, after: None } });
     }
 
     fn get(&mut self, ticket: usize) {
-        let (asked, got, answered) = self.ask(false, &self.path(ticket, "get"), &Value::Null);
-        let Some(got) = got.filter(|got| got.status == 200) else {
+        let asked = self.ask(false, &self.path(ticket, "get"), &Value::Null);
+        let Some(got) = asked.1.as_ref().filter(|got| got.status == 200) else {
             // Who has not seen anything has nothing to tell.
             self.answers[1] += 1;
             return;
@@ -251,8 +340,7 @@ impl One {
             other => panic!("a ticket that is {other:?}"),
         };
         let by = got.body["reservedBy"].as_str().map(|by| by.strip_prefix("user-").unwrap().parse().unwrap());
-        let version = got.body["version"].as_u64().unwrap();
-        self.write(ticket, asked, answered, Ask::Get { status, by, version }, Said::Yes);
+        self.write(ticket, asked, Ask::Get { status, by }, Said::Yes);
     }
 
     fn reserve(&mut self, ticket: usize) {
@@ -260,26 +348,28 @@ impl One {
         let hold = again.unwrap_or_else(|| self.name());
         let user = self.user();
         let body = json!({ "userId": format!("user-{user}"), "holdId": format!("hold-{hold}"), "ttlMs": 1000 });
-        let (asked, got, answered) = self.ask(false, &self.path(ticket, "reserve"), &body);
-        let said = said(got.as_ref());
+        let asked = self.ask(false, &self.path(ticket, "reserve"), &body);
+        let said = said(asked.1.as_ref());
         if again.is_some() || said == Said::No(No::Expired) {
             self.holds.remove(&ticket);
         } else {
             self.holds.insert(ticket, hold);
         }
-        self.write(ticket, asked, answered, Ask::Reserve { user, hold }, said);
+        self.write(ticket, asked, Ask::Reserve { user, hold }, said);
     }
 
     fn release(&mut self, ticket: usize) {
         let Some(hold) = self.holds.get(&ticket).copied() else { return self.get(ticket) };
         let body = json!({ "holdId": format!("hold-{hold}") });
-        let (asked, got, answered) = self.ask(false, &self.path(ticket, "release"), &body);
-        self.write(ticket, asked, answered, Ask::Release { hold }, said(got.as_ref()));
+        let asked = self.ask(false, &self.path(ticket, "release"), &body);
+        let said = said(asked.1.as_ref());
+        self.write(ticket, asked, Ask::Release { hold }, said);
     }
 
     fn cleanup(&mut self, ticket: usize) {
-        let (asked, got, answered) = self.ask(true, &self.path(ticket, "cleanup"), &Value::Null);
-        self.write(ticket, asked, answered, Ask::Cleanup, said(got.as_ref()));
+        let asked = self.ask(true, &self.path(ticket, "cleanup"), &Value::Null);
+        let said = said(asked.1.as_ref());
+        self.write(ticket, asked, Ask::Cleanup, said);
     }
 
     /// A checkout of one ticket or two. What it does to each is a claim, then a confirm or a revoke or both, all between
@@ -314,7 +404,8 @@ impl One {
             let mut write = |ask, said, after| {
                 let answered = known.then_some(answered);
                 let index = self.seen.iter().filter(|seen| seen.ticket == ticket).count();
-                self.seen.push(Seen { ticket, operation: Operation { asked, answered, ask, said, after } });
+                self.seen
+                    .push(Seen { ticket, operation: Operation { asked, answered, ask, said, version: None, after } });
                 Some(index)
             };
             let mut last = write(Ask::Claim { checkout, user, hold }, claim, None);
@@ -343,15 +434,15 @@ fn said(got: Option<&Got>) -> Said {
 }
 
 /// A history, a line each, in the order of asking; times in milliseconds.
-#[must_use]
-pub fn shown(history: &[Operation]) -> String {
+fn shown(history: &[Operation]) -> String {
     let mut lines: Vec<&Operation> = history.iter().collect();
     lines.sort_by_key(|operation| operation.asked);
     let first = lines.first().map_or(0, |operation| operation.asked);
     let millis = |at: u64| format!("{:>6}.{:03}", (at - first) / 1_000_000, (at - first) / 1_000 % 1_000);
     let line = |operation: &&Operation| {
         let answered = operation.answered.map_or_else(|| format!("{:>10}", "never"), millis);
-        format!("{} {answered}  {:?} -> {:?}", millis(operation.asked), operation.ask, operation.said)
+        let version = operation.version.map_or(String::new(), |version| format!(" at {version}"));
+        format!("{} {answered}  {:?} -> {:?}{version}", millis(operation.asked), operation.ask, operation.said)
     };
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// A user, a hold or a checkout, by number.
 pub type Name = u32;
 
@@ -9,12 +11,81 @@ pub type Name = u32;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat {
     is: Is,
-    /// What has ended here, and how much had then.
+    /// What has ended here, and how much has ended since.
     ended: BTreeMap<Name, u32>,
-    /// How much has ended here in all.
-    endings: u32,
-    /// The newest version that anybody was told.
-    version: u64,
+    versions: Versions,
+}
+
+/// The versions that a ticket may be at, as far as its answers have told.
+///
+/// A command that changes a ticket raises the version by one. A hold that lapses raises it too, but only when the ticket
+/// records that: with the next accepted command, in one change with it, or by a timer, at a time that no client sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Versions {
+    /// If all that has happened is recorded.
+    recorded: Option<Range>,
+    /// If a lapse is not recorded yet.
+    unrecorded: Option<Range>,
+}
+
+/// From one version to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Range {
+    least: u64,
+    most: u64,
+}
+
+impl Range {
+    fn raised(self) -> Self {
+        Self { least: self.least + 1, most: self.most + 1 }
+    }
+
+    /// Everything in either of the two, which meet or overlap.
+    fn joined(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                Some(Self { least: one.least.min(other.least), most: one.most.max(other.most) })
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn only(self, version: u64) -> Option<Self> {
+        (self.least..=self.most).contains(&version).then_some(Self { least: version, most: version })
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { recorded: Some(Range { least: 0, most: 0 }), unrecorded: None }
+    }
+}
+
+impl Versions {
+    /// After an accepted command that changes nothing. It records a lapse.
+    fn kept(self) -> Self {
+        let lapse = self.unrecorded.map(Range::raised);
+        Self { recorded: Range::joined(self.recorded, lapse), unrecorded: None }
+    }
+
+    /// After an accepted command that changes the ticket. It records a lapse with that, in one change.
+    fn changed(self) -> Self {
+        Self { recorded: Range::joined(self.recorded, self.unrecorded).map(Range::raised), unrecorded: None }
+    }
+
+    /// After a hold has lapsed. A timer may record that at any time from now on.
+    fn lapsed(self) -> Self {
+        Self { recorded: self.recorded.map(Range::raised), unrecorded: self.recorded }
+    }
+
+    /// If the ticket is at this version; `None` if it cannot be.
+    fn only(self, version: u64) -> Option<Self> {
+        let [recorded, unrecorded] =
+            [self.recorded, self.unrecorded].map(|range| range.and_then(|range| range.only(version)));
+        recorded.or(unrecorded)?;
+        // A lapse that is not recorded yet may be from now on.
+        Some(Self { recorded: Range::joined(recorded, unrecorded.map(Range::raised)), unrecorded })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +113,7 @@ enum OwnEnd {
 }
 
 /// What is asked of a ticket, or happens to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// A buyer asks for a hold.
     Reserve {
@@ -67,8 +138,6 @@ pub enum Ask {
         status: Status,
         /// Whose it is.
         by: Option<Name>,
-        /// The version.
-        version: u64,
     },
     /// A checkout takes its grip.
     Claim {
@@ -94,7 +163,7 @@ pub enum Ask {
 }
 
 /// What anybody may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// On sale.
     Available,
@@ -105,7 +174,7 @@ pub enum Status {
 }
 
 /// Why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum No {
     /// Somebody else's hold is on it.
     Reserved,
@@ -120,7 +189,7 @@ pub enum No {
 }
 
 /// What the client was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// It was done.
     Yes,
@@ -136,25 +205,64 @@ const MEMORY: u32 = 16;
 impl Seat {
     /// Whether it remembers that this has ended.
     fn has_ended(&self, name: Name) -> bool {
-        self.ended.get(&name).is_some_and(|at| self.endings - at <= MEMORY)
+        self.ended.contains_key(&name)
     }
 
     fn end(&mut self, name: Name) {
         if !self.has_ended(name) {
-            self.ended.insert(name, self.endings);
-            self.endings += 1;
+            self.ended.retain(|_, since| {
+                *since += 1;
+                *since < MEMORY
+            });
+            self.ended.insert(name, 0);
         }
     }
 
-    /// The ticket after it was asked, if it could have given this answer.
+    /// The same ticket to everybody who asks for no other names than these: it forgets that the others have ended.
     #[must_use]
-    pub fn after(&self, ask: &Ask, said: Said) -> Option<Self> {
-        let (next, answer) = self.judge(ask);
-        let could = said == Said::Unknown || said == answer;
-        could.then_some(next)
+    pub fn to_whom(mut self, is_asked_for: impl Fn(Name) -> bool) -> Self {
+        self.ended.retain(|name, _| is_asked_for(*name));
+        self
     }
 
-    /// What it becomes, and what it answers.
+    /// Whether this checkout holds or has the ticket.
+    #[must_use]
+    pub fn is_of(&self, checkout: Name) -> bool {
+        match self.is {
+            Is::Free => false,
+            Is::Held(hold) | Is::Sold(hold) => hold.checkout == Some(checkout),
+        }
+    }
+
+    /// The ticket after it was asked, if it could have given this answer at this version.
+    #[must_use]
+    pub fn after(&self, ask: &Ask, said: Said, version: Option<u64>) -> Option<Self> {
+        let (mut next, answer) = self.judge(ask);
+        if said != Said::Unknown && said != answer {
+            return None;
+        }
+        let is_command = !matches!(ask, Ask::Get { .. } | Ask::Lapse { .. });
+        let has_lapsed = matches!(ask, Ask::Lapse { .. }) && self.is != Is::Free && next.is == Is::Free;
+        next.versions = match (is_command && answer == Said::Yes, next.is != self.is) {
+            (true, true) => self.versions.changed(),
+            (true, false) => self.versions.kept(),
+            (false, _) if has_lapsed => self.versions.lapsed(),
+            (false, _) => self.versions,
+        };
+        if let Some(version) = version {
+            next.versions = next.versions.only(version)?;
+        }
+        Some(next)
+    }
+
+    /// The lowest version that it may be at. Versions never fall.
+    #[must_use]
+    pub fn least_version(&self) -> u64 {
+        let Versions { recorded, unrecorded } = self.versions;
+        [recorded, unrecorded].into_iter().flatten().map(|range| range.least).min().unwrap_or_default()
+    }
+
+    /// What it becomes, apart from its version, and what it answers.
     fn judge(&self, ask: &Ask) -> (Self, Said) {
         let stay = |said| (self.clone(), said);
         let refuse = |no| stay(Said::No(no));
@@ -182,17 +290,13 @@ impl Seat {
                 Is::Sold(held) if held.id == hold => become_(Is::Sold(Hold { own_end: OwnEnd::Over, ..held })),
                 Is::Free | Is::Held(_) | Is::Sold(_) => stay(Said::Yes),
             },
-            Ask::Get { status, by, version } => {
+            Ask::Get { status, by } => {
                 let is = match self.is {
                     Is::Free => (Status::Available, None),
                     Is::Held(hold) => (Status::Reserved, Some(hold.by)),
                     Is::Sold(hold) => (Status::Sold, Some(hold.by)),
                 };
-                let so = is == (status, by) && version >= self.version;
-                (
-                    Self { version: version.max(self.version), ..self.clone() },
-                    if so { Said::Yes } else { Said::No(No::NotFound) },
-                )
+                stay(if is == (status, by) { Said::Yes } else { Said::No(No::NotFound) })
             }
             Ask::Claim { checkout, user, hold } => match self.is {
                 Is::Sold(held) if held.checkout == Some(checkout) => stay(Said::Yes),
