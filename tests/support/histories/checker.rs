@@ -145,9 +145,11 @@ impl<'a> Search<'a> {
         let mut frame = Frame { placed, seat, length: 0, next: Vec::new() };
         let least = frame.seat.least_version();
         let is_too_low = |index: &usize| self.history[*index].version.is_some_and(|version| version < least);
-        // Versions never fall: no order leads from here to an answer with a lower one.
-        let is_lost = self.left(&frame.placed).any(|index| is_too_low(&index));
-        while !is_lost {
+        if self.left(&frame.placed).any(|index| is_too_low(&index)) {
+            // Versions never fall: no order leads from here to an answer with a lower one.
+            return Frame { length: order.len(), ..frame };
+        }
+        loop {
             frame.next = self.candidates(&frame.placed);
             let changes_nothing = |index: usize| {
                 let Operation { ask, said, answered, .. } = &self.history[index];
