@@ -3,6 +3,7 @@
 pub mod folder;
 pub mod house;
 pub mod load;
+pub mod on_restate;
 pub mod peers;
 pub mod rows;
 pub mod servers;

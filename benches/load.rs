@@ -50,7 +50,7 @@ impl Loaded {
     }
 }
 
-/// Makes the bytes of the n-th request.
+/// Makes the bytes of the n-th request, of numbers alone; what makes them may know more than that.
 pub type Make = fn(u64, &mut Vec<u8>);
 
 /// Puts this load on a server: for so long, or until `most` are asked. Requests are numbered from `first`, across all
@@ -64,7 +64,7 @@ pub fn load(
     lasts: Duration,
     first: u64,
     most: Option<u64>,
-    make: Make,
+    make: impl Fn(u64, &mut Vec<u8>) + Clone + Send + 'static,
 ) -> io::Result<Loaded> {
     // One thread: the other core is the server's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -72,8 +72,9 @@ pub fn load(
         let next = std::sync::Arc::new(AtomicU64::new(first));
         let end = most.map_or(u64::MAX, |most| first.saturating_add(most));
         let start = Instant::now();
-        let clients: Vec<_> =
-            (0..clients).map(|_| tokio::spawn(client(address, start + lasts, next.clone(), end, make))).collect();
+        let clients: Vec<_> = (0..clients)
+            .map(|_| tokio::spawn(client(address, start + lasts, next.clone(), end, make.clone())))
+            .collect();
         gathered(start, clients).await
     })
 }
@@ -107,7 +108,7 @@ async fn client(
     until: Instant,
     next: std::sync::Arc<AtomicU64>,
     end: u64,
-    make: Make,
+    make: impl Fn(u64, &mut Vec<u8>),
 ) -> io::Result<Loaded> {
     let mut stream = connected(address).await?;
     let (mut request, mut answer) = (Vec::with_capacity(1024), Vec::with_capacity(4096));

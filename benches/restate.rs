@@ -5,15 +5,15 @@
 //! service with a server of its own, taking turns in one run; several rounds, medians. `-- --quick` measures less.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use benches::load::{Loaded, Make, asked, book, json, load};
-use benches::rows::{Much, Row, cpu_of, in_turns, is_bench, say, tell};
+use benches::on_restate::Running;
+use benches::rows::{Much, Row, in_turns, is_bench, say, tell};
 use benches::servers::serve_if_asked;
-use xtask::restate::{Restate, Setup, free_port};
+use xtask::restate::free_port;
 use xtask::run::{Outcome, cargo, output, program, root};
 
 /// What is measured beside what.
@@ -25,56 +25,16 @@ enum Service {
     Empty,
 }
 
-/// A service with a Restate server of its own. Both end when this is dropped.
-struct Running {
-    name: &'static str,
-    restate: Restate,
-    service: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.service.kill();
-        let _reaped = self.service.wait();
-        self.restate.kill();
-        let _gone = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-impl Running {
-    fn start(service: Service) -> Outcome<Self> {
+impl Service {
+    fn start(self) -> Outcome<Running> {
         let port = free_port()?;
-        let (name, mut command) = match service {
-            Service::Ours => ("host-restate", ours(port)?),
-            Service::Reference => ("the reference's steps", reference(port)?),
-            Service::Steps => ("our awaited steps, bare", bare(port)?),
-            Service::Empty => ("an empty handler", bare(port)?),
+        let (name, command) = match self {
+            Self::Ours => ("host-restate", ours(port)?),
+            Self::Reference => ("the reference's steps", reference(port)?),
+            Self::Steps => ("our awaited steps, bare", bare(port)?),
+            Self::Empty => ("an empty handler", bare(port)?),
         };
-        let folder = std::env::temp_dir().join(format!("booking-bench-{port}"));
-        let restate = Restate::start(Setup::in_folder(folder.clone())?)?;
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.map_err(|error| format!("{name}: {error}"))?;
-        let running = Self { name, restate, service: child, folder };
-        let host = format!("http://127.0.0.1:{port}");
-        let mut tried = 0;
-        while let Err(why) = running.restate.setup.register(&host) {
-            tried += 1;
-            if tried == 100 {
-                return Err(why);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(running)
-    }
-
-    fn ingress(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.restate.setup.ingress))
-    }
-
-    /// How long its server and its service have computed.
-    fn cpu(&self) -> [Duration; 2] {
-        [self.restate.id().unwrap_or_default(), self.service.id()].map(cpu_of)
+        Running::start(name, port, command)
     }
 }
 
@@ -149,7 +109,7 @@ fn turn(running: &Running, row: &mut Row, clients: usize, lasts: Duration, make:
 
 fn measure(much: Much) -> Outcome {
     let services = [Service::Ours, Service::Reference, Service::Steps, Service::Empty];
-    let running: Vec<Running> = services.iter().map(|service| Running::start(*service)).collect::<Outcome<_>>()?;
+    let running: Vec<Running> = services.iter().map(|service| service.start()).collect::<Outcome<_>>()?;
     let names: Vec<&str> = running.iter().map(|running| running.name).collect();
     in_turns(&names, much, |service, row, clients, lasts| {
         let make: Make = match services[service] {

@@ -56,15 +56,18 @@ impl BareSeat {
 pub fn serve_if_asked() -> Option<()> {
     let port: u16 = std::env::var("BOOKING_BENCH_BARE").ok()?.parse().ok()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().ok()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.ok()?;
-        let endpoint = HyperEndpoint::new(Endpoint::builder().bind(Empty).bind(Bare).bind(BareSeat).build());
-        loop {
-            let (stream, _) = listener.accept().await.ok()?;
-            let _as_it_is = stream.set_nodelay(true);
-            let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            let endpoint = endpoint.clone();
-            tokio::spawn(async move { http.serve_connection(TokioIo::new(stream), endpoint).await });
-        }
-    })
+    runtime.block_on(serve(port, Endpoint::builder().bind(Empty).bind(Bare).bind(BareSeat).build()))
+}
+
+/// Serves these services on this port, as host-restate does; ends only where it cannot.
+pub(crate) async fn serve(port: u16, endpoint: Endpoint) -> Option<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.ok()?;
+    let endpoint = HyperEndpoint::new(endpoint);
+    loop {
+        let (stream, _) = listener.accept().await.ok()?;
+        let _as_it_is = stream.set_nodelay(true);
+        let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let endpoint = endpoint.clone();
+        tokio::spawn(async move { http.serve_connection(TokioIo::new(stream), endpoint).await });
+    }
 }
