@@ -19,6 +19,15 @@ pub fn cpu_of(id: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// How many bytes a process has written to disk, as the system counts them: when it writes, not when the disk does.
+/// Nothing where it does not tell.
+#[must_use]
+pub fn written_by(id: u32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{id}/io")).unwrap_or_default();
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+    bytes.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_default()
+}
+
 /// What one service did with one kind of load.
 #[derive(Debug, Default)]
 pub struct Row {
@@ -40,7 +49,8 @@ impl Row {
     }
 
     /// Microseconds of computing for each answer: the server's, the service's.
-    fn cpu_each(&self) -> [u64; 2] {
+    #[must_use]
+    pub fn cpu_each(&self) -> [u64; 2] {
         let answers: u64 = self.rounds.iter().map(asked).sum();
         [0, 1].map(|which| {
             let all: Duration = self.cpu.iter().map(|cpu| cpu[which]).sum();
