@@ -91,6 +91,15 @@ impl StateMap {
         look(&ctx, &row).await
     }
 
+    /// Reads the header and every row, as one who shows the whole map must.
+    #[handler(name = "lookAtAll")]
+    async fn look_at_all(&self, ctx: SharedObjectContext<'_>, _row: Vec<u8>) -> HandlerResult<()> {
+        for key in ctx.get_keys().await? {
+            ctx.get::<Vec<u8>>(&key).await?.ok_or_else(not_filled)?;
+        }
+        Ok(())
+    }
+
     #[handler(name = "lazyLook", lazy_state = true)]
     async fn lazy_look(&self, ctx: SharedObjectContext<'_>, row: Vec<u8>) -> HandlerResult<()> {
         look(&ctx, &row).await
