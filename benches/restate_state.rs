@@ -93,7 +93,7 @@ fn fill(running: &Running, kb: usize) -> io::Result<[Loaded; 2]> {
     let value = load(running.ingress(), 1, Duration::from_secs(60), 0, Some(1), ask)?;
     let ask = move |n: u64, out: &mut Vec<u8>| {
         let first = usize::try_from(n).unwrap_or_default() * ROWS_A_FILL;
-        json(&format!("/StateMap/rows-{kb}/fill"), &format!("{n} {first}"), out);
+        json(&format!("/StateMap/rows-{kb}/fill"), &format!("{rows} {first}"), out);
     };
     let fills = u64::try_from(rows.div_ceil(ROWS_A_FILL)).unwrap_or_default();
     Ok([value, load(running.ingress(), 1, Duration::from_secs(60), 0, Some(fills), ask)?])
@@ -146,7 +146,8 @@ fn at(running: &Running, kb: usize, much: &Much) -> Outcome<Vec<Cell>> {
     }
     std::thread::sleep(much.lasts);
     if cells.iter().any(|cell| cell.failed.is_some()) {
-        say(&format!("{kb} KB: {}", end_of(&running.restate.setup.log())));
+        let log = end_of(&running.restate.setup.log());
+        say(&format!("{kb} KB: {}", log.trim_end().lines().next_back().unwrap_or_default()));
     }
     Ok(cells)
 }

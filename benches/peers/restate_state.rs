@@ -37,12 +37,14 @@ impl StateMap {
         Ok(())
     }
 
-    /// Writes the header, and some rows that begin with this one.
+    /// Writes the header, and as many rows as one invocation should, from this one on; how many there are in all stands
+    /// where the map does in other requests.
     #[handler]
-    async fn fill(&self, ctx: ObjectContext<'_>, first: Vec<u8>) -> HandlerResult<()> {
-        let first = Asked::of(&first)?.row;
+    async fn fill(&self, ctx: ObjectContext<'_>, rows: Vec<u8>) -> HandlerResult<()> {
+        let Asked { map: all, row: first } = Asked::of(&rows)?;
+        let all: usize = all.parse().map_err(|_| TerminalError::new("not a number of rows"))?;
         ctx.set(HEADER, bytes(ROW_BYTES, 0));
-        (first..first + ROWS_A_FILL).for_each(|row| ctx.set(&row_key(row), bytes(ROW_BYTES, row)));
+        (first..all.min(first + ROWS_A_FILL)).for_each(|row| ctx.set(&row_key(row), bytes(ROW_BYTES, row)));
         Ok(())
     }
 
@@ -127,7 +129,7 @@ impl StateSeat {
     }
 }
 
-/// How many rows one invocation of `fill` writes.
+/// How many rows one invocation of `fill` writes at most.
 pub const ROWS_A_FILL: usize = 1_024;
 
 async fn turn(ctx: &ObjectContext<'_>, asked: &[u8]) -> HandlerResult<()> {
