@@ -623,7 +623,10 @@ fn work_for_a_whole_map_that_is_asked_for_again_and_again_does_not_pile_up() {
 #[test]
 fn a_layout_of_many_seats_is_listed_in_batches_also_through_a_crash() {
     let mut rig = Rig::new(at_once());
-    assert_eq!(rig.asks("/SeatMap/hall/layout", &a_thousand_seats()).body, r#"{"tickets":1000,"edition":1}"#);
+    assert_eq!(
+        rig.asks("/SeatMap/hall/layout", &a_thousand_seats()).body,
+        r#"{"tickets":1000,"edition":1,"version":1}"#
+    );
     assert_eq!(rig.engine.tickets().len(), 256, "one batch at a time");
     rig.pass(0);
     rig.store_all();

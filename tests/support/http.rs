@@ -181,7 +181,12 @@ impl Got {
         fields.remove("source");
         let message = fields.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some((message, kind)) = message.strip_suffix(']').and_then(|text| text.rsplit_once(" [")) {
-            fields.insert("message".into(), message.into());
+            let versioned = message.strip_suffix(')').and_then(|text| text.rsplit_once(" (version "));
+            let versioned = versioned.and_then(|(message, version)| Some((message, version.parse::<u64>().ok()?)));
+            if let Some((_, version)) = versioned {
+                fields.insert("version".into(), version.into());
+            }
+            fields.insert("message".into(), versioned.map_or(message, |(message, _)| message).into());
             fields.insert("kind".into(), kind.into());
         }
         if let Some(id) = fields.get("invocationId").cloned() {

@@ -104,6 +104,7 @@ pub(super) fn a_taken_ticket_says_how_it_is_taken(target: &Target) {
     let got = target.reserve(&id, &json!({ "userId": fresh("bob") }));
     refused(&got, 409, "TicketReserved");
     assert_eq!(got.text("message"), "Ticket is currently reserved");
+    assert_eq!(got.body["version"], 1, "it says at which version it was so");
     let sold = a_ticket();
     accepted(&target.process(&json!({ "ticketId": sold, "userId": "ann" })));
     for user in ["ann", "bob"] {

@@ -23,7 +23,7 @@ pub(super) fn a_hold_is_answered_with_its_id_its_end_and_its_price(target: &Targ
     let until = got.body["reservedUntil"].as_u64().unwrap();
     assert_eq!(
         got.body,
-        json!({ "holdId": hold, "reservedUntil": until, "price": { "minor": 10_000, "currency": "USD" } })
+        json!({ "holdId": hold, "reservedUntil": until, "price": { "minor": 10_000, "currency": "USD" }, "version": 1 })
     );
     // The server's clock need not be this one to the second.
     assert!((before + 50_000..=now() + 70_000).contains(&until), "{until}");
@@ -116,7 +116,7 @@ pub(super) fn the_box_office_sells_without_a_payment(target: &Target) {
     let (id, user) = (a_ticket(), fresh("ann"));
     let got = target.admin.post(&format!("/Ticket/{id}/sell"), &json!({ "userId": user }));
     accepted(&got);
-    assert_eq!(got.body, json!({ "status": "SOLD", "price": { "minor": 10_000, "currency": "USD" } }));
+    assert_eq!(got.body, json!({ "status": "SOLD", "price": { "minor": 10_000, "currency": "USD" }, "version": 1 }));
     let is = target.ticket(&id);
     assert_eq!((&is["status"], &is["reservedBy"]), (&json!("SOLD"), &json!(user)));
 }
