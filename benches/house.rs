@@ -1,6 +1,7 @@
 //! A house of many maps, a thousand seats each: what benchmarks fill a server with.
 
 use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::load::{Make, load, post};
@@ -11,13 +12,23 @@ pub const SEATS: u64 = 1_000;
 
 /// Publishes a layout of a thousand seats.
 pub fn publish(n: u64, out: &mut Vec<u8>) {
+    layout(n, SEATS, out);
+}
+
+/// Publishes the layout of the map `arena-n`: this many seats, `arena-n:0` and so on.
+pub fn layout(n: u64, seats: u64, out: &mut Vec<u8>) {
     let seat =
         |s: u64| format!(r#"{{"ticketId":"arena-{n}:{s}","price":{{"minor":4500,"currency":"USD"}},"x":{s},"y":{n}}}"#);
-    let seats: Vec<String> = (0..SEATS).map(seat).collect();
+    let seats: Vec<String> = (0..seats).map(seat).collect();
     let body = format!(r#"{{"rows":[{{"name":"A","seats":[{}]}}]}}"#, seats.join(","));
-    let path = format!("/SeatMap/arena-{n}/layout");
+    as_admin(&format!("/SeatMap/arena-{n}/layout"), &body, out);
+}
+
+/// A `POST` of some JSON by an operator.
+pub fn as_admin(path: &str, body: &str, out: &mut Vec<u8>) {
+    let length = body.len();
     out.extend(format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n").bytes());
-    out.extend(format!("content-length: {}\r\n\r\n{body}", body.len()).bytes());
+    out.extend(format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").bytes());
 }
 
 /// Holds a seat of one of these.
@@ -35,8 +46,16 @@ pub fn buy(n: u64, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// When one is refused, or the server cannot be asked.
-pub fn exactly(server: &Server, count: u64, from: u64, make: Make) -> io::Result<()> {
-    let done = load(server.address, 8, Duration::from_secs(600), from, Some(count), make)?;
+pub fn exactly(server: &Server, count: u64, from: u64, make: impl Make) -> io::Result<()> {
+    exactly_at(server.address, 8, count, from, make)
+}
+
+/// The same at any address, by this many clients.
+///
+/// # Errors
+/// As [`exactly`].
+pub fn exactly_at(address: SocketAddr, clients: usize, count: u64, from: u64, make: impl Make) -> io::Result<()> {
+    let done = load(address, clients, Duration::from_secs(3_600), from, Some(count), make)?;
     if done.good == count { Ok(()) } else { Err(io::Error::other(format!("{} of {count} were refused", done.other))) }
 }
 

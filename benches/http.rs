@@ -7,7 +7,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benches::load::{Loaded, Make, asked, get_ticket, load, process};
+use benches::load::{Loaded, asked, get_ticket, load, process};
 use benches::servers::{Server, serve_if_asked};
 
 const CLIENTS: usize = 64;
@@ -16,13 +16,13 @@ const CLIENTS: usize = 64;
 struct Row {
     name: &'static str,
     server: Server,
-    make: Make,
+    make: fn(u64, &mut Vec<u8>),
     next: u64,
     rounds: Vec<Loaded>,
 }
 
 impl Row {
-    fn new(name: &'static str, server: Server, make: Make) -> Self {
+    fn new(name: &'static str, server: Server, make: fn(u64, &mut Vec<u8>)) -> Self {
         Self { name, server, make, next: 0, rounds: Vec::new() }
     }
 

@@ -1,9 +1,16 @@
-//! What the benchmarks share: servers in processes of their own, and a load generator.
+//! What the benchmarks share: servers in processes of their own, load generators, and how it is told what came of them.
 
 pub mod folder;
 pub mod house;
 pub mod load;
 pub mod on_restate;
 pub mod peers;
+pub mod program;
+pub mod ratios;
+pub mod rounds;
 pub mod rows;
+pub mod scenes;
 pub mod servers;
+pub mod services;
+pub mod table;
+pub mod tree;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub struct Loaded {
     /// How long it took.
     pub took: Duration,
-    /// How many requests were answered 2xx.
+    /// How many requests were answered 2xx, and not 202.
     pub good: u64,
     /// How many were answered otherwise.
     pub other: u64,
@@ -50,8 +50,10 @@ impl Loaded {
     }
 }
 
-/// Makes the bytes of the n-th request, of numbers alone; what makes them may know more than that.
-pub type Make = fn(u64, &mut Vec<u8>);
+/// Makes the bytes of the n-th request.
+pub trait Make: Fn(u64, &mut Vec<u8>) + Clone + Send + 'static {}
+
+impl<F: Fn(u64, &mut Vec<u8>) + Clone + Send + 'static> Make for F {}
 
 /// Puts this load on a server: for so long, or until `most` are asked. Requests are numbered from `first`, across all
 /// clients.
@@ -64,7 +66,7 @@ pub fn load(
     lasts: Duration,
     first: u64,
     most: Option<u64>,
-    make: impl Fn(u64, &mut Vec<u8>) + Clone + Send + 'static,
+    make: impl Make,
 ) -> io::Result<Loaded> {
     // One thread: the other core is the server's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,7 +99,7 @@ pub async fn gathered(start: Instant, clients: Vec<JoinHandle<io::Result<Loaded>
     Ok(all)
 }
 
-/// How many were asked in all: the number to go on from.
+/// How many were answered in all.
 #[must_use]
 pub fn asked(loaded: &Loaded) -> u64 {
     loaded.good + loaded.other
@@ -108,7 +110,7 @@ async fn client(
     until: Instant,
     next: std::sync::Arc<AtomicU64>,
     end: u64,
-    make: impl Fn(u64, &mut Vec<u8>),
+    make: impl Make,
 ) -> io::Result<Loaded> {
     let mut stream = connected(address).await?;
     let (mut request, mut answer) = (Vec::with_capacity(1024), Vec::with_capacity(4096));
@@ -128,7 +130,7 @@ async fn client(
             continue;
         };
         loaded.micros.push(u32::try_from(begins.elapsed().as_micros()).unwrap_or(u32::MAX));
-        if status == b'2' { loaded.good += 1 } else { loaded.other += 1 }
+        if is_good(status) { loaded.good += 1 } else { loaded.other += 1 }
     }
 }
 
@@ -138,9 +140,14 @@ async fn connected(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The first digit of the status; `None` where the server closed the connection without a word: workerd does, when it has
-/// not come to a connection for five seconds.
-async fn asked_once(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> io::Result<Option<u8>> {
+/// An order that the server still works on (202) is no booking yet.
+fn is_good(status: u16) -> bool {
+    (200..300).contains(&status) && status != 202
+}
+
+/// The status; `None` where the server closed the connection without a word: workerd does, when it has not come to a
+/// connection for five seconds.
+async fn asked_once(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> io::Result<Option<u16>> {
     let is_closed =
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
     match stream.write_all(request).await {
@@ -160,15 +167,18 @@ async fn asked_once(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>
     }
 }
 
-/// The first digit of the status of an answer, once all of it is there.
-fn whole(answer: &[u8]) -> Option<u8> {
+/// The status of an answer, once all of it is there.
+fn whole(answer: &[u8]) -> Option<u16> {
     const LENGTH: &[u8] = b"content-length: ";
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
     let is_it = |name: &[u8]| name.eq_ignore_ascii_case(LENGTH);
     let at = answer.windows(LENGTH.len()).position(is_it)? + LENGTH.len();
-    let digits = answer[at..].iter().take_while(|byte| byte.is_ascii_digit());
-    let length = digits.fold(0_usize, |length, digit| length * 10 + usize::from(digit - b'0'));
-    (answer.len() >= head + 4 + length).then(|| answer[9])
+    let digits = |of: &[u8]| {
+        let digits = of.iter().take_while(|byte| byte.is_ascii_digit());
+        digits.fold(0_usize, |number, digit| number * 10 + usize::from(digit - b'0'))
+    };
+    let status = u16::try_from(digits(&answer[9..])).unwrap_or_default();
+    (answer.len() >= head + 4 + digits(&answer[at..])).then_some(status)
 }
 
 /// `GET /Ticket/hall:…/get`
@@ -183,11 +193,6 @@ pub fn process(n: u64, out: &mut Vec<u8>) {
         &format!(r#"{{"ticketId":"hall-{}:{n}","userId":"user-{}"}}"#, n / 1_000, n % 5_000),
         out,
     );
-}
-
-/// The same through a Restate server's ingress, all in one map.
-pub fn book(n: u64, out: &mut Vec<u8>) {
-    json("/Checkout/process", &format!(r#"{{"ticketId":"seat-{n}","userId":"user-{}"}}"#, n % 5_000), out);
 }
 
 /// A `POST` of some JSON that says so.

@@ -4,22 +4,26 @@
 //! It does less than a checkout does here: no payment is asked for, nothing is finished after a crash by itself, no hold
 //! lapses on its own, no map hears of it, and a request that comes twice is done twice.
 
+mod buyer;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, NoTls, Statement};
+use tokio_postgres::{Client, Config, Error, NoTls};
 use xtask::apt::is_root;
 use xtask::postgres::binaries;
 use xtask::run::{end_of, free_port, output};
 
+use self::buyer::{Buyer, SCHEMA};
 use crate::load::{Loaded, gathered};
+use crate::scenes::{House, Scene};
+use crate::services::Part;
 
 /// How long a server may take to start, and to end, on a machine that is busy with other things.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -44,42 +48,6 @@ const SETTINGS: [(&str, &str); 7] = [
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
 ];
-
-/// A ticket that nobody has asked for has no row. Its status is 0 available, 1 reserved, 2 sold; a checkout's is 0 open, 1
-/// confirmed.
-const SCHEMA: &str = "
-    CREATE TABLE tickets (
-        id text PRIMARY KEY, status smallint NOT NULL, hold text, by_user text, until timestamptz, checkout text,
-        version bigint NOT NULL
-    );
-    CREATE TABLE checkouts (
-        id text PRIMARY KEY, ticket text NOT NULL, by_user text NOT NULL, status smallint NOT NULL
-    );";
-
-/// $1 the ticket, $2 the hold, $3 the user, $4 the checkout. No row, where somebody else has it.
-const HOLD: &str = "
-    INSERT INTO tickets (id, status, hold, by_user, until, checkout, version)
-    VALUES ($1, 1, $2, $3, now() + interval '15 minutes', $4, 1)
-    ON CONFLICT (id) DO UPDATE
-    SET status = 1, hold = excluded.hold, by_user = excluded.by_user, until = excluded.until,
-        checkout = excluded.checkout, version = tickets.version + 1
-    WHERE tickets.status = 0 OR tickets.status = 1 AND tickets.until <= now()
-    RETURNING version";
-
-/// $1 the ticket, $2 the hold. Looks itself whether it is held, so that it can be sent before that is answered.
-const OPEN: &str = "
-    INSERT INTO checkouts (id, ticket, by_user, status)
-    SELECT checkout, id, by_user, 0 FROM tickets WHERE id = $1 AND hold = $2";
-
-/// $1 the ticket, $2 the hold.
-const CONFIRM: &str = "
-    UPDATE tickets SET status = 2, until = NULL, version = version + 1
-    WHERE id = $1 AND hold = $2 AND status = 1 AND until > now()";
-
-/// $1 the ticket, $2 the hold. Looks itself whether it is sold, as above.
-const CLOSE: &str = "
-    UPDATE checkouts SET status = 1 FROM tickets
-    WHERE tickets.id = $1 AND tickets.hold = $2 AND tickets.status = 2 AND checkouts.id = tickets.checkout";
 
 /// A server that runs until this is dropped; with it goes what it knows.
 #[derive(Debug)]
@@ -153,22 +121,46 @@ impl Postgres {
         self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_none()))
     }
 
-    /// Books one ticket after the other, each of them fresh: so many clients, each with a connection of its own and one
-    /// booking at a time, for so long. Tickets are numbered from `first`, across all clients. They are connected before
-    /// it begins, as a pool's would be. What is confirmed is good.
+    /// Puts a scene's load on it: this many clients, each with a connection of its own and one order at a time, for this
+    /// long, or until `most` are asked. They are connected before it begins, as a pool's would be. What is confirmed is
+    /// good.
     ///
     /// # Errors
     /// When a connection or a statement fails.
-    pub fn round(&self, clients: usize, lasts: Duration, first: u64) -> io::Result<Loaded> {
+    pub fn round(&self, clients: usize, lasts: Duration, at: Part, scene: Scene, house: House) -> io::Result<Loaded> {
         runtime()?.block_on(async {
             let mut buyers = Vec::new();
             for _ in 0..clients {
-                buyers.push(Buyer::connected(self.port).await.map_err(io::Error::other)?);
+                buyers.push(Buyer::prepared(connected(self.port).await.map_err(io::Error::other)?).await?);
             }
-            let next = Arc::new(AtomicU64::new(first));
+            let next = Arc::new(AtomicU64::new(at.first));
+            let end = at.first.saturating_add(at.most);
             let start = Instant::now();
-            let buying = |buyer: Buyer| tokio::spawn(buyer.buys(start + lasts, next.clone()));
+            let buying = |buyer: Buyer| tokio::spawn(buyer.buys(start + lasts, next.clone(), end, scene, house));
             gathered(start, buyers.into_iter().map(buying).collect()).await
+        })
+    }
+
+    /// Writes the rows of the n-th set of the house, a third of them sold.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn publish(&self, house: House, set: u64) -> io::Result<()> {
+        self.executes(&buyer::publish(house, set))
+    }
+
+    /// Holds the seat that all want, for longer than a run takes.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn hold(&self) -> io::Result<()> {
+        self.executes(buyer::HOLD_HOT)
+    }
+
+    fn executes(&self, sql: &str) -> io::Result<()> {
+        runtime()?.block_on(async {
+            let client = connected(self.port).await.map_err(io::Error::other)?;
+            client.batch_execute(sql).await.map_err(io::Error::other)
         })
     }
 
@@ -247,72 +239,4 @@ async fn connected(port: u16) -> Result<Client, Error> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-/// A client, and what it has prepared on its connection.
-struct Buyer {
-    client: Client,
-    begin: Statement,
-    hold: Statement,
-    open: Statement,
-    confirm: Statement,
-    close: Statement,
-    commit: Statement,
-}
-
-impl Buyer {
-    async fn connected(port: u16) -> Result<Self, Error> {
-        let client = connected(port).await?;
-        Ok(Self {
-            begin: client.prepare("BEGIN").await?,
-            hold: client.prepare(HOLD).await?,
-            open: client.prepare(OPEN).await?,
-            confirm: client.prepare(CONFIRM).await?,
-            close: client.prepare(CLOSE).await?,
-            commit: client.prepare("COMMIT").await?,
-            client,
-        })
-    }
-
-    async fn buys(self, until: Instant, next: Arc<AtomicU64>) -> io::Result<Loaded> {
-        let mut loaded = Loaded::default();
-        loop {
-            let begins = Instant::now();
-            if begins >= until {
-                return Ok(loaded);
-            }
-            let is_confirmed = self.books(next.fetch_add(1, Ordering::Relaxed)).await.map_err(io::Error::other)?;
-            loaded.micros.push(u32::try_from(begins.elapsed().as_micros()).unwrap_or(u32::MAX));
-            if is_confirmed { loaded.good += 1 } else { loaded.other += 1 }
-        }
-    }
-
-    /// Holds and confirms the n-th ticket, a thousand to a map: whether it is sold. Each transaction is sent as a whole
-    /// before its first answer: no statement needs an answer of another, and a failed one turns the commit into a
-    /// rollback.
-    async fn books(&self, n: u64) -> Result<bool, Error> {
-        let Self { client, begin, hold, open, confirm, close, commit } = self;
-        let (ticket, by_user) = (format!("hall-{}:{n}", n / 1_000), format!("user-{}", n % 5_000));
-        let (hold_id, checkout) = (format!("hold-{n}"), format!("checkout-{n}"));
-        let about: [&(dyn ToSql + Sync); 4] = [&ticket, &hold_id, &by_user, &checkout];
-        let its_hold = &about[..2];
-        let (_, held, opened, _) = tokio::try_join!(
-            biased;
-            client.execute(begin, &[]),
-            client.query_opt(hold, &about),
-            client.execute(open, its_hold),
-            client.execute(commit, &[]),
-        )?;
-        if held.is_none() || opened != 1 {
-            return Ok(false);
-        }
-        let (_, confirmed, closed, _) = tokio::try_join!(
-            biased;
-            client.execute(begin, &[]),
-            client.execute(confirm, its_hold),
-            client.execute(close, its_hold),
-            client.execute(commit, &[]),
-        )?;
-        Ok(confirmed == 1 && closed == 1)
-    }
 }

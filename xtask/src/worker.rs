@@ -214,7 +214,37 @@ pub struct Script {
     /// The folder of its modules: `index.js`, and what that imports.
     pub folder: PathBuf,
     /// Its objects: of each the binding and the class.
-    pub objects: &'static [(&'static str, &'static str)],
+    pub objects: Vec<(String, String)>,
+    /// Whether it imports modules of Node's.
+    pub needs_node: bool,
+}
+
+impl Script {
+    /// The Worker of another checkout of this repository, of which a bundle is in this folder. Its objects are those of
+    /// that checkout's `wrangler.toml`.
+    ///
+    /// # Errors
+    /// Where that file cannot be read, or names none.
+    pub fn of_checkout(checkout: &Path, folder: PathBuf) -> Outcome<Self> {
+        let path = checkout.join(HOST).join("wrangler.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let objects = objects_in(&text);
+        if objects.is_empty() {
+            return Err(format!("{} binds no objects", path.display()));
+        }
+        Ok(Self { folder, objects, needs_node: false })
+    }
+}
+
+/// The objects that the first environment of a `wrangler.toml` binds.
+fn objects_in(text: &str) -> Vec<(String, String)> {
+    let section = text.split_once(".durable_objects]").map_or("", |(_, after)| after);
+    let section = section.split_once("\n[").map_or(section, |(section, _)| section);
+    let quoted = |line: &str, name: &str| {
+        let (_, after) = line.split_once(&format!("{name} = \""))?;
+        after.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    section.lines().filter_map(|line| Some((quoted(line, "{ name")?, quoted(line, "class_name")?))).collect()
 }
 
 /// How a workerd is set up.
@@ -258,19 +288,22 @@ impl Setup {
     fn config(&self, files: &[String]) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let ours = &[("TICKETS", "TicketObject"), ("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")][..];
-        let objects = self.script.as_ref().map_or(ours, |script| script.objects);
-        let flags = if self.script.is_some() { "\"nodejs_compat\"" } else { "" };
+        let ours = || ours.iter().map(|(name, class)| ((*name).to_owned(), (*class).to_owned())).collect();
+        let objects: Vec<(String, String)> = self.script.as_ref().map_or_else(ours, |script| script.objects.clone());
+        let needs_node = self.script.as_ref().is_some_and(|script| script.needs_node);
+        let flags = if needs_node { "\"nodejs_compat\"" } else { "" };
         let module = |file: &String| {
             let kind = if file.ends_with(".js") { "esModule" } else { "wasm" };
             format!("(name = \"{file}\", {kind} = embed \"{file}\")")
         };
         let modules: Vec<String> = files.iter().map(module).collect();
         let binding =
-            |(name, class): &(&str, &str)| format!("(name = \"{name}\", durableObjectNamespace = \"{class}\")");
+            |(name, class): &(String, String)| format!("(name = \"{name}\", durableObjectNamespace = \"{class}\")");
         let var = |(name, value): &(String, String)| format!("(name = {}, text = {})", quoted(name), quoted(value));
         let bindings: Vec<String> = objects.iter().map(binding).chain(self.vars.iter().map(var)).collect();
-        let class =
-            |(_, class): &(&str, &str)| format!("(className = \"{class}\", uniqueKey = \"{class}\", enableSql = true)");
+        let class = |(_, class): &(String, String)| {
+            format!("(className = \"{class}\", uniqueKey = \"{class}\", enableSql = true)")
+        };
         let classes: Vec<String> = objects.iter().map(class).collect();
         format!(
             "using Workerd = import \"/workerd/workerd.capnp\";\n\

@@ -1,0 +1,157 @@
+//! Services in workerd, each with one of its own.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use xtask::run::{Outcome, npm_ci, output, program, root};
+use xtask::worker::{Script, Setup, With, Workerd, bundle, bundle_with, gzipped_in, tools};
+
+use super::{Asked, CHECKOUT_TIME, Service, free_address, native, on_restate};
+use crate::folder::Folder;
+use crate::program::Program;
+use crate::scenes::Dialect;
+use crate::servers::ADMIN_TOKEN;
+use crate::tree::Tree;
+
+/// The version of workerd.
+///
+/// # Errors
+/// Where npm has none.
+pub fn version() -> Outcome<String> {
+    let path = tools()?.join("workerd/package.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let about: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(about["version"].as_str().unwrap_or_default().to_owned())
+}
+
+/// How large the Worker is, without and with an endpoint for Restate: in bytes, gzipped.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn bundle_sizes() -> Outcome<(u64, u64)> {
+    Ok((gzipped_in(&bundle()?)?, gzipped_in(&bundle_with(With::Restate)?)?))
+}
+
+/// How long the Worker takes from the start of its process to its first answer.
+///
+/// # Errors
+/// Why it did not start.
+pub fn cold() -> Outcome<Duration> {
+    let _built = bundle()?;
+    let begins = Instant::now();
+    let _running = start(None, With::Nothing, &[])?;
+    Ok(begins.elapsed())
+}
+
+/// host-worker, on Durable Objects.
+pub(super) fn ours(tree: &Tree, this: &Tree) -> Outcome<Service> {
+    let name = tree.named("host-worker, Durable Objects");
+    let (started, gateway, notes) = worker(tree, this, &name, With::Nothing, &[])?;
+    Ok(alone(name, Dialect::Host, started, vec![Box::new(gateway)], notes))
+}
+
+/// host-worker, as a Restate endpoint.
+pub(super) fn ours_on_restate(tree: &Tree, this: &Tree) -> Outcome<Service> {
+    let name = tree.named("host-worker, on Restate");
+    let vars = [("MODE", "restate"), ("RESTATE_UNSIGNED", "allowed"), ("RESTATE_ADMIN_HANDLERS", "true")];
+    let (started, gateway, notes) = worker(tree, this, &name, With::Restate, &vars)?;
+    called(name, Dialect::Host, started, "/restate", vec![Box::new(gateway)], notes)
+}
+
+/// The steps of the first proof of concept, bundled as a Worker.
+pub(super) fn reference() -> Outcome<Service> {
+    let here = root().join("benches/peers/reference");
+    npm_ci(&here, "the reference")?;
+    let built = here.join("built/worker");
+    let mut bundle = program("node", &[]);
+    bundle.arg(tools()?.join("esbuild/bin/esbuild")).current_dir(&here);
+    bundle.args(["worker.ts", "--bundle", "--format=esm", "--conditions=workerd,worker", "--external:node:*"]);
+    bundle.arg("--alias:@restatedev/restate-sdk=@restatedev/restate-sdk-cloudflare-workers/fetch");
+    let _said = output(bundle.args(["--loader:.wasm=copy", "--minify", "--outfile=built/worker/index.js"]))?;
+    let script = Script { folder: built, objects: Vec::new(), needs_node: true };
+    let started = start(Some(script), With::Nothing, &[])?;
+    called("the reference's steps, a Worker".to_owned(), Dialect::Reference, started, "", Vec::new(), Vec::new())
+}
+
+/// A Worker that does nothing, and an object that counts.
+///
+/// # Errors
+/// Why it did not start.
+pub fn bare(name: &str) -> Outcome<Service> {
+    let objects = vec![("ONE".to_owned(), "One".to_owned())];
+    let script = Script { folder: root().join("benches/peers/workerd"), objects, needs_node: true };
+    let started = start(Some(script), With::Nothing, &[])?;
+    Ok(alone(name.to_owned(), Dialect::Steps, started, Vec::new(), Vec::new()))
+}
+
+type Started = (Workerd, Folder);
+
+/// Starts a workerd in a folder of its own, on a disk.
+fn start(script: Option<Script>, with: With, vars: &[(&str, &str)]) -> Outcome<Started> {
+    let folder = Folder::on_disk(&format!("workerd-{}", free_address()?.port()));
+    let is_other = script.as_ref().is_some_and(|script| script.needs_node);
+    let setup = Setup { script, with, ..Setup::in_folder(folder.path().to_owned(), vars)? };
+    Ok((if is_other { Workerd::start_silent(setup)? } else { Workerd::start(setup)? }, folder))
+}
+
+/// Starts the Worker of this tree, and a gateway that answers at once.
+fn worker(
+    tree: &Tree,
+    this: &Tree,
+    name: &str,
+    with: With,
+    more: &[(&str, &str)],
+) -> Outcome<(Started, Program, Vec<String>)> {
+    let (gateway, payments) = native::gateway(this)?;
+    let checkout_time = CHECKOUT_TIME.as_millis().to_string();
+    let mut vars = vec![("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn"), ("ADMIN_TOKENS", ADMIN_TOKEN)];
+    vars.push((TIME, &checkout_time));
+    vars.extend(more);
+    let script = tree.script(with)?;
+    let mut notes = Vec::new();
+    if script.as_ref().is_some_and(|script| !knows_time(script)) {
+        notes.push(format!("{name} has no `{TIME}`: its timers do not fire inside the run"));
+    }
+    Ok((start(script, with, &vars)?, gateway, notes))
+}
+
+/// The variable that is `--checkout-time` elsewhere.
+const TIME: &str = "CHECKOUT_TIME_MS";
+
+/// Whether a Worker reads it: its name stands in what it is compiled to.
+fn knows_time(script: &Script) -> bool {
+    let wasm = std::fs::read(script.folder.join("index_bg.wasm")).unwrap_or_default();
+    wasm.windows(TIME.len()).any(|bytes| bytes == TIME.as_bytes())
+}
+
+/// A Worker that buyers ask themselves.
+fn alone(
+    name: String,
+    dialect: Dialect,
+    (workerd, folder): Started,
+    mut ends: Vec<Box<dyn Any>>,
+    notes: Vec<String>,
+) -> Service {
+    let asked = Asked::Http(dialect, SocketAddr::from(([127, 0, 0, 1], workerd.setup.port)));
+    let service = workerd.id();
+    ends.extend([Box::new(workerd) as Box<dyn Any>, Box::new(folder)]);
+    Service { name, asked, notes, server: None, service, _ends: ends }
+}
+
+/// A Worker that a Restate server calls, at this path.
+fn called(
+    name: String,
+    dialect: Dialect,
+    started: Started,
+    path: &str,
+    mut ends: Vec<Box<dyn Any>>,
+    notes: Vec<String>,
+) -> Outcome<Service> {
+    let (restate, kept) = on_restate::server()?;
+    restate.setup.register_worker(&format!("{}{path}", started.0.setup.url()))?;
+    let (server, asked) = (restate.id(), Asked::Http(dialect, on_restate::ingress(&restate)));
+    ends.extend([Box::new(restate) as Box<dyn Any>, Box::new(kept)]);
+    Ok(Service { asked, server, ..alone(name, dialect, started, ends, notes) })
+}
