@@ -76,10 +76,10 @@ impl Group {
         match (self, is_quick) {
             (Self::Memory | Self::Disk, false) => (Duration::from_secs(2), 50),
             (Self::Memory | Self::Disk, true) => (Duration::from_secs(1), 50),
-            (Self::Restate, false) => (Duration::from_secs(6), 50),
-            (Self::Restate, true) => (Duration::from_secs(3), 5),
-            (Self::Worker, false) => (Duration::from_secs(5), 6),
-            (Self::Worker, true) => (Duration::from_secs(3), 1),
+            (Self::Restate, false) => (Duration::from_secs(3), 50),
+            (Self::Restate, true) => (Duration::from_secs(2), 5),
+            (Self::Worker, false) => (Duration::from_secs(3), 6),
+            (Self::Worker, true) => (Duration::from_secs(2), 1),
         }
     }
 

@@ -123,8 +123,10 @@ impl Turn<'_> {
         let before = service.cpu();
         let loaded = service.load(scene, plan.house, plan.clients, lasts, part);
         let loaded = loaded.map_err(|error| format!("{}, {}: {error}", scene.name(), service.name))?;
-        // Timers, and what was sent one way, are the order's as well.
-        sleep(plan.lull);
+        // Timers, and what was sent one way, are the order's as well. A refusal arms none.
+        if scene != Scene::Hot {
+            sleep(plan.lull);
+        }
         service.settle();
         let after = service.cpu();
         self.next += asked(&loaded) + loaded.cut;
