@@ -33,7 +33,7 @@ fn the_in_process_host_with_everything_on_disk_does_too() {
 
 /// Runs every case against servers with these arguments as well, each of a number of its own.
 fn in_process(args_of: impl Fn(usize) -> Vec<String>) {
-    let quick = ["--payment-delay", "0ms", "--answer-within", "1s"];
+    let quick = ["--payment-delay", "0ms"];
     let admin = [("BOOKING_ADMIN_TOKEN", ADMIN)];
     let started = std::cell::Cell::new(0);
     let start = |args: &[&str], env: &[(&str, &str)]| {
@@ -42,7 +42,7 @@ fn in_process(args_of: impl Fn(usize) -> Vec<String>) {
         Server::start_with("serve", &[&quick[..], &own, args].concat(), env)
     };
     let open = start(&["--max-holds-per-user", "20"], &admin);
-    let guarded = start(&[], &[("BOOKING_AUTH_TOKEN", PUBLIC), admin[0]]);
+    let guarded = start(&["--answer-within", "1s"], &[("BOOKING_AUTH_TOKEN", PUBLIC), admin[0]]);
     let closed = start(&["--closed-sales"], &admin);
     let full = start(&["--max-tickets", "0"], &[]);
     let public = Client::new(&open.base);
@@ -95,10 +95,10 @@ fn the_worker_does_what_every_host_does() {
     let gateway = Server::start("mock-gateway", &[]);
     let payments = format!("{}/api/mock-payment", gateway.base);
     let start = |vars: &[(&str, &str)]| {
-        let always = [("PAYMENT_URL", payments.as_str()), ("ANSWER_WITHIN_MS", "1000"), ("ADMIN_TOKENS", ADMIN)];
+        let always = [("PAYMENT_URL", payments.as_str()), ("ADMIN_TOKENS", ADMIN)];
         OnWorkerd::start(&[&always[..], vars].concat())
     };
-    let (open, guarded) = (start(&[]), start(&[("AUTH_TOKENS", PUBLIC)]));
+    let (open, guarded) = (start(&[]), start(&[("AUTH_TOKENS", PUBLIC), ("ANSWER_WITHIN_MS", "1000")]));
     let closed = start(&[("CLOSED_SALES", "true")]);
     let (public, nobody) = (open.client.clone(), guarded.client.clone());
     let target = Target {

@@ -21,7 +21,7 @@ mod command {
     /// Asks a server everything that is to be true of every host. It books, blocks and resets tickets of its own making
     /// there, under names that nobody else has.
     ///
-    /// Start the server with: --payment-delay 0ms --answer-within 1s --max-holds-per-user 20, and an admin token.
+    /// Start the server with: --payment-delay 0ms --max-holds-per-user 20, and an admin token.
     #[derive(Parser)]
     struct Args {
         /// Its address, such as http://127.0.0.1:8080
@@ -35,7 +35,8 @@ mod command {
         /// Its admin token
         #[arg(long, env = "BOOKING_ADMIN_TOKEN", default_value = "none")]
         admin_token: String,
-        /// A server of the same kind that lets nobody in without a token, with the same admin token
+        /// A server of the same kind that lets nobody in without a token, with the same admin token, and answers after 1 s
+        /// (--answer-within 1s)
         #[arg(long, requires = "auth_token")]
         guarded_url: Option<String>,
         /// Its public token

@@ -82,6 +82,8 @@ impl Server {
     pub fn start_so(mut command: Command, env: &[(&str, &str)]) -> Self {
         let mut child = command
             .envs(["BOOKING_LISTEN", "MOCK_GATEWAY_LISTEN"].map(|listen| (listen, "127.0.0.1:0")))
+            // A slow machine must not turn a booking into «still under way».
+            .env("BOOKING_ANSWER_WITHIN", "5m")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -106,14 +106,14 @@ pub const INNER_KINDS: [&str; 1] = ["HoldNotFound"];
 pub struct Target {
     /// Which host it is.
     pub host: Host,
-    /// A server whose public door is open, with the built-in mock gateway. It has to be set to answer `process` with
-    /// 202 after 1 s, and to allow 20 holds a user.
+    /// A server whose public door is open, with the built-in mock gateway. It has to wait long for a checkout before it
+    /// answers `process` with 202, and to allow 20 holds a user.
     pub public: Client,
     /// The same server, with its admin token.
     pub admin: Client,
     /// Where its mock gateway is asked: the same server, or a process of its own.
     pub gateway: Client,
-    /// A server that lets nobody in without a token, if there is one to try.
+    /// A server that lets nobody in without a token and answers `process` with 202 after 1 s, if there is one to try.
     pub guarded: Option<Guarded>,
     /// A server with closed sales, if there is one to try.
     pub closed: Option<Client>,
