@@ -102,7 +102,7 @@ impl Bookings {
                     Output::Answer(_, answer) => assert_eq!(answer.status, 200, "every seat is free"),
                     Output::Watching(..)
                     | Output::News(..)
-                    | Output::Perform(..)
+                    | Output::Pay(..)
                     | Output::Deliver(_)
                     | Output::Alarm(_) => {}
                 }

@@ -9,8 +9,11 @@
 
 use std::collections::BTreeSet;
 
+use booking_core::ids::{PaymentKey, PaymentMethodId};
 use booking_core::invariants::{PROPERTIES, TicketTurn, check_turn};
 use booking_core::journal::replay;
+use booking_core::money::{Currency, Money};
+use booking_core::payment::{Authorize, Capture, Payment, Void};
 use booking_core::running::Running;
 use booking_core::testing::crash::{pull, push};
 use booking_core::testing::strategies::{cuts, delivery, house, timeline};
@@ -80,6 +83,18 @@ proptest! {
     }
 }
 
+/// One of each kind.
+fn payments() -> [Payment; 3] {
+    let key = PaymentKey::parse("k").unwrap();
+    let authorization = serde_json::from_value("a".into()).unwrap();
+    let amount = Money::new(1, Currency::USD).unwrap();
+    [
+        Payment::Authorize(Authorize { key: key.clone(), amount, method: PaymentMethodId::default_card() }),
+        Payment::Capture(Capture { key: key.clone(), authorization }),
+        Payment::Void(Void { authorize_key: key }),
+    ]
+}
+
 proptest! {
     #![proptest_config(config(20_000))]
 
@@ -88,8 +103,9 @@ proptest! {
         for from in [Door::Public, Door::Admin, Door::Inner] {
             let _any = wire::parse(from, &method, &path, &body);
         }
-        let _any = wire::gateway::read_authorize(200, &body);
-        let _any = wire::gateway::read_capture(402, &body);
+        for payment in payments() {
+            let _any = [200, 402].map(|status| wire::gateway::read(&payment, Some((status, &body))));
+        }
         let _any = wire::inner::read_ticket(&body);
         let _any = wire::watch::parse(&body);
         let _any = wire::check_idempotency_key(&body);

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::money::Money;
-use crate::payment::{Authorize, Capture, DeclineReason, Void};
+use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
 use crate::terms::{AuthorizeRetry, Backoff, Terms};
 use crate::ticket::{TicketCommand, TicketRefusal};
 use crate::time::Timestamp;
@@ -406,17 +406,17 @@ impl Checkout {
         let effects = match &self.stage {
             Stage::Holding => self.each_ticket(|_| self.claim()).collect(),
             Stage::Authorising { pace, .. } if pace.waiting => self.wait(self.authorize_retry.wait, *pace),
-            Stage::Authorising { amount, .. } => self.only(Effect::Authorize(Authorize {
+            Stage::Authorising { amount, .. } => self.only(Effect::Pay(Payment::Authorize(Authorize {
                 key: PaymentKey::authorize(&self.id),
                 amount: *amount,
                 method: self.order.method.clone(),
-            })),
+            }))),
             Stage::Confirming { fences, .. } => self.each_ticket(|i| self.confirm(fences.get(i).copied())).collect(),
             Stage::Capturing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
-            Stage::Capturing { authorization, .. } => self.only(Effect::Capture(Capture {
+            Stage::Capturing { authorization, .. } => self.only(Effect::Pay(Payment::Capture(Capture {
                 key: PaymentKey::capture(&self.id),
                 authorization: authorization.clone(),
-            })),
+            }))),
             Stage::Notifying { amount, payment } => {
                 self.only(Effect::Notify(self.notification(*amount, payment.clone())))
             }
@@ -495,7 +495,8 @@ impl Checkout {
         let command = || TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() };
         let mut effects: Vec<Effect> = tickets.iter().map(|ticket| Effect::Ticket(ticket.clone(), command())).collect();
         if let Some(at) = self.void_at() {
-            effects.insert(at, Effect::Void(Void { authorize_key: PaymentKey::authorize(&self.id) }));
+            let void = Void { authorize_key: PaymentKey::authorize(&self.id) };
+            effects.insert(at, Effect::Pay(Payment::Void(void)));
         }
         effects.into_iter().enumerate().map(|(i, effect)| (self.op(i), effect)).collect()
     }

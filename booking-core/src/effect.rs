@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckoutId, PaymentId, PaymentKey, TicketId, UserId};
 use crate::money::Money;
-use crate::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Void, VoidAnswer};
+use crate::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
 use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
 use crate::time::{Millis, Timestamp};
 
@@ -46,42 +46,22 @@ pub struct Step {
 pub enum Effect {
     /// Send a command to a ticket and await its answer, retrying until there is one.
     Ticket(TicketId, TicketCommand),
-    /// Ask the gateway to set money aside.
-    Authorize(Authorize),
-    /// Ask the gateway to take it.
-    Capture(Capture),
-    /// Ask the gateway to let it go.
-    Void(Void),
+    /// Ask the gateway.
+    Pay(Payment),
     /// Wait durably: a crash does not start the wait anew.
     Sleep(Millis),
     /// Hand a message over durably. It is delivered later, by the host's own retries.
     Notify(Notification),
 }
 
-impl Effect {
-    /// Whether it is the gateway's to perform.
-    #[must_use]
-    pub fn is_payment(&self) -> bool {
-        match self {
-            Self::Authorize(_) | Self::Capture(_) | Self::Void(_) => true,
-            Self::Ticket(..) | Self::Sleep(_) | Self::Notify(_) => false,
-        }
-    }
-}
-
 /// How an effect ended; of the kind of the effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "StoredOutcome", into = "StoredOutcome")]
 pub enum Outcome {
     /// The ticket accepted, or refused.
-    #[serde(with = "accepted_or_refused")]
     Ticket(Result<TicketReply, TicketRefusal>),
-    /// What the gateway answered to `authorize`.
-    Authorized(AuthorizeAnswer),
-    /// What the gateway answered to `capture`.
-    Captured(CaptureAnswer),
-    /// What the gateway answered to `void`.
-    Voided(VoidAnswer),
+    /// What the gateway answered.
+    Paid(PaymentAnswer),
     /// The wait is over.
     Slept {
         /// When it was. The only time a checkout is told after its start, and journaled like any outcome.
@@ -89,6 +69,47 @@ pub enum Outcome {
     },
     /// The message will be delivered.
     Notified,
+}
+
+/// An outcome as a journal has it. Each answer of the gateway has a name of its own there.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredOutcome {
+    #[serde(with = "accepted_or_refused")]
+    Ticket(Result<TicketReply, TicketRefusal>),
+    Authorized(AuthorizeAnswer),
+    Captured(CaptureAnswer),
+    Voided(VoidAnswer),
+    Slept {
+        at: Timestamp,
+    },
+    Notified,
+}
+
+impl From<StoredOutcome> for Outcome {
+    fn from(stored: StoredOutcome) -> Self {
+        match stored {
+            StoredOutcome::Ticket(answer) => Self::Ticket(answer),
+            StoredOutcome::Authorized(answer) => Self::Paid(PaymentAnswer::Authorize(answer)),
+            StoredOutcome::Captured(answer) => Self::Paid(PaymentAnswer::Capture(answer)),
+            StoredOutcome::Voided(answer) => Self::Paid(PaymentAnswer::Void(answer)),
+            StoredOutcome::Slept { at } => Self::Slept { at },
+            StoredOutcome::Notified => Self::Notified,
+        }
+    }
+}
+
+impl From<Outcome> for StoredOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ticket(answer) => Self::Ticket(answer),
+            Outcome::Paid(PaymentAnswer::Authorize(answer)) => Self::Authorized(answer),
+            Outcome::Paid(PaymentAnswer::Capture(answer)) => Self::Captured(answer),
+            Outcome::Paid(PaymentAnswer::Void(answer)) => Self::Voided(answer),
+            Outcome::Slept { at } => Self::Slept { at },
+            Outcome::Notified => Self::Notified,
+        }
+    }
 }
 
 /// The message to the buyer that the booking is done. Delivered at least once; copies carry the same key.

@@ -13,7 +13,7 @@ use crate::format;
 use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
 use crate::journal::{Entry, Journal};
 use crate::machine::turn;
-use crate::payment::{Ledger, LedgerCommand, LedgerReply};
+use crate::payment::{Ledger, Payment, PaymentAnswer};
 use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
 use crate::terms::Terms;
 use crate::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, Timer};
@@ -150,7 +150,7 @@ impl Memory {
     }
 
     /// Asks the mock gateway.
-    pub fn ask_gateway(&mut self, command: &LedgerCommand) -> LedgerReply {
+    pub fn ask_gateway(&mut self, command: &Payment) -> PaymentAnswer {
         let (outcome, ()) = turn(&mut self.ledger, command, self.now).stored();
         never(outcome)
     }
@@ -159,9 +159,7 @@ impl Memory {
     pub fn perform(&mut self, effect: Effect) -> Outcome {
         match effect {
             Effect::Ticket(ticket, command) => Outcome::Ticket(self.ask_ticket(&ticket, &command)),
-            Effect::Authorize(request) => self.pay(LedgerCommand::Authorize(request)),
-            Effect::Capture(request) => self.pay(LedgerCommand::Capture(request)),
-            Effect::Void(request) => self.pay(LedgerCommand::Void(request)),
+            Effect::Pay(payment) => Outcome::Paid(self.ask_gateway(&payment)),
             Effect::Sleep(length) => {
                 self.advance_to(self.now.plus(length));
                 Outcome::Slept { at: self.now }
@@ -170,14 +168,6 @@ impl Memory {
                 self.mailbox.insert(notification.key.clone(), notification);
                 Outcome::Notified
             }
-        }
-    }
-
-    fn pay(&mut self, command: LedgerCommand) -> Outcome {
-        match self.ask_gateway(&command) {
-            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
-            LedgerReply::Capture(answer) => Outcome::Captured(answer),
-            LedgerReply::Void(answer) => Outcome::Voided(answer),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Money at the gateway: what is asked, what may be answered, the port a host binds, and the mock gateway's ledger.
+//! Money at the gateway: what is asked, what may be answered, and the mock gateway's ledger.
 //!
 //! "We do not know" is an answer here (`Unavailable`: a timeout, a 5xx, no answer at all), so a gateway has no error to
 //! mishandle. It is never rounded to "no": the same key is asked again.
@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId};
@@ -118,18 +117,60 @@ impl From<DeclineReason> for String {
     }
 }
 
-/// The port to a payment gateway, for a host that picks one at run time (`Box<dyn PaymentGateway>`).
-///
-/// Every call may be made twice: the same key must get the same answer, and must move money once. Whatever is not a
-/// clear yes or no is `Unavailable`.
-#[async_trait]
-pub trait PaymentGateway: Send + Sync {
-    /// Sets money aside under a key.
-    async fn authorize(&self, request: &Authorize) -> AuthorizeAnswer;
-    /// Takes money that was set aside.
-    async fn capture(&self, request: &Capture) -> CaptureAnswer;
-    /// Lets go of what a key has set aside or may yet set aside.
-    async fn void(&self, request: &Void) -> VoidAnswer;
+/// What a gateway is asked. Asking twice is asking once: the same key gets the same answer, and moves money once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Payment {
+    /// Set money aside.
+    Authorize(Authorize),
+    /// Take it.
+    Capture(Capture),
+    /// Let it go.
+    Void(Void),
+}
+
+/// What a gateway answers; of the kind of what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PaymentAnswer {
+    /// To `Authorize`.
+    Authorize(AuthorizeAnswer),
+    /// To `Capture`.
+    Capture(CaptureAnswer),
+    /// To `Void`.
+    Void(VoidAnswer),
+}
+
+impl Payment {
+    /// What it is called on the wire and in journals.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Authorize(_) => "authorize",
+            Self::Capture(_) => "capture",
+            Self::Void(_) => "void",
+        }
+    }
+
+    /// What is known when no answer came: nothing. It may have been done.
+    #[must_use]
+    pub const fn unanswered(&self) -> PaymentAnswer {
+        match self {
+            Self::Authorize(_) => PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable),
+            Self::Capture(_) => PaymentAnswer::Capture(CaptureAnswer::Unavailable),
+            Self::Void(_) => PaymentAnswer::Void(VoidAnswer::Unavailable),
+        }
+    }
+
+    /// The key of the account that it is about, as far as what is asked tells: a capture brings its own.
+    #[must_use]
+    pub const fn key(&self) -> &PaymentKey {
+        match self {
+            Self::Authorize(request) => &request.key,
+            Self::Capture(request) => &request.key,
+            Self::Void(request) => &request.authorize_key,
+        }
+    }
 }
 
 /// The mock gateway, and the ledger by which tests count money at the one who has it.
@@ -208,30 +249,6 @@ impl Card {
 
 /// How many times a key of `card_flaky` goes unanswered.
 const FLAKY_FAILURES: u32 = 2;
-
-/// What can be asked of the mock gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LedgerCommand {
-    /// Set money aside.
-    Authorize(Authorize),
-    /// Take it.
-    Capture(Capture),
-    /// Let it go.
-    Void(Void),
-}
-
-/// What the mock gateway answers; of the kind of the command.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LedgerReply {
-    /// To `Authorize`.
-    Authorize(AuthorizeAnswer),
-    /// To `Capture`.
-    Capture(CaptureAnswer),
-    /// To `Void`.
-    Void(VoidAnswer),
-}
 
 /// What the ledger recorded: an account's new state. Every call is counted, so every call is recorded, except a
 /// capture of an authorisation that the ledger never gave.
@@ -335,28 +352,28 @@ impl Ledger {
 }
 
 impl Machine for Ledger {
-    type Command = LedgerCommand;
+    type Command = Payment;
     type Event = LedgerEvent;
-    type Reply = LedgerReply;
+    type Reply = PaymentAnswer;
     /// Whatever is asked has an answer.
     type Refusal = Infallible;
     type Notices = ();
 
-    fn decide(&self, command: &LedgerCommand, _now: Timestamp) -> Result<Transition<Self>, Infallible> {
+    fn decide(&self, command: &Payment, _now: Timestamp) -> Result<Transition<Self>, Infallible> {
         let (event, reply) = match command {
-            LedgerCommand::Authorize(request) => {
+            Payment::Authorize(request) => {
                 let (account, answer) = self.authorize(request);
-                (Some(LedgerEvent { key: request.key.clone(), account }), LedgerReply::Authorize(answer))
+                (Some(LedgerEvent { key: request.key.clone(), account }), PaymentAnswer::Authorize(answer))
             }
-            LedgerCommand::Capture(request) => {
+            Payment::Capture(request) => {
                 let (event, answer) = self.capture(request);
-                (event, LedgerReply::Capture(answer))
+                (event, PaymentAnswer::Capture(answer))
             }
-            LedgerCommand::Void(request) => {
+            Payment::Void(request) => {
                 let account = self.void(request);
                 (
                     Some(LedgerEvent { key: request.authorize_key.clone(), account }),
-                    LedgerReply::Void(VoidAnswer::Voided),
+                    PaymentAnswer::Void(VoidAnswer::Voided),
                 )
             }
         };

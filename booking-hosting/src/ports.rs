@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use booking_core::effect::Notification;
-use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, PaymentGateway, Void, VoidAnswer};
+use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::wire::{IDEMPOTENCY_KEY, gateway};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,6 +18,17 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// A payment gateway, picked at run time (`Arc<dyn PaymentGateway>`).
+#[async_trait]
+pub trait PaymentGateway: Send + Sync {
+    /// Asks for a payment. The answer is of the kind of what was asked; one of another kind stops the checkout until a person
+    /// has looked.
+    ///
+    /// Any call may be made twice: the same key must get the same answer, and must move money once. An answer that is
+    /// neither a clear yes nor a clear no is `Unavailable`.
+    async fn pay(&self, payment: &Payment) -> PaymentAnswer;
+}
 
 /// Delivers messages to buyers.
 #[async_trait]
@@ -110,25 +121,9 @@ fn no_certificates() -> rustls::ClientConfig {
 
 #[async_trait]
 impl PaymentGateway for HttpPort {
-    async fn authorize(&self, request: &Authorize) -> AuthorizeAnswer {
-        match self.ask(gateway::authorize(request)).await {
-            Some((status, body)) => gateway::read_authorize(status, &body),
-            None => AuthorizeAnswer::Unavailable,
-        }
-    }
-
-    async fn capture(&self, request: &Capture) -> CaptureAnswer {
-        match self.ask(gateway::capture(request)).await {
-            Some((status, body)) => gateway::read_capture(status, &body),
-            None => CaptureAnswer::Unavailable,
-        }
-    }
-
-    async fn void(&self, request: &Void) -> VoidAnswer {
-        match self.ask(gateway::void(request)).await {
-            Some((status, _)) => gateway::read_void(status),
-            None => VoidAnswer::Unavailable,
-        }
+    async fn pay(&self, payment: &Payment) -> PaymentAnswer {
+        let said = self.ask(gateway::request(payment)).await;
+        gateway::read(payment, said.as_ref().map(|(status, body)| (*status, &body[..])))
     }
 }
 

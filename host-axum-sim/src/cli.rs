@@ -241,7 +241,7 @@ impl ServeArgs {
             },
         };
         let ports = Ports {
-            gateway: gateway.map(|port| port as Arc<dyn booking_core::payment::PaymentGateway>),
+            gateway: gateway.map(|port| port as Arc<dyn booking_hosting::ports::PaymentGateway>),
             notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
         };
         let (engine, store, what) = match &self.data_dir {

@@ -2,7 +2,6 @@
 //! messages are asked of the driver.
 
 use booking_core::effect::{Effect, Op, Outcome};
-use booking_core::payment::{LedgerCommand, LedgerReply};
 use booking_core::time::{Millis, Timestamp};
 
 use crate::engine::{Due, Engine, Gateway, Output};
@@ -21,32 +20,17 @@ impl Engine {
             }
             // Handed over with the checkout itself: what becomes of it is the course's letter.
             Effect::Notify(_) => Some(Outcome::Notified),
-            Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => match self.settings().gateway {
-                Gateway::Mock { delay: Millis(0) } => self.ask_mock(effect, now),
+            Effect::Pay(payment) => match self.settings().gateway {
+                Gateway::Mock { delay: Millis(0) } => Some(Outcome::Paid(self.ask_gateway(&payment, now))),
                 Gateway::Mock { delay } => {
                     self.at(now.plus(delay), Due::Pay(op.checkout.clone()));
                     None
                 }
                 Gateway::Outside => {
-                    self.say(Output::Perform(op.clone(), effect));
+                    self.say(Output::Pay(op.clone(), payment));
                     None
                 }
             },
         }
-    }
-
-    /// Asks the mock gateway on behalf of a checkout; `None` for what is no payment.
-    pub(crate) fn ask_mock(&mut self, effect: Effect, now: Timestamp) -> Option<Outcome> {
-        let command = match effect {
-            Effect::Authorize(request) => LedgerCommand::Authorize(request),
-            Effect::Capture(request) => LedgerCommand::Capture(request),
-            Effect::Void(request) => LedgerCommand::Void(request),
-            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return None,
-        };
-        Some(match self.ask_gateway(&command, now) {
-            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
-            LedgerReply::Capture(answer) => Outcome::Captured(answer),
-            LedgerReply::Void(answer) => Outcome::Voided(answer),
-        })
     }
 }

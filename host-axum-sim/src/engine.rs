@@ -26,7 +26,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
-use booking_core::payment::{Ledger, LedgerCommand, LedgerReply};
+use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::seat_map::{Errand, News, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
 use booking_core::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::Timestamp;
@@ -512,7 +512,7 @@ impl Engine {
         never(outcome)
     }
 
-    pub(crate) fn ask_gateway(&mut self, command: &LedgerCommand, now: Timestamp) -> LedgerReply {
+    pub(crate) fn ask_gateway(&mut self, command: &Payment, now: Timestamp) -> PaymentAnswer {
         let turn = booking_core::turn(&mut self.ledger, command, now);
         if let Some(event) = turn.event() {
             self.touched.push(Name::Account(event.key.clone()));

@@ -8,13 +8,13 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, MapKey};
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, PaymentGateway, VoidAnswer};
+use booking_core::payment::Payment;
 use booking_core::seat_map::SeatMap;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
-use booking_hosting::ports::Notifier;
+use booking_hosting::ports::{Notifier, PaymentGateway};
 use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -247,7 +247,7 @@ impl Host {
                     if Some(to) == caller { reply = Some(watched) } else { send(inner, to, watched) }
                 }
                 Output::News(map, shown) => self.0.hub.tell(&map, &shown),
-                Output::Perform(op, effect) => drop(tokio::spawn(self.clone().perform(op, effect))),
+                Output::Pay(op, payment) => drop(tokio::spawn(self.clone().pay(op, payment))),
                 Output::Deliver(letter) => drop(tokio::spawn(self.clone().deliver(letter))),
                 Output::Alarm(alarm) => tracing::error!("{alarm}: a person should look"),
             }
@@ -295,31 +295,17 @@ impl Host {
         }
     }
 
-    async fn perform(self, op: Op, effect: Effect) {
+    async fn pay(self, op: Op, payment: Payment) {
         let Some(gateway) = self.0.ports.gateway.clone() else {
             tracing::error!("no payment gateway is configured: {op} waits for one");
             return;
         };
         let Ok(_permit) = self.0.payments_out.acquire().await else { return };
+        let unanswered = payment.unanswered();
         // A gateway that panics has not answered; on a task of its own it takes nothing else with it.
-        let (asked, unknown) = match effect {
-            Effect::Authorize(request) => {
-                let asked = tokio::spawn(async move { Outcome::Authorized(gateway.authorize(&request).await) });
-                (asked, Outcome::Authorized(AuthorizeAnswer::Unavailable))
-            }
-            Effect::Capture(request) => {
-                let asked = tokio::spawn(async move { Outcome::Captured(gateway.capture(&request).await) });
-                (asked, Outcome::Captured(CaptureAnswer::Unavailable))
-            }
-            Effect::Void(request) => {
-                let asked = tokio::spawn(async move { Outcome::Voided(gateway.void(&request).await) });
-                (asked, Outcome::Voided(VoidAnswer::Unavailable))
-            }
-            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return,
-        };
-        let outcome = asked.await.unwrap_or(unknown);
+        let answer = tokio::spawn(async move { gateway.pay(&payment).await }).await.unwrap_or(unanswered);
         tracing::debug!(checkout = %op.checkout, step = op.step, "the payment gateway was asked");
-        self.hand(Input::Outcome(op, outcome));
+        self.hand(Input::Outcome(op, Outcome::Paid(answer)));
     }
 
     async fn deliver(self, letter: Notification) {

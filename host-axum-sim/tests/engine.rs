@@ -9,9 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::invariants::{Snapshot, check};
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Ledger, LedgerCommand, LedgerReply, VoidAnswer};
+use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, Kind, parse};
 use host_axum_sim::engine::{
@@ -31,7 +31,7 @@ struct Rig {
     disk: BTreeMap<String, Record>,
     /// What is to be stored.
     batches: VecDeque<(Seq, Vec<Record>)>,
-    performing: Vec<(Op, Effect)>,
+    performing: Vec<(Op, Payment)>,
     delivering: Vec<Notification>,
     answers: BTreeMap<Caller, Answer>,
     gateway: Ledger,
@@ -92,7 +92,7 @@ impl Rig {
                     assert_eq!(self.answers.insert(caller, answer), None, "one answer to each");
                 }
                 Output::Watching(..) | Output::News(..) => self.news += 1,
-                Output::Perform(op, effect) => self.performing.push((op, effect)),
+                Output::Pay(op, payment) => self.performing.push((op, payment)),
                 Output::Deliver(letter) => self.delivering.push(letter),
                 Output::Alarm(alarm) => panic!("{alarm}"),
             }
@@ -157,23 +157,13 @@ impl Rig {
         if self.performing.is_empty() {
             return;
         }
-        let (op, effect) = self.performing.remove(0);
-        let outcome = self.ask_gateway(effect);
-        self.hand(Input::Outcome(op, outcome));
+        let (op, payment) = self.performing.remove(0);
+        let answer = self.ask_gateway(&payment);
+        self.hand(Input::Outcome(op, Outcome::Paid(answer)));
     }
 
-    fn ask_gateway(&mut self, effect: Effect) -> Outcome {
-        let command = match effect {
-            Effect::Authorize(request) => LedgerCommand::Authorize(request),
-            Effect::Capture(request) => LedgerCommand::Capture(request),
-            Effect::Void(request) => LedgerCommand::Void(request),
-            other => panic!("{other:?} is not the gateway's"),
-        };
-        match booking_core::turn(&mut self.gateway, &command, self.now).stored().0.unwrap() {
-            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
-            LedgerReply::Capture(answer) => Outcome::Captured(answer),
-            LedgerReply::Void(answer) => Outcome::Voided(answer),
-        }
+    fn ask_gateway(&mut self, payment: &Payment) -> PaymentAnswer {
+        booking_core::turn(&mut self.gateway, payment, self.now).stored().0.unwrap()
     }
 
     fn pass(&mut self, millis: u64) {
@@ -356,23 +346,24 @@ fn a_payment_that_is_asked_again_as_its_answer_was_unknown_is_counted() {
     rig.store();
     rig.pay();
     rig.store();
-    let (op, _) = rig.performing.remove(0);
-    rig.hand(Input::Outcome(op, Outcome::Captured(CaptureAnswer::Unavailable)));
+    let (op, payment) = rig.performing.remove(0);
+    assert!(matches!(payment, Payment::Capture(_)));
+    rig.hand(Input::Outcome(op, Outcome::Paid(payment.unanswered())));
     rig.store_all();
     assert_eq!(rig.engine.census(rig.now).payment_retries, 0, "it waits first");
     rig.rest();
     assert_eq!(rig.engine.census(rig.now).payment_retries, 1);
     let _asked = rig.post("/Checkout/process", &order(&["a:2"], "card_success"));
     rig.store();
-    let (op, _) = rig.performing.remove(0);
-    rig.hand(Input::Outcome(op, Outcome::Authorized(AuthorizeAnswer::Unavailable)));
+    let (op, payment) = rig.performing.remove(0);
+    rig.hand(Input::Outcome(op, Outcome::Paid(payment.unanswered())));
     rig.store_all();
     rig.pass(16 * 60_000);
     rig.store_all();
     assert_eq!(rig.engine.census(rig.now).payment_retries, 1, "its time is over");
-    let (op, effect) = rig.performing.remove(0);
-    assert!(matches!(effect, Effect::Void(_)));
-    rig.hand(Input::Outcome(op, Outcome::Voided(VoidAnswer::Unavailable)));
+    let (op, payment) = rig.performing.remove(0);
+    assert!(matches!(payment, Payment::Void(_)));
+    rig.hand(Input::Outcome(op, Outcome::Paid(payment.unanswered())));
     rig.rest();
     assert_eq!(rig.engine.census(rig.now).payment_retries, 2);
 }
@@ -723,7 +714,7 @@ fn a_checkout_can_be_cancelled_until_its_capture_is_asked_for() {
     rig.store_all();
     rig.pay();
     rig.store_all();
-    let (op, _) = rig.performing.iter().find(|(_, effect)| matches!(effect, Effect::Capture(_))).unwrap();
+    let (op, _) = rig.performing.iter().find(|(_, payment)| matches!(payment, Payment::Capture(_))).unwrap();
     assert_eq!(op.checkout, two, "the first has turned back");
     assert_eq!(cancel(&mut rig, &two).kind, Some(Kind::CheckoutInProgress));
     rig.rest();
@@ -746,8 +737,8 @@ impl Rig {
 fn an_outcome_that_is_late_or_comes_twice_does_no_harm() {
     let mut rig = Rig::new(outside());
     let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
-    let (op, effect) = rig.performing[0].clone();
-    let outcome = rig.ask_gateway(effect);
+    let (op, payment) = rig.performing[0].clone();
+    let outcome = Outcome::Paid(rig.ask_gateway(&payment));
     for _ in 0..3 {
         rig.hand(Input::Outcome(op.clone(), outcome.clone()));
     }
@@ -828,8 +819,8 @@ fn happen(rig: &mut Rig, happens: Happens) {
         Happens::Pay => rig.pay(),
         // The gateway has done it, and the host dies before it hears of that.
         Happens::PayLost => {
-            if let Some((_, effect)) = rig.performing.first().cloned() {
-                let _lost = rig.ask_gateway(effect);
+            if let Some((_, payment)) = rig.performing.first().cloned() {
+                let _lost = rig.ask_gateway(&payment);
             }
         }
         Happens::Deliver(delivered) => {

@@ -17,10 +17,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use axum::routing::get;
 use booking_core::effect::Notification;
-use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, PaymentGateway, Void, VoidAnswer};
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::time::Millis;
 use host_axum_sim::engine::{Engine, Gateway, Settings};
-use host_axum_sim::ports::Notifier;
+use host_axum_sim::ports::{Notifier, PaymentGateway};
 use host_axum_sim::store::{Record, Store};
 use host_axum_sim::{Host, Ports, RouteSettings, ServeSettings, router, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -244,15 +244,19 @@ struct Bank {
 
 #[async_trait::async_trait]
 impl PaymentGateway for Bank {
-    async fn authorize(&self, request: &Authorize) -> AuthorizeAnswer {
-        assert!(!self.panics.swap(false, Ordering::Relaxed), "the first answer is lost in a panic");
-        AuthorizeAnswer::Authorized(serde_json::from_value(request.key.as_str().into()).unwrap())
-    }
-    async fn capture(&self, request: &Capture) -> CaptureAnswer {
-        CaptureAnswer::Captured(serde_json::from_value(request.key.as_str().into()).unwrap())
-    }
-    async fn void(&self, _request: &Void) -> VoidAnswer {
-        VoidAnswer::Voided
+    async fn pay(&self, payment: &Payment) -> PaymentAnswer {
+        match payment {
+            Payment::Authorize(request) => {
+                assert!(!self.panics.swap(false, Ordering::Relaxed), "the first answer is lost in a panic");
+                let id = serde_json::from_value(request.key.as_str().into()).unwrap();
+                PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(id))
+            }
+            Payment::Capture(request) => {
+                let id = serde_json::from_value(request.key.as_str().into()).unwrap();
+                PaymentAnswer::Capture(CaptureAnswer::Captured(id))
+            }
+            Payment::Void(_) => PaymentAnswer::Void(VoidAnswer::Voided),
+        }
     }
 }
 

@@ -9,8 +9,9 @@
     reason = "a test that cannot go on fails, and this one shows what it found"
 )]
 
-use booking_core::effect::{Effect, Op};
+use booking_core::effect::Op;
 use booking_core::ids::PaymentKey;
+use booking_core::payment::Payment;
 use booking_core::wire::{Call, TicketCall};
 use host_axum_sim::engine::{Input, Output};
 use host_axum_sim::simulate::{Seams, Simulation, Size, Sound, Trace};
@@ -104,7 +105,7 @@ bugs! {
     }
     NothingIsResumed: "the gateway is not asked again after a crash", within 5_000, {
         fn passes(&self, output: &Output, crashes: u8) -> bool {
-            crashes == 0 || !matches!(output, Output::Perform(..))
+            crashes == 0 || !matches!(output, Output::Pay(..))
         }
     }
     LettersAreForgotten: "a message is not sent again after a crash", within 20_000, {
@@ -113,13 +114,13 @@ bugs! {
         }
     }
     AKeyForEachProcess: "each process pays under keys of its own", within 20_000, {
-        fn effect(&self, op: &Op, effect: Effect, crashes: u8) -> Effect {
-            match effect {
-                Effect::Authorize(mut request) if crashes > 0 => {
+        fn payment(&self, op: &Op, payment: Payment, crashes: u8) -> Payment {
+            match payment {
+                Payment::Authorize(mut request) if crashes > 0 => {
                     request.key = PaymentKey::parse(&format!("{}:authorize:{crashes}", op.checkout)).unwrap();
-                    Effect::Authorize(request)
+                    Payment::Authorize(request)
                 }
-                effect => effect,
+                payment => payment,
             }
         }
     }

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use booking_core::payment::PaymentGateway;
 use booking_core::time::Millis;
 use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
-use booking_hosting::ports::Notifier;
+use booking_hosting::ports::{Notifier, PaymentGateway};
 use booking_hosting::process::told_to_stop;
 use clap::{Args, Parser, Subcommand};
 use restate_sdk::filter::ReplayAwareFilter;

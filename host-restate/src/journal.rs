@@ -14,6 +14,7 @@ use booking_core::checkout::{Impossible, Performed};
 use booking_core::effect::{Effect, Notification, Op, Outcome, Step};
 use booking_core::ids::TicketId;
 use booking_core::journal::Journal;
+use booking_core::payment::Payment;
 use booking_core::ticket::TicketCommand;
 use booking_core::time::Timestamp;
 use booking_core::wire::inner;
@@ -67,13 +68,7 @@ impl Journal for Invocation<'_, '_> {
             {
                 match effect {
                     Effect::Ticket(ticket, command) => calls.push((place, op, self.call(op, ticket, command)?)),
-                    Effect::Authorize(_)
-                    | Effect::Capture(_)
-                    | Effect::Void(_)
-                    | Effect::Sleep(_)
-                    | Effect::Notify(_) => {
-                        others.push((place, effect));
-                    }
+                    Effect::Pay(_) | Effect::Sleep(_) | Effect::Notify(_) => others.push((place, effect)),
                 }
             }
             let mut tried = Vec::with_capacity(step.effects.len());
@@ -111,9 +106,7 @@ impl<'c> Invocation<'_, 'c> {
         match effect {
             // Called, with the others of its step.
             Effect::Ticket(..) => Ok(Tried { outcome: None, cancelled: false }),
-            Effect::Authorize(_) => self.pay("authorize", effect).await,
-            Effect::Capture(_) => self.pay("capture", effect).await,
-            Effect::Void(_) => self.pay("void", effect).await,
+            Effect::Pay(payment) => self.pay(payment).await,
             Effect::Sleep(length) => {
                 let slept = self.ctx.sleep(Duration::from_millis(length.0)).await;
                 let cancelled = match slept {
@@ -137,9 +130,9 @@ impl<'c> Invocation<'_, 'c> {
         }
     }
 
-    async fn pay(&mut self, name: &str, effect: &Effect) -> Result<Tried, Stopped> {
-        let (ports, effect) = (self.ports.clone(), effect.clone());
-        match self.ctx.run(move || ports.paid(effect)).name(name).await {
+    async fn pay(&mut self, payment: &Payment) -> Result<Tried, Stopped> {
+        let (ports, name, payment) = (self.ports.clone(), payment.name(), payment.clone());
+        match self.ctx.run(move || ports.paid(payment)).name(name).await {
             Ok(Json(Paid { outcome, at })) => {
                 self.at = self.at.max(at);
                 Ok(Tried::done(outcome))

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, PaymentGateway, Void, VoidAnswer};
+use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::terms::Terms;
 use booking_core::wire::{self, Door};
+use booking_hosting::ports::PaymentGateway;
 use bytes::Bytes;
 use host_restate::{Host, Ports, endpoint};
 use http_body_util::{BodyExt as _, Empty};
@@ -20,14 +21,8 @@ struct Nobody;
 
 #[async_trait]
 impl PaymentGateway for Nobody {
-    async fn authorize(&self, _: &Authorize) -> AuthorizeAnswer {
-        AuthorizeAnswer::Unavailable
-    }
-    async fn capture(&self, _: &Capture) -> CaptureAnswer {
-        CaptureAnswer::Unavailable
-    }
-    async fn void(&self, _: &Void) -> VoidAnswer {
-        VoidAnswer::Unavailable
+    async fn pay(&self, payment: &Payment) -> PaymentAnswer {
+        payment.unanswered()
     }
 }
 

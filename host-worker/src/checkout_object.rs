@@ -262,7 +262,7 @@ impl Course {
                     })?;
                     let _step = running.record(&op, Outcome::Notified)?;
                 }
-                Effect::Ticket(..) | Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => {
+                Effect::Ticket(..) | Effect::Pay(_) => {
                     let env = &self.env;
                     asked.push(async move { (op, effects::perform(env, settings, &effect).await) });
                 }

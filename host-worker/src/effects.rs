@@ -2,7 +2,7 @@
 
 use booking_core::effect::{Effect, Notification, Outcome};
 use booking_core::ids::TicketId;
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
+use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::ticket::TicketCommand;
 use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, gateway, inner};
 use js_sys::Promise;
@@ -22,31 +22,15 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> Option<Outcome> {
     match effect {
         Effect::Ticket(ticket, command) => tell(env, ticket, command).await,
-        Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => pay(settings, effect).await,
+        Effect::Pay(payment) => pay(settings, payment).await.map(Outcome::Paid),
         Effect::Sleep(_) | Effect::Notify(_) => None,
     }
 }
 
-/// Asks the gateway; `None` where there is none, and for what is no payment.
-pub(crate) async fn pay(settings: &Settings, effect: &Effect) -> Option<Outcome> {
-    let port = settings.payment.as_ref()?;
-    match effect {
-        Effect::Authorize(request) => {
-            let said = ask(port, gateway::authorize(request)).await;
-            let read = |(status, body): (u16, Vec<u8>)| gateway::read_authorize(status, &body);
-            Some(Outcome::Authorized(said.map_or(AuthorizeAnswer::Unavailable, read)))
-        }
-        Effect::Capture(request) => {
-            let said = ask(port, gateway::capture(request)).await;
-            let read = |(status, body): (u16, Vec<u8>)| gateway::read_capture(status, &body);
-            Some(Outcome::Captured(said.map_or(CaptureAnswer::Unavailable, read)))
-        }
-        Effect::Void(request) => {
-            let said = ask(port, gateway::void(request)).await;
-            Some(Outcome::Voided(said.map_or(VoidAnswer::Unavailable, |(status, _)| gateway::read_void(status))))
-        }
-        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
-    }
+/// Asks the gateway; `None` where there is none.
+pub(crate) async fn pay(settings: &Settings, payment: &Payment) -> Option<PaymentAnswer> {
+    let said = ask(settings.payment.as_ref()?, gateway::request(payment)).await;
+    Some(gateway::read(payment, said.as_ref().map(|(status, body)| (*status, &body[..]))))
 }
 
 async fn tell(env: &Env, ticket: &TicketId, command: &TicketCommand) -> Option<Outcome> {

@@ -8,7 +8,7 @@ use super::{Checkout, Ending, Failure, NoAmount, Pace, Stage};
 use crate::effect::Outcome;
 use crate::ids::{AuthorizationId, TicketId};
 use crate::money::{Money, MoneyError};
-use crate::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
+use crate::payment::{AuthorizeAnswer, CaptureAnswer, PaymentAnswer, VoidAnswer};
 use crate::ticket::{TicketRefusal, TicketReply};
 
 impl Checkout {
@@ -18,11 +18,11 @@ impl Checkout {
         match (&self.stage, outcome) {
             (_, Outcome::Slept { .. }) => waiting,
             (Stage::Holding, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Claimed { .. }) | Err(_)),
-            (Stage::Authorising { .. }, Outcome::Authorized(_)) => !waiting,
+            (Stage::Authorising { .. }, Outcome::Paid(PaymentAnswer::Authorize(_))) => !waiting,
             (Stage::Confirming { .. }, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Done) | Err(_)),
-            (Stage::Capturing { .. }, Outcome::Captured(_)) => !waiting,
+            (Stage::Capturing { .. }, Outcome::Paid(PaymentAnswer::Capture(_))) => !waiting,
             (Stage::Notifying { .. }, Outcome::Notified) => true,
-            (Stage::Undoing { .. }, Outcome::Voided(_)) => !waiting && self.void_at() == Some(index),
+            (Stage::Undoing { .. }, Outcome::Paid(PaymentAnswer::Void(_))) => !waiting && self.void_at() == Some(index),
             // None of the saga's undos can be refused.
             (Stage::Undoing { .. }, Outcome::Ticket(answer)) => {
                 !waiting && self.void_at() != Some(index) && *answer == Ok(TicketReply::Done)
@@ -53,7 +53,7 @@ impl Checkout {
             }
             (Stage::Undoing { failure, revoke, void, pace }, _) => {
                 let failure = failure.clone();
-                let unknown = outcomes.contains(&Outcome::Voided(VoidAnswer::Unavailable));
+                let unknown = outcomes.contains(&Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)));
                 Some(match outcomes {
                     [Outcome::Slept { .. }] => {
                         Stage::Undoing { failure, revoke: *revoke, void: *void, pace: pace.waited() }
@@ -101,7 +101,7 @@ impl Checkout {
                 Stage::Authorising { fences: fences(), amount, pace: pace.waited() }
             }
             Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, true),
-            Outcome::Authorized(answer) => match answer {
+            Outcome::Paid(PaymentAnswer::Authorize(answer)) => match answer {
                 AuthorizeAnswer::Authorized(authorization) => {
                     Stage::Confirming { fences: fences(), amount, authorization: authorization.clone() }
                 }
@@ -121,7 +121,7 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
     let capturing = |pace| Stage::Capturing { amount, authorization: authorization.clone(), pace };
     Some(match outcome {
         Outcome::Slept { .. } => capturing(pace.waited()),
-        Outcome::Captured(answer) => match answer {
+        Outcome::Paid(PaymentAnswer::Capture(answer)) => match answer {
             CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
             CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
             CaptureAnswer::Unavailable => capturing(pace.again()),

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::checkout::Checkout;
 use crate::effect::{Effect, Op, Outcome};
 use crate::machine::{Machine, Transition};
-use crate::payment::{Ledger, LedgerCommand};
+use crate::payment::{Ledger, Payment};
 use crate::running::Running;
 use crate::seat_map::{SeatMap, SeatMapCommand};
 use crate::ticket::{Ticket, TicketCommand, TicketRefusal, Timer};
@@ -33,7 +33,7 @@ pub trait Rules: fmt::Debug + Sync {
     }
 
     /// What the gateway answers.
-    fn gateway(&self, ledger: &Ledger, command: &LedgerCommand) -> Transition<Ledger> {
+    fn gateway(&self, ledger: &Ledger, command: &Payment) -> Transition<Ledger> {
         ledger.decide(command, Timestamp::default()).expect("whatever is asked has an answer")
     }
 

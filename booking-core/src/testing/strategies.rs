@@ -16,7 +16,7 @@ use crate::checkout::{Checkout, Order};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::memory::Memory;
 use crate::money::{Currency, Money};
-use crate::payment::{Authorize, Capture, LedgerCommand, Void};
+use crate::payment::{Authorize, Capture, Payment, Void};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, TicketCommand};
 use crate::time::{HoldTtl, Millis, Timestamp};
@@ -122,15 +122,15 @@ pub fn cuts(count: Range<usize>) -> impl Strategy<Value = Vec<Cut>> {
 }
 
 /// Any call of the gateway, under one of three keys.
-pub fn payment() -> impl Strategy<Value = LedgerCommand> {
+pub fn payment() -> impl Strategy<Value = Payment> {
     let key = || checkout_id().prop_map(|id| PaymentKey::authorize(&id));
     prop_oneof![
-        3 => (key(), price(), card()).prop_map(|(key, amount, method)| LedgerCommand::Authorize(Authorize { key, amount, method })),
+        3 => (key(), price(), card()).prop_map(|(key, amount, method)| Payment::Authorize(Authorize { key, amount, method })),
         2 => (checkout_id(), checkout_id()).prop_map(|(asking, authorized)| {
             let authorization = AuthorizationId::of_mock(&PaymentKey::authorize(&authorized));
-            LedgerCommand::Capture(Capture { key: PaymentKey::capture(&asking), authorization })
+            Payment::Capture(Capture { key: PaymentKey::capture(&asking), authorization })
         }),
-        1 => key().prop_map(|authorize_key| LedgerCommand::Void(Void { authorize_key })),
+        1 => key().prop_map(|authorize_key| Payment::Void(Void { authorize_key })),
     ]
 }
 

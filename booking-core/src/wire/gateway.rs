@@ -1,7 +1,7 @@
 //! What goes to a payment gateway over HTTP and what its bytes mean; and the same from the mock gateway's side.
 //!
 //! Hosts only carry these. A request is a `POST` to the gateway's address plus [`Request::path`], with the header
-//! [`super::IDEMPOTENCY_KEY`]. What no rule here calls a yes or a no is unknown, and so is no answer at all.
+//! [`super::IDEMPOTENCY_KEY`]. Any answer that no rule here calls a yes or a no, or none, is `Unavailable`.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::ids::{AuthorizationId, CheckoutId, PaymentId, PaymentKey, PaymentMeth
 use crate::json;
 use crate::money::Money;
 use crate::payment::{
-    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, LedgerReply, Void, VoidAnswer,
+    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
 };
 
 /// A request to a gateway, ready to be carried.
@@ -26,14 +26,35 @@ pub struct Request {
     pub body: String,
 }
 
-fn request(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> Request {
+fn post(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> Request {
     let body = serde_json::to_string(body).expect("string keys, and a String takes everything");
     Request { path, key: key.clone(), body }
 }
 
-/// `POST …/authorize { "key", "amount", "paymentMethodId" }`
+/// What asks for a payment.
 #[must_use]
-pub fn authorize(Authorize { key, amount, method }: &Authorize) -> Request {
+pub fn request(payment: &Payment) -> Request {
+    match payment {
+        Payment::Authorize(authorize) => request_authorize(authorize),
+        Payment::Capture(capture) => request_capture(capture),
+        Payment::Void(void) => request_void(void),
+    }
+}
+
+/// What the status and the body of an answer mean; `None` is no answer. Only a clear yes or no is one: any other answer,
+/// or none, is `Unavailable`.
+#[must_use]
+pub fn read(payment: &Payment, said: Option<(u16, &[u8])>) -> PaymentAnswer {
+    let Some((status, body)) = said else { return payment.unanswered() };
+    match payment {
+        Payment::Authorize(_) => PaymentAnswer::Authorize(read_authorize(status, body)),
+        Payment::Capture(_) => PaymentAnswer::Capture(read_capture(status, body)),
+        Payment::Void(_) => PaymentAnswer::Void(read_void(status)),
+    }
+}
+
+/// `POST …/authorize { "key", "amount", "paymentMethodId" }`
+fn request_authorize(Authorize { key, amount, method }: &Authorize) -> Request {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -41,30 +62,28 @@ pub fn authorize(Authorize { key, amount, method }: &Authorize) -> Request {
         amount: Money,
         payment_method_id: &'a PaymentMethodId,
     }
-    request("/authorize", key, &Body { key, amount: *amount, payment_method_id: method })
+    post("/authorize", key, &Body { key, amount: *amount, payment_method_id: method })
 }
 
 /// `POST …/capture { "key", "authorizationId" }`
-#[must_use]
-pub fn capture(Capture { key, authorization }: &Capture) -> Request {
+fn request_capture(Capture { key, authorization }: &Capture) -> Request {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
         key: &'a PaymentKey,
         authorization_id: &'a AuthorizationId,
     }
-    request("/capture", key, &Body { key, authorization_id: authorization })
+    post("/capture", key, &Body { key, authorization_id: authorization })
 }
 
 /// `POST …/void { "authorizeKey" }`
-#[must_use]
-pub fn void(Void { authorize_key }: &Void) -> Request {
+fn request_void(Void { authorize_key }: &Void) -> Request {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
         authorize_key: &'a PaymentKey,
     }
-    request("/void", &PaymentKey::void(authorize_key), &Body { authorize_key })
+    post("/void", &PaymentKey::void(authorize_key), &Body { authorize_key })
 }
 
 /// What a gateway may say; fields that are not known are its own business.
@@ -85,8 +104,7 @@ fn declined(body: &[u8]) -> DeclineReason {
 }
 
 /// What a gateway answered to `authorize`: 200 with an `authorizationId` is yes, 402 is no, 409 is a reused key.
-#[must_use]
-pub fn read_authorize(status: u16, body: &[u8]) -> AuthorizeAnswer {
+fn read_authorize(status: u16, body: &[u8]) -> AuthorizeAnswer {
     match status {
         200 => match said(body).and_then(|said| said.authorization_id) {
             Some(authorization) => AuthorizeAnswer::Authorized(authorization),
@@ -99,8 +117,7 @@ pub fn read_authorize(status: u16, body: &[u8]) -> AuthorizeAnswer {
 }
 
 /// What a gateway answered to `capture`: 200 with a `paymentId` is yes, 402 is no.
-#[must_use]
-pub fn read_capture(status: u16, body: &[u8]) -> CaptureAnswer {
+fn read_capture(status: u16, body: &[u8]) -> CaptureAnswer {
     match status {
         200 => match said(body).and_then(|said| said.payment_id) {
             Some(payment) => CaptureAnswer::Captured(payment),
@@ -112,14 +129,13 @@ pub fn read_capture(status: u16, body: &[u8]) -> CaptureAnswer {
 }
 
 /// What a gateway answered to `void`: 200 is yes.
-#[must_use]
-pub fn read_void(status: u16) -> VoidAnswer {
+fn read_void(status: u16) -> VoidAnswer {
     if status == 200 { VoidAnswer::Voided } else { VoidAnswer::Unavailable }
 }
 
 /// What the mock gateway answers.
 #[must_use]
-pub fn answer(reply: &LedgerReply) -> Answer {
+pub fn answer(reply: &PaymentAnswer) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Authorized<'a> {
@@ -131,15 +147,17 @@ pub fn answer(reply: &LedgerReply) -> Answer {
         payment_id: &'a PaymentId,
     }
     match reply {
-        LedgerReply::Authorize(AuthorizeAnswer::Authorized(authorization_id)) => yes(&Authorized { authorization_id }),
-        LedgerReply::Capture(CaptureAnswer::Captured(payment_id)) => yes(&Captured { payment_id }),
-        LedgerReply::Void(VoidAnswer::Voided) => answer::ok(None),
-        LedgerReply::Authorize(AuthorizeAnswer::Declined(reason))
-        | LedgerReply::Capture(CaptureAnswer::Declined(reason)) => no(reason),
-        LedgerReply::Authorize(AuthorizeAnswer::KeyReused) => answer::refusal(&Kind::IdempotencyKeyReused.into()),
-        LedgerReply::Authorize(AuthorizeAnswer::Unavailable)
-        | LedgerReply::Capture(CaptureAnswer::Unavailable)
-        | LedgerReply::Void(VoidAnswer::Unavailable) => answer::refusal(&Kind::PaymentUnavailable.into()),
+        PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(authorization_id)) => {
+            yes(&Authorized { authorization_id })
+        }
+        PaymentAnswer::Capture(CaptureAnswer::Captured(payment_id)) => yes(&Captured { payment_id }),
+        PaymentAnswer::Void(VoidAnswer::Voided) => answer::ok(None),
+        PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason))
+        | PaymentAnswer::Capture(CaptureAnswer::Declined(reason)) => no(reason),
+        PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused) => answer::refusal(&Kind::IdempotencyKeyReused.into()),
+        PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable)
+        | PaymentAnswer::Capture(CaptureAnswer::Unavailable)
+        | PaymentAnswer::Void(VoidAnswer::Unavailable) => answer::refusal(&Kind::PaymentUnavailable.into()),
     }
 }
 
@@ -189,7 +207,7 @@ pub fn notification(message: &Notification) -> Request {
     }
     let Notification { key, checkout, user, tickets, amount, payment } = message;
     let (checkout_id, user_id, payment_id) = (checkout, user, payment);
-    request(
+    post(
         "",
         key,
         &Body { key, message: "Booking Confirmed", checkout_id, user_id, tickets, amount: *amount, payment_id },

@@ -8,7 +8,7 @@ use super::kind::Kind;
 use crate::checkout::{Order, OrderError};
 use crate::ids::{CheckoutId, HoldId, MapKey, PaymentMethodId, TicketId, UserId};
 use crate::money::{Currency, Money};
-use crate::payment::{Authorize, Capture, LedgerCommand, Void};
+use crate::payment::{Authorize, Capture, Payment, Void};
 use crate::seat_map::{Errand, Layout, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, TicketCommand, TicketStatus};
@@ -132,7 +132,7 @@ impl SeatMapCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayCall {
     /// Authorise, capture or void.
-    Command(LedgerCommand),
+    Command(Payment),
     /// Authorise and capture in one go, under the request's idempotency key or one that the host makes.
     Pay {
         /// How much.
@@ -352,9 +352,9 @@ pub(super) fn order(json: Json) -> Body<Order> {
 
 pub(super) fn gateway(handler: &str, json: Json) -> Body<Option<GatewayCall>> {
     Ok(Some(match handler {
-        "authorize" => GatewayCall::Command(LedgerCommand::Authorize(authorize(json)?)),
-        "capture" => GatewayCall::Command(LedgerCommand::Capture(capture(json)?)),
-        "void" => GatewayCall::Command(LedgerCommand::Void(void(json)?)),
+        "authorize" => GatewayCall::Command(Payment::Authorize(authorize(json)?)),
+        "capture" => GatewayCall::Command(Payment::Capture(capture(json)?)),
+        "void" => GatewayCall::Command(Payment::Void(void(json)?)),
         "ledger" => nothing(json).map(|()| GatewayCall::Ledger)?,
         "" => pay(json)?,
         _ => return Ok(None),

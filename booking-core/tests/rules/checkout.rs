@@ -6,7 +6,7 @@ use booking_core::checkout::{
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId, TicketId};
 use booking_core::money::Money;
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, VoidAnswer};
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Terms;
 use booking_core::ticket::{TicketCommand, TicketRefusal, TicketReply};
@@ -54,13 +54,13 @@ fn no(refusal: TicketRefusal) -> Outcome {
     Outcome::Ticket(Err(refusal))
 }
 fn authorized() -> Outcome {
-    Outcome::Authorized(AuthorizeAnswer::Authorized(AuthorizationId::parse("auth").unwrap()))
+    Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(AuthorizationId::parse("auth").unwrap())))
 }
 fn unknown() -> Outcome {
-    Outcome::Authorized(AuthorizeAnswer::Unavailable)
+    Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable))
 }
 fn captured() -> Outcome {
-    Outcome::Captured(CaptureAnswer::Captured(PaymentId::parse("pay").unwrap()))
+    Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Captured(PaymentId::parse("pay").unwrap())))
 }
 fn slept(millis: u64) -> Outcome {
     Outcome::Slept { at: at(millis) }
@@ -88,16 +88,16 @@ fn revoke_own() -> TicketCommand {
     TicketCommand::Revoke { hold: start().hold(), checkout: checkout_id("c") }
 }
 fn void() -> Effect {
-    Effect::Void(booking_core::payment::Void { authorize_key: PaymentKey::authorize(&checkout_id("c")) })
+    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: PaymentKey::authorize(&checkout_id("c")) }))
 }
 fn voided() -> Outcome {
-    Outcome::Voided(VoidAnswer::Voided)
+    Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided))
 }
 
 /// Undoes everything at the first try, and tells how the checkout failed.
 fn failure(checkout: Checkout) -> Failure {
     let outcome = |effect: &Effect| {
-        if matches!(effect, Effect::Void(_)) { voided() } else { done() }
+        if matches!(effect, Effect::Pay(Payment::Void(_))) { voided() } else { done() }
     };
     let outcomes = effects(&checkout).iter().map(outcome).collect();
     match after(checkout, outcomes).ending() {
@@ -138,7 +138,9 @@ mod forward {
 
     #[test]
     fn step_2_authorises_the_sum_of_the_holds_prices() {
-        let [Effect::Authorize(request)] = &effects(&authorising())[..] else { panic!("no authorisation") };
+        let [Effect::Pay(Payment::Authorize(request))] = &effects(&authorising())[..] else {
+            panic!("no authorisation")
+        };
         assert_eq!((request.amount, request.method.as_str()), (usd(150), "card_success"));
         assert_eq!(request.key, PaymentKey::authorize(&checkout_id("c")));
     }
@@ -154,7 +156,7 @@ mod forward {
 
     #[test]
     fn step_4_captures_the_payment() {
-        let [Effect::Capture(request)] = &effects(&capturing())[..] else { panic!("no capture") };
+        let [Effect::Pay(Payment::Capture(request))] = &effects(&capturing())[..] else { panic!("no capture") };
         assert_eq!((request.key.as_str(), request.authorization.as_str()), ("c:capture", "auth"));
     }
 
@@ -191,10 +193,12 @@ mod forward {
 
     #[test]
     fn the_gateway_performs_what_is_about_the_payment_and_nothing_else() {
-        let of = |checkout: Checkout| effects(&checkout).iter().map(Effect::is_payment).collect::<Vec<_>>();
+        let of = |checkout: Checkout| {
+            effects(&checkout).iter().map(|effect| matches!(effect, Effect::Pay(_))).collect::<Vec<_>>()
+        };
         assert_eq!(of(start()), [false, false]);
         assert_eq!((of(authorising()), of(capturing()), of(notifying())), (vec![true], vec![true], vec![false]));
-        let declined = Outcome::Captured(CaptureAnswer::Declined(DeclineReason::new("no")));
+        let declined = Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("no"))));
         assert_eq!(of(after(capturing(), vec![declined])), [false, false, true], "two revokes, and the void");
     }
 }
@@ -213,7 +217,10 @@ mod backward {
     #[test]
     fn declined_revokes_and_voids() {
         let reason = DeclineReason::new("Insufficient funds");
-        let checkout = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::Declined(reason.clone()))]);
+        let checkout = after(
+            authorising(),
+            vec![Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason.clone())))],
+        );
         assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
         assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
     }
@@ -236,7 +243,7 @@ mod backward {
 
     #[test]
     fn a_reused_key_voids_and_revokes() {
-        let checkout = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::KeyReused)]);
+        let checkout = after(authorising(), vec![Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused))]);
         assert_eq!(effects(&checkout), [vec![void()], revokes()].concat());
         assert_eq!(failure(checkout), Failure::PaymentUnavailable);
     }
@@ -254,7 +261,8 @@ mod backward {
     #[test]
     fn a_capture_that_is_definitively_refused_revokes_and_voids() {
         let reason = DeclineReason::new("Capture refused");
-        let checkout = after(capturing(), vec![Outcome::Captured(CaptureAnswer::Declined(reason.clone()))]);
+        let checkout =
+            after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(reason.clone())))]);
         assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
         assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
     }
@@ -277,13 +285,13 @@ mod backward {
     #[test]
     fn each_undo_is_retried_until_it_is_answered_and_none_is_done_twice_for_that() {
         let mut checkout = after(confirming(), vec![no(TicketRefusal::HoldExpired), done()]);
-        checkout = after(checkout, vec![done(), done(), Outcome::Voided(VoidAnswer::Unavailable)]);
+        checkout = after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         for wait in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
             let [Effect::Sleep(length)] = effects(&checkout)[..] else { panic!("no wait") };
             assert_eq!(length.0, wait);
             checkout = after(checkout, vec![slept(u64::MAX)]);
             assert_eq!(effects(&checkout), [void()], "the seats are back already");
-            checkout = after(checkout, vec![Outcome::Voided(VoidAnswer::Unavailable)]);
+            checkout = after(checkout, vec![Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         }
         checkout = after(checkout, vec![slept(u64::MAX)]);
         assert!(after(checkout, vec![voided()]).ending().is_some());
@@ -315,7 +323,8 @@ mod the_cause {
     fn is_that_of_the_earliest_step() {
         let refusal = TicketRefusal::HoldExpired;
         let checkout = after(confirming(), vec![no(refusal), no(TicketRefusal::TicketSold)]);
-        let checkout = after(checkout, vec![done(), done(), Outcome::Voided(VoidAnswer::Unavailable)]);
+        let checkout =
+            after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         let checkout = after(checkout, vec![slept(u64::MAX)]);
         assert_eq!(failure(checkout), Failure::ConfirmRefused { ticket: ticket_id("s1"), refusal });
     }
@@ -345,7 +354,7 @@ mod unknown_is_not_no {
         let waiting = after(authorising(), vec![unknown()]);
         let deadline = waiting.deadline().as_millis();
         let still = after(waiting.clone(), vec![slept(deadline - 1)]);
-        assert!(matches!(effects(&still)[..], [Effect::Authorize(_)]));
+        assert!(matches!(effects(&still)[..], [Effect::Pay(Payment::Authorize(_))]));
         assert_eq!(failure(after(waiting, vec![slept(deadline)])), Failure::PaymentUnavailable);
     }
 
@@ -355,7 +364,7 @@ mod unknown_is_not_no {
         let first = effects(&checkout);
         for i in 0..1000 {
             assert_eq!(effects(&checkout), first, "the same key, for ever");
-            checkout = after(checkout, vec![Outcome::Captured(CaptureAnswer::Unavailable)]);
+            checkout = after(checkout, vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))]);
             let [Effect::Sleep(wait)] = effects(&checkout)[..] else { panic!("no wait") };
             assert_eq!(wait.0, if i < 9 { 200 << i } else { 60_000 });
             checkout = after(checkout, vec![slept(u64::MAX)]);
@@ -393,7 +402,8 @@ mod cancel {
         let mut running = Running::start(capturing());
         assert_eq!(running.cancel(), Err(CancelRefusal::CaptureAsked));
         assert!(matches!(cancelled_after(capturing(), vec![captured()]).stage(), Stage::Notifying { .. }));
-        let unknown = cancelled_after(capturing(), vec![Outcome::Captured(CaptureAnswer::Unavailable)]);
+        let unknown =
+            cancelled_after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))]);
         assert!(matches!(unknown.stage(), Stage::Capturing { .. }));
         assert_eq!(Running::start(notifying()).cancel(), Err(CancelRefusal::CaptureAsked));
         assert_eq!(Running::start(after(notifying(), vec![Outcome::Notified])).cancel(), Err(CancelRefusal::Ended));
@@ -512,13 +522,14 @@ mod outcomes {
     #[test]
     fn of_every_stage_are_of_its_effects_kind() {
         let all = [done(), authorized(), captured(), voided(), slept(NOW), Outcome::Notified];
-        let undoing = after(authorising(), vec![Outcome::Authorized(AuthorizeAnswer::KeyReused)]);
-        let waiting = after(undoing.clone(), vec![Outcome::Voided(VoidAnswer::Unavailable), done(), done()]);
+        let undoing = after(authorising(), vec![Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused))]);
+        let waiting =
+            after(undoing.clone(), vec![Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)), done(), done()]);
         let one_effect = [
             (authorising(), authorized()),
             (after(authorising(), vec![unknown()]), slept(NOW)),
             (capturing(), captured()),
-            (after(capturing(), vec![Outcome::Captured(CaptureAnswer::Unavailable)]), slept(NOW)),
+            (after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))]), slept(NOW)),
             (notifying(), Outcome::Notified),
             (waiting.clone(), slept(NOW)),
         ];

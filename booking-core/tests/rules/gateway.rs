@@ -2,8 +2,8 @@
 
 use booking_core::ids::{AuthorizationId, PaymentKey, PaymentMethodId};
 use booking_core::payment::{
-    Account, Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, LedgerCommand, LedgerReply,
-    Void, VoidAnswer,
+    Account, Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, Payment, PaymentAnswer, Void,
+    VoidAnswer,
 };
 use booking_core::turn;
 
@@ -13,13 +13,13 @@ use crate::support::*;
 struct Gateway(Ledger);
 
 impl Gateway {
-    fn ask(&mut self, command: &LedgerCommand) -> LedgerReply {
+    fn ask(&mut self, command: &Payment) -> PaymentAnswer {
         turn(&mut self.0, command, at(NOW)).stored().0.unwrap()
     }
     fn authorize(&mut self, key: &str, minor: u64, card: &str) -> AuthorizeAnswer {
         let method = PaymentMethodId::parse(card).unwrap();
-        let LedgerReply::Authorize(answer) =
-            self.ask(&LedgerCommand::Authorize(Authorize { key: payment_key(key), amount: usd(minor), method }))
+        let PaymentAnswer::Authorize(answer) =
+            self.ask(&Payment::Authorize(Authorize { key: payment_key(key), amount: usd(minor), method }))
         else {
             panic!("an answer of another kind")
         };
@@ -33,13 +33,13 @@ impl Gateway {
     }
     fn capture(&mut self, key: &str, authorization: &AuthorizationId) -> CaptureAnswer {
         let capture = Capture { key: payment_key(key), authorization: authorization.clone() };
-        let LedgerReply::Capture(answer) = self.ask(&LedgerCommand::Capture(capture)) else {
+        let PaymentAnswer::Capture(answer) = self.ask(&Payment::Capture(capture)) else {
             panic!("an answer of another kind")
         };
         answer
     }
     fn void(&mut self, key: &str) -> VoidAnswer {
-        let LedgerReply::Void(answer) = self.ask(&LedgerCommand::Void(Void { authorize_key: payment_key(key) })) else {
+        let PaymentAnswer::Void(answer) = self.ask(&Payment::Void(Void { authorize_key: payment_key(key) })) else {
             panic!("an answer of another kind")
         };
         answer

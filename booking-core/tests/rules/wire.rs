@@ -9,7 +9,7 @@ use booking_core::journal::run;
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::money::Money;
 use booking_core::payment::{
-    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, LedgerCommand, LedgerReply, Void, VoidAnswer,
+    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
 };
 use booking_core::seat_map::{Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapReply};
 use booking_core::terms::Terms;
@@ -58,6 +58,27 @@ fn layout() -> Layout {
     let place = |id: &str, x| Place { ticket: ticket_id(id), price: euros(4500), x, y: 20 };
     Layout::new(vec![Row { name: "Row 1".into(), seats: vec![place("arena:A:1", 10), place("arena:A:2", 20)] }])
         .unwrap()
+}
+
+fn authorize() -> Payment {
+    let (key, method) = (key("c-1:authorize"), method_id("card_success"));
+    Payment::Authorize(Authorize { key, amount: usd(20_000), method })
+}
+
+fn capture() -> Payment {
+    let authorization = AuthorizationId::parse("auth:c-1:authorize").unwrap();
+    Payment::Capture(Capture { key: key("c-1:capture"), authorization })
+}
+
+fn void() -> Payment {
+    Payment::Void(Void { authorize_key: key("c-1:authorize") })
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_is_no_no() {
+    for payment in [authorize(), capture(), void()] {
+        assert_eq!(gateway::read(&payment, None), payment.unanswered());
+    }
 }
 
 mod golden {
@@ -142,7 +163,7 @@ mod golden {
             ("checkout status", Call::Status(checkout())),
             (
                 "gateway authorize",
-                pay(LedgerCommand::Authorize(Authorize {
+                pay(Payment::Authorize(Authorize {
                     key: key("c-1:authorize"),
                     amount,
                     method: method_id("card_success"),
@@ -150,12 +171,12 @@ mod golden {
             ),
             (
                 "gateway capture",
-                pay(LedgerCommand::Capture(Capture {
+                pay(Payment::Capture(Capture {
                     key: key("c-1:capture"),
                     authorization: AuthorizationId::parse("auth:c-1:authorize").unwrap(),
                 })),
             ),
-            ("gateway void", pay(LedgerCommand::Void(Void { authorize_key: key("c-1:authorize") }))),
+            ("gateway void", pay(Payment::Void(Void { authorize_key: key("c-1:authorize") }))),
             (
                 "gateway payment in one go",
                 Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
@@ -274,23 +295,23 @@ mod golden {
             ("status of a failed checkout", answer::checkout(&failed)),
             (
                 "gateway authorize",
-                gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Authorized(
+                gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(
                     AuthorizationId::parse("auth:c-1:authorize").unwrap(),
                 ))),
             ),
-            ("gateway capture", gateway::answer(&LedgerReply::Capture(CaptureAnswer::Captured(payment())))),
-            ("gateway void", gateway::answer(&LedgerReply::Void(VoidAnswer::Voided))),
-            ("gateway declined", gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Declined(reason())))),
-            ("gateway key reused", gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::KeyReused))),
-            ("gateway timeout", gateway::answer(&LedgerReply::Capture(CaptureAnswer::Unavailable))),
+            ("gateway capture", gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Captured(payment())))),
+            ("gateway void", gateway::answer(&PaymentAnswer::Void(VoidAnswer::Voided))),
+            ("gateway declined", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason())))),
+            ("gateway key reused", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused))),
+            ("gateway timeout", gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Unavailable))),
             ("gateway payment in one go", gateway::paid(&payment())),
             ("gateway ledger", answer::ledger(house.ledger())),
             ("health", answer::health()),
         ]);
         assert_golden(&actual, include_str!("../fixtures/answers.jsonl"));
         assert_eq!(answer::accepted(&checkout_id("c-1")), answer::processed(&pending));
-        let refused = gateway::answer(&LedgerReply::Capture(CaptureAnswer::Declined(reason())));
-        assert_eq!(refused, gateway::answer(&LedgerReply::Authorize(AuthorizeAnswer::Declined(reason()))));
+        let refused = gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Declined(reason())));
+        assert_eq!(refused, gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason()))));
     }
 
     #[test]
@@ -326,8 +347,6 @@ mod golden {
 
     #[test]
     fn every_call_to_a_gateway_or_receiver_of_notifications() {
-        let authorization = AuthorizationId::parse("auth:c-1:authorize").unwrap();
-        let method = method_id("card_success");
         let message = Notification {
             key: key("c-1:notify"),
             checkout: checkout_id("c-1"),
@@ -337,9 +356,9 @@ mod golden {
             payment: PaymentId::parse("pay:c-1:authorize").unwrap(),
         };
         let calls = [
-            gateway::authorize(&Authorize { key: key("c-1:authorize"), amount: usd(20_000), method }),
-            gateway::capture(&Capture { key: key("c-1:capture"), authorization }),
-            gateway::void(&Void { authorize_key: key("c-1:authorize") }),
+            gateway::request(&authorize()),
+            gateway::request(&capture()),
+            gateway::request(&void()),
             gateway::notification(&message),
         ];
         let line = |gateway::Request { path, key, body }| format!(r#"{{"path":"{path}","key":"{key}","body":{body}}}"#);
@@ -816,7 +835,11 @@ mod gateways_answers {
             (500, "{}", AuthorizeAnswer::Unavailable),
             (503, r#"{"authorizationId":"a1"}"#, AuthorizeAnswer::Unavailable),
         ] {
-            assert_eq!(gateway::read_authorize(status, body.as_bytes()), answer, "{status} {body}");
+            assert_eq!(
+                gateway::read(&authorize(), Some((status, body.as_bytes()))),
+                PaymentAnswer::Authorize(answer),
+                "{status} {body}"
+            );
         }
     }
 
@@ -831,15 +854,19 @@ mod gateways_answers {
             (404, "", CaptureAnswer::Unavailable),
             (500, r#"{"paymentId":"p1"}"#, CaptureAnswer::Unavailable),
         ] {
-            assert_eq!(gateway::read_capture(status, body.as_bytes()), answer, "{status} {body}");
+            assert_eq!(
+                gateway::read(&capture(), Some((status, body.as_bytes()))),
+                PaymentAnswer::Capture(answer),
+                "{status} {body}"
+            );
         }
     }
 
     #[test]
     fn to_void_mean_yes_or_unknown() {
-        assert_eq!(gateway::read_void(200), VoidAnswer::Voided);
+        assert_eq!(gateway::read(&void(), Some((200, b""))), PaymentAnswer::Void(VoidAnswer::Voided));
         for status in [0, 201, 400, 404, 409, 500, 503, 999] {
-            assert_eq!(gateway::read_void(status), VoidAnswer::Unavailable, "{status}");
+            assert_eq!(gateway::read(&void(), Some((status, b""))), void().unanswered(), "{status}");
         }
     }
 
@@ -852,19 +879,20 @@ mod gateways_answers {
             AuthorizeAnswer::KeyReused,
             AuthorizeAnswer::Unavailable,
         ] {
-            let Answer { status, body, .. } = gateway::answer(&LedgerReply::Authorize(answer.clone()));
-            assert_eq!(gateway::read_authorize(status, body.as_bytes()), answer);
+            let Answer { status, body, .. } = gateway::answer(&PaymentAnswer::Authorize(answer.clone()));
+            assert_eq!(gateway::read(&authorize(), Some((status, body.as_bytes()))), PaymentAnswer::Authorize(answer));
         }
         for answer in [
             CaptureAnswer::Captured(PaymentId::parse("p1").unwrap()),
             CaptureAnswer::Declined(reason()),
             CaptureAnswer::Unavailable,
         ] {
-            let Answer { status, body, .. } = gateway::answer(&LedgerReply::Capture(answer.clone()));
-            assert_eq!(gateway::read_capture(status, body.as_bytes()), answer);
+            let Answer { status, body, .. } = gateway::answer(&PaymentAnswer::Capture(answer.clone()));
+            assert_eq!(gateway::read(&capture(), Some((status, body.as_bytes()))), PaymentAnswer::Capture(answer));
         }
         for answer in [VoidAnswer::Voided, VoidAnswer::Unavailable] {
-            assert_eq!(gateway::read_void(gateway::answer(&LedgerReply::Void(answer)).status), answer);
+            let said = gateway::answer(&PaymentAnswer::Void(answer)).status;
+            assert_eq!(gateway::read(&void(), Some((said, b""))), PaymentAnswer::Void(answer));
         }
     }
 }

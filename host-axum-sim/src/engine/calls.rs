@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
-use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, LedgerCommand, LedgerReply, Void};
+use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::{CancelRefusal, Running};
 use booking_core::seat_map::{SeatMap, SeatMapCommand};
 use booking_core::ticket::{Ticket, TicketCommand};
@@ -258,9 +258,7 @@ impl Engine {
         let Gateway::Mock { delay } = self.settings.gateway else { return Reply::Said(refused(Kind::NotFound)) };
         let asked = match &call {
             GatewayCall::Ledger => return Reply::Said(answer::ledger(&self.ledger)),
-            GatewayCall::Command(LedgerCommand::Authorize(request)) => Ok(request.key.clone()),
-            GatewayCall::Command(LedgerCommand::Capture(request)) => Ok(request.key.clone()),
-            GatewayCall::Command(LedgerCommand::Void(request)) => Ok(request.authorize_key.clone()),
+            GatewayCall::Command(payment) => Ok(payment.key().clone()),
             GatewayCall::Pay { .. } => match key {
                 Some(key) => PaymentKey::parse(&key.name),
                 None => PaymentKey::parse(fresh.checkout().as_str()),
@@ -302,17 +300,17 @@ impl Engine {
 
     fn pay_in_one_go(&mut self, authorize: Authorize, now: Timestamp) -> Answer {
         let key = authorize.key.clone();
-        let authorized = self.ask_gateway(&LedgerCommand::Authorize(authorize), now);
-        let LedgerReply::Authorize(AuthorizeAnswer::Authorized(authorization)) = authorized else {
+        let authorized = self.ask_gateway(&Payment::Authorize(authorize), now);
+        let PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(authorization)) = authorized else {
             return gateway::answer(&authorized);
         };
         let capture = Capture { key: key.clone(), authorization };
-        let captured = self.ask_gateway(&LedgerCommand::Capture(capture), now);
-        if let LedgerReply::Capture(CaptureAnswer::Captured(payment)) = &captured {
+        let captured = self.ask_gateway(&Payment::Capture(capture), now);
+        if let PaymentAnswer::Capture(CaptureAnswer::Captured(payment)) = &captured {
             return gateway::paid(payment);
         }
-        if let LedgerReply::Capture(CaptureAnswer::Declined(_)) = &captured {
-            let _voided = self.ask_gateway(&LedgerCommand::Void(Void { authorize_key: key }), now);
+        if let PaymentAnswer::Capture(CaptureAnswer::Declined(_)) = &captured {
+            let _voided = self.ask_gateway(&Payment::Void(Void { authorize_key: key }), now);
         }
         gateway::answer(&captured)
     }

@@ -1,7 +1,7 @@
 //! Checkouts from their start until they are forgotten.
 
 use booking_core::checkout::{Ending, Order, Stage};
-use booking_core::effect::{Op, Outcome};
+use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::running::Recorded;
 use booking_core::time::{Millis, Timestamp};
@@ -79,11 +79,13 @@ impl Engine {
     /// The mock gateway's delay is over.
     pub(super) fn mock_answers(&mut self, id: &CheckoutId, now: Timestamp) {
         let Some(course) = self.checkouts.get(id) else { return };
-        let payment = course.running.pending().into_iter().find(|(_, effect)| effect.is_payment());
-        if let Some((op, effect)) = payment
-            && let Some(outcome) = self.ask_mock(effect, now)
-        {
-            self.outcome(&op, outcome, now);
+        let payment = course.running.pending().into_iter().find_map(|(op, effect)| match effect {
+            Effect::Pay(payment) => Some((op, payment)),
+            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
+        });
+        if let Some((op, payment)) = payment {
+            let answer = self.ask_gateway(&payment, now);
+            self.outcome(&op, Outcome::Paid(answer), now);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
+use booking_core::payment::Payment;
 use booking_core::seat_map::Delta;
 use booking_core::wire::{Answer, Call};
 
@@ -22,7 +23,7 @@ pub enum Input {
     /// Somebody wants a checkout to turn back. Answered with how it stands, or with `CheckoutInProgress` where it is too
     /// late.
     Cancel(Caller, CheckoutId),
-    /// An effect that was asked for by [`Output::Perform`] has ended. Late and repeated ones do no harm.
+    /// An effect that was asked for by [`Output::Pay`] has ended. Late and repeated ones do no harm.
     Outcome(Op, Outcome),
     /// A message that was asked for by [`Output::Deliver`] was delivered, or was not.
     Delivered(CheckoutId, bool),
@@ -93,8 +94,8 @@ pub enum Output {
     Watching(Caller, MapKey, Arc<View>),
     /// A map has changed, for those who watch it.
     News(MapKey, Shown),
-    /// Perform this effect, at least once, and tell its outcome. Only payments, and only with [`Gateway::Outside`](super::Gateway::Outside).
-    Perform(Op, Effect),
+    /// Ask the gateway for this, at least once, and tell the answer. Only with [`Gateway::Outside`](super::Gateway::Outside).
+    Pay(Op, Payment),
     /// Try to deliver this message, and tell how it went. Only with [`Notifier::Outside`](super::Notifier::Outside).
     Deliver(Notification),
     /// Something that cannot be: for a person to look at.
@@ -106,7 +107,7 @@ impl Output {
     pub(super) fn is_answer(&self) -> bool {
         match self {
             Self::Answer(..) | Self::Watching(..) => true,
-            Self::Store(..) | Self::News(..) | Self::Perform(..) | Self::Deliver(_) | Self::Alarm(_) => false,
+            Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Alarm(_) => false,
         }
     }
 }

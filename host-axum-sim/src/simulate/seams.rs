@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use booking_core::effect::{Effect, Op};
+use booking_core::effect::Op;
+use booking_core::payment::Payment;
 
 use crate::engine::{Input, Output};
 use crate::store::Record;
@@ -46,8 +47,8 @@ pub trait Seams: fmt::Debug + Sync {
     }
 
     /// What the gateway is asked. `crashes` counts those so far.
-    fn effect(&self, _op: &Op, effect: Effect, _crashes: u8) -> Effect {
-        effect
+    fn payment(&self, _op: &Op, payment: Payment, _crashes: u8) -> Payment {
+        payment
     }
 }
 

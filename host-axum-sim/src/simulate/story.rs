@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use booking_core::checkout::Ending;
-use booking_core::effect::{Effect, Outcome};
 use booking_core::ids::{CheckoutId, TicketId};
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, VoidAnswer};
+use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::ticket::{Ticket, TicketState};
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Refusal};
@@ -264,31 +263,29 @@ impl World {
     pub(super) fn tells_payment(
         &mut self,
         id: &CheckoutId,
-        effect: &Effect,
-        outcome: Option<&Outcome>,
+        payment: &Payment,
+        answer: &PaymentAnswer,
         fault: Option<&str>,
     ) {
         let now = self.now;
         let Some(story) = &mut self.story else { return };
         let lane = story.checkout(id);
-        let what = match effect {
-            Effect::Authorize(request) => format!("authorise {}", request.amount.minor()),
-            Effect::Capture(_) => "capture".to_owned(),
-            Effect::Void(_) => "void".to_owned(),
-            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => "?".to_owned(),
+        let what = match payment {
+            Payment::Authorize(request) => format!("authorise {}", request.amount.minor()),
+            Payment::Capture(_) | Payment::Void(_) => payment.name().to_owned(),
         };
         let event = story.tell(now, EventKind::Pay, Some(&lane), Some(GATEWAY), what);
         event.is_fault = fault.is_some();
         event.detail = fault.map(str::to_owned).into_iter().collect();
-        let answer = match outcome {
-            Some(Outcome::Authorized(AuthorizeAnswer::Authorized(_))) => "authorised",
-            Some(Outcome::Captured(CaptureAnswer::Captured(_))) => "captured",
-            Some(Outcome::Voided(VoidAnswer::Voided)) => "voided",
-            Some(Outcome::Authorized(AuthorizeAnswer::Declined(_)) | Outcome::Captured(CaptureAnswer::Declined(_))) => {
-                "declined"
-            }
-            Some(_) => "no answer",
-            None => return,
+        let answer = match answer {
+            PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(_)) => "authorised",
+            PaymentAnswer::Capture(CaptureAnswer::Captured(_)) => "captured",
+            PaymentAnswer::Void(VoidAnswer::Voided) => "voided",
+            PaymentAnswer::Authorize(AuthorizeAnswer::Declined(_))
+            | PaymentAnswer::Capture(CaptureAnswer::Declined(_)) => "declined",
+            PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused | AuthorizeAnswer::Unavailable)
+            | PaymentAnswer::Capture(CaptureAnswer::Unavailable)
+            | PaymentAnswer::Void(VoidAnswer::Unavailable) => "no answer",
         };
         story.cause = Some(lane.clone());
         story.tell(now, EventKind::Paid, Some(GATEWAY), Some(&lane), answer.to_owned()).is_fault = fault.is_some();

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use booking_core::checkout::Checkout;
-use booking_core::effect::{Effect, Notification, Op, Outcome};
+use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, TicketId};
-use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Ledger, LedgerCommand, LedgerReply, VoidAnswer};
+use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::seat_map::{Layout, Place, Row, SeatMapCommand};
 use booking_core::ticket::{TicketCommand, TicketStatus};
 use booking_core::time::{Millis, Timestamp};
@@ -154,10 +154,10 @@ pub struct World {
     pub(super) engine: Engine,
     pub(super) now: Timestamp,
     pub(super) disk: Disk,
-    pub(super) performing: Vec<(Op, Effect)>,
+    pub(super) performing: Vec<(Op, Payment)>,
     pub(super) delivering: Vec<Notification>,
     /// What the gateway was asked by somebody who does not wait any more.
-    pub(super) late: Vec<Effect>,
+    pub(super) late: Vec<Payment>,
     pub(super) gateway: Ledger,
     pub(super) people: Vec<Person>,
     pub(super) ends: BTreeMap<CheckoutId, End>,
@@ -402,10 +402,10 @@ impl World {
                     self.hears(&delta)?;
                 }
                 Output::News(_, Shown::Whole(view)) => self.sees_anew(&view)?,
-                Output::Perform(op, effect) => {
+                Output::Pay(op, payment) => {
                     self.is_stored_before_it_is_done(&op)?;
-                    let effect = self.seams.effect(&op, effect, self.crashes);
-                    self.performing.push((op, effect));
+                    let payment = self.seams.payment(&op, payment, self.crashes);
+                    self.performing.push((op, payment));
                 }
                 Output::Deliver(letter) => {
                     self.is_stored_before_it_is_sent(&letter)?;
@@ -482,19 +482,9 @@ impl World {
     }
 
     /// The gateway does as it is asked.
-    fn ask_gateway(&mut self, effect: &Effect) -> Option<Outcome> {
-        let command = match effect {
-            Effect::Authorize(request) => LedgerCommand::Authorize(request.clone()),
-            Effect::Capture(request) => LedgerCommand::Capture(request.clone()),
-            Effect::Void(request) => LedgerCommand::Void(request.clone()),
-            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => return None,
-        };
-        let (reply, ()) = booking_core::turn(&mut self.gateway, &command, self.now).stored();
-        Some(match crate::errors::never(reply) {
-            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
-            LedgerReply::Capture(answer) => Outcome::Captured(answer),
-            LedgerReply::Void(answer) => Outcome::Voided(answer),
-        })
+    fn ask_gateway(&mut self, payment: &Payment) -> PaymentAnswer {
+        let (reply, ()) = booking_core::turn(&mut self.gateway, payment, self.now).stored();
+        crate::errors::never(reply)
     }
 
     fn pay(&mut self, nth: u8, how: How) -> Result<bool, Broken> {
@@ -509,34 +499,34 @@ impl World {
             return Ok(false);
         }
         left.into_iter().for_each(|left| *left -= 1);
-        let (op, effect) = self.performing.remove(index);
-        let outcome = match how {
+        let (op, payment) = self.performing.remove(index);
+        let answer = match how {
             How::Well => {
-                let outcome = self.ask_gateway(&effect);
-                self.tells_payment(&op.checkout, &effect, outcome.as_ref(), None);
-                outcome
+                let answer = self.ask_gateway(&payment);
+                self.tells_payment(&op.checkout, &payment, &answer, None);
+                answer
             }
             How::Twice => {
-                let first = self.ask_gateway(&effect).expect("only payments are under way");
-                self.tells_payment(&op.checkout, &effect, Some(&first), Some("arrives twice"));
-                self.hand(Input::Outcome(op.clone(), first))?;
-                self.ask_gateway(&effect)
+                let first = self.ask_gateway(&payment);
+                self.tells_payment(&op.checkout, &payment, &first, Some("arrives twice"));
+                self.hand(Input::Outcome(op.clone(), Outcome::Paid(first)))?;
+                self.ask_gateway(&payment)
             }
             How::AnswerLost => {
-                let _lost = self.ask_gateway(&effect);
+                let _lost = self.ask_gateway(&payment);
                 self.sights.see(Sight::LostAnswer);
-                let unknown = no_answer_to(&effect);
-                self.tells_payment(&op.checkout, &effect, unknown.as_ref(), Some("done, and the answer is lost"));
+                let unknown = payment.unanswered();
+                self.tells_payment(&op.checkout, &payment, &unknown, Some("done, and the answer is lost"));
                 unknown
             }
             How::Unheard => {
-                let unknown = no_answer_to(&effect);
-                self.tells_payment(&op.checkout, &effect, unknown.as_ref(), Some("not heard in time"));
-                self.late.push(effect);
+                let unknown = payment.unanswered();
+                self.tells_payment(&op.checkout, &payment, &unknown, Some("not heard in time"));
+                self.late.push(payment);
                 unknown
             }
         };
-        self.hand(Input::Outcome(op, outcome.expect("only payments are under way")))?;
+        self.hand(Input::Outcome(op, Outcome::Paid(answer)))?;
         Ok(true)
     }
 
@@ -545,17 +535,17 @@ impl World {
         if index >= self.late.len() {
             return false;
         }
-        let effect = self.late.remove(index);
-        if let Effect::Authorize(request) = &effect
+        let payment = self.late.remove(index);
+        if let Payment::Authorize(request) = &payment
             && self.gateway.account(&request.key).is_some_and(|account| account.voided)
         {
             self.sights.see(Sight::LateAfterVoid);
         }
-        let text = || format!("a late {} arrives", name_of(&effect));
+        let text = || format!("a late {} arrives", payment.name());
         if let Some(event) = self.tells(EventKind::Pay, None, Some("gateway"), text) {
             event.is_fault = true;
         }
-        let _nobody_waits = self.ask_gateway(&effect);
+        let _nobody_waits = self.ask_gateway(&payment);
         self.sights.see(Sight::AsksLate);
         true
     }
@@ -653,7 +643,7 @@ impl World {
         self.nobody_waits();
         self.watcher = None;
         self.delivering.clear();
-        self.late.extend(self.performing.drain(..).map(|(_, effect)| effect));
+        self.late.extend(self.performing.drain(..).map(|(_, payment)| payment));
         self.is_full = false;
         self.last_handed = Seq(0);
         self.now = self.now.plus(down);
@@ -668,24 +658,5 @@ impl World {
         }
         self.take()?;
         Ok(true)
-    }
-}
-
-fn name_of(effect: &Effect) -> &'static str {
-    match effect {
-        Effect::Authorize(_) => "authorise",
-        Effect::Capture(_) => "capture",
-        Effect::Void(_) => "void",
-        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => "nothing",
-    }
-}
-
-/// What a host makes of a gateway that says nothing.
-fn no_answer_to(effect: &Effect) -> Option<Outcome> {
-    match effect {
-        Effect::Authorize(_) => Some(Outcome::Authorized(AuthorizeAnswer::Unavailable)),
-        Effect::Capture(_) => Some(Outcome::Captured(CaptureAnswer::Unavailable)),
-        Effect::Void(_) => Some(Outcome::Voided(VoidAnswer::Unavailable)),
-        Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
     }
 }

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use booking_core::effect::{Effect, Notification, Outcome};
+use booking_core::effect::{Notification, Outcome};
+use booking_core::payment::Payment;
 use booking_hosting::restate::Paid;
 use restate_endpoint::{Bytes, Failure};
 use serde::Serialize;
@@ -17,10 +18,10 @@ pub(super) fn json(value: &impl Serialize) -> Bytes {
 }
 
 /// Asks the gateway.
-pub(super) async fn paid(settings: Rc<Settings>, effect: Effect) -> Result<Bytes, Failure> {
-    let outcome: Option<Outcome> = effects::pay(&settings, &effect).await;
-    let outcome = outcome.ok_or_else(|| Failure::Retry("there is no PAYMENT_URL".to_owned()))?;
-    Ok(json(&Paid { outcome, at: now() }))
+pub(super) async fn paid(settings: Rc<Settings>, payment: Payment) -> Result<Bytes, Failure> {
+    let answer = effects::pay(&settings, &payment).await;
+    let answer = answer.ok_or_else(|| Failure::Retry("there is no PAYMENT_URL".to_owned()))?;
+    Ok(json(&Paid { outcome: Outcome::Paid(answer), at: now() }))
 }
 
 /// Tells the buyer.

@@ -17,6 +17,7 @@ use booking_core::effect::{Effect, Notification, Op, Outcome, Step};
 use booking_core::format;
 use booking_core::ids::TicketId;
 use booking_core::journal::Journal;
+use booking_core::payment::Payment;
 use booking_core::ticket::TicketCommand;
 use booking_core::time::Timestamp;
 use booking_core::wire::inner;
@@ -74,9 +75,7 @@ impl Invocation<'_> {
     fn ask(&self, op: &Op, effect: &Effect, cancelled: bool) -> Result<Option<Pending>, Stopped> {
         Ok(match effect {
             Effect::Ticket(ticket, command) => Some(self.call(op, ticket, command)?),
-            Effect::Authorize(_) => Some(self.pay("authorize", effect)?),
-            Effect::Capture(_) => Some(self.pay("capture", effect)?),
-            Effect::Void(_) => Some(self.pay("void", effect)?),
+            Effect::Pay(payment) => Some(self.pay(payment)?),
             Effect::Sleep(_) if cancelled => None,
             Effect::Sleep(length) => Some(self.ctx.sleep(Duration::from_millis(length.0))?),
             Effect::Notify(letter) => {
@@ -103,7 +102,7 @@ impl Invocation<'_> {
                 let said = inner::read_ticket(&body).ok_or_else(impossible)?;
                 Ok((Outcome::Ticket(said), false))
             }
-            Effect::Authorize(_) | Effect::Capture(_) | Effect::Void(_) => {
+            Effect::Pay(_) => {
                 let Paid { outcome, at } = recorded(&bytes(done.next())?)?;
                 self.at = self.at.max(at);
                 Ok((outcome, false))
@@ -132,9 +131,9 @@ impl Invocation<'_> {
         Ok(self.ctx.call(target, message.body.into())?)
     }
 
-    fn pay(&self, name: &str, effect: &Effect) -> Result<Pending, Stopped> {
-        let work = effects::paid(Rc::clone(self.settings), effect.clone());
-        Ok(self.ctx.run(name, RetryPolicy::Infinite, work)?)
+    fn pay(&self, payment: &Payment) -> Result<Pending, Stopped> {
+        let work = effects::paid(Rc::clone(self.settings), payment.clone());
+        Ok(self.ctx.run(payment.name(), RetryPolicy::Infinite, work)?)
     }
 
     /// Hands the message over: an invocation of its own delivers it.

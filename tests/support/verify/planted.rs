@@ -13,7 +13,7 @@ use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{PaymentKey, TicketId};
 use booking_core::machine::{Machine, Transition};
 use booking_core::payment::{
-    Account, AuthorizeAnswer, CaptureAnswer, DeclineReason, Ledger, LedgerCommand, LedgerEvent, LedgerReply, VoidAnswer,
+    Account, AuthorizeAnswer, CaptureAnswer, DeclineReason, Ledger, LedgerEvent, Payment, PaymentAnswer, VoidAnswer,
 };
 use booking_core::running::Running;
 use booking_core::seat_map::{SeatMap, SeatMapCommand, SeatMapEvent, SeatMapReply};
@@ -101,7 +101,7 @@ fn unknown(running: &Running) -> u32 {
 
 /// A void that voids nothing.
 fn void_of_nothing() -> Effect {
-    Effect::Void(booking_core::payment::Void { authorize_key: key("nothing") })
+    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: key("nothing") }))
 }
 
 fn key(text: &str) -> PaymentKey {
@@ -229,7 +229,7 @@ planted! {
     NoVoidAfterARefusedConfirm, Undo, true, "what was authorised is kept when a confirm is refused" {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Void(_), Some(Failure::ConfirmRefused { .. })) => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::ConfirmRefused { .. })) => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -237,15 +237,15 @@ planted! {
     ATimeoutIsADecline, Unknown, true, "a gateway's timeout counts as a decline" {
         fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
-                Outcome::Authorized(AuthorizeAnswer::Unavailable) => {
-                    Outcome::Authorized(AuthorizeAnswer::Declined(DeclineReason::new("timeout")))
+                Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable)) => {
+                    Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(DeclineReason::new("timeout"))))
                 }
                 other => other,
             })
         }
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Void(_), Some(Failure::PaymentDeclined(_))) => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentDeclined(_))) => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -431,7 +431,7 @@ planted! {
     AnUnknownVoidIsDone, Undo, false, "a void without an answer counts as done" {
         fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
-                Outcome::Voided(VoidAnswer::Unavailable) => Outcome::Voided(VoidAnswer::Voided),
+                Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)) => Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided)),
                 other => other,
             })
         }
@@ -439,7 +439,7 @@ planted! {
     AVoidIsAskedTwice, Undo, false, "a void is given up after two tries" {
         fn outcome(&self, running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
-                Outcome::Voided(VoidAnswer::Unavailable) if unknown(running) > 0 => Outcome::Voided(VoidAnswer::Voided),
+                Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)) if unknown(running) > 0 => Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided)),
                 other => other,
             })
         }
@@ -447,8 +447,8 @@ planted! {
     ACaptureIsAskedTwice, Unknown, false, "a capture is given up after two tries" {
         fn outcome(&self, running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
-                Outcome::Captured(CaptureAnswer::Unavailable) if unknown(running) > 0 => {
-                    Outcome::Captured(CaptureAnswer::Declined(DeclineReason::new("timeout")))
+                Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable)) if unknown(running) > 0 => {
+                    Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("timeout"))))
                 }
                 other => other,
             })
@@ -457,7 +457,7 @@ planted! {
     NoVoidOfTheUnknown, Undo, false, "what may have been authorised in vain is not voided" {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Void(_), Some(Failure::PaymentUnavailable)) => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentUnavailable)) => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -465,15 +465,15 @@ planted! {
     UnknownIsNoAfterACrash, Unknown, false, "after a crash an unknown authorisation counts as none" {
         fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, attempt: u8) -> Option<Outcome> {
             Some(match outcome {
-                Outcome::Authorized(AuthorizeAnswer::Unavailable) if attempt > 0 => {
-                    Outcome::Authorized(AuthorizeAnswer::Declined(DeclineReason::new("timeout")))
+                Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable)) if attempt > 0 => {
+                    Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(DeclineReason::new("timeout"))))
                 }
                 other => other,
             })
         }
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Void(_), Some(Failure::PaymentDeclined(reason))) if attempt > 0 && reason.as_str() == "timeout" => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentDeclined(reason))) if attempt > 0 && reason.as_str() == "timeout" => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -481,7 +481,7 @@ planted! {
     ACrashForgetsTheUnknown, Journal, false, "after a crash nobody knows that an authorisation was asked for" {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Void(_), Some(Failure::PaymentUnavailable)) if attempt > 0 => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentUnavailable)) if attempt > 0 => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -489,9 +489,9 @@ planted! {
     TheKeyCountsAttempts, KeyDerivation, false, "an authorisation's key counts attempts" {
         fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
-                Effect::Authorize(mut request) if attempt > 0 => {
+                Effect::Pay(Payment::Authorize(mut request)) if attempt > 0 => {
                     request.key = key(&format!("{}:authorize:{attempt}", op.checkout));
-                    Effect::Authorize(request)
+                    Effect::Pay(Payment::Authorize(request))
                 }
                 other => other,
             }
@@ -500,9 +500,9 @@ planted! {
     TheCaptureKeyCountsAttempts, KeyDerivation, false, "a capture's key counts attempts" {
         fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
-                Effect::Capture(mut request) if attempt > 0 => {
+                Effect::Pay(Payment::Capture(mut request)) if attempt > 0 => {
                     request.key = key(&format!("{}:capture:{attempt}", op.checkout));
-                    Effect::Capture(request)
+                    Effect::Pay(Payment::Capture(request))
                 }
                 other => other,
             }
@@ -511,9 +511,9 @@ planted! {
     TheSecondAuthorisationHasAKeyOfItsOwn, KeyDerivation, false, "after two crashes an authorisation has another key" {
         fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
-                Effect::Authorize(mut request) if attempt > 1 => {
+                Effect::Pay(Payment::Authorize(mut request)) if attempt > 1 => {
                     request.key = key(&format!("{}:authorize:{attempt}", op.checkout));
-                    Effect::Authorize(request)
+                    Effect::Pay(Payment::Authorize(request))
                 }
                 other => other,
             }
@@ -522,9 +522,9 @@ planted! {
     TheSecondRetryHasAKeyOfItsOwn, KeyDerivation, false, "after two crashes a capture has another key" {
         fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
-                Effect::Capture(mut request) if attempt > 1 => {
+                Effect::Pay(Payment::Capture(mut request)) if attempt > 1 => {
                     request.key = key(&format!("{}:capture:{attempt}", op.checkout));
-                    Effect::Capture(request)
+                    Effect::Pay(Payment::Capture(request))
                 }
                 other => other,
             }
@@ -543,7 +543,7 @@ planted! {
     ACrashGivesTheCaptureUp, Journal, false, "a capture that a crash interrupts counts as refused" {
         fn recover(&self, stored: &Running, _start: &Checkout, _crashes: u8) -> Running {
             answer_all(stored, |effect| match effect {
-                Effect::Capture(_) => Some(Outcome::Captured(CaptureAnswer::Declined(DeclineReason::new("crash")))),
+                Effect::Pay(Payment::Capture(_)) => Some(Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("crash"))))),
                 _ => None,
             })
         }
@@ -551,8 +551,8 @@ planted! {
     ASecondCrashGivesTheCaptureUp, Journal, false, "a capture that two crashes interrupt counts as refused" {
         fn recover(&self, stored: &Running, _start: &Checkout, crashes: u8) -> Running {
             answer_all(stored, |effect| match effect {
-                Effect::Capture(_) if crashes > 1 => {
-                    Some(Outcome::Captured(CaptureAnswer::Declined(DeclineReason::new("crash"))))
+                Effect::Pay(Payment::Capture(_)) if crashes > 1 => {
+                    Some(Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("crash")))))
                 }
                 _ => None,
             })
@@ -562,7 +562,7 @@ planted! {
         fn recover(&self, stored: &Running, _start: &Checkout, crashes: u8) -> Running {
             answer_all(stored, |effect| match effect {
                 Effect::Ticket(_, TicketCommand::Revoke { .. }) if crashes > 1 => Some(Outcome::Ticket(Ok(TicketReply::Done))),
-                Effect::Void(_) if crashes > 1 => Some(Outcome::Voided(VoidAnswer::Voided)),
+                Effect::Pay(Payment::Void(_)) if crashes > 1 => Some(Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided))),
                 _ => None,
             })
         }
@@ -584,10 +584,10 @@ planted! {
         }
     }
     AnAuthorisationIsMadeAnew, Idempotency, false, "the gateway authorises anew for a key that it knows" {
-        fn gateway(&self, ledger: &Ledger, command: &LedgerCommand) -> Transition<Ledger> {
+        fn gateway(&self, ledger: &Ledger, command: &Payment) -> Transition<Ledger> {
             let sound = ledger.decide(command, Timestamp::default()).expect("whatever is asked has an answer");
             match (command, &sound.reply) {
-                (LedgerCommand::Authorize(request), LedgerReply::Authorize(AuthorizeAnswer::Authorized(_))) => {
+                (Payment::Authorize(request), PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(_))) => {
                     let asked = sound.event.as_ref().and_then(|event| event.account.asked.clone());
                     let account = Account { asked, authorized: true, ..Account::default() };
                     let event = Some(LedgerEvent { key: request.key.clone(), account });
@@ -598,10 +598,10 @@ planted! {
         }
     }
     AVoidOfNothingLeavesNoMark, Idempotency, false, "a void of a key that was never seen leaves no mark" {
-        fn gateway(&self, ledger: &Ledger, command: &LedgerCommand) -> Transition<Ledger> {
+        fn gateway(&self, ledger: &Ledger, command: &Payment) -> Transition<Ledger> {
             match command {
-                LedgerCommand::Void(request) if ledger.account(&request.authorize_key).is_none() => {
-                    Transition { event: None, reply: LedgerReply::Void(VoidAnswer::Voided), notices: () }
+                Payment::Void(request) if ledger.account(&request.authorize_key).is_none() => {
+                    Transition { event: None, reply: PaymentAnswer::Void(VoidAnswer::Voided), notices: () }
                 }
                 _ => ledger.decide(command, Timestamp::default()).expect("whatever is asked has an answer"),
             }
@@ -683,10 +683,10 @@ planted! {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             let tickets = running.checkout().order().tickets().len() as u64;
             match effect {
-                Effect::Authorize(mut request) => {
+                Effect::Pay(Payment::Authorize(mut request)) => {
                     let (minor, currency) = (request.amount.minor(), request.amount.currency());
                     request.amount = booking_core::money::Money::new(minor / tickets, currency).expect("less than it was");
-                    Effect::Authorize(request)
+                    Effect::Pay(Payment::Authorize(request))
                 }
                 other => other,
             }

@@ -11,7 +11,7 @@ use crate::invariants::{
     self, System, TicketTurn, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
 };
 use crate::machine::{Machine, Transition};
-use crate::payment::{AuthorizeAnswer, CaptureAnswer, LedgerCommand, LedgerReply, VoidAnswer};
+use crate::payment::{Payment, PaymentAnswer};
 use crate::running::{Recorded, Running};
 use crate::seat_map::SeatMapCommand;
 use crate::testing::sights::Sight;
@@ -90,11 +90,7 @@ impl World {
             let effect = self.rules.effect(&run.running, &op, effect, run.crashes, self.now);
             self.mail.push(match effect {
                 Effect::Sleep(length) => Mail::Wake(spot, self.now.plus(length)),
-                Effect::Ticket(..)
-                | Effect::Authorize(_)
-                | Effect::Capture(_)
-                | Effect::Void(_)
-                | Effect::Notify(_) => Mail::Effect(spot, Part::new(effect)),
+                Effect::Ticket(..) | Effect::Pay(_) | Effect::Notify(_) => Mail::Effect(spot, Part::new(effect)),
             });
         }
     }
@@ -260,13 +256,13 @@ impl World {
             (_, How::Well) => false,
             (Mail::Effect(_, effect), How::AndAgain | How::AnswerLost) => {
                 let asked_again = matches!(**effect, Effect::Ticket(..));
-                if !asked_again && !effect.is_payment() {
+                if !asked_again && !matches!(**effect, Effect::Pay(_)) {
                     return Ok(false);
                 }
                 how == How::AndAgain || asked_again
             }
-            (Mail::Effect(_, effect), How::Unheard) if effect.is_payment() => false,
-            (Mail::Effect(_, effect), How::TimedOut) if effect.is_payment() => true,
+            (Mail::Effect(_, effect), How::Unheard) if matches!(**effect, Effect::Pay(_)) => false,
+            (Mail::Effect(_, effect), How::TimedOut) if matches!(**effect, Effect::Pay(_)) => true,
             (Mail::Effect(_, effect), How::Behind) if matches!(**effect, Effect::Ticket(..)) => false,
             (Mail::Update { .. }, How::AndAgain) => true,
             (Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_), _) => {
@@ -303,9 +299,7 @@ impl World {
                 let now = told.unwrap_or_else(|| self.clock(how));
                 Outcome::Ticket(self.judge(seat, command, Some(effect), now, kept, watch)?)
             }
-            Effect::Authorize(request) => self.pay(spot.buyer, LedgerCommand::Authorize(request.clone()), how, watch),
-            Effect::Capture(request) => self.pay(spot.buyer, LedgerCommand::Capture(request.clone()), how, watch),
-            Effect::Void(request) => self.pay(spot.buyer, LedgerCommand::Void(request.clone()), how, watch),
+            Effect::Pay(payment) => Outcome::Paid(self.pay(spot.buyer, payment, how, watch)),
             Effect::Notify(_) => {
                 self.told |= bit(usize::from(spot.buyer));
                 Outcome::Notified
@@ -329,20 +323,15 @@ impl World {
     }
 
     /// The gateway is asked.
-    fn pay(&mut self, buyer: u8, command: LedgerCommand, how: How, watch: &mut Watch) -> Outcome {
-        let unknown = match &command {
-            LedgerCommand::Authorize(_) => Outcome::Authorized(AuthorizeAnswer::Unavailable),
-            LedgerCommand::Capture(_) => Outcome::Captured(CaptureAnswer::Unavailable),
-            LedgerCommand::Void(_) => Outcome::Voided(VoidAnswer::Unavailable),
-        };
+    fn pay(&mut self, buyer: u8, payment: &Payment, how: How, watch: &mut Watch) -> PaymentAnswer {
         if matches!(how, How::Unheard | How::TimedOut) {
-            return unknown;
+            return payment.unanswered();
         }
-        if let LedgerCommand::Authorize(request) = &command {
+        if let Payment::Authorize(request) = payment {
             let late = self.ledger.account(&request.key).is_some_and(|account| account.voided && !account.authorized);
             late.then(|| watch.sights.see(Sight::LateAfterVoid));
         }
-        let Transition { event, reply, .. } = self.rules.gateway(&self.ledger, &command);
+        let Transition { event, reply, .. } = self.rules.gateway(&self.ledger, payment);
         if let Some(event) = event {
             self.ledger.change().apply(&event);
         }
@@ -352,13 +341,9 @@ impl World {
         }
         if how == How::AnswerLost {
             watch.sights.see(Sight::LostAnswer);
-            return unknown;
+            return payment.unanswered();
         }
-        match reply {
-            LedgerReply::Authorize(answer) => Outcome::Authorized(answer),
-            LedgerReply::Capture(answer) => Outcome::Captured(answer),
-            LedgerReply::Void(answer) => Outcome::Voided(answer),
-        }
+        reply
     }
 
     /// A ticket judges a command: the whole of its turn, with everything that must hold of it.

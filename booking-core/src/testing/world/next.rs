@@ -64,8 +64,9 @@ impl World {
                     Mail::Effect(at, effect) if *at == spot => Some(effect),
                     Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_) => None,
                 });
-                let (payment, ticket) = effect
-                    .map_or((false, false), |effect| (effect.is_payment(), matches!(**effect, Effect::Ticket(..))));
+                let (payment, ticket) = effect.map_or((false, false), |effect| {
+                    (matches!(**effect, Effect::Pay(_)), matches!(**effect, Effect::Ticket(..)))
+                });
                 may(left.copies > 0 && (payment || ticket), How::AndAgain);
                 may(left.lost > 0 && (payment || ticket), How::AnswerLost);
                 may(left.silent > 0 && payment, How::Unheard);
