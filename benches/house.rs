@@ -56,7 +56,12 @@ pub fn exactly(server: &Server, count: u64, from: u64, make: impl Make) -> io::R
 /// As [`exactly`].
 pub fn exactly_at(address: SocketAddr, clients: usize, count: u64, from: u64, make: impl Make) -> io::Result<()> {
     let done = load(address, clients, Duration::from_secs(3_600), from, Some(count), make)?;
-    if done.good == count { Ok(()) } else { Err(io::Error::other(format!("{} of {count} were refused", done.other))) }
+    let why = done.refusal.unwrap_or_default();
+    if done.good == count {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("{} of {count} were refused: {why}", done.other)))
+    }
 }
 
 /// How many tickets a server knows.

@@ -23,6 +23,8 @@ pub struct Loaded {
     pub other: u64,
     /// How many were not answered at all: the server closed the connection instead, and the client made a new one.
     pub cut: u64,
+    /// One of the answers that were not 2xx, so that a person can see why.
+    pub refusal: Option<String>,
     /// How long each took, in microseconds, sorted.
     pub micros: Vec<u32>,
 }
@@ -92,6 +94,7 @@ pub async fn gathered(start: Instant, clients: Vec<JoinHandle<io::Result<Loaded>
         all.good += one.good;
         all.other += one.other;
         all.cut += one.cut;
+        all.refusal = all.refusal.or(one.refusal);
         all.micros.extend(one.micros);
     }
     all.took = start.elapsed();
@@ -130,7 +133,12 @@ async fn client(
             continue;
         };
         loaded.micros.push(u32::try_from(begins.elapsed().as_micros()).unwrap_or(u32::MAX));
-        if is_good(status) { loaded.good += 1 } else { loaded.other += 1 }
+        if is_good(status) {
+            loaded.good += 1;
+        } else {
+            loaded.other += 1;
+            loaded.refusal.get_or_insert_with(|| shown(&answer));
+        }
     }
 }
 
@@ -143,6 +151,14 @@ async fn connected(address: SocketAddr) -> io::Result<TcpStream> {
 /// An order that the server still works on (202) is no booking yet.
 fn is_good(status: u16) -> bool {
     (200..300).contains(&status) && status != 202
+}
+
+/// The status line of an answer, and its body; cut where it is too long for a person.
+fn shown(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.lines().next().unwrap_or_default();
+    format!("{status} {body}").chars().take(300).collect()
 }
 
 /// The status; `None` where the server closed the connection without a word: workerd does, when it has not come to a

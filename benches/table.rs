@@ -42,7 +42,7 @@ fn row(name: &str, scene: Scene, one: &Measured, first: &Measured) -> String {
     let each = |which: usize| {
         let all: Duration = one.rounds.iter().map(|round| round.cpu[which]).sum();
         let nanos = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
-        if nanos == 0 { String::new() } else { time(nanos / done.max(1)) }
+        nanos.checked_div(done).filter(|each| *each > 0).map_or_else(String::new, time)
     };
     format!(
         "| {name} | {} | {} | {} | {} | {} | {} | {rates} | {cpu} | {} |",
@@ -79,13 +79,17 @@ fn rate(scene: Scene, round: &Round) -> u64 {
     counted(scene, round).saturating_mul(1_000_000) / millis
 }
 
-/// Nanoseconds of computing for each, of all processes together.
+/// Nanoseconds of computing for each, of all processes together; 0 where nothing was done.
 fn cpu_each(scene: Scene, round: &Round) -> u64 {
     let all: Duration = round.cpu.iter().sum();
-    u64::try_from(all.as_nanos()).unwrap_or(u64::MAX) / counted(scene, round).max(1)
+    u64::try_from(all.as_nanos()).unwrap_or(u64::MAX).checked_div(counted(scene, round)).unwrap_or_default()
 }
 
+/// Nothing where there was a round in which one of them did nothing: no ratio tells of that.
 fn compared(of: &[u64], to: &[u64]) -> String {
+    if of.contains(&0) {
+        return String::new();
+    }
     let hundredths = |thousandths: u64| format!("{}.{:02}", thousandths / 1_000, thousandths % 1_000 / 10);
     ratio(of, to).map_or_else(String::new, |ratio| {
         let (low, high) = ratio.interval;
@@ -141,6 +145,13 @@ mod tests {
         assert_eq!(rows[0], "| orders of one seat | a | 1,200 | 1.5 ms | 1.5 ms |  | 4.1 µs |  |  |  |");
         let b = "|  | b | 20.0 | 1.5 ms | 1.5 ms |  | 250 µs | 60.00 (60.00 to 60.00) | 60.00 (60.00 to 60.00) | 3600 refused |";
         assert_eq!(rows[1], b);
+    }
+
+    #[test]
+    fn what_books_nothing_has_no_ratio_and_no_price() {
+        let rows = rows(Scene::Four, &[measured("a", 0, 64), measured("b", 40, 0)]);
+        assert_eq!(rows[0], "| orders of four seats | a | 0.0 | 1.5 ms | 1.5 ms |  |  |  |  | 576 refused |");
+        assert_eq!(rows[1], "|  | b | 20.0 | 1.5 ms | 1.5 ms |  | 250 µs |  |  |  |");
     }
 
     #[test]
