@@ -1,4 +1,4 @@
-//! What the benchmarks share: servers in processes of their own, load generators, and how it is told what came of them.
+//! What the benchmarks share: servers in processes of their own, load generators, and tables of the results.
 
 pub mod folder;
 pub mod house;

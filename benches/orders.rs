@@ -1,7 +1,7 @@
 //! What an order costs, on each host, beside what one would use instead and beside the same host at another commit: the
 //! measure of every change of the hosts.
 //!
-//! `cargo bench -p benches --bench orders -- --help` says how it is told what to measure.
+//! `cargo bench -p benches --bench orders -- --help` lists its options.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -27,7 +27,7 @@ struct Args {
     /// Only this scene. May be repeated
     #[arg(long, value_enum)]
     scene: Vec<Scene>,
-    /// How many rounds each service has. At least 9, unless --quick: so many make an interval of 96 %
+    /// How many rounds each service has. At least 9, unless --quick: 9 make an interval of 96 %
     #[arg(long)]
     rounds: Option<usize>,
     /// How many buyers ask at a time

@@ -127,7 +127,7 @@ impl Dialect {
         json(path, &body, out);
     }
 
-    /// Writes what holds the seat that all want, or goes on holding it, for one who does not ask with the others.
+    /// Writes the request that holds the hot seat, or holds it longer, for a user who is none of the clients.
     pub fn hold(self, out: &mut Vec<u8>) {
         match self {
             Self::Host | Self::Steps => json(HOT, r#"{"userId":"holder","ttlMs":7200000}"#, out),

@@ -183,7 +183,7 @@ impl Service {
         Ok(())
     }
 
-    /// Holds the seat that all want, or goes on holding it.
+    /// Holds the hot seat, or holds it longer.
     ///
     /// # Errors
     /// Where it cannot be held.

@@ -43,7 +43,7 @@ pub(crate) trait Stored: Machine + 'static {
     fn store(&self, store: &Store, name: &str, event: &Self::Event) -> Result<()>;
     /// Keeps the messages to others, or hands those back that follow from the state.
     fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Posted<Self::News>>;
-    /// What the caller is told by a machine that is at this state now.
+    /// The answer to the caller, from the state after the turn.
     fn answer(&self, outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
     /// When something is to happen by itself, and which command that is. `None` while nothing is.
     fn timer(&self) -> Option<(Timestamp, Self::Command)>;

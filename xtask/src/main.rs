@@ -39,7 +39,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Kills and histories at full size, on every host: about half an hour. `cargo xtask test` runs them smaller.
+    /// Kills and histories at full size, on every host; takes long. `cargo xtask test` runs them smaller.
     Soak {
         /// Only tests whose names have one of these in them, such as `linearizable` or `nothing_is_lost`
         only: Vec<String>,
