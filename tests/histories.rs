@@ -214,7 +214,7 @@ fn versions_tell_an_order_that_the_clock_does_not() {
     ] {
         assert!(matches!(check(&wrong), Verdict::Not(_)), "{wrong:#?}");
     }
-    // Somebody whose answer was lost may have done what is missing.
+    // A request whose answer was lost may have made the missing change.
     let lost = Operation { answered: None, version: None, ..reserve(2, Said::Unknown, 0) };
     let history = [
         reserve(1, Said::Yes, 1),

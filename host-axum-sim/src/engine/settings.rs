@@ -42,7 +42,7 @@ pub enum Gateway {
         /// How long it takes to answer.
         delay: Millis,
     },
-    /// Somebody else: the host performs [`super::Output::Pay`].
+    /// An outside gateway: the host asks it for each [`super::Output::Pay`].
     Outside,
 }
 

@@ -2,7 +2,7 @@
 //! remembers where it has been.
 //!
 //! A version says how many changes came before its answer, so most of a history can be read and need not be searched.
-//! What is left to try are operations without a version: what a checkout did, and what nobody has an answer to. They fill
+//! What is left to try are operations without a version: what a checkout did, and requests without an answer. They fill
 //! the gaps between the versions that are known.
 //!
 //! After Wing and Gong ("Testing and verifying concurrent objects", JPDC 1993), with Lowe's memory of states that led
