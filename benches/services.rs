@@ -66,6 +66,8 @@ pub struct Service {
     pub asked: Asked,
     /// What is not as it should be for a comparison.
     pub notes: Vec<String>,
+    /// How long it rests after each map that is published.
+    rests: Duration,
     /// The process of the server that calls the service, where there is one.
     server: Option<u32>,
     service: Option<u32>,
@@ -173,7 +175,13 @@ impl Service {
             return Ok(());
         }
         let publish = move |map, out: &mut Vec<u8>| dialect.publish(house, map, out);
-        exactly_at(address, 2, house.maps, set * house.maps, publish).map_err(told)?;
+        for map in set * house.maps..(set + 1) * house.maps {
+            exactly_at(address, 1, 1, map, publish).map_err(told)?;
+            if !self.rests.is_zero() {
+                self.settle();
+                sleep(self.rests);
+            }
+        }
         self.settle();
         if dialect == Dialect::Host {
             let sell = move |n, out: &mut Vec<u8>| dialect.sell(house, set, n, out);

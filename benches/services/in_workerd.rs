@@ -49,8 +49,12 @@ pub fn cold() -> Outcome<Duration> {
 pub(super) fn ours(tree: &Tree, this: &Tree) -> Outcome<Service> {
     let name = tree.named("host-worker, Durable Objects");
     let (started, gateway, notes) = worker(tree, this, &name, With::Nothing, &[])?;
-    Ok(alone(name, Dialect::Host, started, vec![Box::new(gateway)], notes))
+    Ok(Service { rests: EVICTED, ..alone(name, Dialect::Host, started, vec![Box::new(gateway)], notes) })
 }
+
+/// After how long workerd takes an object out of memory that nothing asks. Some 3,000 are too many for it: SQLite, in each
+/// of them, gets no more memory then.
+const EVICTED: Duration = Duration::from_secs(12);
 
 /// host-worker, as a Restate endpoint.
 pub(super) fn ours_on_restate(tree: &Tree, this: &Tree) -> Outcome<Service> {
@@ -137,7 +141,7 @@ fn alone(
     let asked = Asked::Http(dialect, SocketAddr::from(([127, 0, 0, 1], workerd.setup.port)));
     let service = workerd.id();
     ends.extend([Box::new(workerd) as Box<dyn Any>, Box::new(folder)]);
-    Service { name, asked, notes, server: None, service, _ends: ends }
+    Service { name, asked, notes, rests: Duration::ZERO, server: None, service, _ends: ends }
 }
 
 /// A Worker that a Restate server calls, at this path.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use xtask::run::{Outcome, output};
 
@@ -29,7 +30,15 @@ pub(super) fn host(tree: &Tree, on_disk: bool) -> Outcome<Service> {
     program.listens(address)?;
     let service = Some(program.id());
     let asked = Asked::Http(Dialect::Host, address);
-    Ok(Service { name, asked, notes, server: None, service, _ends: vec![Box::new(program), Box::new(folder)] })
+    Ok(Service {
+        name,
+        asked,
+        notes,
+        rests: Duration::ZERO,
+        server: None,
+        service,
+        _ends: vec![Box::new(program), Box::new(folder)],
+    })
 }
 
 /// The command `serve` of a host, there; and what an older one does not know.
@@ -61,5 +70,13 @@ pub(super) fn postgres() -> Outcome<Service> {
     let server = Postgres::start(folder.path()).map_err(|error| error.to_string())?;
     let name = format!("PostgreSQL {}, two transactions", server.version);
     let asked = Asked::Postgres(Box::new(server));
-    Ok(Service { name, asked, notes: Vec::new(), server: None, service: None, _ends: vec![Box::new(folder)] })
+    Ok(Service {
+        name,
+        asked,
+        notes: Vec::new(),
+        rests: Duration::ZERO,
+        server: None,
+        service: None,
+        _ends: vec![Box::new(folder)],
+    })
 }

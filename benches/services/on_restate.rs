@@ -72,7 +72,7 @@ fn called(name: String, dialect: Dialect, address: SocketAddr, command: &mut Com
     let asked = Asked::Http(dialect, ingress(&restate));
     let (server, service) = (restate.id(), Some(program.id()));
     let ends: Vec<Box<dyn std::any::Any>> = vec![Box::new(program), Box::new(restate), Box::new(folder)];
-    Ok(Service { name, asked, notes: Vec::new(), server, service, _ends: ends })
+    Ok(Service { name, asked, notes: Vec::new(), rests: Duration::ZERO, server, service, _ends: ends })
 }
 
 /// A server in a folder of its own, on a disk.
