@@ -199,7 +199,7 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
 #[test]
 fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
     let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms"]);
-    for path in ["Ticket/a:1/block", "Ticket/a:1/cleanup", "Ticket/a:1/hold", "SeatMap/a/resetAll", "Checkout/recover"]
+    for path in ["Ticket/a:1/block", "Ticket/a:1/cleanup", "Ticket/a:1/turn", "SeatMap/a/resetAll", "Checkout/recover"]
     {
         let got = on.client.post(&format!("/{path}"), &json!({}));
         assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);
@@ -274,12 +274,12 @@ fn a_booking_costs_so_many_entries_and_no_more() {
     };
     let expected = [
         ("Checkout/process", 14),
-        ("SeatMap/set", 6),
-        ("SeatMap/set", 6),
-        ("Ticket/claim", 8),
-        ("Ticket/confirm", 6),
-        // The timer, which waits: no more of it yet than what it will say.
-        ("Ticket/expire", 1),
+        ("SeatMap/turn", 6),
+        ("SeatMap/turn", 6),
+        // The timer, which waits: no more of it yet than what it will say. Then the confirm, and the claim.
+        ("Ticket/turn", 1),
+        ("Ticket/turn", 6),
+        ("Ticket/turn", 8),
     ];
     let expected: Vec<(String, u64)> = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
     assert_eq!(counted(), expected);
@@ -304,7 +304,7 @@ fn only_the_server_with_the_key_is_answered_and_everybody_may_ask_how_it_is() {
     let host = Server::start_of("host-restate", "serve", &args, &[]);
     let nobody = Client::new(&host.base);
     assert_eq!(nobody.get("/discover").status, 401);
-    assert_eq!(nobody.post("/invoke/Ticket/claim", &json!({})).status, 401);
+    assert_eq!(nobody.post("/invoke/Ticket/turn", &json!({})).status, 401);
     assert_eq!((nobody.get("/health").status, nobody.get("/health").body), (200, json!({ "status": "ok" })));
 
     let folder = Folder::new("identity");

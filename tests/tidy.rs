@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use booking_core::wire::{Handler, Kind};
 use serde_json::Value;
 
 /// What is wrong, a line each.
@@ -154,7 +155,7 @@ fn the_in_process_engine_knows_no_runtime_no_clock_and_no_chance() {
 }
 
 /// Names that are seen from outside, in the quotes they would be written in.
-const WIRE_NAMES: [&str; 16] = [
+const WIRE_NAMES: [&str; 15] = [
     "\"userId\"",
     "\"holdId\"",
     "\"ticketId\"",
@@ -163,7 +164,6 @@ const WIRE_NAMES: [&str; 16] = [
     "\"checkoutId\"",
     "\"reservedUntil\"",
     "\"resetAll\"",
-    "\"unlistedPrice\"",
     "\"InvalidRequest\"",
     "\"TicketReserved\"",
     "\"CheckoutInProgress\"",
@@ -181,9 +181,7 @@ fn wire_names_elsewhere(path: &str, text: &str) -> Wrong {
     if is_wire || is_test {
         return Wrong::new();
     }
-    // A platform that finds its handlers by their names is told these there; a test of that host compares them.
-    let is_told = |name: &str| path.ends_with("/src/routes.rs") && name == "\"resetAll\"";
-    let names = WIRE_NAMES.iter().filter(|name| text.contains(**name) && !is_told(name));
+    let names = WIRE_NAMES.iter().filter(|name| text.contains(**name));
     names.map(|name| format!("{path} has the wire's name {name}")).collect()
 }
 
@@ -200,7 +198,7 @@ fn every_name_seen_outside_lives_in_wire() {
             field.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] });
         let derived: String = derived.collect();
         assert!(
-            wire.contains(name) || wire.contains(&derived),
+            wire.contains(name) || wire.contains(&derived) || Kind::named(field).is_some(),
             "{name} is no name of the wire any more: mend this list"
         );
     }
@@ -208,49 +206,60 @@ fn every_name_seen_outside_lives_in_wire() {
     assert_eq!(wrong, Wrong::new());
 }
 
-/// What the files of a host are called, so that hosts can be read side by side.
-const FILES_OF_A_HOST: [&str; 4] = ["routes", "objects", "effects", "errors"];
+/// Where the names of handlers stand: the core's table, and that of the handlers that only Restate has.
+const TABLES: [&str; 2] = ["booking-core/src/wire/handler.rs", "crates/booking-restate/src/handler.rs"];
 
-fn wrong_files_of_hosts(paths: &BTreeSet<&str>) -> Wrong {
-    let hosts: BTreeSet<&str> = paths
-        .iter()
-        .filter_map(|path| path.split_once('/'))
-        .map(|(top, _)| top)
-        .filter(|top| top.starts_with("host-"))
-        .collect();
-    let mut wrong = Wrong::new();
-    for host in hosts {
-        let has = |file: &str| {
-            paths.contains(format!("{host}/src/{file}.rs").as_str())
-                || paths.contains(format!("{host}/src/{file}/mod.rs").as_str())
-        };
-        let missing = FILES_OF_A_HOST.iter().filter(|file| !has(file));
-        wrong.extend(missing.map(|file| format!("{host} has no {file}.rs")));
-        let remembers = has("journal") || has("engine") && has("store");
-        if !remembers {
-            wrong.push(format!("{host} has neither journal.rs nor engine.rs and store.rs"));
-        }
+/// Names of Restate's own handlers.
+const OF_RESTATE: [&str; 3] = ["turn", "recover", "deliver"];
+
+/// A handler is one of an enum, so that the build names every place that a new one needs. So no product code tells handlers
+/// apart by their names.
+fn handlers_by_name(path: &str, text: &str) -> Wrong {
+    let is_product = path.contains("/src/") && (path.starts_with("booking-core/") || path.starts_with("host-"));
+    if !(is_product || path.starts_with("crates/")) || path.contains("/tests/") || TABLES.contains(&path) {
+        return Wrong::new();
     }
-    wrong
+    let names = Handler::ALL.iter().map(|handler| handler.name()).filter(|name| !name.is_empty()).chain(OF_RESTATE);
+    let names: BTreeSet<String> = names.map(|name| format!("\"{name}\"")).collect();
+    let is_told_apart = |line: &str, name: &String| {
+        let code = line.split("//").next().unwrap_or_default();
+        code.match_indices(name.as_str()).any(|(at, _)| {
+            let (before, after) = (code[..at].trim_end(), code[at + name.len()..].trim_start());
+            let compares = |text: &str| text.starts_with("==") || text.starts_with("!=");
+            let is_compared = compares(after) || before.ends_with("==") || before.ends_with("!=");
+            let is_searched = before.contains("matches!(") || after.contains("].contains(");
+            is_compared || is_searched || after.contains("=>") || after.starts_with('|')
+        })
+    };
+    let line = |(number, line): (usize, &str)| {
+        let name = names.iter().find(|name| is_told_apart(line, name))?;
+        Some(format!("{path}:{} tells handlers apart by the name {name}", number + 1))
+    };
+    text.lines().enumerate().filter_map(line).collect()
 }
 
 #[test]
-fn the_same_job_has_the_same_file_name_in_each_host() {
-    let whole = [
-        "host-a/src/routes.rs",
-        "host-a/src/objects.rs",
-        "host-a/src/effects.rs",
-        "host-a/src/errors.rs",
-        "host-a/src/journal.rs",
-    ];
-    assert_eq!(wrong_files_of_hosts(&whole.into()), Wrong::new());
-    assert_eq!(wrong_files_of_hosts(&whole[1..].iter().copied().collect()), ["host-a has no routes.rs"]);
-    assert_eq!(
-        wrong_files_of_hosts(&whole[..4].iter().copied().collect()),
-        ["host-a has neither journal.rs nor engine.rs and store.rs"]
-    );
+fn no_handler_is_told_apart_by_its_name() {
+    let found = |line: &str| handlers_by_name("host-a/src/x.rs", line).len();
+    for planted in [
+        r#"("Ticket", "reserve") => 1,"#,
+        r#""get" | "summary" => Access::Shared,"#,
+        r#"let door = if handler == "resetAll" { 1 } else { 2 };"#,
+        r#"if "send" != handler {}"#,
+        r#"matches!(handler, "get" | "plan")"#,
+        r#"["watch", "send", "status"].contains(&name)"#,
+        r#"(LETTERS, "deliver") => self.deliver(ctx).await,"#,
+    ] {
+        assert_eq!(found(planted), 1, "{planted}");
+    }
+    assert_eq!(found(r#"What::Get(_) => "get".to_owned(), // == "get""#), 0);
+    assert_eq!(handlers_by_name(TABLES[0], r#"if name == "get" {}"#), Wrong::new());
     let files = files();
-    assert_eq!(wrong_files_of_hosts(&files.keys().map(String::as_str).collect()), Wrong::new());
+    for table in TABLES {
+        assert!(files.contains_key(table), "{table} has moved: mend this list");
+    }
+    let wrong: Wrong = rust(&files).flat_map(|(path, text)| handlers_by_name(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
 }
 
 /// A file begins with a sentence on itself, and has neither skipped tests nor leftovers.

@@ -88,20 +88,21 @@ fn a_booking_is_twelve_requests_to_the_worker_and_no_more() {
     let expected = [
         // Its begin, a claim, the authorisation, a confirm, the capture: each is waited for. And its end.
         &["Checkout/process"; 6][..],
-        &["SeatMap/set"; 2],
-        &["Ticket/claim", "Ticket/confirm"],
+        &["SeatMap/turn"; 2],
+        &["Ticket/turn"; 2],
     ];
     eventually(|| (asked(before).len() >= expected.concat().len()).then_some(()));
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(asked(before), expected.concat());
-    // And the timer of the claim, a quarter of an hour later, which asks what time it is. That of a hold is like it.
+    // And the timer of the claim, a quarter of an hour later, which asks what time it is. That of a hold is like it: a
+    // request for the hold, two for its end.
     let before = on.worker.log().len();
     let held = on.client.post("/Ticket/hall:3/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
     assert_eq!(held.status, 200, "{}", held.text);
-    let expires = || asked(before).into_iter().filter(|handler| handler == "Ticket/expire").count();
+    let turns = || asked(before).into_iter().filter(|handler| handler == "Ticket/turn").count();
     eventually(|| (on.client.get("/SeatMap/hall/summary").body["counts"]["AVAILABLE"] == 1).then_some(()));
-    eventually(|| (expires() >= 2).then_some(()));
-    assert_eq!(expires(), 2);
+    eventually(|| (turns() >= 3).then_some(()));
+    assert_eq!(turns(), 3);
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn without_an_identity_key_it_serves_nobody_unless_that_is_allowed() {
     ] {
         let mut workerd = start(with, vars);
         let client = Client::new(&workerd.setup.url());
-        for path in ["/health", "/restate/discover", "/restate/invoke/Ticket/claim"] {
+        for path in ["/health", "/restate/discover", "/restate/invoke/Ticket/turn"] {
             assert_eq!(client.post(path, &json!({})).status, 503, "{vars:?} {path}");
         }
         let log = std::fs::read_to_string(workerd.setup.log()).unwrap();
@@ -193,7 +194,11 @@ fn invocation(key: &str, input: &str) -> Vec<u8> {
     [start, input].concat()
 }
 
-const CLAIM: &str = "/invoke/Ticket/claim";
+const CLAIM: &str = "/invoke/Ticket/turn";
+
+/// A claim, as a checkout sends it.
+const A_CLAIM: &str =
+    r#"{"command":{"claim":{"user":"eve","hold":"h","checkout":"c","deadline":9000000000000,"unlisted":null}},"at":1}"#;
 
 #[test]
 fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
@@ -205,7 +210,7 @@ fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
     let got = on.client.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann" }));
     assert_eq!(got.status, 200, "{}", got.text);
     let worker = &on.worker.client;
-    let claim = invocation("hall:2", r#"{"userId":"eve","holdId":"h","checkout":"c","deadline":9000000000000}"#);
+    let claim = invocation("hall:2", A_CLAIM);
     let good = token(CLAIM, -5, 60, true);
     let is_run = |got: &Got| got.status == 200;
     assert!(
@@ -222,7 +227,7 @@ fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
         ("signed by another", CLAIM, Some(token(CLAIM, -5, 60, false))),
         ("replayed when its time is over", CLAIM, Some(token(CLAIM, -60, -1, true))),
         ("not valid yet", CLAIM, Some(token(CLAIM, 30, 60, true))),
-        ("replayed for another handler", "/invoke/Ticket/revoke", Some(good.clone())),
+        ("replayed for another handler", "/invoke/Ticket/release", Some(good.clone())),
         ("replayed for the description", "/discover", Some(good.clone())),
         ("altered in its head", CLAIM, Some(flipped(2))),
         ("altered in its claims", CLAIM, Some(flipped(dots[0] + 9))),
@@ -248,12 +253,11 @@ fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
         With::Restate,
         &[("MODE", "restate"), ("RESTATE_UNSIGNED", "allowed"), ("LOG_LEVEL", "warn")],
     );
-    let order = r#"{"userId":"eve","holdId":"h","checkout":"c","deadline":9000000000000}"#;
-    let whole = invocation("hall:1", order);
+    let whole = invocation("hall:1", A_CLAIM);
     let good = invoke(&on.client, CLAIM, None, &whole);
     assert_eq!(good.status, 200, "{}", good.text);
     let paths =
-        [CLAIM, "/invoke/Checkout/process", "/invoke/SeatMap/set", "/invoke/Letters/deliver", "/invoke/Ticket/hold"];
+        [CLAIM, "/invoke/Checkout/process", "/invoke/SeatMap/turn", "/invoke/Letters/deliver", "/invoke/Ticket/get"];
     let seed = std::cell::Cell::new(0x9e37_79b9_7f4a_7c15_u64);
     let dice = |below: usize| {
         let mut x = seed.get();
@@ -279,7 +283,7 @@ fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
             // More than it says, or less, comes after.
             3 => body.extend(message(u16::try_from(dice(0x1_0000)).unwrap(), &whole[..dice(40)])),
             // Of another handler than it is for, with another input.
-            _ => body = invocation("hall:1", &order[..dice(order.len())]),
+            _ => body = invocation("hall:1", &A_CLAIM[..dice(A_CLAIM.len())]),
         }
         let got = invoke(&on.client, paths[dice(paths.len())], None, &body);
         assert!(got.status == 200 || (400..500).contains(&got.status), "{}: {}", got.status, got.text);
@@ -319,7 +323,7 @@ fn a_handler_that_panics_takes_nobody_with_it_and_is_tried_ever_more_slowly() {
         assert_eq!(other.status, 200, "{}", other.text);
     }
     assert!(start.elapsed() > Duration::from_secs(13), "it is tried more often: after {:?}", start.elapsed());
-    let sql = "SELECT status FROM sys_invocation WHERE target_handler_name = 'claim'";
+    let sql = "SELECT status FROM sys_invocation WHERE target_handler_name = 'turn' AND status <> 'scheduled'";
     eventually(|| (on.restate.setup.query(sql).unwrap() == [json!({ "status": "backing-off" })]).then_some(()));
 }
 
@@ -404,7 +408,7 @@ fn a_call_that_is_killed_alone_turns_its_checkout_back() {
     let on = WorkerOnRestate::start_with(With::Faults, &vars, &[]);
     // The claim panics at first, and is to be tried again in two seconds.
     let checkout = sent(&on, &json!({ "ticketId": "hall:panic-restate-once", "userId": "ann" }));
-    let sql = "SELECT id FROM sys_invocation WHERE target_handler_name = 'claim' AND status = 'backing-off'";
+    let sql = "SELECT id FROM sys_invocation WHERE target_handler_name = 'turn' AND status = 'backing-off'";
     let claim = eventually(|| on.restate.setup.query(sql).unwrap().first().map(|row| row["id"].clone()));
     let admin = Client::new(&on.restate.setup.admin_url());
     let killed = admin.send("PATCH", &format!("/invocations/{}/kill", claim.as_str().unwrap()), &[], b"");

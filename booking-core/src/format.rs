@@ -3,11 +3,11 @@
 //! `v` is the version of the form. A version this build does not know is a clear error, never a guess; an older one is
 //! read, through [`Format::upgrade`]. What is promised about versions stands in `docs/DESIGN.md`.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use crate::json::{self, Fields, Json};
+use crate::json::{self, Json, Source};
 
 /// Something that is stored.
 pub trait Format: Serialize + DeserializeOwned {
@@ -95,15 +95,21 @@ pub fn read<T: Format>(bytes: &[u8]) -> Result<T, FormatError> {
         return Err(FormatError::Unknown { name, found });
     }
     if found == T::VERSION {
-        return T::deserialize(is).map_err(misshapen);
+        return is.read(Source::Own).map_err(misshapen);
     }
-    let stored = Value::deserialize(is).map_err(misshapen)?;
+    let stored: Value = is.read(Source::Own).map_err(misshapen)?;
     let current = (found..T::VERSION).try_fold(stored, |stored, from| T::upgrade(from, stored));
     let current = current.ok_or(FormatError::Misshapen { name })?.to_string();
-    parse(name, current.as_bytes()).and_then(|is| T::deserialize(is).map_err(misshapen))
+    parse(name, current.as_bytes()).and_then(|is| is.read(Source::Own).map_err(misshapen))
 }
 
-/// Reads a type from its JSON alone, as [`serde_json::to_vec`] writes it: for what has no version of its own, because it
+/// The JSON of a value alone, for [`read_json`].
+#[must_use]
+pub fn write_json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("string keys, and a Vec takes every byte")
+}
+
+/// Reads a type from its JSON alone, as [`write_json`] writes it: for what has no version of its own, because it
 /// stands in a journal that ends before another build comes. A field that is not known is passed over.
 ///
 /// # Errors
@@ -115,7 +121,7 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 fn parse(name: &'static str, bytes: &[u8]) -> Result<Json, FormatError> {
     let damaged = |error: serde_json::Error| FormatError::Damaged { name, line: error.line(), column: error.column() };
-    Json::parse(bytes, Fields::Any).map_err(damaged)
+    Json::parse(bytes, Source::Own).map_err(damaged)
 }
 
 /// The version of a document, and what is in it.
@@ -139,6 +145,16 @@ impl Format for crate::ticket::Ticket {
 
 impl Format for crate::seat_map::SeatMap {
     const NAME: &'static str = "seat map";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::seat_map::Published {
+    const NAME: &'static str = "layout";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::seat_map::Seat {
+    const NAME: &'static str = "seat";
     const VERSION: u32 = 1;
 }
 

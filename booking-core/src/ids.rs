@@ -112,7 +112,7 @@ macro_rules! id {
                         f.write_str(concat!("a ", stringify!($name)))
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        $stored(text).map_err(|why| E::custom(format_args!("{} {why}", stringify!($name))))?;
+                        $stored(text).map_err(E::custom)?;
                         Ok($name(text.into()))
                     }
                 }
@@ -277,12 +277,6 @@ impl HoldId {
     #[must_use]
     pub fn of_chance(chance: u128) -> Self {
         Self(spelt(chance))
-    }
-
-    /// As [`HoldId::parse`], or a hold that a checkout made: for messages of the core's own.
-    pub(crate) fn parse_any(text: &str) -> Result<Self, IdError> {
-        check_stored_hold(text)?;
-        Ok(Self(text.into()))
     }
 
     /// The hold that a checkout makes for itself when its buyer brought none. Nobody outside can name it, because an

@@ -142,12 +142,15 @@ pub enum PaymentAnswer {
 }
 
 impl Payment {
+    /// What a capture is called on the wire and in journals.
+    pub const CAPTURE: &str = "capture";
+
     /// What it is called on the wire and in journals.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Authorize(_) => "authorize",
-            Self::Capture(_) => "capture",
+            Self::Capture(_) => Self::CAPTURE,
             Self::Void(_) => "void",
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The largest whole number that JSON readers everywhere carry exactly (2^53 - 1).
-pub(crate) const MAX_EXACT: u64 = (1 << 53) - 1;
+pub const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// Milliseconds since the Unix epoch, at most 2^53 - 1, so that every JSON reader carries it exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -195,7 +195,7 @@ impl Crowd {
                 (respond(answer::refusal(&refusal)), Some(refusal.kind))
             }
         };
-        app.metrics.answered(Some(("demo", "crowd")), refused, start.elapsed());
+        app.metrics.answered(("demo", "crowd"), refused, start.elapsed());
         answer
     }
 

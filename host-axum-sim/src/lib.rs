@@ -18,7 +18,6 @@ mod ledger_file;
 mod metrics;
 mod objects;
 mod page;
-mod patient;
 mod restore;
 mod routes;
 mod serve;

@@ -52,9 +52,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a request. `route` is `None` for one that leads nowhere.
-    pub(crate) fn answered(&self, route: Option<(&'static str, &'static str)>, kind: Option<Kind>, took: Duration) {
-        let (service, handler) = route.unwrap_or_default();
+    /// Counts a request, by service and handler; both are empty for one that leads nowhere.
+    pub(crate) fn answered(
+        &self,
+        (service, handler): (&'static str, &'static str),
+        kind: Option<Kind>,
+        took: Duration,
+    ) {
         let kind = kind.map_or("", Kind::as_str);
         self.answered.get_or_create(&Answered { service, handler, kind }).observe(took.as_secs_f64());
     }

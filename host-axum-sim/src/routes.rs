@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use booking_core::wire::{
-    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer, check_idempotency_key,
-    openapi, watch,
+    Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer,
+    check_idempotency_key, openapi, watch,
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -93,7 +93,7 @@ pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Respons
     let start = Instant::now();
     let refusal = app.settings.doors.let_in(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
     read_past(request.into_body(), app.settings.body_within).await;
-    app.metrics.answered(None, Some(refusal.kind), start.elapsed());
+    app.metrics.answered(("", ""), Some(refusal.kind), start.elapsed());
     respond(answer::refusal(&refusal))
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn respond(answer: Answer) -> Response {
 
 /// What is told of a request, in a log.
 struct Told {
-    route: Option<(&'static str, &'static str)>,
+    handler: Option<Handler>,
     start: Instant,
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
         status = field::Empty,
         kind = field::Empty,
     );
-    let mut told = Told { route: None, start: Instant::now() };
+    let mut told = Told { handler: None, start: Instant::now() };
     async {
         let outcome = answered(&app, request, &mut told).await;
         let took = told.start.elapsed();
@@ -185,7 +185,7 @@ pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
                 (Some(refusal.kind), response)
             }
         };
-        app.metrics.answered(told.route, kind, took);
+        app.metrics.answered(told.handler.map(Handler::labels).unwrap_or_default(), kind, took);
         let span = tracing::Span::current();
         span.record("status", response.status().as_u16());
         if let Some(kind) = kind {
@@ -212,13 +212,15 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
             return Err(with_allow(refusal, &path));
         }
     };
-    told.route = Some(route.name());
+    let handler = route.handler;
+    told.handler = Some(handler);
     let span = tracing::Span::current();
-    span.record("service", route.name().0).record("handler", route.name().1);
-    let body = read(body, route.max_body(), app.settings.body_within).await.map_err(plain)?;
+    let (service, name) = handler.labels();
+    span.record("service", service).record("handler", name);
+    let body = read(body, handler.max_body(), app.settings.body_within).await.map_err(plain)?;
     let key = idempotency_key(&parts.headers, &parts.method).map_err(plain)?;
     let key = key.map(|name| scoped(name, &visitor, &path, &body));
-    let call = route.parse(visitor.door, &body).map_err(plain)?;
+    let call = route.parse(&body).map_err(plain)?;
     if !app.settings.services.have(&call) {
         return Err(plain(Kind::NotFound.into()));
     }

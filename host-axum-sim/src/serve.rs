@@ -15,13 +15,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::crowd::Crowd;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::page::{PageSettings, page, page_alone};
-use crate::patient::Patient;
 use crate::routes::{App, RouteSettings, nowhere, routes};
 
 /// How a server deals with connections.
@@ -143,8 +143,10 @@ async fn connections(
         };
         let _as_it_is = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection =
-            http.serve_connection(TokioIo::new(Patient::new(stream, settings.head_within)), service).with_upgrades();
+        // What is sent to a client has to be taken, bit by bit.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(settings.head_within));
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
         let (metrics, mut stops) = (Arc::clone(&metrics), stops.clone());
         tokio::spawn(async move {
             metrics.connections.inc();

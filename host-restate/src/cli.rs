@@ -14,10 +14,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing_subscriber::Layer as _;
 
-use crate::effects::{MockGateway, Ports};
-use crate::host::Host;
+use crate::ports::{MockGateway, Ports};
 use crate::recover::RecoverArgs;
-use crate::routes::endpoint;
+use crate::sdk::{Host, endpoint};
 use crate::serve::serve;
 
 /// Book seats on Restate: no ticket sold twice, no money without a seat, no seat without money.

@@ -1,20 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod cli;
-mod effects;
-mod errors;
-mod host;
-mod journal;
 mod metrics;
-mod objects;
-mod payload;
+mod ports;
 mod recover;
-mod routes;
+mod sdk;
 mod serve;
 
 pub use booking_hosting::flags::CannotRun;
 pub use cli::Cli;
-pub use effects::Ports;
-pub use host::Host;
-pub use routes::endpoint;
+pub use ports::Ports;
+pub use sdk::{Host, endpoint};
 pub use serve::serve;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use booking_core::format;
 use booking_core::ids::CheckoutId;
+use booking_core::payment::Payment;
 use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::ports::HttpPort;
-use booking_hosting::restate::{Began, CHECKOUT, Lost, RECOVER};
+use booking_restate::{Began, Handler, Lost};
 use clap::Args;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ impl RecoverArgs {
         };
         tracing::info!("{asked}");
         let lost = serde_json::to_string(&lost).map_err(because("the journal"))?;
-        let path = format!("/{CHECKOUT}/{RECOVER}");
+        let path = format!("/{}/{}", Handler::Recover.service(), Handler::Recover.name());
         let ending = self.ask(&self.ingress_url, "--ingress-url", &path, lost).await?;
         tracing::info!("{} has ended: {ending}", self.checkout);
         Ok(())
@@ -87,7 +88,7 @@ impl RecoverArgs {
         let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
         let entries = self.query(journal).await?;
         let capture_asked =
-            entries.iter().any(|entry| entry["entry_type"] == "Command: Run" && entry["name"] == "capture");
+            entries.iter().any(|entry| entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE);
         let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
         let Some(entry) = first_run.and_then(|entry| entry["entry_json"].as_str()) else {
             return Err(CannotRun(format!("{id} was killed before it began: nothing is left of it")));

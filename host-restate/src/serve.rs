@@ -20,8 +20,8 @@ use restate_sdk::endpoint::Endpoint;
 use restate_sdk::hyper::HyperEndpoint;
 use tokio::net::TcpListener;
 
-use crate::host::Host;
 use crate::metrics;
+use crate::sdk::Host;
 
 /// The body of an answer.
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;

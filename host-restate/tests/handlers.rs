@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::terms::Terms;
-use booking_core::wire::{self, Door};
+use booking_core::wire::{Door, Handler};
 use booking_hosting::ports::PaymentGateway;
 use bytes::Bytes;
 use host_restate::{Host, Ports, endpoint};
@@ -48,29 +48,42 @@ async fn discovered(admin: bool) -> BTreeMap<(String, String), Value> {
     handlers
 }
 
-/// Handlers of this host's own, which only it calls, and of which `recover` is an operator's.
-const OWN: [(&str, &str, Door); 3] =
-    [("Ticket", "hold", Door::Inner), ("Checkout", "recover", Door::Admin), ("Letters", "deliver", Door::Inner)];
+/// Handlers of Restate alone: `recover` is an operator's, and the others are called by handlers only.
+const OWN: [(&str, &str, Option<Door>); 4] = [
+    ("Ticket", "turn", None),
+    ("SeatMap", "turn", None),
+    ("Checkout", "recover", Some(Door::Admin)),
+    ("Letters", "deliver", None),
+];
 
-/// What the core's list has that is no handler on Restate: its ingress has its own ways to send and to ask, and knows no
+/// What the core's table has that is no handler on Restate: its ingress has its own ways to send and to ask, and knows no
 /// WebSockets; the mock gateway is a process of its own, and health is asked of the server.
 fn is_elsewhere(service: &str, handler: &str) -> bool {
     !["Ticket", "SeatMap", "Checkout"].contains(&service) || ["watch", "send", "status"].contains(&handler)
 }
 
 #[tokio::test]
-async fn restate_is_told_the_handlers_of_the_cores_list_and_their_doors() {
-    let listed = wire::handlers().filter(|(service, handler, _)| !is_elsewhere(service, handler));
-    let expected: BTreeMap<(String, String), Door> =
+async fn restate_is_told_the_handlers_of_the_cores_table_and_their_doors() {
+    let listed = Handler::ALL.iter().map(|handler| (handler.service().as_str(), handler.name(), Some(handler.door())));
+    let listed = listed.filter(|(service, handler, _)| !is_elsewhere(service, handler));
+    let expected: BTreeMap<(String, String), Option<Door>> =
         listed.chain(OWN).map(|(service, handler, door)| ((service.to_owned(), handler.to_owned()), door)).collect();
     for (admin, open) in [(false, Door::Public), (true, Door::Admin)] {
         let discovered = discovered(admin).await;
         assert!(discovered.keys().eq(expected.keys()), "{:?}", discovered.keys());
         for (name, door) in &expected {
             let is_private = discovered[name]["ingressPrivate"] == true;
-            assert_eq!(is_private, *door > open, "{name:?}, admin {admin}");
+            assert_eq!(is_private, door.is_none_or(|door| door > open), "{name:?}, admin {admin}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_only_reads_is_asked_beside_others_and_so_is_a_hold() {
+    let discovered = discovered(false).await;
+    let shared = discovered.iter().filter(|(_, handler)| handler["ty"] == "SHARED");
+    let shared: Vec<String> = shared.map(|((service, handler), _)| format!("{service}/{handler}")).collect();
+    assert_eq!(shared, ["SeatMap/get", "SeatMap/plan", "SeatMap/summary", "Ticket/get", "Ticket/reserve"]);
 }
 
 #[tokio::test]

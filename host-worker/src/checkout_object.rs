@@ -12,7 +12,7 @@ use booking_core::ids::CheckoutId;
 use booking_core::running::{Recorded, Running};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Call, Kind, answer};
+use booking_core::wire::{Answer, Kind, answer};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -22,7 +22,7 @@ use crate::clock::{now, pause};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
 use crate::faults;
-use crate::inside::{self, Caller, spelt};
+use crate::inside::{self, Asked, CheckoutCall};
 use crate::journal;
 use crate::later::meanwhile;
 use crate::log::{Level, count, say};
@@ -101,33 +101,27 @@ impl DurableObject for CheckoutObject {
 
 impl Course {
     async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
-        let from = Caller::read(request.headers())?;
         let (path, body) = (request.path(), request.bytes().await?);
-        let (name, handler) = inside::target(&path);
-        let id = CheckoutId::parse(name).map_err(|_| Broken::Row)?;
-        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
-        count("asked", "handler", || format!("Checkout/{handler}"));
-        let (method, path) = match handler {
-            "status" => ("GET", format!("/Checkout/{name}")),
-            "send" => ("POST", "/Checkout/process/send".to_owned()),
-            _ => ("POST", "/Checkout/process".to_owned()),
-        };
-        let fingerprint = from.key.as_ref().map(|(_, request)| spelt(request)).unwrap_or_default();
-        match booking_core::wire::parse(from.door, method, &path, &body) {
-            Ok(Call::Process(order)) => match self.start(&id, order, &fingerprint, &settings)? {
+        let (name, how) = inside::target(&path);
+        let id = CheckoutId::parse(name)?;
+        let settings = Settings::of(&self.env)?;
+        count("asked", "handler", || format!("Checkout/{}", how.as_str()));
+        let Asked { call, chance: _, key } = inside::read(&body)?;
+        let fingerprint = key.map(|key| key.request).unwrap_or_default();
+        match call {
+            CheckoutCall::Process(order) => match self.start(&id, order, &fingerprint, &settings)? {
                 Start::Refused(answer) | Start::Over(answer) => Ok(answer),
                 Start::Goes => self.end(&id, settings.answer_within).await,
             },
-            Ok(Call::ProcessSend(order)) => Ok(match self.start(&id, order, &fingerprint, &settings)? {
+            CheckoutCall::Send(order) => Ok(match self.start(&id, order, &fingerprint, &settings)? {
                 Start::Refused(answer) => answer,
                 Start::Over(_) | Start::Goes => answer::accepted(&id),
             }),
-            Ok(Call::Status(_)) => {
+            CheckoutCall::Status => {
                 let running = journal::running(&self.store)?;
+                let not_found = || answer::refusal(&Kind::NotFound.into());
                 Ok(running.map_or_else(not_found, |running| answer::checkout(running.checkout())))
             }
-            Ok(_) => Ok(not_found()),
-            Err(refusal) => Ok(answer::refusal(&refusal)),
         }
     }
 
@@ -135,7 +129,7 @@ impl Course {
     fn start(self: &Rc<Self>, id: &CheckoutId, order: Order, request: &str, settings: &Rc<Settings>) -> Result<Start> {
         let (known, running) = self.store.transaction(|| {
             if let Some(known) = journal::request(&self.store)? {
-                return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Row)?));
+                return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?));
             }
             let at = now();
             let checkout = Checkout::start(id.clone(), order, at, &settings.terms);
@@ -296,8 +290,8 @@ impl Course {
         if waiting.due > now() {
             return Ok(());
         }
-        let running = journal::running(&self.store)?.ok_or(Broken::Row)?;
-        let letter = running.checkout().letter().ok_or(Broken::Row)?;
+        let running = journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?;
+        let letter = running.checkout().letter().ok_or(Broken::Missing("message to a buyer"))?;
         // The alarm is set: it comes back for the message if this does not.
         let is_taken = effects::deliver(port, &letter).await;
         self.store.transaction(|| {
@@ -317,7 +311,7 @@ impl Course {
 
     /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
     async fn see_to_it(self: Rc<Self>) -> Result<()> {
-        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
+        let settings = Settings::of(&self.env)?;
         let Some(running) = journal::running(&self.store)? else { return Ok(()) };
         if running.ending().is_none() {
             // Set before anything else: whatever happens now, it looks again.
@@ -363,8 +357,4 @@ enum Step {
 
 fn tickets_of(running: &Running) -> String {
     running.checkout().order().tickets().iter().map(|ticket| ticket.as_str()).collect()
-}
-
-fn not_found() -> Answer {
-    answer::refusal(&Kind::NotFound.into())
 }

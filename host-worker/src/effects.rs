@@ -1,10 +1,11 @@
 //! Each effect of a checkout, on Workers: tickets are objects, the gateway and the notifier are asked over HTTP.
 
 use booking_core::effect::{Effect, Notification, Outcome};
+use booking_core::format;
 use booking_core::ids::TicketId;
 use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::ticket::TicketCommand;
-use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, gateway, inner};
+use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, TicketCall, gateway};
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
@@ -12,7 +13,7 @@ use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::{Env, Headers};
 
 use crate::body;
-use crate::inside::{self, TICKETS};
+use crate::inside::{self, How, TICKETS};
 use crate::settings::{Port, Settings};
 
 /// The longest answer that is read, in bytes.
@@ -34,9 +35,10 @@ pub(crate) async fn pay(settings: &Settings, payment: &Payment) -> Option<Paymen
 }
 
 async fn tell(env: &Env, ticket: &TicketId, command: &TicketCommand) -> Option<Outcome> {
-    let message = inner::to_ticket(command)?;
-    let answer = inside::send(env, TICKETS, ticket.as_str(), &message).await.ok()?;
-    inner::read_ticket(answer.body.as_bytes()).map(Outcome::Ticket)
+    // What it answers when it could not keep its turn is no outcome.
+    let call = format::write_json(&TicketCall::Command(command.clone()));
+    let answer = inside::ask(env, TICKETS, ticket.as_str(), How::Turn, &call).await.ok()?;
+    inside::read(answer.body.as_bytes()).ok().map(Outcome::Ticket)
 }
 
 /// Delivers a message to a buyer; whether it has been taken.

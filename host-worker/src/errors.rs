@@ -7,67 +7,61 @@
 //! | storage that fails | the host's | nothing of the turn is kept; `StorageUnavailable`, or the alarm tries again |
 //! | an object that does not answer | the host's | asked again, then `StorageUnavailable`, or the alarm tries again |
 
+use std::rc::Rc;
+
 use booking_core::checkout::Impossible;
 use booking_core::format::FormatError;
+use booking_core::ids::IdError;
 use booking_core::journal::ReplayError;
 use booking_core::wire::{Answer, Kind, answer};
+use wasm_bindgen::JsValue;
 
 /// Why something could not be done.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     /// Storage, or another object, failed.
-    Storage(worker::Error),
-    /// A row is none of this build's.
-    Row,
+    #[error("storage: {0}")]
+    Storage(#[from] worker::Error),
+    /// Another object did not answer; its platform did, with this status.
+    #[error("an object did not answer, its platform said {0}")]
+    Platform(u16),
+    /// This deployment is not set up.
+    #[error("this Worker is not set up: {0}")]
+    Settings(Rc<str>),
+    /// A column of a row is not what this build wrote there.
+    #[error("a column of a row is not {0}")]
+    Column(&'static str),
+    /// Something is not there that belongs to what is.
+    #[error("there is no {0}")]
+    Missing(&'static str),
+    /// An id in storage, or an object's name, is none.
+    #[error("an id in storage {0}")]
+    Id(#[from] IdError),
+    /// A message from inside is none of this build's.
+    #[error("a message from inside is none of this build's")]
+    Message,
     /// A state is none of this build's, or damaged.
-    Format(FormatError),
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// A journal is none of this build's, or damaged.
-    Replay(ReplayError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// An outcome that cannot be.
-    Impossible(Impossible),
+    #[error("an outcome was not taken: {0}")]
+    Impossible(#[from] Impossible),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Broken>;
 
-impl From<worker::Error> for Broken {
-    fn from(why: worker::Error) -> Self {
-        Self::Storage(why)
-    }
-}
-
-impl From<wasm_bindgen::JsValue> for Broken {
-    fn from(why: wasm_bindgen::JsValue) -> Self {
+impl From<JsValue> for Broken {
+    fn from(why: JsValue) -> Self {
         Self::Storage(why.into())
     }
 }
 
-impl From<FormatError> for Broken {
-    fn from(why: FormatError) -> Self {
-        Self::Format(why)
-    }
-}
-
-impl From<ReplayError> for Broken {
-    fn from(why: ReplayError) -> Self {
-        Self::Replay(why)
-    }
-}
-
-impl From<Impossible> for Broken {
-    fn from(why: Impossible) -> Self {
-        Self::Impossible(why)
-    }
-}
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Storage(why) => write!(f, "storage: {why}"),
-            Self::Row => f.write_str("a row is none of this build's"),
-            Self::Format(why) => why.fmt(f),
-            Self::Replay(why) => why.fmt(f),
-            Self::Impossible(why) => write!(f, "an outcome was not taken: {why}"),
-        }
+impl From<Rc<str>> for Broken {
+    fn from(why: Rc<str>) -> Self {
+        Self::Settings(why)
     }
 }
 
@@ -75,8 +69,15 @@ impl Broken {
     /// Whether it is worth trying again soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Storage(_) => true,
-            Self::Row | Self::Format(_) | Self::Replay(_) | Self::Impossible(_) => false,
+            Self::Storage(_) | Self::Platform(_) => true,
+            Self::Settings(_)
+            | Self::Column(_)
+            | Self::Missing(_)
+            | Self::Id(_)
+            | Self::Message
+            | Self::Format(_)
+            | Self::Replay(_)
+            | Self::Impossible(_) => false,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Requests between the Worker and its objects, and from object to object. Nobody outside can send one: an object is
 //! reached through a binding alone, and what says where a request comes from is written here.
 
-use booking_core::wire::inner::Message;
-use booking_core::wire::{Answer, Door, IDEMPOTENCY_KEY, Kind};
+use booking_core::checkout::Order;
+use booking_core::format;
+use booking_core::wire::{Answer, Kind};
 use booking_hosting::doors::Fingerprint;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::web_sys::{self, RequestInit};
-use worker::{Env, Headers, Request, Response};
+use worker::{Env, Request, Response};
 
 use crate::errors::{Broken, Result};
 
@@ -17,71 +20,59 @@ pub(crate) const TICKETS: &str = "TICKETS";
 pub(crate) const SEAT_MAPS: &str = "SEAT_MAPS";
 pub(crate) const CHECKOUTS: &str = "CHECKOUTS";
 
-/// What a request came with that is no part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// Which door it came through.
-    pub(crate) door: Door,
-    /// Chance, for ids that nobody can guess. The same if the request comes again.
-    pub(crate) chance: u128,
-    /// The scope of its idempotency key, and what it came with.
-    pub(crate) key: Option<(Fingerprint, Fingerprint)>,
+/// A call that the Worker has understood, for an object.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Asked<C> {
+    /// What is asked.
+    pub(crate) call: C,
+    /// 128 bits of chance as hexadecimal digits, for ids that nobody can guess. The same if the call comes again.
+    pub(crate) chance: String,
+    /// The idempotency key that it came with.
+    pub(crate) key: Option<Key>,
 }
 
-impl Caller {
-    /// The core itself.
-    pub(crate) const INSIDE: Self = Self { door: Door::Inner, chance: 0, key: None };
+/// An idempotency key: its scope, and the fingerprint of what came under it, as hexadecimal digits.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) scope: String,
+    pub(crate) request: String,
 }
 
-/// The headers that say so.
-const DOOR: &str = "booking-door";
-const CHANCE: &str = "booking-chance";
+/// What a checkout is asked.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum CheckoutCall {
+    /// Start, and answer at the end.
+    Process(Order),
+    /// Start, and answer at once.
+    Send(Order),
+    /// How it stands.
+    Status,
+}
+
+/// How an object is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// From outside: an [`Asked`], answered as [`booking_core::wire`] says.
+    Call,
+    /// By another object: a call alone. A ticket answers its outcome as it is.
+    Turn,
+}
+
+impl How {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+/// The header that tells the kind of an answer.
 const KIND: &str = "booking-kind";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A fingerprint as a text.
 pub(crate) fn spelt(fingerprint: &Fingerprint) -> String {
-    hex(fingerprint)
-}
-
-fn fingerprint(text: &str) -> Option<Fingerprint> {
-    u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
-}
-
-impl Caller {
-    fn headers(&self) -> Result<Headers> {
-        let headers = Headers::new();
-        let door = match self.door {
-            Door::Public => "public",
-            Door::Admin => "admin",
-            Door::Inner => "inner",
-        };
-        headers.set(DOOR, door)?;
-        if self.chance != 0 {
-            headers.set(CHANCE, &format!("{:032x}", self.chance))?;
-        }
-        if let Some((scope, request)) = &self.key {
-            headers.set(IDEMPOTENCY_KEY, &format!("{}.{}", spelt(scope), spelt(request)))?;
-        }
-        Ok(headers)
-    }
-
-    /// What a request says that came to an object.
-    pub(crate) fn read(headers: &Headers) -> Result<Self> {
-        let door = match headers.get(DOOR)?.as_deref() {
-            Some("inner") => Door::Inner,
-            Some("admin") => Door::Admin,
-            _ => Door::Public,
-        };
-        let chance = headers.get(CHANCE)?.and_then(|text| u128::from_str_radix(&text, 16).ok()).unwrap_or_default();
-        let key = headers.get(IDEMPOTENCY_KEY)?;
-        let key = key.as_deref().and_then(|key| key.split_once('.'));
-        let key = key.and_then(|(scope, request)| fingerprint(scope).zip(fingerprint(request)));
-        Ok(Self { door, chance, key })
-    }
+    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[wasm_bindgen]
@@ -102,28 +93,26 @@ extern "C" {
 }
 
 /// Has an object, by its service's binding and its name, handle a request.
-async fn fetch(env: &Env, binding: &str, name: &str, handler: &str, init: &RequestInit) -> Result<web_sys::Response> {
+async fn fetch(env: &Env, binding: &str, name: &str, how: How, init: &RequestInit) -> Result<web_sys::Response> {
     let namespace: Namespace = Reflect::get(env.as_ref(), &binding.into())?.unchecked_into();
     // Ids need no escapes.
-    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}/{handler}"), init)?;
+    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}/{}", how.as_str()), init)?;
     Ok(JsFuture::from(answer).await?.unchecked_into())
 }
 
 /// How often an object is asked that does not answer.
 const TRIES: u32 = 3;
 
+/// Asks an object on behalf of a caller.
+pub(crate) async fn call<C: Serialize>(env: &Env, binding: &str, name: &str, asked: &Asked<C>) -> Result<Answer> {
+    ask(env, binding, name, How::Call, &format::write_json(asked)).await
+}
+
 /// Asks an object. It may be asked more than once: whatever is sent here may come twice.
-pub(crate) async fn ask(
-    env: &Env,
-    binding: &str,
-    name: &str,
-    handler: &str,
-    body: &[u8],
-    from: &Caller,
-) -> Result<Answer> {
+pub(crate) async fn ask(env: &Env, binding: &str, name: &str, how: How, body: &[u8]) -> Result<Answer> {
     let mut failed = 0;
     loop {
-        match ask_once(env, binding, name, handler, body, from).await {
+        match ask_once(env, binding, name, how, body).await {
             Ok(answer) => return Ok(answer),
             Err(why) => {
                 failed += 1;
@@ -136,26 +125,28 @@ pub(crate) async fn ask(
     }
 }
 
-async fn ask_once(env: &Env, binding: &str, name: &str, handler: &str, body: &[u8], from: &Caller) -> Result<Answer> {
+async fn ask_once(env: &Env, binding: &str, name: &str, how: How, body: &[u8]) -> Result<Answer> {
     let init = RequestInit::new();
     init.set_method("POST");
-    init.set_headers(from.headers()?.as_ref());
     init.set_body(&Uint8Array::from(body));
-    answer(&fetch(env, binding, name, handler, &init).await?).await
+    answer(&fetch(env, binding, name, how, &init).await?).await
 }
 
 /// What an object answered.
 async fn answer(response: &web_sys::Response) -> Result<Answer> {
+    let status = response.status();
     let kind = response.headers().get(KIND)?.and_then(|kind| Kind::named(&kind));
-    let body = JsFuture::from(response.text()?).await?.as_string().ok_or(Broken::Row)?;
-    let answer = Answer { status: response.status(), body, kind };
-    // What is none of an object's answers comes of its platform.
-    if answer.status >= 500 && kind.is_none() { Err(Broken::Row) } else { Ok(answer) }
+    // A 5xx without a kind is the platform's.
+    if status >= 500 && kind.is_none() {
+        return Err(Broken::Platform(status));
+    }
+    let body = JsFuture::from(response.text()?).await?.as_string().ok_or(Broken::Platform(status))?;
+    Ok(Answer { status, body, kind })
 }
 
-/// Sends one of the core's own messages.
-pub(crate) async fn send(env: &Env, binding: &str, name: &str, message: &Message) -> Result<Answer> {
-    ask(env, binding, name, message.handler, message.body.as_bytes(), &Caller::INSIDE).await
+/// What an object was asked, or answered.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    format::read_json(body).ok_or(Broken::Message)
 }
 
 /// Hands a request for a WebSocket over to an object, as it came. The other end of the socket, or why there is none.
@@ -163,18 +154,21 @@ pub(crate) async fn hand_over(
     env: &Env,
     binding: &str,
     name: &str,
-    handler: &str,
     came: &Request,
 ) -> Result<std::result::Result<Response, Answer>> {
     let init = RequestInit::new();
     init.set_headers(came.headers().as_ref());
-    let response = fetch(env, binding, name, handler, &init).await?;
+    let response = fetch(env, binding, name, How::Call, &init).await?;
     if response.status() == 101 { Ok(Ok(response.into())) } else { answer(&response).await.map(Err) }
 }
 
-/// Where a request goes that came to an object: the name of the object, and of its handler.
-pub(crate) fn target(path: &str) -> (&str, &str) {
-    path.trim_start_matches('/').split_once('/').unwrap_or_default()
+/// Where a request goes that came to an object: its name, and how it is asked.
+pub(crate) fn target(path: &str) -> (&str, How) {
+    match path.trim_start_matches('/').split_once('/') {
+        Some((name, how)) if how == How::Turn.as_str() => (name, How::Turn),
+        Some((name, _)) => (name, How::Call),
+        None => ("", How::Call),
+    }
 }
 
 /// An answer on its way back.

@@ -5,13 +5,12 @@
 
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Op, Outcome};
-use booking_core::format;
 use booking_core::journal::{Entry, replay};
 use booking_core::running::Running;
 use booking_core::time::Timestamp;
 
-use crate::errors::{Broken, Result};
-use crate::store::{Store, Table, number, text, time};
+use crate::errors::Result;
+use crate::store::{Store, Table, number, stored, text, time};
 
 /// The tables of a checkout.
 pub(crate) const SCHEMA: &[Table] = &[
@@ -44,8 +43,7 @@ pub(crate) fn running(store: &Store) -> Result<Option<Running>> {
 }
 
 fn append(store: &Store, entry: &Entry) -> Result<()> {
-    let entry = String::from_utf8(format::write(entry)).map_err(|_| Broken::Row)?;
-    store.write("journal", "INSERT INTO journal (entry) VALUES (?)", &[text(entry)])
+    store.write("journal", "INSERT INTO journal (entry) VALUES (?)", &[stored(entry)])
 }
 
 /// Starts a checkout, with the request that it came with.

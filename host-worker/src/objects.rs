@@ -9,29 +9,31 @@ use booking_core::machine::{Machine, turn};
 use booking_core::seat_map::{
     News, Published, Seat, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapReply,
 };
+use booking_core::terms::Terms;
 use booking_core::ticket::{
     Hold, Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply, TicketStatus,
 };
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{self, Answer, Call, Kind, answer, inner};
-use booking_hosting::restate::Laid;
-use serde::{Deserialize, Serialize};
+use booking_core::wire::{Answer, Kind, SeatMapCall, Service, TicketCall, answer};
+use serde::de::DeserializeOwned;
 use worker::{Env, Method, Request, Response, State};
 
 use crate::clock::{Clock, now};
 use crate::errors::{Broken, Result, unavailable};
 use crate::faults;
-use crate::inside::{self, Caller, SEAT_MAPS, TICKETS, spelt};
+use crate::inside::{self, Asked, How, Key, SEAT_MAPS, TICKETS};
 use crate::later::meanwhile;
 use crate::log::{Level, count, say};
 use crate::outbox::{self, Letter, OUTBOX, Postman, Work};
 use crate::settings::Settings;
-use crate::store::{Row, Store, Table, number, text, time};
+use crate::store::{Row, Store, Table, json, number, stored, text, time};
 
 /// A machine whose state an object keeps.
 pub(crate) trait Stored: Machine + 'static {
-    /// What it is called in a path of the wire.
-    const SERVICE: &'static str;
+    /// What it is called in a log.
+    const SERVICE: Service;
+    /// What it can be asked.
+    type Call: DeserializeOwned;
     /// The tables it needs.
     const SCHEMA: &'static [Table];
     /// What goes to those who watch.
@@ -44,7 +46,7 @@ pub(crate) trait Stored: Machine + 'static {
     /// Keeps the messages to others, or hands those back that follow from the state.
     fn post(store: &Store, name: &str, notices: Self::Notices, at: Timestamp) -> Result<Posted<Self::News>>;
     /// The answer to the caller, from the state after the turn.
-    fn answer(&self, outcome: std::result::Result<Self::Reply, Self::Refusal>) -> Answer;
+    fn answer(&self, outcome: std::result::Result<Self::Reply, Self::Refusal>, how: How) -> Answer;
     /// When something is to happen by itself, and which command that is. `None` while nothing is.
     fn timer(&self) -> Option<(Timestamp, Self::Command)>;
     /// The object's name and state, where its alarm is for more than kept messages.
@@ -52,7 +54,7 @@ pub(crate) trait Stored: Machine + 'static {
     /// The message that follows from the state, whether it was sent or not.
     fn message(&self, name: &str) -> Result<Option<Letter>>;
     /// What a call means: a command, or a question that is answered at once.
-    fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>>;
+    fn understand(store: &Store, terms: &Terms, call: Self::Call, chance: u128, at: Timestamp) -> Result<Meant<Self>>;
 }
 
 /// What is to be told of a change.
@@ -66,7 +68,7 @@ pub(crate) struct Posted<N> {
 }
 
 /// What a call means.
-pub(crate) enum Asked<M: Machine> {
+pub(crate) enum Meant<M: Machine> {
     /// A command.
     Command(M::Command),
     /// A question, and its answer.
@@ -114,7 +116,7 @@ impl<M: Stored> Object<M> {
                 say(
                     Level::Error,
                     "a turn could not be kept",
-                    &[("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+                    &[("service", M::SERVICE.as_str().to_owned()), ("why", why.to_string())],
                 );
                 unavailable()
             }
@@ -126,22 +128,22 @@ impl<M: Stored> Object<M> {
         if request.method() != Method::Post {
             return Ok(answer::refusal(&Kind::NotFound.into()));
         }
-        let from = Caller::read(request.headers())?;
         let (path, body) = (request.path(), request.bytes().await?);
-        let (name, handler) = inside::target(&path);
-        count("asked", "handler", || format!("{}/{handler}", M::SERVICE));
+        let (name, how) = inside::target(&path);
+        count("asked", "handler", || format!("{}/{}", M::SERVICE.as_str(), how.as_str()));
         faults::may_panic("panic-object", || name.to_owned());
-        let call = match wire::parse_call(from.door, M::SERVICE, name, handler, &body) {
-            Ok(call) => call,
-            Err(refusal) => return Ok(answer::refusal(&refusal)),
+        let Asked { call, chance, key } = match how {
+            How::Call => inside::read(&body)?,
+            How::Turn => Asked { call: inside::read(&body)?, chance: String::new(), key: None },
         };
-        let settings = Settings::of(&self.env).map_err(|_| Broken::Row)?;
-        let command = match M::understand(&self.store, &settings, call, from.chance, self.clock.now())? {
-            Asked::Command(command) => command,
-            Asked::Answered(answer) => return Ok(answer),
-            Asked::Unknown => return Ok(answer::refusal(&Kind::NotFound.into())),
+        let chance = u128::from_str_radix(&chance, 16).unwrap_or_default();
+        let settings = Settings::of(&self.env)?;
+        let command = match M::understand(&self.store, &settings.terms, call, chance, self.clock.now())? {
+            Meant::Command(command) => command,
+            Meant::Answered(answer) => return Ok(answer),
+            Meant::Unknown => return Ok(answer::refusal(&Kind::NotFound.into())),
         };
-        let (answer, news) = self.turn(name, &command, from.key.as_ref().map(|(scope, request)| (scope, request)))?;
+        let (answer, news) = self.turn(name, &command, how, key)?;
         if let Some(news) = news {
             tell(news);
         }
@@ -152,18 +154,12 @@ impl<M: Stored> Object<M> {
     }
 
     /// Lets the machine judge a command. All of it is kept, or nothing.
-    fn turn(
-        &self,
-        name: &str,
-        command: &M::Command,
-        key: Option<(&[u8; 16], &[u8; 16])>,
-    ) -> Result<(Answer, Option<M::News>)> {
+    fn turn(&self, name: &str, command: &M::Command, how: How, key: Option<Key>) -> Result<(Answer, Option<M::News>)> {
         let (store, at) = (&self.store, self.clock.now());
         let mut work = Work::default();
         let said = store.transaction(|| {
-            let key = key.map(|(scope, request)| (spelt(scope), spelt(request)));
-            if let Some((scope, request)) = &key
-                && let Some(known) = answered_before(store, scope, request)?
+            if let Some(key) = &key
+                && let Some(known) = answered_before(store, key)?
             {
                 return Ok((known, None));
             }
@@ -176,11 +172,11 @@ impl<M: Stored> Object<M> {
             faults::may_panic("panic-turn", || name.to_owned());
             let (outcome, notices) = turn.stored();
             let Posted { news, letter, is_posted } = M::post(store, name, notices, at)?;
-            let answer = state.answer(outcome);
-            if let Some((scope, request)) = key
+            let answer = state.answer(outcome, how);
+            if let Some(key) = key
                 && answer.kind.is_none_or(Kind::is_recorded)
             {
-                keep_answer(store, scope, request, &answer, at)?;
+                keep_answer(store, key, &answer, at)?;
             }
             if is_stored {
                 work.struck_out = self.postman.strike_out(store)?;
@@ -210,7 +206,11 @@ impl<M: Stored> Object<M> {
         meanwhile(&self.state, async move {
             if let Err(why) = object.postman.go(&object.store, &object.env).await {
                 // The alarm is set: it tries again.
-                say(Level::Warn, "a message waits", &[("service", M::SERVICE.to_owned()), ("why", why.to_string())]);
+                say(
+                    Level::Warn,
+                    "a message waits",
+                    &[("service", M::SERVICE.as_str().to_owned()), ("why", why.to_string())],
+                );
             }
         });
     }
@@ -218,12 +218,12 @@ impl<M: Stored> Object<M> {
     /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
     pub(crate) async fn woken(self: Rc<Self>, tell: impl Fn(M::News)) -> worker::Result<Response> {
         self.store.woken();
-        count("woken", "service", || M::SERVICE.to_owned());
+        count("woken", "service", || M::SERVICE.as_str().to_owned());
         if let Err(why) = self.see_to_it(tell).await {
             say(
                 Level::Error,
                 "an alarm could not be seen to",
-                &[("service", M::SERVICE.to_owned()), ("why", why.to_string())],
+                &[("service", M::SERVICE.as_str().to_owned()), ("why", why.to_string())],
             );
             // Retries of the platform's own come to an end; this one does not.
             let again = if why.may_pass() { Millis::from_secs(1) } else { Millis::from_mins(10) };
@@ -237,7 +237,7 @@ impl<M: Stored> Object<M> {
         if let Some((name, state)) = M::woken(&self.store)?
             && let Some((at, command)) = state.timer()
             && at <= self.clock.now()
-            && let (_, Some(news)) = self.turn(&name, &command, None)?
+            && let (_, Some(news)) = self.turn(&name, &command, How::Turn, None)?
         {
             tell(news);
         }
@@ -264,27 +264,23 @@ impl<M: Stored> Object<M> {
     }
 }
 
-fn answered_before(store: &Store, scope: &str, request: &str) -> Result<Option<Answer>> {
-    let known = store.row("keys", "SELECT request, status, body FROM keys WHERE scope = ?", &[text(scope)])?;
+fn answered_before(store: &Store, Key { scope, request }: &Key) -> Result<Option<Answer>> {
+    let query = "SELECT request, status, body FROM keys WHERE scope = ?";
+    let known = store.row("keys", query, &[text(scope.as_str())])?;
     let Some(mut row) = known else { return Ok(None) };
-    if row.text()? != request {
+    if row.text()? != *request {
         return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
     }
-    let status = u16::try_from(row.number()?).map_err(|_| Broken::Row)?;
+    let status = u16::try_from(row.number()?).map_err(|_| Broken::Column("a status"))?;
     Ok(Some(Answer { status, body: row.text()?, kind: None }))
 }
 
-fn keep_answer(store: &Store, scope: String, request: String, answer: &Answer, at: Timestamp) -> Result<()> {
+fn keep_answer(store: &Store, Key { scope, request }: Key, answer: &Answer, at: Timestamp) -> Result<()> {
     let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
     store.write("keys", "DELETE FROM keys WHERE at < ?", &[number(old)])?;
     let status = number(u64::from(answer.status));
     let row = [text(scope), text(request), time(at), status, text(answer.body.as_str())];
     store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", &row)
-}
-
-/// A state as it is written down.
-pub(crate) fn written<T: Format>(value: &T) -> Result<worker::SqlStorageValue> {
-    String::from_utf8(format::write(value)).map(text).map_err(|_| Broken::Row)
 }
 
 /// A state as it was written down.
@@ -299,7 +295,8 @@ fn ticket(store: &Store) -> Result<Ticket> {
 }
 
 impl Stored for Ticket {
-    const SERVICE: &'static str = "Ticket";
+    const SERVICE: Service = Service::Ticket;
+    type Call = TicketCall;
     const SCHEMA: &'static [Table] =
         &[Table("ticket", "(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, state TEXT NOT NULL)"), KEYS];
     type News = std::convert::Infallible;
@@ -309,7 +306,7 @@ impl Stored for Ticket {
     }
 
     fn store(&self, store: &Store, name: &str, _: &TicketEvent) -> Result<()> {
-        let row = [text(name), written(self)?];
+        let row = [text(name), stored(self)];
         store.write("ticket", "INSERT OR REPLACE INTO ticket (one, id, state) VALUES (1, ?, ?)", &row)
     }
 
@@ -321,8 +318,11 @@ impl Stored for Ticket {
         Ok(Posted { news: None, letter, is_posted: false })
     }
 
-    fn answer(&self, outcome: std::result::Result<TicketReply, TicketRefusal>) -> Answer {
-        answer::ticket(&outcome, self.version())
+    fn answer(&self, outcome: std::result::Result<TicketReply, TicketRefusal>, how: How) -> Answer {
+        match how {
+            How::Call => answer::ticket(&outcome, self.version()),
+            How::Turn => Answer { status: 200, body: json(&outcome), kind: None },
+        }
     }
 
     fn timer(&self) -> Option<(Timestamp, TicketCommand)> {
@@ -341,45 +341,29 @@ impl Stored for Ticket {
         has_changed.then(|| told(name, self.state().status(), self.version())).transpose()
     }
 
-    fn understand(store: &Store, settings: &Settings, call: Call, chance: u128, at: Timestamp) -> Result<Asked<Self>> {
-        let Call::Ticket(_, call) = call else { return Ok(Asked::Unknown) };
-        Ok(match call.command(&settings.terms, || HoldId::of_chance(chance)) {
-            Some(command) => Asked::Command(command),
-            None => Asked::Answered(answer::ticket_view(&ticket(store)?.get(at))),
+    fn understand(store: &Store, terms: &Terms, call: TicketCall, chance: u128, at: Timestamp) -> Result<Meant<Self>> {
+        Ok(match call.command(terms, || HoldId::of_chance(chance)) {
+            Some(command) => Meant::Command(command),
+            None => Meant::Answered(answer::ticket_view(&ticket(store)?.get(at))),
         })
     }
 }
 
 /// What a ticket tells its map.
 fn told(name: &str, status: TicketStatus, version: u64) -> Result<Letter> {
-    let id = TicketId::parse(name).map_err(|_| Broken::Row)?;
-    Ok(Letter::new(SEAT_MAPS, id.map_str(), inner::set(&id, status, version)))
-}
-
-/// What a map has of one seat.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Seen(Seat);
-
-impl Format for Seen {
-    const NAME: &'static str = "seat";
-    const VERSION: u32 = 1;
+    let ticket = TicketId::parse(name)?;
+    let map = ticket.map_key();
+    Ok(Letter::new(SEAT_MAPS, map.as_str(), &SeatMapCall::Update { ticket, status, version }))
 }
 
 fn seats(rows: Vec<Row>) -> Result<Vec<(TicketId, Seat)>> {
-    let seat = |mut row: Row| {
-        let ticket = TicketId::parse(&row.text()?).map_err(|_| Broken::Row)?;
-        let Seen(seat) = read(&mut row)?;
-        Ok((ticket, seat))
-    };
-    rows.into_iter().map(seat).collect()
+    rows.into_iter().map(|mut row| Ok((TicketId::parse(&row.text()?)?, read(&mut row)?))).collect()
 }
 
 /// The layout of a map, if it has one.
 fn laid(store: &Store) -> Result<Option<Published>> {
-    let Some(mut row) = store.row("layout", "SELECT published FROM layout", &[])? else { return Ok(None) };
-    let Laid(published) = read(&mut row)?;
-    Ok(Some(published))
+    let row = store.row("layout", "SELECT published FROM layout", &[])?;
+    row.map(|mut row| read(&mut row)).transpose()
 }
 
 /// A map as it is.
@@ -389,7 +373,8 @@ pub(crate) fn seat_map(store: &Store) -> Result<SeatMap> {
 }
 
 impl Stored for SeatMap {
-    const SERVICE: &'static str = "SeatMap";
+    const SERVICE: Service = Service::SeatMap;
+    type Call = SeatMapCall;
     const SCHEMA: &'static [Table] = &[
         Table("layout", "(one INTEGER PRIMARY KEY CHECK (one = 1), published TEXT NOT NULL)"),
         Table("seats", "(ticket TEXT PRIMARY KEY, seat TEXT NOT NULL) WITHOUT ROWID"),
@@ -420,13 +405,12 @@ impl Stored for SeatMap {
     fn store(&self, store: &Store, _: &str, event: &SeatMapEvent) -> Result<()> {
         match event {
             SeatMapEvent::Updated { ticket, .. } => {
-                let seat = self.seat(ticket).ok_or(Broken::Row)?;
-                let row = [text(ticket.as_str()), written(&Seen(*seat))?];
+                let seat = self.seat(ticket).ok_or(Broken::Missing("such seat"))?;
+                let row = [text(ticket.as_str()), stored(seat)];
                 store.write("seats", "INSERT OR REPLACE INTO seats (ticket, seat) VALUES (?, ?)", &row)?;
             }
             SeatMapEvent::Published { .. } => {
-                let published = self.published().ok_or(Broken::Row)?;
-                let row = [written(&Laid(published))?];
+                let row = [stored(&self.published().ok_or(Broken::Missing("layout"))?)];
                 store.write("layout", "INSERT OR REPLACE INTO layout (one, published) VALUES (1, ?)", &row)?;
             }
         }
@@ -437,16 +421,16 @@ impl Stored for SeatMap {
         let SeatMapNotices { watchers, tickets, go_on } = notices;
         let is_posted = !tickets.is_empty() || go_on.is_some();
         for (ticket, command) in tickets {
-            let message = inner::to_ticket(&command).ok_or(Broken::Row)?;
-            outbox::post(store, at, &Letter::new(TICKETS, ticket.as_str(), message))?;
+            outbox::post(store, at, &Letter::new(TICKETS, ticket.as_str(), &TicketCall::Command(command)))?;
         }
         if let Some(errand) = go_on {
-            outbox::post(store, at, &Letter::new(SEAT_MAPS, name, inner::go_on(&errand)))?;
+            let call = SeatMapCall::Command(SeatMapCommand::Continue(errand));
+            outbox::post(store, at, &Letter::new(SEAT_MAPS, name, &call))?;
         }
         Ok(Posted { news: watchers, letter: None, is_posted })
     }
 
-    fn answer(&self, outcome: std::result::Result<SeatMapReply, std::convert::Infallible>) -> Answer {
+    fn answer(&self, outcome: std::result::Result<SeatMapReply, std::convert::Infallible>, _: How) -> Answer {
         match outcome {
             Ok(reply) => answer::seat_map_reply(&reply, self.version()),
             Err(never) => match never {},
@@ -465,16 +449,15 @@ impl Stored for SeatMap {
         Ok(None)
     }
 
-    fn understand(store: &Store, settings: &Settings, call: Call, _: u128, _: Timestamp) -> Result<Asked<Self>> {
-        use booking_core::wire::SeatMapCall::{Command, Get, Plan, Set, Summary, Watch};
-        let Call::SeatMap(_, call) = call else { return Ok(Asked::Unknown) };
+    fn understand(store: &Store, terms: &Terms, call: SeatMapCall, _: u128, _: Timestamp) -> Result<Meant<Self>> {
+        use SeatMapCall::{Command, Get, Plan, Summary, Update, Watch};
         Ok(match &call {
-            Get => Asked::Answered(answer::seat_map(&seat_map(store)?)),
-            Summary => Asked::Answered(answer::summary(&seat_map(store)?)),
+            Get => Meant::Answered(answer::seat_map(&seat_map(store)?)),
+            Summary => Meant::Answered(answer::summary(&seat_map(store)?)),
             // Its seats are many rows, and none of them is asked for.
-            Plan => Asked::Answered(answer::plan(&SeatMap::restored(laid(store)?, []))),
-            Watch => Asked::Unknown,
-            Set { .. } | Command(_) => call.command(&settings.terms).map_or(Asked::Unknown, Asked::Command),
+            Plan => Meant::Answered(answer::plan(&SeatMap::restored(laid(store)?, []))),
+            Watch => Meant::Unknown,
+            Update { .. } | Command(_) => call.command(terms).map_or(Meant::Unknown, Meant::Command),
         })
     }
 }

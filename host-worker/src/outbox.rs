@@ -9,21 +9,21 @@ use std::collections::VecDeque;
 
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::inner::Message;
 use futures_util::stream::{StreamExt as _, iter};
+use serde::Serialize;
 use worker::Env;
 
 use crate::clock::now;
 use crate::errors::Result;
-use crate::inside::{self, Caller};
+use crate::inside::{self, How};
 use crate::later::Finally;
-use crate::store::{Row, Store, Table, number, text, time};
+use crate::store::{Row, Store, Table, json, number, text, time};
 
 /// The table.
 pub(crate) const OUTBOX: Table = Table(
     "outbox",
     "(seq INTEGER PRIMARY KEY, due INTEGER NOT NULL, failed INTEGER NOT NULL, binding TEXT NOT NULL, \
-     name TEXT NOT NULL, handler TEXT NOT NULL, body TEXT NOT NULL)",
+     name TEXT NOT NULL, body TEXT NOT NULL)",
 );
 
 /// After how long the alarm looks whether a message was taken that was to be sent at once.
@@ -46,32 +46,29 @@ const MANY: usize = 32;
 pub(crate) struct Letter {
     binding: String,
     name: String,
-    handler: String,
     body: String,
 }
 
 impl Letter {
     /// To this object, by its service's binding and its name.
-    pub(crate) fn new(binding: &str, name: &str, message: Message) -> Self {
-        let Message { handler, body } = message;
-        Self { binding: binding.to_owned(), name: name.to_owned(), handler: handler.to_owned(), body }
+    pub(crate) fn new(binding: &str, name: &str, call: &impl Serialize) -> Self {
+        Self { binding: binding.to_owned(), name: name.to_owned(), body: json(call) }
     }
 
     /// Sends it; whether it was taken. A refusal is an answer, and the message has done what it can.
     async fn is_taken(&self, env: &Env) -> bool {
-        let body = self.body.as_bytes();
-        let said = inside::ask(env, &self.binding, &self.name, &self.handler, body, &Caller::INSIDE).await;
+        let said = inside::ask(env, &self.binding, &self.name, How::Turn, self.body.as_bytes()).await;
         said.is_ok_and(|answer| answer.status < 500)
     }
 }
 
 /// Keeps a message. Inside the transaction of the change that it follows from.
 pub(crate) fn post(store: &Store, at: Timestamp, letter: &Letter) -> Result<()> {
-    let Letter { binding, name, handler, body } = letter;
+    let Letter { binding, name, body } = letter;
     store.write(
         "outbox",
-        "INSERT INTO outbox (due, failed, binding, name, handler, body) VALUES (?, 0, ?, ?, ?, ?)",
-        &[time(at.plus(LOOK_AFTER)), text(binding), text(name), text(handler), text(body)],
+        "INSERT INTO outbox (due, failed, binding, name, body) VALUES (?, 0, ?, ?, ?)",
+        &[time(at.plus(LOOK_AFTER)), text(binding), text(name), text(body)],
     )
 }
 
@@ -88,14 +85,13 @@ type Kept = (u64, u64, Letter);
 fn next(store: &Store, at: Timestamp, taken: &[u64]) -> Result<Vec<Kept>> {
     let rows = store.rows(
         "outbox",
-        "SELECT seq, failed, binding, name, handler, body FROM outbox WHERE failed = 0 OR due <= ? \
+        "SELECT seq, failed, binding, name, body FROM outbox WHERE failed = 0 OR due <= ? \
          ORDER BY seq LIMIT 256",
         &[time(at)],
     )?;
     let letter = |mut row: Row| {
         let (seq, failed) = (row.number()?, row.number()?);
-        let (binding, name) = (row.text()?, row.text()?);
-        Ok((seq, failed, Letter { binding, name, handler: row.text()?, body: row.text()? }))
+        Ok((seq, failed, Letter { binding: row.text()?, name: row.text()?, body: row.text()? }))
     };
     let letters = rows.into_iter().map(letter);
     letters.filter(|letter| !letter.as_ref().is_ok_and(|(seq, ..)| taken.contains(seq))).collect()

@@ -1,17 +1,20 @@
-//! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`], an object, bytes out.
+//! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`](booking_core::wire::Route::parse), an
+//! object, bytes out. A request is understood here, once: an object is handed the call.
 
 use booking_core::ids::CheckoutId;
 use booking_core::wire::{
-    Answer, Call, Door, IDEMPOTENCY_KEY, Kind, Refusal, SeatMapCall, allow, answer, check_idempotency_key, openapi,
+    Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, Refusal, SeatMapCall, allow, answer, check_idempotency_key,
+    openapi,
 };
 use booking_hosting::doors::{fingerprint, protocols, scope, shown};
+use serde::Serialize;
 use worker::{Env, Headers, Method, Request, Response};
 
 use crate::body::{self, Unread};
 use crate::clock::now;
 use crate::errors::{Broken, unavailable};
 use crate::faults;
-use crate::inside::{self, CHECKOUTS, Caller, SEAT_MAPS, TICKETS};
+use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, TICKETS, spelt};
 use crate::limits::asks_too_often;
 use crate::log::{Level, say};
 use crate::settings::Settings;
@@ -118,12 +121,12 @@ fn respond(answer: Answer) -> worker::Result<Response> {
 }
 
 /// Tells the log of a request. The path is not told: it may have a secret in it that somebody put there by mistake.
-fn tell(settings: &Settings, method: &str, route: Option<(&'static str, &'static str)>, answer: &Answer, took: u64) {
+fn tell(settings: &Settings, method: &str, handler: Option<Handler>, answer: &Answer, took: u64) {
     let level = if answer.status >= 500 { Level::Warn } else { Level::Info };
     if !settings.says(level) {
         return;
     }
-    let (service, handler) = route.unwrap_or_default();
+    let (service, handler) = handler.map(Handler::labels).unwrap_or_default();
     let kind = answer.kind.map_or_else(String::new, |kind| kind.as_str().to_owned());
     let fields = [
         ("method", method.to_owned()),
@@ -137,12 +140,7 @@ fn tell(settings: &Settings, method: &str, route: Option<(&'static str, &'static
     say(level, "answered", &fields);
 }
 
-async fn answered(
-    request: Request,
-    env: &Env,
-    settings: &Settings,
-    told: &mut Option<(&'static str, &'static str)>,
-) -> Outcome {
+async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut Option<Handler>) -> Outcome {
     let (method, path) = (request.inner().method(), request.path());
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let (authorization, offered) = (header("Authorization"), header("Sec-WebSocket-Protocol").unwrap_or_default());
@@ -154,45 +152,58 @@ async fn answered(
     let (visitor, route) = settings.doors.route(token, &method, &path).inspect_err(|refusal| {
         audit(settings, &method, &path, refusal);
     })?;
-    *told = Some(route.name());
-    let body = body::read(request.inner(), route.max_body(), READ_ON).await.map_err(|why| match why {
+    let handler = route.handler;
+    *told = Some(handler);
+    let body = body::read(request.inner(), handler.max_body(), READ_ON).await.map_err(|why| match why {
         Unread::TooLong => Kind::PayloadTooLarge.into(),
         Unread::Broken => Refusal::invalid("body", "ended early"),
     })?;
-    let is_counted = !route.is_health() && visitor.door != Door::Admin;
+    let is_counted = handler != Handler::Health && visitor.door != Door::Admin;
     if is_counted && asks_too_often(env, &visitor, &request).await {
         return Err(Kind::RateLimited.into());
     }
     let key = idempotency_key(&request)?;
-    let call = route.parse(visitor.door, &body)?;
-    let key = key.filter(|_| call.is_worth_a_key());
-    let key = key.map(|key| (scope(&visitor, &path, &key), fingerprint(&body)));
-    let from = Caller { door: visitor.door, chance: chance()?, key };
-    let (_, handler) = route.name();
-    let asked = match &call {
-        Call::Ticket(id, _) => inside::ask(env, TICKETS, id.as_str(), handler, &body, &from).await,
+    let call = route.parse(&body)?;
+    let key = key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, &key));
+    let chance = chance()?;
+    // Named after its key, so that a repeat finds it; else after chance.
+    let checkout = CheckoutId::of_chance(key.map_or(chance, u128::from_be_bytes));
+    let key = key.map(|scope| Key { scope: spelt(&scope), request: spelt(&fingerprint(&body)) });
+    let from = Sender { env, chance: format!("{chance:032x}"), key };
+    let asked = match call {
+        Call::Ticket(id, call) => from.ask(TICKETS, id.as_str(), call).await,
         Call::SeatMap(map, SeatMapCall::Watch) => {
             if origin.is_some_and(|origin| !may_ask(settings, &request, &origin)) {
                 return Err(Kind::Unauthorized.into());
             }
-            return match inside::hand_over(env, SEAT_MAPS, map.as_str(), handler, &request).await {
+            return match inside::hand_over(env, SEAT_MAPS, map.as_str(), &request).await {
                 Ok(Ok(socket)) => Ok(Said::Response(socket)),
                 Ok(Err(refused)) => Ok(refused.into()),
                 Err(why) => Ok(lost(&why).into()),
             };
         }
-        Call::SeatMap(map, _) => inside::ask(env, SEAT_MAPS, map.as_str(), handler, &body, &from).await,
-        Call::Process(_) | Call::ProcessSend(_) => {
-            // Named after its key, so that a repeat finds it; else after chance.
-            let id = CheckoutId::of_chance(from.key.map_or(from.chance, |(scope, _)| u128::from_be_bytes(scope)));
-            let handler = if matches!(call, Call::ProcessSend(_)) { "send" } else { "process" };
-            inside::ask(env, CHECKOUTS, id.as_str(), handler, &body, &from).await
-        }
-        Call::Status(id) => inside::ask(env, CHECKOUTS, id.as_str(), "status", &[], &from).await,
+        Call::SeatMap(map, call) => from.ask(SEAT_MAPS, map.as_str(), call).await,
+        Call::Process(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Process(order)).await,
+        Call::ProcessSend(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Send(order)).await,
+        Call::Status(id) => from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Status).await,
         Call::Health => return Ok(answer::health().into()),
         Call::Gateway(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
+}
+
+/// A request, but for its call.
+struct Sender<'a> {
+    env: &'a Env,
+    chance: String,
+    key: Option<Key>,
+}
+
+impl Sender<'_> {
+    async fn ask<C: Serialize>(self, binding: &str, name: &str, call: C) -> Result<Answer, Broken> {
+        let Self { env, chance, key } = self;
+        inside::call(env, binding, name, &Asked { call, chance, key }).await
+    }
 }
 
 /// An object could not be asked, or did not answer.
@@ -216,8 +227,8 @@ fn audit(settings: &Settings, method: &str, path: &str, refusal: &Refusal) {
         return;
     }
     let Ok(route) = booking_core::wire::route(Door::Admin, method, path) else { return };
-    let (service, handler) = route.name();
-    if route.door() == Door::Admin {
+    if route.handler.door() == Door::Admin {
+        let (service, handler) = route.handler.labels();
         let fields = [("service", service.to_owned()), ("handler", handler.to_owned())];
         say(Level::Warn, "audit: an admin handler was refused", &fields);
     }

@@ -9,8 +9,10 @@
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 
+use booking_core::format::{self, Format};
 use booking_core::time::Timestamp;
 use js_sys::{Date, Object};
+use serde::Serialize;
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, State, Storage};
 
@@ -38,15 +40,17 @@ impl Row {
     pub(crate) fn text(&mut self) -> Result<String> {
         match self.0.next() {
             Some(SqlStorageValue::String(text)) => Ok(text),
-            _ => Err(Broken::Row),
+            _ => Err(Broken::Column("a text")),
         }
     }
 
     /// The next column, which is a number that is not negative.
     pub(crate) fn number(&mut self) -> Result<u64> {
         match self.0.next() {
-            Some(SqlStorageValue::Integer(number)) => u64::try_from(number).map_err(|_| Broken::Row),
-            _ => Err(Broken::Row),
+            Some(SqlStorageValue::Integer(number)) => {
+                u64::try_from(number).map_err(|_| Broken::Column("a number from 0"))
+            }
+            _ => Err(Broken::Column("a number from 0")),
         }
     }
 
@@ -59,8 +63,10 @@ impl Row {
     pub(crate) fn maybe_number(&mut self) -> Result<Option<u64>> {
         match self.0.next() {
             Some(SqlStorageValue::Null) => Ok(None),
-            Some(SqlStorageValue::Integer(number)) => u64::try_from(number).map(Some).map_err(|_| Broken::Row),
-            _ => Err(Broken::Row),
+            Some(SqlStorageValue::Integer(number)) => {
+                u64::try_from(number).map(Some).map_err(|_| Broken::Column("a number from 0"))
+            }
+            _ => Err(Broken::Column("a number from 0")),
         }
     }
 }
@@ -78,6 +84,20 @@ pub(crate) fn time(at: Timestamp) -> SqlStorageValue {
 /// A text as SQL has it.
 pub(crate) fn text(text: impl Into<String>) -> SqlStorageValue {
     SqlStorageValue::String(text.into())
+}
+
+/// A state as SQL has it.
+pub(crate) fn stored<T: Format>(value: &T) -> SqlStorageValue {
+    text(utf8(format::write(value)))
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    utf8(format::write_json(value))
+}
+
+fn utf8(json: Vec<u8>) -> String {
+    String::from_utf8(json).expect("JSON is UTF-8")
 }
 
 /// What is known of the alarm.
@@ -150,7 +170,8 @@ impl Store {
     /// Writes to a table. Only inside a transaction.
     pub(crate) fn write(&self, table: &str, query: &str, bindings: &[SqlStorageValue]) -> Result<()> {
         if !self.is_made(table)? {
-            let Table(name, columns) = self.schema.iter().find(|one| one.0 == table).ok_or(Broken::Row)?;
+            let Table(name, columns) =
+                self.schema.iter().find(|one| one.0 == table).ok_or(Broken::Missing("such table"))?;
             self.exec(&format!("CREATE TABLE {name} {columns}"), &[])?;
             if let Some(made) = self.made.borrow_mut().as_mut() {
                 made.push(name);
@@ -170,10 +191,10 @@ impl Store {
     pub(crate) fn transaction<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let (mut work, mut done) = (Some(work), None);
         let outcome = self.all_or_nothing(&mut || {
-            done = Some(work.take().ok_or(Broken::Row)?()?);
+            done = Some(work.take().ok_or(Broken::Missing("work of a transaction"))?()?);
             Ok(())
         });
-        outcome.and_then(|()| done.ok_or(Broken::Row))
+        outcome.and_then(|()| done.ok_or(Broken::Missing("outcome of a transaction")))
     }
 
     fn all_or_nothing(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {

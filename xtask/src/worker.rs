@@ -22,10 +22,10 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-01";
 
 /// The largest that the Worker may be, in bytes, gzipped. What is loaded wherever it is first asked for should be small;
 /// most of this is what reads and writes JSON, and a sixth of it what makes a panic an answer.
-pub const MOST_BYTES: u64 = 250_000;
+pub const MOST_BYTES: u64 = 400_000;
 
 /// The same, with an endpoint for a Restate server.
-pub const MOST_BYTES_WITH_RESTATE: u64 = 400_000;
+pub const MOST_BYTES_WITH_RESTATE: u64 = 500_000;
 
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Answer};
 use super::kind::{Kind, Refusal};
+use super::request::{AuthorizeBody, CaptureBody, VoidBody};
 use crate::effect::Notification;
-use crate::ids::{AuthorizationId, CheckoutId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::ids::{AuthorizationId, CheckoutId, PaymentId, PaymentKey, TicketId, UserId};
 use crate::json;
 use crate::money::Money;
 use crate::payment::{
@@ -31,13 +32,20 @@ fn post(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> Request 
     Request { path, key: key.clone(), body }
 }
 
-/// What asks for a payment.
+/// What asks for a payment: `POST …/authorize { "key", "amount", "paymentMethodId" }`,
+/// `POST …/capture { "key", "authorizationId" }`, `POST …/void { "authorizeKey" }`.
 #[must_use]
 pub fn request(payment: &Payment) -> Request {
-    match payment {
-        Payment::Authorize(authorize) => request_authorize(authorize),
-        Payment::Capture(capture) => request_capture(capture),
-        Payment::Void(void) => request_void(void),
+    match payment.clone() {
+        Payment::Authorize(Authorize { key, amount, method: payment_method_id }) => {
+            post("/authorize", &key.clone(), &AuthorizeBody { key, amount, payment_method_id })
+        }
+        Payment::Capture(Capture { key, authorization: authorization_id }) => {
+            post("/capture", &key.clone(), &CaptureBody { key, authorization_id })
+        }
+        Payment::Void(Void { authorize_key }) => {
+            post("/void", &PaymentKey::void(&authorize_key), &VoidBody { authorize_key })
+        }
     }
 }
 
@@ -51,39 +59,6 @@ pub fn read(payment: &Payment, said: Option<(u16, &[u8])>) -> PaymentAnswer {
         Payment::Capture(_) => PaymentAnswer::Capture(read_capture(status, body)),
         Payment::Void(_) => PaymentAnswer::Void(read_void(status)),
     }
-}
-
-/// `POST …/authorize { "key", "amount", "paymentMethodId" }`
-fn request_authorize(Authorize { key, amount, method }: &Authorize) -> Request {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        key: &'a PaymentKey,
-        amount: Money,
-        payment_method_id: &'a PaymentMethodId,
-    }
-    post("/authorize", key, &Body { key, amount: *amount, payment_method_id: method })
-}
-
-/// `POST …/capture { "key", "authorizationId" }`
-fn request_capture(Capture { key, authorization }: &Capture) -> Request {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        key: &'a PaymentKey,
-        authorization_id: &'a AuthorizationId,
-    }
-    post("/capture", key, &Body { key, authorization_id: authorization })
-}
-
-/// `POST …/void { "authorizeKey" }`
-fn request_void(Void { authorize_key }: &Void) -> Request {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        authorize_key: &'a PaymentKey,
-    }
-    post("/void", &PaymentKey::void(authorize_key), &Body { authorize_key })
 }
 
 /// What a gateway may say; fields that are not known are its own business.

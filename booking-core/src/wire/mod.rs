@@ -26,7 +26,7 @@
 //! 9. What the machine refuses, in the order of its own rules.
 //! 10. `StorageUnavailable` (the host's): decided, but it could not be stored, so nothing has happened.
 
-mod json;
+mod handler;
 mod kind;
 mod request;
 mod route;
@@ -34,14 +34,14 @@ mod route;
 pub mod answer;
 pub mod export;
 pub mod gateway;
-pub mod inner;
 pub mod openapi;
 pub mod watch;
 
 pub use answer::Answer;
+pub use handler::{Handler, Service};
 pub use kind::{Kind, Refusal};
 pub use request::{Call, GatewayCall, SeatMapCall, TicketCall};
-pub use route::{ROOTS, Route, allow, handlers, parse, parse_call, route, takes_nothing};
+pub use route::{ROOTS, Route, allow, parse, parse_call, route};
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -72,8 +72,6 @@ pub enum Door {
     Public,
     /// Whoever has the admin token.
     Admin,
-    /// The core itself, from inside a host. Nothing outside gets here.
-    Inner,
 }
 
 /// Checks the value of the [`IDEMPOTENCY_KEY`] header.

@@ -1,15 +1,18 @@
-//! What can be called: each handler's body, its fields in the order in which they are checked.
+//! What can be asked: each handler's body as a type, its fields in the order in which they are checked, and the [`Call`]
+//! that it becomes.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "a JSON value of another kind is one case, whichever kind it is")]
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::Door;
-use super::json::{AnyHold, Fields, Json, Line, Read, Wrong};
-use super::kind::Kind;
+use super::MAX_TEXT;
+use super::handler::Handler;
+use super::kind::{Kind, Refusal};
 use crate::checkout::{Order, OrderError};
-use crate::ids::{CheckoutId, HoldId, MapKey, PaymentMethodId, TicketId, UserId};
+use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::json::{Json, Source, Wrong};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
-use crate::seat_map::{Errand, Layout, Place, Row, SeatMapCommand};
+use crate::seat_map::{Layout, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, TicketCommand, TicketStatus};
 use crate::time::{HoldTtl, Millis, TtlOutOfRange};
@@ -50,7 +53,8 @@ impl Call {
 }
 
 /// A request to a ticket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum TicketCall {
     /// What it is. Changes nothing.
     Get,
@@ -91,7 +95,8 @@ impl TicketCall {
 }
 
 /// A request to a seat map.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SeatMapCall {
     /// Its tickets. Changes nothing.
     Get,
@@ -101,8 +106,8 @@ pub enum SeatMapCall {
     Plan,
     /// Its changes, as they come, over a WebSocket.
     Watch,
-    /// What a ticket tells it.
-    Set {
+    /// What a ticket tells it. Never from outside.
+    Update {
         /// The ticket.
         ticket: TicketId,
         /// Its status.
@@ -120,7 +125,7 @@ impl SeatMapCall {
     pub fn command(self, terms: &Terms) -> Option<SeatMapCommand> {
         match self {
             Self::Get | Self::Summary | Self::Plan | Self::Watch => None,
-            Self::Set { ticket, status, version } => {
+            Self::Update { ticket, status, version } => {
                 Some(SeatMapCommand::Update { ticket, status, version, auto_reset_at: terms.auto_reset_at })
             }
             Self::Command(command) => Some(command),
@@ -144,260 +149,311 @@ pub enum GatewayCall {
     Ledger,
 }
 
-type Body<T> = Result<T, Wrong>;
+type Body<T> = Result<T, Refusal>;
 
-/// What a handler takes nothing but an empty body, `null` or `{}` for.
-pub(super) fn nothing(json: Json) -> Body<()> {
-    Fields::read(json)?.end()
-}
-
-pub(super) fn ticket(handler: &str, json: Json, from: Door) -> Body<Option<TicketCall>> {
-    Ok(Some(match handler {
-        "get" => nothing(json).map(|()| TicketCall::Get)?,
-        "reserve" => reserve(json)?,
-        "sell" => sell(json)?,
-        "claim" => TicketCall::Command(claim(json)?),
-        "confirm" => TicketCall::Command(confirm(json)?),
-        "release" => TicketCall::Command(release(json)?),
-        "revoke" => TicketCall::Command(revoke(json)?),
-        "expire" => TicketCall::Command(expire(json)?),
-        "block" => TicketCall::Command(block(json)?),
-        "unblock" => nothing(json).map(|()| TicketCall::Command(TicketCommand::Unblock))?,
-        "list" => TicketCall::Command(list(json, from)?),
-        "reset" => TicketCall::Command(reset(json)?),
-        "cleanup" => nothing(json).map(|()| TicketCall::Command(TicketCommand::Cleanup))?,
-        _ => return Ok(None),
-    }))
-}
-
-/// A buyer alone may stand for `{ "userId": … }`.
-fn user_or_fields(json: Json) -> Body<(Option<UserId>, Fields)> {
-    match json {
-        Json::Text(_) => {
-            let user = UserId::read(json).map_err(|wrong| wrong.of_field("userId"))?;
-            Ok((Some(user), Fields::read(Json::Null)?))
+/// Understands a request: the id in its path, then its body.
+pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
+    use TicketCommand::{Block, Cleanup, List, Release, Reset, Unblock};
+    let ticket = |read: fn(&[u8]) -> Body<TicketCall>| {
+        let id = path_id(handler, id, TicketId::parse)?;
+        read(body).map(|call| Call::Ticket(id, call))
+    };
+    let command = |read: fn(&[u8]) -> Body<TicketCommand>| {
+        let id = path_id(handler, id, TicketId::parse)?;
+        read(body).map(|command| Call::Ticket(id, TicketCall::Command(command)))
+    };
+    let map = |read: fn(&[u8], &MapKey) -> Body<SeatMapCall>| {
+        let key = path_id(handler, id, MapKey::parse)?;
+        read(body, &key).map(|call| Call::SeatMap(key, call))
+    };
+    let payment = |read: fn(&[u8]) -> Body<Payment>| read(body).map(|pay| Call::Gateway(GatewayCall::Command(pay)));
+    match handler {
+        Handler::TicketGet => ticket(|body| nothing(body).map(|()| TicketCall::Get)),
+        Handler::TicketReserve => ticket(reserve),
+        Handler::TicketRelease => {
+            command(|body| fields(body).map(|ReleaseBody { hold_id: ChosenHold(hold) }| Release { hold }))
         }
-        json => Ok((None, Fields::read(json)?)),
+        Handler::TicketBlock => command(|body| fields(body).map(|BlockBody { reason: Line(reason) }| Block { reason })),
+        Handler::TicketUnblock => command(|body| nothing(body).map(|()| Unblock)),
+        Handler::TicketList => command(|body| fields(body).map(|ListBody { price }| List { price, edition: None })),
+        Handler::TicketSell => ticket(|body| buyer(body).map(|SellBody { user_id: user }| TicketCall::Sell { user })),
+        Handler::TicketReset => command(|body| fields(body).map(|ResetBody { up_to }| Reset { up_to })),
+        Handler::TicketCleanup => command(|body| nothing(body).map(|()| Cleanup)),
+        Handler::MapGet => map(|body, _| nothing(body).map(|()| SeatMapCall::Get)),
+        Handler::MapSummary => map(|body, _| nothing(body).map(|()| SeatMapCall::Summary)),
+        Handler::MapPlan => map(|body, _| nothing(body).map(|()| SeatMapCall::Plan)),
+        Handler::MapWatch => map(|body, _| nothing(body).map(|()| SeatMapCall::Watch)),
+        Handler::MapLayout => map(layout),
+        Handler::MapResetAll => map(|body, _| nothing(body).map(|()| SeatMapCall::Command(SeatMapCommand::ResetAll))),
+        Handler::Process => order(body).map(Call::Process),
+        Handler::ProcessSend => order(body).map(Call::ProcessSend),
+        Handler::CheckoutStatus => {
+            let id = path_id(handler, id, CheckoutId::parse)?;
+            nothing(body).map(|()| Call::Status(id))
+        }
+        Handler::GatewayPay => pay(body).map(Call::Gateway),
+        Handler::GatewayAuthorize => payment(authorize),
+        Handler::GatewayCapture => payment(capture),
+        Handler::GatewayVoid => payment(void),
+        Handler::GatewayLedger => nothing(body).map(|()| Call::Gateway(GatewayCall::Ledger)),
+        Handler::Health => nothing(body).map(|()| Call::Health),
     }
 }
 
-fn reserve(json: Json) -> Body<TicketCall> {
-    let (user, mut fields) = user_or_fields(json)?;
-    let user = user.map_or_else(|| fields.take("userId"), Ok)?;
-    let hold = fields.maybe("holdId")?;
-    let ttl = fields.maybe::<u64>("ttlMs")?;
-    fields.end()?;
-    let ttl = ttl.map(|millis| HoldTtl::new(Millis(millis))).transpose();
-    let ttl = ttl.map_err(|TtlOutOfRange| Wrong::bounds(Kind::TtlOutOfRange))?;
-    Ok(TicketCall::Reserve { user, hold, ttl })
+fn path_id<T>(handler: Handler, text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Body<T> {
+    let field = handler.id_name().unwrap_or_default();
+    let decoded = percent_decoded(text).ok_or_else(|| Refusal::invalid(field, "is not percent-encoded UTF-8"))?;
+    parse(&decoded).map_err(|why| Refusal::invalid(field, &why.to_string()))
 }
 
-fn sell(json: Json) -> Body<TicketCall> {
-    let (user, mut fields) = user_or_fields(json)?;
-    let user = user.map_or_else(|| fields.take("userId"), Ok)?;
-    fields.end()?;
-    Ok(TicketCall::Sell { user })
+/// Decodes `%41` and the like, once.
+fn percent_decoded(text: &str) -> Option<String> {
+    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
 }
 
-fn release(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let hold = fields.take("holdId")?;
-    fields.end()?;
-    Ok(TicketCommand::Release { hold })
+impl From<Wrong> for Refusal {
+    fn from(Wrong { path, message }: Wrong) -> Self {
+        Self::invalid(if path.is_empty() { "body" } else { &path }, &message)
+    }
 }
 
-fn block(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let Line(reason) = fields.take("reason")?;
-    fields.end()?;
-    Ok(TicketCommand::Block { reason })
+/// The JSON of a body; an empty one is `null`.
+fn json(body: &[u8]) -> Body<Json> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Json::Null);
+    }
+    let json = Json::parse(body, Source::Request);
+    json.map_err(|error| Refusal::invalid("body", &format!("is not valid JSON: {error}")))
 }
 
-fn list(json: Json, from: Door) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let price = fields.take("price")?;
-    let edition = if from == Door::Inner { fields.maybe("edition")? } else { None };
-    fields.end()?;
-    Ok(TicketCommand::List { price, edition })
+/// Reads a body by its type.
+pub(super) fn fields<T: DeserializeOwned>(body: &[u8]) -> Body<T> {
+    Ok(json(body)?.read(Source::Request)?)
 }
 
-fn reset(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let up_to = fields.take("upTo")?;
-    fields.end()?;
-    Ok(TicketCommand::Reset { up_to })
+/// What a handler takes that needs nothing: an empty body, `null` or `{}`.
+fn nothing(body: &[u8]) -> Body<()> {
+    #[derive(Deserialize)]
+    struct Nothing {}
+    fields(body).map(|Nothing {}| ())
 }
 
-fn claim(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let (user, AnyHold(hold)) = (fields.take("userId")?, fields.take("holdId")?);
-    let (checkout, deadline) = (fields.take("checkout")?, fields.take("deadline")?);
-    let unlisted = fields.maybe("unlistedPrice")?;
-    fields.end()?;
-    Ok(TicketCommand::Claim { user, hold, checkout, deadline, unlisted })
+/// Reads a body for which a buyer's id alone may stand.
+fn buyer<T: DeserializeOwned>(body: &[u8]) -> Body<T> {
+    let json = json(body)?;
+    let is_alone = matches!(json, Json::Text(_));
+    let json = if is_alone { Json::Object(vec![("userId".to_owned(), json)]) } else { json };
+    Ok(json.read(Source::Request)?)
 }
 
-fn confirm(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let AnyHold(hold) = fields.take("holdId")?;
-    let (checkout, fence) = (fields.take("checkout")?, fields.take("fence")?);
-    fields.end()?;
-    Ok(TicketCommand::Confirm { hold, checkout, fence })
+/// A hold id that a buyer may choose: not one that a checkout makes.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct ChosenHold(HoldId);
+
+impl TryFrom<String> for ChosenHold {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        HoldId::parse(&text).map(Self)
+    }
 }
 
-fn revoke(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let AnyHold(hold) = fields.take("holdId")?;
-    let checkout = fields.take("checkout")?;
-    fields.end()?;
-    Ok(TicketCommand::Revoke { hold, checkout })
+/// What people write: one line, 1 to [`MAX_TEXT`] characters.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Line(String);
+
+impl TryFrom<String> for Line {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let count = text.chars().take(MAX_TEXT + 1).count();
+        if count == 0 || count > MAX_TEXT || text.chars().any(char::is_control) {
+            return Err(format!("must be one line of 1 to {MAX_TEXT} characters"));
+        }
+        Ok(Self(text))
+    }
 }
 
-fn expire(json: Json) -> Body<TicketCommand> {
-    let mut fields = Fields::read(json)?;
-    let AnyHold(hold) = fields.take("holdId")?;
-    let until = fields.take("until")?;
-    fields.end()?;
-    Ok(TicketCommand::Expire { hold, until })
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReserveBody {
+    user_id: UserId,
+    hold_id: Option<ChosenHold>,
+    ttl_ms: Option<u64>,
 }
 
-pub(super) fn seat_map(handler: &str, json: Json, key: &MapKey) -> Body<Option<SeatMapCall>> {
-    Ok(Some(match handler {
-        "get" => nothing(json).map(|()| SeatMapCall::Get)?,
-        "summary" => nothing(json).map(|()| SeatMapCall::Summary)?,
-        "plan" => nothing(json).map(|()| SeatMapCall::Plan)?,
-        "watch" => nothing(json).map(|()| SeatMapCall::Watch)?,
-        "layout" => SeatMapCall::Command(SeatMapCommand::Publish { layout: layout(json, key)? }),
-        "resetAll" => nothing(json).map(|()| SeatMapCall::Command(SeatMapCommand::ResetAll))?,
-        "set" => set(json)?,
-        "continue" => SeatMapCall::Command(SeatMapCommand::Continue(errand(json)?)),
-        _ => return Ok(None),
-    }))
+fn reserve(body: &[u8]) -> Body<TicketCall> {
+    let ReserveBody { user_id: user, hold_id, ttl_ms } = buyer(body)?;
+    let ttl = ttl_ms.map(|millis| HoldTtl::new(Millis(millis))).transpose();
+    let ttl = ttl.map_err(|TtlOutOfRange| Kind::TtlOutOfRange)?;
+    Ok(TicketCall::Reserve { user, hold: hold_id.map(|ChosenHold(hold)| hold), ttl })
 }
 
-fn set(json: Json) -> Body<SeatMapCall> {
-    let mut fields = Fields::read(json)?;
-    let (ticket, status, version) = (fields.take("ticketId")?, fields.take("status")?, fields.take("version")?);
-    fields.end()?;
-    Ok(SeatMapCall::Set { ticket, status, version })
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SellBody {
+    user_id: UserId,
 }
 
-fn errand(json: Json) -> Body<Errand> {
-    let mut fields = Fields::read(json)?;
-    let errand = match fields.take::<String>("errand")?.as_str() {
-        "list" => Errand::List { edition: fields.take("edition")?, done: fields.take("done")? },
-        "reset" => Errand::Reset { as_of: fields.take("asOf")?, after: fields.take("after")? },
-        _ => return Err(Wrong::value("must be list or reset").of_field("errand")),
-    };
-    fields.end()?;
-    Ok(errand)
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReleaseBody {
+    hold_id: ChosenHold,
 }
 
-fn layout(json: Json, key: &MapKey) -> Body<Layout> {
-    let mut fields = Fields::read(json)?;
-    let rows: Vec<Row> = fields.take("rows")?;
-    fields.end()?;
+#[derive(Deserialize)]
+struct BlockBody {
+    reason: Line,
+}
+
+#[derive(Deserialize)]
+struct ListBody {
+    price: Money,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResetBody {
+    up_to: u64,
+}
+
+#[derive(Deserialize)]
+struct LayoutBody {
+    rows: Vec<RowBody>,
+}
+
+#[derive(Deserialize)]
+struct RowBody {
+    name: Line,
+    seats: Vec<PlaceBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PlaceBody {
+    ticket_id: TicketId,
+    price: Money,
+    x: u32,
+    y: u32,
+}
+
+fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
+    let LayoutBody { rows } = fields(body)?;
     for (r, row) in rows.iter().enumerate() {
-        if let Some(s) = row.seats.iter().position(|place| place.ticket.map_str() != key.as_str()) {
-            let field = format!("rows[{r}].seats[{s}].ticketId");
-            return Err(Wrong::value("must be a ticket of this map").of_field(&field));
+        if let Some(s) = row.seats.iter().position(|place| place.ticket_id.map_str() != key.as_str()) {
+            return Err(Refusal::invalid(&format!("rows[{r}].seats[{s}].ticketId"), "must be a ticket of this map"));
         }
     }
     if rows.iter().all(|row| row.seats.is_empty()) {
-        return Err(Wrong::value("must have at least one seat").of_field("rows"));
+        return Err(Refusal::invalid("rows", "must have at least one seat"));
     }
-    Layout::new(rows).map_err(|_| Wrong::bounds(Kind::DuplicateTicket))
+    let place = |PlaceBody { ticket_id: ticket, price, x, y }| Place { ticket, price, x, y };
+    let row = |RowBody { name: Line(name), seats }| Row { name, seats: seats.into_iter().map(place).collect() };
+    let layout = Layout::new(rows.into_iter().map(row).collect()).map_err(|_| Kind::DuplicateTicket)?;
+    Ok(SeatMapCall::Command(SeatMapCommand::Publish { layout }))
 }
 
-impl Read for Row {
-    fn read(json: Json) -> Body<Self> {
-        let mut fields = Fields::read(json)?;
-        let (Line(name), seats) = (fields.take("name")?, fields.take("seats")?);
-        fields.end()?;
-        Ok(Self { name, seats })
-    }
+/// Which tickets an order is for: one, or several.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tickets {
+    ticket_id: Option<TicketId>,
+    ticket_ids: Option<Vec<TicketId>>,
 }
 
-impl Read for Place {
-    fn read(json: Json) -> Body<Self> {
-        let mut fields = Fields::read(json)?;
-        let (ticket, price) = (fields.take("ticketId")?, fields.take("price")?);
-        let (x, y) = (fields.take("x")?, fields.take("y")?);
-        fields.end()?;
-        Ok(Self { ticket, price, x, y })
-    }
+/// The rest of an order.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rest {
+    user_id: UserId,
+    payment_method_id: Option<PaymentMethodId>,
+    hold_id: Option<ChosenHold>,
 }
 
-pub(super) fn order(json: Json) -> Body<Order> {
-    let mut fields = Fields::read(json)?;
-    let (one, many) = (fields.maybe::<TicketId>("ticketId")?, fields.maybe::<Vec<TicketId>>("ticketIds")?);
-    let tickets = match (one, many) {
-        (Some(ticket), None) => vec![ticket],
-        (None, Some(tickets)) if !tickets.is_empty() => tickets,
-        (None, Some(_)) => return Err(Wrong::value("must have at least one ticket").of_field("ticketIds")),
-        (Some(_), Some(_)) => return Err(Wrong::value("cannot stand beside `ticketId`").of_field("ticketIds")),
-        (None, None) => return Err(Wrong::value("is missing").of_field("ticketId")),
+fn order(body: &[u8]) -> Body<Order> {
+    let (tickets, rest) = json(body)?.split(&["ticketId", "ticketIds"]);
+    let tickets = match tickets.read(Source::Request)? {
+        Tickets { ticket_id: Some(ticket), ticket_ids: None } => vec![ticket],
+        Tickets { ticket_id: None, ticket_ids: Some(tickets) } if !tickets.is_empty() => tickets,
+        Tickets { ticket_id: None, ticket_ids: Some(_) } => {
+            return Err(Refusal::invalid("ticketIds", "must have at least one ticket"));
+        }
+        Tickets { ticket_id: Some(_), ticket_ids: Some(_) } => {
+            return Err(Refusal::invalid("ticketIds", "cannot stand beside `ticketId`"));
+        }
+        Tickets { ticket_id: None, ticket_ids: None } => return Err(Wrong::missing().of_field("ticketId").into()),
     };
-    let user = fields.take("userId")?;
-    let method = fields.maybe("paymentMethodId")?;
-    let hold = fields.maybe("holdId")?;
-    fields.end()?;
-    let method = method.unwrap_or_else(PaymentMethodId::default_card);
-    Order::new(tickets, user, method, hold).map_err(|why| match why {
-        OrderError::NoTicket => Wrong::value("must have at least one ticket").of_field("ticketIds"),
-        OrderError::TooManyTickets => Wrong::bounds(Kind::TooManyTickets),
-        OrderError::DuplicateTicket(_) => Wrong::bounds(Kind::DuplicateTicket),
+    let Rest { user_id, payment_method_id, hold_id } = rest.read(Source::Request)?;
+    let method = payment_method_id.unwrap_or_else(PaymentMethodId::default_card);
+    Order::new(tickets, user_id, method, hold_id.map(|ChosenHold(hold)| hold)).map_err(|why| match why {
+        OrderError::NoTicket => Refusal::invalid("ticketIds", "must have at least one ticket"),
+        OrderError::TooManyTickets => Kind::TooManyTickets.into(),
+        OrderError::DuplicateTicket(_) => Kind::DuplicateTicket.into(),
     })
 }
 
-pub(super) fn gateway(handler: &str, json: Json) -> Body<Option<GatewayCall>> {
-    Ok(Some(match handler {
-        "authorize" => GatewayCall::Command(Payment::Authorize(authorize(json)?)),
-        "capture" => GatewayCall::Command(Payment::Capture(capture(json)?)),
-        "void" => GatewayCall::Command(Payment::Void(void(json)?)),
-        "ledger" => nothing(json).map(|()| GatewayCall::Ledger)?,
-        "" => pay(json)?,
-        _ => return Ok(None),
-    }))
+/// To the gateway, and from it as the mock.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthorizeBody {
+    pub(super) key: PaymentKey,
+    pub(super) amount: Money,
+    pub(super) payment_method_id: PaymentMethodId,
 }
 
-fn authorize(json: Json) -> Body<Authorize> {
-    let mut fields = Fields::read(json)?;
-    let (key, amount, method) = (fields.take("key")?, fields.take("amount")?, fields.take("paymentMethodId")?);
-    fields.end()?;
-    Ok(Authorize { key, amount, method })
+fn authorize(body: &[u8]) -> Body<Payment> {
+    let AuthorizeBody { key, amount, payment_method_id: method } = fields(body)?;
+    Ok(Payment::Authorize(Authorize { key, amount, method }))
 }
 
-fn capture(json: Json) -> Body<Capture> {
-    let mut fields = Fields::read(json)?;
-    let (key, authorization) = (fields.take("key")?, fields.take("authorizationId")?);
-    fields.end()?;
-    Ok(Capture { key, authorization })
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CaptureBody {
+    pub(super) key: PaymentKey,
+    pub(super) authorization_id: AuthorizationId,
 }
 
-fn void(json: Json) -> Body<Void> {
-    let mut fields = Fields::read(json)?;
-    let authorize_key = fields.take("authorizeKey")?;
-    fields.end()?;
-    Ok(Void { authorize_key })
+fn capture(body: &[u8]) -> Body<Payment> {
+    let CaptureBody { key, authorization_id: authorization } = fields(body)?;
+    Ok(Payment::Capture(Capture { key, authorization }))
 }
 
-/// An amount, or a bare number: minor units of US dollars.
-struct Amount(Money);
-
-impl Read for Amount {
-    fn read(json: Json) -> Body<Self> {
-        if matches!(json, Json::Object(_)) {
-            return Money::read(json).map(Self);
-        }
-        let minor = u64::read(json)?;
-        Money::new(minor, Currency::USD).map(Self).map_err(|why| Wrong::value(why.to_string()))
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VoidBody {
+    pub(super) authorize_key: PaymentKey,
 }
 
-fn pay(json: Json) -> Body<GatewayCall> {
-    let mut fields = Fields::read(json)?;
-    let (Amount(amount), method) = (fields.take("amount")?, fields.take("paymentMethodId")?);
-    fields.end()?;
+fn void(body: &[u8]) -> Body<Payment> {
+    let VoidBody { authorize_key } = fields(body)?;
+    Ok(Payment::Void(Void { authorize_key }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pay<A> {
+    amount: A,
+    payment_method_id: PaymentMethodId,
+}
+
+/// An amount may be a bare number: minor units of US dollars.
+fn pay(body: &[u8]) -> Body<GatewayCall> {
+    let json = json(body)?;
+    let Pay { amount, payment_method_id: method } = if matches!(json.field("amount"), Some(Json::Object(_))) {
+        json.read(Source::Request)?
+    } else {
+        let Pay { amount, payment_method_id } = json.read(Source::Request)?;
+        let amount = Money::new(amount, Currency::USD).map_err(|why| Refusal::invalid("amount", &why.to_string()))?;
+        Pay { amount, payment_method_id }
+    };
     Ok(GatewayCall::Pay { amount, method })
 }

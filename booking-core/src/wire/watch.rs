@@ -6,11 +6,11 @@
 //! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
 //! host may send a watcher away that has said nothing for two minutes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{DrawnRow, Shown, drawn, shown};
-use super::json::{Fields, Json, Read, Wrong};
 use super::kind::Refusal;
+use super::request;
 use crate::seat_map::{Delta, SeatMap};
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
@@ -68,7 +68,8 @@ pub fn deltas(deltas: &[Delta]) -> String {
 }
 
 /// What a watcher may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Ask {
     /// `{ "type": "snapshot" }`: it saw a gap.
     Snapshot,
@@ -76,19 +77,27 @@ pub enum Ask {
     Ping,
 }
 
+impl TryFrom<String> for Ask {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "snapshot" => Ok(Self::Snapshot),
+            "ping" => Ok(Self::Ping),
+            _ => Err("must be snapshot or ping"),
+        }
+    }
+}
+
 /// Understands what a watcher said.
 ///
 /// # Errors
 /// `InvalidRequest`, by field.
 pub fn parse(message: &[u8]) -> Result<Ask, Refusal> {
-    let mut fields = Fields::read(Json::read(message)?)?;
-    let ask = match fields.take::<String>("type")?.as_str() {
-        "snapshot" => Ask::Snapshot,
-        "ping" => Ask::Ping,
-        _ => return Err(Wrong::value("must be snapshot or ping").of_field("type").into()),
-    };
-    fields.end()?;
-    Ok(ask)
+    #[derive(Deserialize)]
+    struct Message {
+        r#type: Ask,
+    }
+    request::fields(message).map(|Message { r#type }| r#type)
 }
 
 /// What a request to watch is refused with that asks for no WebSocket, or for one of another protocol.

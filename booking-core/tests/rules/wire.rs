@@ -4,6 +4,7 @@
 
 use booking_core::checkout::{Checkout, Failure, Order};
 use booking_core::effect::Notification;
+use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::journal::run;
 use booking_core::memory::{Log, Memory, MemoryJournal};
@@ -16,8 +17,13 @@ use booking_core::terms::Terms;
 use booking_core::ticket::{HoldName, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::wire::{
-    self, Answer, Call, Door, GatewayCall, Kind, Refusal, SeatMapCall, TicketCall, answer, gateway, inner, watch,
+    self, Answer, Call, Door, GatewayCall, Handler, Kind, ROOTS, Refusal, SeatMapCall, TicketCall, answer, gateway,
+    watch,
 };
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
 
 use crate::support::*;
 
@@ -89,11 +95,6 @@ mod golden {
         let map = |command| Call::SeatMap(map_key("global"), SeatMapCall::Command(command));
         let pay = |command| Call::Gateway(GatewayCall::Command(command));
         let checkout = || checkout_id("c-1");
-        let claim = |hold, unlisted| {
-            let (hold, deadline) = (hold, at(1_900_000));
-            ticket(TicketCommand::Claim { user: user("user-1"), hold, checkout: checkout(), deadline, unlisted })
-        };
-        let own = || booking_core::HoldId::of_checkout(&checkout());
         let one_place = Layout::new(vec![Row {
             name: "Row 1".into(),
             seats: vec![Place { ticket: ticket_id("arena:A:1"), price: euros(4500), x: 10, y: 20 }],
@@ -124,12 +125,6 @@ mod golden {
             ("ticket sell", Call::Ticket(ticket_id("seat-1"), TicketCall::Sell { user: user("user-1") })),
             ("ticket reset", ticket(TicketCommand::Reset { up_to: 7 })),
             ("ticket cleanup", ticket(TicketCommand::Cleanup)),
-            ("ticket claim", claim(own(), Some(amount))),
-            ("ticket claim, sales closed", claim(hold_id("hold-1"), None)),
-            ("ticket confirm", ticket(TicketCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 })),
-            ("ticket revoke", ticket(TicketCommand::Revoke { hold: own(), checkout: checkout() })),
-            ("ticket expire", ticket(TicketCommand::Expire { hold: own(), until: at(1_900_000) })),
-            ("ticket list, from a layout", ticket(TicketCommand::List { price: euros(4500), edition: Some(2) })),
             ("map get", Call::SeatMap(map_key("global"), SeatMapCall::Get)),
             ("map summary", Call::SeatMap(map_key("arena:A"), SeatMapCall::Summary)),
             ("map plan", Call::SeatMap(map_key("arena:A"), SeatMapCall::Plan)),
@@ -142,18 +137,6 @@ mod golden {
                 ),
             ),
             ("map resetAll", map(SeatMapCommand::ResetAll)),
-            (
-                "map set",
-                Call::SeatMap(
-                    map_key("global"),
-                    SeatMapCall::Set { ticket: ticket_id("seat-1"), status: TicketStatus::Sold, version: 3 },
-                ),
-            ),
-            ("map continue listing", map(SeatMapCommand::Continue(Errand::List { edition: 2, done: 256 }))),
-            (
-                "map continue resetting",
-                map(SeatMapCommand::Continue(Errand::Reset { as_of: 9, after: ticket_id("seat-1") })),
-            ),
             ("checkout process", Call::Process(order(&["seat-1"], "card_success", None))),
             (
                 "checkout process, with everything",
@@ -210,7 +193,6 @@ mod golden {
             let from = match from {
                 "public" => Door::Public,
                 "admin" => Door::Admin,
-                "inner" => Door::Inner,
                 other => panic!("no door {other}"),
             };
             assert_eq!(is, name);
@@ -218,27 +200,44 @@ mod golden {
         }
     }
 
+    /// What objects send one another, as each host sends it.
     #[test]
-    fn every_message_of_the_cores_own_is_one_of_these_requests() {
-        let mut met = 0;
-        for (line, (name, call)) in include_str!("../fixtures/requests.jsonl").lines().zip(requests()) {
-            let message = match call {
-                Call::Ticket(_, TicketCall::Command(command)) if line.contains("\"from\":\"inner\"") => {
-                    inner::to_ticket(&command).unwrap()
-                }
-                Call::SeatMap(_, SeatMapCall::Set { ticket, status, version }) => inner::set(&ticket, status, version),
-                Call::SeatMap(_, SeatMapCall::Command(SeatMapCommand::Continue(errand))) => inner::go_on(&errand),
-                _ => continue,
-            };
-            assert!(
-                line.contains(&format!("/{}\",\"body\":{}}}", message.handler, message.body)),
-                "{name}: {message:?}"
-            );
-            met += 1;
+    fn every_message_from_object_to_object() {
+        fn line<T: Serialize + DeserializeOwned + PartialEq + Debug>(is: &str, message: &T) -> String {
+            let json = format::write_json(message);
+            assert_eq!(format::read_json::<T>(&json).as_ref(), Some(message), "{is}");
+            format!(r#"{{"is":"{is}","json":{}}}"#, String::from_utf8(json).unwrap())
         }
-        assert_eq!(met, 9);
-        assert_eq!(inner::to_ticket(&reset(7)).unwrap().body, r#"{"upTo":7}"#);
-        assert_eq!(inner::to_ticket(&TicketCommand::Unblock), None);
+        let checkout = || checkout_id("c-1");
+        let own = || booking_core::HoldId::of_checkout(&checkout());
+        let claim = |hold, unlisted| {
+            let deadline = at(1_900_000);
+            TicketCommand::Claim { user: user("user-1"), hold, checkout: checkout(), deadline, unlisted }
+        };
+        let commands = [
+            ("ticket claim", claim(own(), Some(usd(10_000)))),
+            ("ticket claim, sales closed", claim(hold_id("hold-1"), None)),
+            ("ticket confirm", TicketCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 }),
+            ("ticket revoke", TicketCommand::Revoke { hold: own(), checkout: checkout() }),
+            ("ticket expire", TicketCommand::Expire { hold: own(), until: at(1_900_000) }),
+            ("ticket list, from a layout", TicketCommand::List { price: euros(4500), edition: Some(2) }),
+            ("ticket reset", TicketCommand::Reset { up_to: 7 }),
+        ];
+        let errand = |errand| SeatMapCall::Command(SeatMapCommand::Continue(errand));
+        let calls = [
+            ("map update", SeatMapCall::Update { ticket: ticket_id("seat-1"), status: TicketStatus::Sold, version: 3 }),
+            ("map continue listing", errand(Errand::List { edition: 2, done: 256 })),
+            ("map continue resetting", errand(Errand::Reset { as_of: 9, after: ticket_id("seat-1") })),
+        ];
+        let outcomes: [(&str, Result<TicketReply, TicketRefusal>); 3] = [
+            ("ticket answers a claim", Ok(claimed(7))),
+            ("ticket answers a confirm", Ok(TicketReply::Done)),
+            ("ticket refuses", Err(TicketRefusal::HoldExpired)),
+        ];
+        let commands = commands.map(|(is, command)| line(is, &TicketCall::Command(command)));
+        let calls = calls.map(|(is, call)| line(is, &call));
+        let outcomes = outcomes.map(|(is, outcome)| line(is, &outcome));
+        assert_golden(&[&commands[..], &calls, &outcomes].concat(), include_str!("../fixtures/messages.jsonl"));
     }
 
     fn lines(of: impl IntoIterator<Item = (&'static str, Answer)>) -> Vec<String> {
@@ -322,9 +321,9 @@ mod golden {
             Kind::MethodNotAllowed => parse("GET", "/Checkout/process", "").unwrap_err(),
             kind => kind.into(),
         };
-        let actual = lines(Kind::ALL.map(|kind| (kind.as_str(), answer::refusal(&refusal(kind)))));
+        let actual = lines(Kind::ALL.iter().map(|kind| (kind.as_str(), answer::refusal(&refusal(*kind)))));
         assert_golden(&actual, include_str!("../fixtures/refusals.jsonl"));
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             assert_eq!(Kind::named(kind.as_str()), Some(kind));
             assert_eq!(answer::refusal(&kind.into()).kind, Some(kind));
         }
@@ -455,20 +454,36 @@ mod paths {
 
     #[test]
     fn are_the_same_where_the_platform_has_routed_already() {
-        let routed =
-            |from, service, key, handler, body: &str| wire::parse_call(from, service, key, handler, body.as_bytes());
-        assert_eq!(routed(PUBLIC, "Ticket", "a", "reserve", "\"u\""), parse("POST", "/Ticket/a/reserve", "\"u\""));
-        assert_eq!(routed(PUBLIC, "SeatMap", "m", "summary", ""), parse("GET", "/SeatMap/m/summary", ""));
+        let routed = |service, name, id, body: &str| {
+            wire::parse_call(Handler::named(service, name).unwrap(), id, body.as_bytes())
+        };
+        assert_eq!(routed("Ticket", "reserve", "a", "\"u\""), parse("POST", "/Ticket/a/reserve", "\"u\""));
+        assert_eq!(routed("SeatMap", "summary", "m", ""), parse("GET", "/SeatMap/m/summary", ""));
         let order = r#"{"ticketId":"a","userId":"u"}"#;
-        assert_eq!(routed(PUBLIC, "Checkout", "", "process", order), parse("POST", "/Checkout/process", order));
-        assert_eq!(routed(PUBLIC, "Ticket", "a", "confirm", "{}").unwrap_err().kind, Kind::NotFound);
-        assert_eq!(routed(Door::Inner, "Nothing", "a", "get", "").unwrap_err().kind, Kind::NotFound);
-        assert_eq!(routed(Door::Inner, "Ticket", "", "get", "").unwrap_err().kind, Kind::InvalidRequest);
+        assert_eq!(routed("Checkout", "process", "", order), parse("POST", "/Checkout/process", order));
+        assert_eq!(routed("Ticket", "get", "", "").unwrap_err().kind, Kind::InvalidRequest);
+        for (service, name) in [("Ticket", "confirm"), ("Nothing", "get"), ("Ticket", ""), ("", "")] {
+            assert_eq!(Handler::named(service, name), None, "{service}/{name}");
+        }
+    }
+
+    #[test]
+    fn lead_each_to_its_handler() {
+        let mut paths = std::collections::BTreeSet::new();
+        for handler in Handler::ALL {
+            let path = handler.path().replace("{ticketId}", "a").replace("{mapKey}", "a").replace("{checkoutId}", "a");
+            let method = handler.allow().split(", ").next().unwrap();
+            assert_eq!(wire::route(Door::Admin, method, &path).map(|route| route.handler), Ok(*handler), "{path}");
+            assert!(ROOTS.iter().any(|root| path == *root || path.starts_with(&format!("{root}/"))), "{path}");
+            let (service, name) = handler.labels();
+            assert_eq!(Handler::named(service, name), Some(*handler), "{path}");
+            assert!(paths.insert(path));
+        }
     }
 
     #[test]
     fn have_names_for_metrics_without_ids() {
-        let name = |path| wire::route(PUBLIC, "GET", path).unwrap().name();
+        let name = |path| wire::route(PUBLIC, "GET", path).unwrap().handler.labels();
         assert_eq!((name("/Ticket/secret/get"), name("/Checkout/secret")), (("Ticket", "get"), ("Checkout", "status")));
     }
 }
@@ -486,31 +501,23 @@ mod doors {
         "/SeatMap/m/layout",
         "/SeatMap/m/resetAll",
     ];
-    const INNER: [&str; 6] = [
-        "/Ticket/a/claim",
-        "/Ticket/a/confirm",
-        "/Ticket/a/revoke",
-        "/Ticket/a/expire",
-        "/SeatMap/m/set",
-        "/SeatMap/m/continue",
-    ];
-
     #[test]
     fn admin_routes_are_not_there_for_the_public() {
         for path in ADMIN {
             assert_eq!(wire::route(Door::Public, "POST", path).unwrap_err().kind, Kind::NotFound, "{path}");
             assert_eq!(wire::route(Door::Public, "GET", path).unwrap_err().kind, Kind::NotFound, "{path}");
-            assert_eq!(wire::route(Door::Admin, "POST", path).map(|route| route.door()), Ok(Door::Admin), "{path}");
+            assert_eq!(
+                wire::route(Door::Admin, "POST", path).map(|route| route.handler.door()),
+                Ok(Door::Admin),
+                "{path}"
+            );
         }
     }
 
     #[test]
-    fn inner_routes_are_not_there_for_anybody_outside() {
-        for path in INNER {
-            for from in [Door::Public, Door::Admin] {
-                assert_eq!(wire::route(from, "POST", path).unwrap_err().kind, Kind::NotFound, "{path}");
-            }
-            assert_eq!(wire::route(Door::Inner, "POST", path).map(|route| route.door()), Ok(Door::Inner), "{path}");
+    fn what_objects_send_one_another_has_no_route() {
+        for path in ["/Ticket/a/claim", "/Ticket/a/confirm", "/Ticket/a/turn", "/SeatMap/m/set", "/SeatMap/m/turn"] {
+            assert_eq!(wire::route(Door::Admin, "POST", path).unwrap_err().kind, Kind::NotFound, "{path}");
         }
     }
 
@@ -526,7 +533,6 @@ mod doors {
     fn only_a_map_may_say_which_edition_lists_a_ticket() {
         let body = r#"{"price":{"minor":1,"currency":"USD"},"edition":9}"#;
         assert_eq!(wrong(Door::Admin, "/Ticket/a/list", body), "`edition` is not a field of this request");
-        assert!(wire::parse(Door::Inner, "POST", "/Ticket/a/list", body.as_bytes()).is_ok());
     }
 
     #[test]
@@ -553,9 +559,9 @@ mod doors {
             "/Checkout/process/send",
             "/api/mock-payment",
         ];
-        for path in changes.into_iter().chain(ADMIN).chain(INNER) {
+        for path in changes.into_iter().chain(ADMIN) {
             for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post", ""] {
-                let refusal = wire::parse(Door::Inner, method, path, b"").unwrap_err();
+                let refusal = wire::parse(Door::Admin, method, path, b"").unwrap_err();
                 assert_eq!(refusal.kind, Kind::MethodNotAllowed, "{method} {path}");
             }
         }
@@ -567,14 +573,6 @@ mod bodies {
 
     const RESERVE: &str = "/Ticket/a/reserve";
     const PROCESS: &str = "/Checkout/process";
-
-    #[test]
-    fn which_handlers_take_nothing_is_what_the_parser_says() {
-        for (service, handler, _) in wire::handlers().filter(|(service, ..)| ["Ticket", "SeatMap"].contains(service)) {
-            let is_taken = wire::parse_call(Door::Inner, service, "a", handler, b"").is_ok();
-            assert_eq!(is_taken, wire::takes_nothing(handler), "{service}/{handler}");
-        }
-    }
 
     #[test]
     fn each_error_names_its_field() {
@@ -897,37 +895,6 @@ mod gateways_answers {
     }
 }
 
-mod tickets_answers {
-    use super::*;
-
-    #[test]
-    fn are_read_back_as_what_the_ticket_meant() {
-        use TicketRefusal::*;
-        let replies = [TicketReply::Done, claimed(7)].map(Ok);
-        let refusals = [
-            TicketReserved,
-            TicketSold,
-            TicketBlocked,
-            TicketNotForSale,
-            CheckoutInProgress,
-            HoldExpired,
-            HoldNotFound,
-        ];
-        for outcome in replies.into_iter().chain(refusals.map(Err)) {
-            let Answer { body, .. } = answer::ticket(&outcome, 7);
-            assert_eq!(inner::read_ticket(body.as_bytes()), Some(outcome));
-        }
-    }
-
-    #[test]
-    fn that_are_no_tickets_are_none() {
-        let overloaded = answer::refusal(&Kind::Overloaded.into()).body;
-        for body in ["", "{}", "<html>", "null", r#"{"ok":false}"#, r#"{"fence":1}"#, overloaded.as_str()] {
-            assert_eq!(inner::read_ticket(body.as_bytes()), None, "{body}");
-        }
-    }
-}
-
 mod failures {
     use super::*;
     use booking_core::checkout::NoAmount;
@@ -994,7 +961,7 @@ mod commands {
         };
         assert_eq!(unlisted, Some(unit_price()));
         assert_eq!(TicketCall::Get.command(&terms, || hold_id("f")), None);
-        let set = SeatMapCall::Set { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
+        let set = SeatMapCall::Update { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
         let Some(SeatMapCommand::Update { auto_reset_at, .. }) = set.command(&terms) else { panic!() };
         assert_eq!(auto_reset_at, Some(50));
         for reads in [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch] {

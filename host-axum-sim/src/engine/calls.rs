@@ -160,7 +160,7 @@ impl Engine {
                 self.said.push(Output::Watching(caller, map, view));
                 Reply::Later
             }
-            SeatMapCall::Set { .. } | SeatMapCall::Command(_) => {
+            SeatMapCall::Update { .. } | SeatMapCall::Command(_) => {
                 let Some(command) = call.command(&self.settings.terms) else { return Reply::Later };
                 if let SeatMapCommand::Publish { layout } = &command
                     && !self.has_room_for(layout.places().map(|place| &place.ticket))

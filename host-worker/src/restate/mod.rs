@@ -1,12 +1,8 @@
-//! The host on Restate, in the Worker: the same tickets, maps and checkouts, kept by a Restate server that calls this
-//! Worker at `/restate`. The files are those of `host-restate`, and so is what they do.
+//! The host on Restate, in the Worker: tickets, maps and checkouts are kept by a Restate server that calls this Worker at
+//! `/restate`. What it calls is [`booking_restate`], as in `host-restate`.
 
-mod effects;
-mod errors;
-mod host;
-mod journal;
-mod objects;
+mod context;
+mod endpoint;
 mod platform;
-mod routes;
 
-pub(crate) use routes::{MOUNTED, answer, read_key};
+pub(crate) use endpoint::{MOUNTED, answer, read_key};

@@ -4,17 +4,18 @@ use serde_json::{Value, json};
 
 use super::{Guarded, Host, Target, a_ticket, accepted, fresh, needs, refused};
 
-pub(super) fn inner_handlers_are_not_there(target: &Target) {
+pub(super) fn messages_between_objects_come_from_nobody_else(target: &Target) {
     let id = a_ticket();
     let map = id.rsplit_once(':').unwrap().0;
-    let claim = json!({ "userId": "ann", "holdId": "h", "checkout": "c", "deadline": 9_000_000_000_000_u64 });
+    // What objects send one another, as they send it.
+    let to_ticket = |command: Value| (format!("/Ticket/{id}/turn"), json!({ "command": command, "at": 1 }));
+    let to_map = |call: Value| (format!("/SeatMap/{map}/turn"), call);
+    let claim = json!({ "user": "ann", "hold": "h", "checkout": "c", "deadline": 9_000_000_000_000_u64 });
     for (path, body) in [
-        (format!("/Ticket/{id}/claim"), claim),
-        (format!("/Ticket/{id}/confirm"), json!({ "holdId": "h", "checkout": "c", "fence": 1 })),
-        (format!("/Ticket/{id}/revoke"), json!({ "holdId": "h", "checkout": "c" })),
-        (format!("/Ticket/{id}/expire"), json!({ "holdId": "h", "until": 0 })),
-        (format!("/SeatMap/{map}/set"), json!({ "ticketId": id, "status": "SOLD", "version": 99 })),
-        (format!("/SeatMap/{map}/continue"), json!({ "errand": "list", "edition": 1, "done": 0 })),
+        to_ticket(json!({ "claim": claim })),
+        to_ticket(json!({ "revoke": { "hold": "h", "checkout": "c" } })),
+        to_map(json!({ "update": { "ticket": id, "status": "SOLD", "version": 99 } })),
+        to_map(json!({ "command": { "continue": { "list": { "edition": 1, "done": 0 } } } })),
     ] {
         target.unreachable(&target.public.post(&path, &body));
         target.unreachable(&target.admin.post(&path, &body));

@@ -206,7 +206,7 @@ cases! {
         a_key_is_1_to_128_printable_characters
         a_checkout_that_is_sent_twice_is_one;
     doors("§6"):
-        inner_handlers_are_not_there
+        messages_between_objects_come_from_nobody_else
         admin_handlers_need_the_admin_token
         a_public_body_names_no_checkout
         reading_changes_nothing_and_takes_either_method

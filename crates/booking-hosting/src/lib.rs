@@ -8,4 +8,3 @@ pub mod flags;
 pub mod ports;
 #[cfg(feature = "native")]
 pub mod process;
-pub mod restate;

@@ -54,7 +54,9 @@ fn service(name: &'static str, kind: Kind) -> Service {
     Service {
         name,
         kind,
-        handlers: vec![Handler::new("add", Access::Exclusive), Handler::new("look", Access::Shared)],
+        handlers: [("add", Access::Exclusive), ("look", Access::Shared)]
+            .map(|(name, access)| Handler::new(name, (kind == Kind::Object).then_some(access)))
+            .into(),
         idempotency_retention: None,
         journal_retention: None,
         retries: None,

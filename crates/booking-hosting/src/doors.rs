@@ -1,7 +1,7 @@
 //! Who stands at which door: bearer tokens, compared in constant time. A token is never kept, logged or shown; what is
 //! kept is its digest. And what an idempotency key stands for: its scope, and the request it came with.
 
-use booking_core::wire::{BEARER, Door, Kind, Refusal, Route, is_token, route, watch};
+use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, is_token, route, watch};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -91,7 +91,8 @@ impl Doors {
             Ok(visitor) => visitor,
             Err(refusal) => {
                 // Whether it is up, anybody may ask.
-                let asks_for_health = route(Door::Public, method, path).is_ok_and(|route| route.is_health());
+                let asks_for_health =
+                    route(Door::Public, method, path).is_ok_and(|route| route.handler == Handler::Health);
                 if !asks_for_health {
                     return Err(refusal);
                 }

@@ -19,7 +19,7 @@ pub use bytes::Bytes;
 pub use context::{Context, Done, Pending, Target};
 pub use failure::{Failure, Stop, Terminal};
 pub use identity::{Key, NotAKey};
-pub use manifest::{Access, GiveUp, Handler, Kind, Retries, Service};
+pub use manifest::{Access, GiveUp, Handler, Input, Kind, Output, Retries, Service};
 pub use restate_sdk_shared_core::{OnMaxAttempts, RetryPolicy};
 
 /// A request, as it came, but for its body.

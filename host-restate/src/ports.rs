@@ -1,19 +1,18 @@
-//! Each effect of a checkout, on Restate: tickets are called, payments and the clock run once and are recorded, messages
-//! to buyers are sent on their way.
+//! The world outside: who is asked for money, and who tells the buyers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use booking_core::effect::{Notification, Outcome};
+use booking_core::effect::Notification;
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::Millis;
 use booking_core::turn;
 use booking_hosting::ports::{Notifier, PaymentGateway};
 use booking_hosting::process::now;
-use booking_hosting::restate::Paid;
-use restate_sdk::errors::HandlerError;
-use restate_sdk::serde::Json;
+use booking_restate::paid;
+use bytes::Bytes;
+use restate_sdk::errors::HandlerResult;
 
 /// Who performs what is not Restate's to do. The same for every invocation.
 #[derive(Clone)]
@@ -26,16 +25,15 @@ pub struct Ports {
 
 impl Ports {
     /// Asks the gateway, for Restate to record.
-    pub(crate) async fn paid(self, payment: Payment) -> Result<Json<Paid>, HandlerError> {
-        let outcome = Outcome::Paid(self.gateway.pay(&payment).await);
-        Ok(Json(Paid { outcome, at: now() }))
+    pub(crate) async fn pay(&self, payment: Payment) -> HandlerResult<Bytes> {
+        Ok(paid(self.gateway.pay(&payment).await, now()))
     }
 
     /// Tells the buyer.
-    pub(crate) async fn deliver(self, letter: Notification) -> Result<(), HandlerError> {
+    pub(crate) async fn deliver(&self, letter: Notification) -> HandlerResult<Bytes> {
         match &self.notifier {
             Some(notifier) if !notifier.deliver(&letter).await => Err("the notifier has not taken it".into()),
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(Bytes::new()),
         }
     }
 }

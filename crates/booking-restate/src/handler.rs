@@ -1,0 +1,153 @@
+//! What Restate can call, and who may: the handlers of the core's table, and those that only handlers call.
+
+use std::time::Duration;
+
+use booking_core::wire::{self, Door, Service as Of, openapi, parse_call};
+use restate_endpoint::{Access, GiveUp, Handler as Described, Input, Kind, Output, Retries, Service, Target};
+use serde_json::Value;
+
+/// A handler on Restate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handler {
+    /// One of the core's table.
+    Public(wire::Handler),
+    /// A command to a ticket, from a checkout, a timer, its map, or a buyer whose request was understood.
+    TicketTurn,
+    /// A message to a map, from a ticket or itself.
+    MapTurn,
+    /// The end of a checkout whose invocation was killed. An operator's.
+    Recover,
+    /// A message to a buyer, on its way.
+    Deliver,
+}
+
+const LETTERS: &str = "Letters";
+
+impl Handler {
+    /// Those of this platform alone.
+    const OWN: [Self; 4] = [Self::TicketTurn, Self::MapTurn, Self::Recover, Self::Deliver];
+
+    /// All that are here. The ingress has its own ways to send and to ask, and knows no WebSockets; the mock gateway is a
+    /// process of its own, and health is asked of the server.
+    fn all() -> impl Iterator<Item = Self> {
+        use wire::Handler::{CheckoutStatus, MapWatch, ProcessSend};
+        let is_here = |handler: &wire::Handler| {
+            !matches!(handler, CheckoutStatus | MapWatch | ProcessSend)
+                && matches!(handler.service(), Of::Ticket | Of::SeatMap | Of::Checkout)
+        };
+        wire::Handler::ALL.iter().copied().filter(is_here).map(Self::Public).chain(Self::OWN)
+    }
+
+    /// The service or object that it belongs to.
+    #[must_use]
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Public(handler) => handler.service().as_str(),
+            Self::TicketTurn => Of::Ticket.as_str(),
+            Self::MapTurn => Of::SeatMap.as_str(),
+            Self::Recover => Of::Checkout.as_str(),
+            Self::Deliver => LETTERS,
+        }
+    }
+
+    /// Its name there.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public(handler) => handler.name(),
+            Self::TicketTurn | Self::MapTurn => "turn",
+            Self::Recover => "recover",
+            Self::Deliver => "deliver",
+        }
+    }
+
+    /// The handler with this name.
+    #[must_use]
+    pub fn named(service: &str, name: &str) -> Option<Self> {
+        Self::all().find(|known| known.name() == name && known.service() == service)
+    }
+
+    /// Whom a message goes to; `key` names the object.
+    pub(crate) fn target(self, key: Option<&str>) -> Target {
+        Target {
+            service: self.service().to_owned(),
+            handler: self.name().to_owned(),
+            key: key.map(str::to_owned),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Who may call it through the ingress; nobody where there is no such door.
+    fn door(self) -> Option<Door> {
+        match self {
+            Self::Public(handler) => Some(handler.door()),
+            Self::Recover => Some(Door::Admin),
+            Self::TicketTurn | Self::MapTurn | Self::Deliver => None,
+        }
+    }
+
+    fn described(self, open: Door, document: &Value) -> Described {
+        let is_reserve = self == Self::Public(wire::Handler::TicketReserve);
+        let is_shared = matches!(self, Self::Public(handler) if handler.only_reads()) || is_reserve;
+        let is_of_object = match self {
+            Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap),
+            Self::TicketTurn | Self::MapTurn => true,
+            Self::Recover | Self::Deliver => false,
+        };
+        let access = is_of_object.then_some(if is_shared { Access::Shared } else { Access::Exclusive });
+        let (input, output) = match self {
+            Self::Public(handler) => {
+                let (body, answer) = openapi::schemas(document, handler);
+                // Where there is a schema, Restate lets nobody in without a body.
+                let takes_nothing = parse_call(handler, "a", b"").is_ok();
+                let json_schema = body.filter(|_| !takes_nothing);
+                let input = Input { content_type: "*/*", json_schema, required: false };
+                let content_type = "application/json";
+                (Some(input), Some(Output { content_type, json_schema: answer, set_content_type_if_empty: false }))
+            }
+            Self::TicketTurn | Self::MapTurn | Self::Recover | Self::Deliver => (None, None),
+        };
+        Described {
+            is_private: self.door().is_none_or(|door| door > open),
+            retries: is_reserve.then_some(A_WHILE),
+            input,
+            output,
+            ..Described::new(self.name(), access)
+        }
+    }
+}
+
+/// Until it is done: a host that is away for long must not leave a seat or a payment halfway.
+const RETRIES: Retries = Retries {
+    first: Duration::from_millis(50),
+    factor: 2.0,
+    cap: Duration::from_secs(10),
+    attempts: 1_000_000_000,
+    then: GiveUp::Pause,
+};
+
+/// With a hold that was not made nothing is lost.
+const A_WHILE: Retries = Retries { attempts: 30, then: GiveUp::Kill, ..RETRIES };
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Everything that Restate is to know of. With `admin`, whoever reaches the ingress can take sold seats back: only behind
+/// something that tells operators from buyers.
+#[must_use]
+pub fn services(admin: bool) -> Vec<Service> {
+    let open = if admin { Door::Admin } else { Door::Public };
+    let document = serde_json::from_str(openapi::document()).unwrap_or_default();
+    let service = |name: &'static str, kind, idempotency_retention, journal_retention| {
+        let handlers = Handler::all().filter(|handler| handler.service() == name);
+        let handlers = handlers.map(|handler| handler.described(open, &document)).collect();
+        Service { name, kind, handlers, idempotency_retention, journal_retention, retries: Some(RETRIES) }
+    };
+    vec![
+        // A turn leaves nothing to look up, and there are many.
+        service(Of::Ticket.as_str(), Kind::Object, Some(A_DAY), Some(Duration::ZERO)),
+        service(Of::SeatMap.as_str(), Kind::Object, Some(A_DAY), Some(Duration::ZERO)),
+        // How a checkout ended can be asked for as long as its key is known.
+        service(Of::Checkout.as_str(), Kind::Service, Some(A_DAY), Some(A_DAY)),
+        service(LETTERS, Kind::Service, None, None),
+    ]
+}

@@ -1,0 +1,263 @@
+//! What every handler does: the core's parser, one turn or one checkout, the answer.
+//!
+//! | error | whose move | here |
+//! | --- | --- | --- |
+//! | a refusal | the caller's | terminal, with its status; the message ends in its kind, in brackets |
+//! | [`FormatError`], [`Impossible`] | a person's | retried, then paused: state and journal stay as they are |
+//! | a cancel | an operator's | the checkout's, at the end of its step: see `journal` |
+//! | the gateway does not answer | nobody's yet | an outcome like any other |
+
+use booking_core::checkout::{Checkout, Ending, Impossible, Order};
+use booking_core::effect::Notification;
+use booking_core::format::{self, FormatError};
+use booking_core::ids::{CheckoutId, HoldId};
+use booking_core::journal::run;
+use booking_core::machine::Machine as _;
+use booking_core::seat_map::SeatMap;
+use booking_core::ticket::{Ticket, TicketCommand, TicketRefusal};
+use booking_core::time::Timestamp;
+use booking_core::wire::{self, Answer, Call, Kind, Refusal, SeatMapCall, TicketCall, answer};
+use bytes::Bytes;
+use restate_endpoint::{Stop, Terminal};
+
+use crate::context::{Context, Work, json};
+use crate::handler::Handler;
+use crate::journal::{Invocation, clock, recorded};
+use crate::objects::{self, turn_of, turn_on};
+use crate::records::{Asked, Began, Judged, Lost, Message};
+
+/// Why there is no answer.
+pub(crate) enum End {
+    /// A refusal: the end, and nothing to retry.
+    Refused(Refusal),
+    /// The invocation does not go on.
+    By(Stop),
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        Self::By(stop)
+    }
+}
+
+/// A journal that is not this checkout's: a person has to look.
+impl From<Impossible> for End {
+    fn from(why: Impossible) -> Self {
+        Self::By(Stop::Retry(why.to_string()))
+    }
+}
+
+type Said = Result<Bytes, End>;
+
+/// Handles an invocation: which one, the context says. What it is answered.
+///
+/// # Errors
+/// [`Stop`], for the SDK.
+pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
+    let Some(handler) = Handler::named(ctx.service(), ctx.handler()) else {
+        return Err(refused(&Kind::NotFound.into()));
+    };
+    let said = match handler {
+        Handler::Public(handler) => public(ctx, handler).await,
+        Handler::TicketTurn => ticket_turn(ctx).await.map_err(End::By),
+        Handler::MapTurn => map_turn(ctx).await,
+        Handler::Recover => recover(ctx).await,
+        Handler::Deliver => deliver(ctx).await.map_err(End::By),
+    };
+    match said {
+        Ok(bytes) => {
+            ctx.answered(handler, None);
+            Ok(bytes)
+        }
+        Err(End::Refused(refusal)) => {
+            ctx.answered(handler, Some(refusal.kind));
+            Err(refused(&refusal))
+        }
+        Err(End::By(stop)) => Err(stop),
+    }
+}
+
+/// A refusal as an error of Restate's, whose errors have no fields of ours: the message, the version in round brackets where
+/// an object refused, the kind in square ones.
+fn refused(refusal: &Refusal) -> Stop {
+    let Refusal { kind, message, version } = refusal;
+    let version = version.map(|version| format!(" (version {version})")).unwrap_or_default();
+    Terminal::new(kind.status(), format!("{message}{version} [{kind}]")).into()
+}
+
+/// A stored form that this build cannot read: retried, until a build comes that can.
+pub(crate) fn unreadable(why: FormatError) -> Stop {
+    Stop::Retry(why.to_string())
+}
+
+fn say(answer: Answer) -> Said {
+    Ok(answer.body.into())
+}
+
+/// A handler of the core's table.
+async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
+    let body = ctx.input();
+    let call = wire::parse_call(handler, ctx.key(), &body)?;
+    if !handler.only_reads() && body.is_empty() && ctx.header("content-type").is_none() {
+        // The ingress runs a handler on GET too, which has no content type: a look at an address must change nothing.
+        let why = "is missing: this changes something, so it takes a POST with one";
+        return Err(Refusal::invalid("Content-Type", why).into());
+    }
+    match call {
+        Call::Ticket(_, TicketCall::Get) => {
+            let ticket = objects::ticket(ctx).await?;
+            say(answer::ticket_view(&ticket.get(ctx.now())))
+        }
+        Call::Ticket(_, call @ TicketCall::Reserve { .. }) => reserve(ctx, call).await,
+        Call::Ticket(_, call) => {
+            let ticket = objects::ticket(ctx).await?;
+            let Asked { command, at } = asked(ctx, call).await?;
+            let (outcome, version) = turn_on(ctx, ticket, &command, at)?;
+            judged(Judged { outcome, version })
+        }
+        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(&objects::seat_map(ctx).await?)),
+        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(&objects::seat_map(ctx).await?)),
+        Call::SeatMap(_, SeatMapCall::Plan) => say(answer::plan(&objects::seat_map(ctx).await?)),
+        Call::SeatMap(_, call) => seat_map(ctx, call).await,
+        Call::Process(order) => process(ctx, order).await,
+        Call::ProcessSend(_) | Call::Status(_) | Call::Gateway(_) | Call::Health => {
+            Err(Refusal::from(Kind::NotFound).into())
+        }
+    }
+}
+
+/// What a caller from outside is answered: on Restate a refusal is an error.
+fn judged(Judged { outcome, version }: Judged) -> Said {
+    match outcome {
+        Ok(_) => say(answer::ticket(&outcome, version)),
+        Err(why) => Err(Refusal::from(why).at(version).into()),
+    }
+}
+
+/// A hold for a buyer. A buyer who asks for what others have is refused at once, beside any number of others. Everybody else
+/// takes a turn at the ticket.
+///
+/// The time of that first look is not recorded. If it is repeated after a crash it may see that a hold of others has
+/// lapsed since, when the refusal has been recorded, but not the end; Restate gives up then, and nobody waits for it.
+/// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
+async fn reserve<C: Context>(ctx: &C, call: TicketCall) -> Said {
+    let ticket = objects::ticket(ctx).await?;
+    let first = understood(ctx, call.clone())?;
+    if let Some(refusal) = ticket.decide(&first.command, first.at).err().filter(|refusal| is_for_others(*refusal)) {
+        return Err(Refusal::from(refusal).at(ticket.version()).into());
+    }
+    let Asked { command, at } = asked(ctx, call).await?;
+    let message = json(&Message { command, at: Some(at) });
+    let call = ctx.call(Handler::TicketTurn.target(Some(ctx.key())), message)?;
+    judged(recorded(&one(ctx, call).await?)?)
+}
+
+/// Whether a refusal says that somebody else has the ticket, or nobody can: until that changes, nobody needs a turn.
+fn is_for_others(refusal: TicketRefusal) -> bool {
+    match refusal {
+        TicketRefusal::TicketReserved | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
+        TicketRefusal::TicketNotForSale
+        | TicketRefusal::CheckoutInProgress
+        | TicketRefusal::HoldExpired
+        | TicketRefusal::HoldNotFound => false,
+    }
+}
+
+/// What one thing came to that was asked for; its end is this invocation's.
+async fn one<C: Context>(ctx: &C, pending: C::Pending) -> Result<Bytes, Stop> {
+    let done = ctx.all(vec![pending]).await?.into_iter().next();
+    Ok(done.unwrap_or_else(|| Ok(Bytes::new()))?)
+}
+
+/// What a request means: now, with these terms, and a hold id that nobody can guess.
+fn understood(ctx: &impl Context, call: TicketCall) -> Result<Asked, Stop> {
+    let mut chance = [0; 16];
+    getrandom::fill(&mut chance).map_err(|error| Stop::Retry(error.to_string()))?;
+    let command = call.command(ctx.terms(), || HoldId::of_chance(u128::from_le_bytes(chance)));
+    let command = command.ok_or_else(|| Stop::Retry("a command was asked for".to_owned()))?;
+    Ok(Asked { command, at: ctx.now() })
+}
+
+/// The same, recorded.
+async fn asked<C: Context>(ctx: &C, call: TicketCall) -> Result<Asked, Stop> {
+    let asked = ctx.run(Work::Record("asked", json(&understood(ctx, call)?)))?;
+    recorded(&one(ctx, asked).await?)
+}
+
+/// A command from inside. A refusal is an answer to it.
+async fn ticket_turn<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
+    let Message { command, at } = recorded(&ctx.input())?;
+    let ticket = objects::ticket(ctx).await?;
+    let accepts = |told: &Timestamp| {
+        // A buyer's request was understood just before, and its time recorded.
+        matches!(command, TicketCommand::Reserve { .. }) || ticket.may_be_told_the_time(&command, *told)
+    };
+    let at = match at.filter(accepts) {
+        Some(at) => at,
+        None => {
+            let now = ctx.run(Work::Record("now", json(&ctx.now())))?;
+            recorded(&one(ctx, now).await?)?
+        }
+    };
+    let (outcome, version) = turn_on::<Ticket, C>(ctx, ticket, &command, at)?;
+    Ok(json(&Judged { outcome, version }))
+}
+
+/// A command to the map of this invocation.
+async fn seat_map<C: Context>(ctx: &C, call: SeatMapCall) -> Said {
+    let command = call.command(ctx.terms()).ok_or_else(|| Refusal::from(Kind::NotFound))?;
+    // A map asks no clock.
+    match turn_of::<SeatMap, C>(ctx, &command, Timestamp::default()).await? {
+        (Ok(reply), version) => say(answer::seat_map_reply(&reply, version)),
+        (Err(never), _) => match never {},
+    }
+}
+
+/// A message from a ticket, or from the map itself.
+async fn map_turn<C: Context>(ctx: &C) -> Said {
+    seat_map(ctx, recorded(&ctx.input())?).await
+}
+
+/// A checkout, from its start to its end.
+async fn process<C: Context>(ctx: &C, order: Order) -> Said {
+    // Named after its invocation, so whoever has the one name has the other.
+    let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
+    let at = ctx.now();
+    let checkout = Checkout::start(id.clone(), order.clone(), at, ctx.terms());
+    let began = format::write(&Began { checkout, at, notifies: ctx.notifies() });
+    let began = ctx.run(Work::Record("begin", began.into()))?;
+    let began = one(ctx, began).await?;
+    let Began { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
+    let mut journal = Invocation { ctx, notifies, at };
+    let ending = run(&mut journal, checkout).await?;
+    match &ending {
+        Ending::Completed { .. } => say(answer::ended(&id, &order, &ending)),
+        Ending::Failed(failure) => Err(Refusal::from(failure).into()),
+    }
+}
+
+/// Brings a checkout to its end whose invocation was killed: back, or forward where its money may have been taken.
+async fn recover<C: Context>(ctx: &C) -> Said {
+    let lost = format::read_json::<Lost>(&ctx.input());
+    let Lost { began: Began { checkout, notifies, .. }, capture_asked } =
+        lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
+    // It is brought to its end, whoever cancels that.
+    let at = clock(ctx, &mut false).await?;
+    let checkout = if capture_asked { checkout } else { checkout.turned_back() };
+    let mut journal = Invocation { ctx, notifies, at };
+    let ending = run(&mut journal, checkout).await?;
+    Ok(json(&ending))
+}
+
+/// Tells a buyer, again and again for a while.
+async fn deliver<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
+    let letter: Notification = recorded(&ctx.input())?;
+    let told = ctx.run(Work::Deliver(letter))?;
+    one(ctx, told).await
+}

@@ -1,0 +1,150 @@
+//! The core's journal, made of Restate's: what is called, run or slept is recorded there, and handed back after a crash.
+//! All effects of a step are asked for before any is awaited.
+//!
+//! **Time.** A checkout tells its tickets what time it is: that of the last outcome that was recorded with one (its
+//! start, a payment, the end of a wait). So a ticket need not record the time again to judge the checkout's commands, and
+//! a replay sends the same bytes.
+//!
+//! **Cancel.** An operator's cancel ends what is awaited, and the calls that are under way with it. Whether these happened
+//! is unknown, so each effect without an outcome is performed once more, which is harmless, and the cancel goes to the core
+//! with the outcomes. A wait is over then.
+
+use std::time::Duration;
+
+use booking_core::checkout::Performed;
+use booking_core::effect::{Effect, Outcome, Step};
+use booking_core::format;
+use booking_core::journal::Journal;
+use booking_core::time::Timestamp;
+use bytes::Bytes;
+use restate_endpoint::{Done, Stop};
+use serde::de::DeserializeOwned;
+
+use crate::context::{Context, Work, json};
+use crate::handler::Handler;
+use crate::host::End;
+use crate::records::{Judged, Message, Paid};
+
+/// The journal of one checkout.
+pub(crate) struct Invocation<'a, C> {
+    pub(crate) ctx: &'a C,
+    /// Whether buyers are told, as it was when this checkout began.
+    pub(crate) notifies: bool,
+    /// The time of the last outcome that was recorded with one.
+    pub(crate) at: Timestamp,
+}
+
+impl<C: Context> Journal for Invocation<'_, C> {
+    type Error = End;
+
+    async fn perform(&mut self, step: Step) -> Result<Performed, End> {
+        let mut cancel = false;
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; step.effects.len()];
+        loop {
+            let (mut places, mut pending) = (Vec::new(), Vec::new());
+            for (place, (_, effect)) in step.effects.iter().enumerate() {
+                if outcomes[place].is_some() {
+                    continue;
+                }
+                match self.ask(effect, cancel)? {
+                    Some(asked) => {
+                        places.push(place);
+                        pending.push(asked);
+                    }
+                    None => outcomes[place] = Some(self.outcome(effect, None, &mut cancel).await?),
+                }
+            }
+            if pending.is_empty() {
+                return Ok(Performed { outcomes: outcomes.into_iter().flatten().collect(), cancel });
+            }
+            let Some(done) = uncancelled(self.ctx.all(pending).await, &mut cancel)? else { continue };
+            for (place, done) in places.into_iter().zip(done) {
+                if let Some(bytes) = ended(done, &mut cancel)? {
+                    let effect = &step.effects[place].1;
+                    outcomes[place] = Some(self.outcome(effect, Some(&bytes), &mut cancel).await?);
+                }
+            }
+        }
+    }
+}
+
+impl<C: Context> Invocation<'_, C> {
+    /// Asks for an effect; `None` where there is nothing to wait for.
+    fn ask(&self, effect: &Effect, cancelled: bool) -> Result<Option<C::Pending>, Stop> {
+        Ok(match effect {
+            Effect::Ticket(ticket, command) => {
+                let message = Message { command: command.clone(), at: Some(self.at) };
+                Some(self.ctx.call(Handler::TicketTurn.target(Some(ticket.as_str())), json(&message))?)
+            }
+            Effect::Pay(payment) => Some(self.ctx.run(Work::Pay(payment.clone()))?),
+            Effect::Sleep(_) if cancelled => None,
+            Effect::Sleep(length) => Some(self.ctx.sleep(Duration::from_millis(length.0))?),
+            Effect::Notify(letter) => {
+                if self.notifies {
+                    self.ctx.send(Handler::Deliver.target(None), json(letter), None)?;
+                }
+                None
+            }
+        })
+    }
+
+    /// What came of it.
+    async fn outcome(&mut self, effect: &Effect, done: Option<&Bytes>, cancel: &mut bool) -> Result<Outcome, Stop> {
+        let bytes = done.map(|bytes| &bytes[..]).unwrap_or_default();
+        match effect {
+            Effect::Ticket(..) => recorded(bytes).map(|Judged { outcome, .. }| Outcome::Ticket(outcome)),
+            Effect::Pay(_) => {
+                let Paid { outcome, at } = recorded(bytes)?;
+                self.at = self.at.max(at);
+                Ok(outcome)
+            }
+            Effect::Sleep(_) => {
+                let at = clock(self.ctx, cancel).await?;
+                self.at = self.at.max(at);
+                Ok(Outcome::Slept { at })
+            }
+            Effect::Notify(_) => Ok(Outcome::Notified),
+        }
+    }
+}
+
+/// What time it is, recorded. A cancel meanwhile is noted, for the caller to deal with.
+pub(crate) async fn clock<C: Context>(ctx: &C, cancel: &mut bool) -> Result<Timestamp, Stop> {
+    loop {
+        let now = ctx.run(Work::Record("now", json(&ctx.now())))?;
+        if let Some(done) = uncancelled(ctx.all(vec![now]).await, cancel)?.and_then(|done| done.into_iter().next())
+            && let Some(bytes) = ended(done, cancel)?
+        {
+            return recorded(&bytes);
+        }
+    }
+}
+
+/// What several things came to; `None` where a cancel came instead, which is noted.
+fn uncancelled(done: Result<Vec<Done>, Stop>, cancel: &mut bool) -> Result<Option<Vec<Done>>, Stop> {
+    match done {
+        Err(Stop::Cancelled) => {
+            *cancel = true;
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
+}
+
+/// What one thing came to; `None` where it was cancelled, alone or with this invocation. A ticket's refusals are answers, so
+/// nothing else ends what a checkout awaits; if something does, a person has to look, and Restate keeps the journal for that.
+fn ended(done: Done, cancel: &mut bool) -> Result<Option<Bytes>, Stop> {
+    match done {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(end) if end.code == Stop::CANCELLED => {
+            *cancel = true;
+            Ok(None)
+        }
+        Err(end) => Err(Stop::Retry(end.message)),
+    }
+}
+
+/// What was recorded.
+pub(crate) fn recorded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Stop> {
+    format::read_json(bytes).ok_or_else(|| Stop::Retry("what was recorded cannot be read".to_owned()))
+}

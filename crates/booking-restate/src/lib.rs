@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod context;
+mod handler;
+mod host;
+mod journal;
+mod objects;
+mod records;
+
+pub use context::{Context, Work, paid};
+pub use handler::{Handler, services};
+pub use host::handle;
+pub use records::{Began, Lost};

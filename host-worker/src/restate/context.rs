@@ -1,0 +1,131 @@
+//! An attempt at an invocation, as the context of [`booking_restate`].
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use booking_core::effect::Notification;
+use booking_core::payment::Payment;
+use booking_core::terms::Terms;
+use booking_core::time::Timestamp;
+use booking_core::wire::Kind;
+use booking_restate::{Context, Handler, Work, handle, paid};
+use restate_endpoint::{self as endpoint, Bytes, Done, Failure, Handlers, Pending, Stop, Target};
+
+use crate::clock::now;
+use crate::effects;
+use crate::faults;
+use crate::log::count;
+use crate::settings::Settings;
+
+/// What Restate calls.
+pub(super) struct Host(pub(super) Rc<Settings>);
+
+impl Handlers for Host {
+    async fn handle(&self, ctx: &endpoint::Context) -> Result<Bytes, Stop> {
+        count("asked", "handler", || format!("{}/{}", ctx.service(), ctx.handler()));
+        faults::may_panic("panic-restate", || ctx.key().to_owned());
+        handle(&Invocation { ctx, settings: &self.0 }).await
+    }
+}
+
+struct Invocation<'a> {
+    ctx: &'a endpoint::Context,
+    settings: &'a Rc<Settings>,
+}
+
+impl Context for Invocation<'_> {
+    type Pending = Pending;
+
+    fn service(&self) -> &str {
+        self.ctx.service()
+    }
+
+    fn handler(&self) -> &str {
+        self.ctx.handler()
+    }
+
+    fn key(&self) -> &str {
+        self.ctx.key()
+    }
+
+    fn invocation_id(&self) -> &str {
+        self.ctx.invocation_id()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.ctx.header(name)
+    }
+
+    fn input(&self) -> Bytes {
+        self.ctx.input()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Stop> {
+        self.ctx.get(key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<String>, Stop> {
+        self.ctx.keys().await
+    }
+
+    fn set(&self, key: &str, value: Bytes) -> Result<(), Stop> {
+        self.ctx.set(key, value)
+    }
+
+    fn call(&self, target: Target, input: Bytes) -> Result<Pending, Stop> {
+        self.ctx.call(target, input)
+    }
+
+    fn send(&self, target: Target, input: Bytes, delay: Option<Duration>) -> Result<(), Stop> {
+        self.ctx.send(target, input, delay)
+    }
+
+    fn sleep(&self, length: Duration) -> Result<Pending, Stop> {
+        self.ctx.sleep(length)
+    }
+
+    fn run(&self, work: Work) -> Result<Pending, Stop> {
+        let (name, policy) = (work.name(), work.policy());
+        let settings = Rc::clone(self.settings);
+        match work {
+            Work::Record(_, bytes) => self.ctx.run(name, policy, async { Ok(bytes) }),
+            Work::Pay(payment) => self.ctx.run(name, policy, async move { pay(&settings, &payment).await }),
+            Work::Deliver(letter) => self.ctx.run(name, policy, async move { deliver(&settings, &letter).await }),
+        }
+    }
+
+    async fn all(&self, pending: Vec<Pending>) -> Result<Vec<Done>, Stop> {
+        self.ctx.all(pending).await
+    }
+
+    fn terms(&self) -> &Terms {
+        &self.settings.terms
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn notifies(&self) -> bool {
+        self.settings.notify.is_some()
+    }
+
+    fn answered(&self, _: Handler, _: Option<Kind>) {}
+}
+
+/// Asks the gateway.
+async fn pay(settings: &Settings, payment: &Payment) -> Result<Bytes, Failure> {
+    let answer = effects::pay(settings, payment).await;
+    let answer = answer.ok_or_else(|| Failure::Retry("there is no PAYMENT_URL".to_owned()))?;
+    Ok(paid(answer, now()))
+}
+
+/// Tells the buyer.
+async fn deliver(settings: &Settings, letter: &Notification) -> Result<Bytes, Failure> {
+    match &settings.notify {
+        Some(port) if !effects::deliver(port, letter).await => {
+            Err(Failure::Retry("the notifier has not taken it".to_owned()))
+        }
+        Some(_) | None => Ok(Bytes::new()),
+    }
+}
