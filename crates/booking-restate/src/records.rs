@@ -39,7 +39,7 @@ pub(crate) struct Judged {
     pub(crate) version: u64,
 }
 
-/// How a checkout began. Recorded for the same reason as [`Asked`].
+/// How a checkout began. Recorded: other terms or another time after a crash would be another checkout.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Began {
