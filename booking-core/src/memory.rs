@@ -5,7 +5,6 @@
 //! crash of the process; a crash of a *checkout* is dropping the future of [`crate::journal::run`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 
 use crate::checkout::{Checkout, Impossible, Performed};
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
@@ -132,9 +131,9 @@ impl Memory {
             Some(state) => state,
             None => self.maps.entry(key.clone()).or_default(),
         };
-        let (outcome, notices) = turn(state, command, self.now).stored();
+        let (Ok(reply), notices) = turn(state, command, self.now).stored();
         self.send_on(key.as_str(), notices);
-        never(outcome)
+        reply
     }
 
     /// Delivers what a map tells others. Nobody watches here.
@@ -151,8 +150,8 @@ impl Memory {
 
     /// Asks the mock gateway.
     pub fn ask_gateway(&mut self, command: &Payment) -> PaymentAnswer {
-        let (outcome, ()) = turn(&mut self.ledger, command, self.now).stored();
-        never(outcome)
+        let (Ok(reply), ()) = turn(&mut self.ledger, command, self.now).stored();
+        reply
     }
 
     /// Performs one effect of a checkout. Sleeping lets time pass.
@@ -169,13 +168,6 @@ impl Memory {
                 Outcome::Notified
             }
         }
-    }
-}
-
-fn never<M>(outcome: Result<M, Infallible>) -> M {
-    match outcome {
-        Ok(reply) => reply,
-        Err(never) => match never {},
     }
 }
 

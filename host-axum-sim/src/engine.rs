@@ -12,7 +12,8 @@
 //! as one batch of [`Record`]s, and whatever was said on the strength of it, reads and refusals too, leaves only when
 //! the driver has said that the batch is stored. After a crash [`Engine::restore`] goes on from what was.
 //!
-//! The same inputs at the same times give the same outputs, byte for byte.
+//! The same inputs at the same times give the same outputs, byte for byte. A refusal is answered with its kind; an outcome
+//! that cannot be is said once, as [`Output::Alarm`], and its checkout stays as it was.
 
 mod calls;
 mod courses;
@@ -26,14 +27,13 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::machine::{Machine, Turn, turn};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::seat_map::{Errand, News, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
 use booking_core::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::Timestamp;
 use booking_core::wire::{GatewayCall, Kind};
 
-use crate::errors::never;
-use crate::objects::turn_in;
 use crate::store::{Course, Digest, Keyed, Record, Seq};
 use kept::Kept;
 
@@ -492,7 +492,7 @@ impl Engine {
                 }
             });
         }
-        let (outcome, notices) = turn.stored();
+        let (Ok(reply), notices) = turn.stored();
         let SeatMapNotices { watchers, tickets, go_on } = notices;
         match watchers {
             Some(News::Changed(delta)) => self.said.push(Output::News(key.clone(), Shown::Delta(delta))),
@@ -509,17 +509,50 @@ impl Engine {
             self.errands.push_back((key.clone(), errand));
             self.touched.push(Name::Errands);
         }
-        never(outcome)
+        reply
     }
 
     pub(crate) fn ask_gateway(&mut self, command: &Payment, now: Timestamp) -> PaymentAnswer {
-        let turn = booking_core::turn(&mut self.ledger, command, now);
+        let turn = turn(&mut self.ledger, command, now);
         if let Some(event) = turn.event() {
             self.touched.push(Name::Account(event.key.clone()));
         }
-        let (outcome, ()) = turn.stored();
-        never(outcome)
+        let (Ok(reply), ()) = turn.stored();
+        reply
     }
+}
+
+/// A turn, and what was seen of the object before and after it.
+struct Turned<M: Machine, T> {
+    turn: Turn<M>,
+    before: T,
+    after: T,
+}
+
+/// Lets an object of a table judge a command. An object that nobody has spoken to is not in the table, and only a turn
+/// that changes it into something that is worth it puts it there.
+fn turn_in<K: Ord + Clone, M: Machine, T>(
+    table: &mut BTreeMap<K, M>,
+    key: &K,
+    command: &M::Command,
+    now: Timestamp,
+    is_worth_it: impl Fn(&M) -> bool,
+    look: impl Fn(&M) -> T,
+) -> Turned<M, T> {
+    let turned = |state: &mut M| {
+        let before = look(state);
+        let turn = turn(state, command, now);
+        Turned { turn, before, after: look(state) }
+    };
+    if let Some(state) = table.get_mut(key) {
+        return turned(state);
+    }
+    let mut state = M::default();
+    let turned = turned(&mut state);
+    if turned.turn.changed() && is_worth_it(&state) {
+        table.insert(key.clone(), state);
+    }
+    turned
 }
 
 fn glance(ticket: &Ticket, count_holders: bool) -> Glance {

@@ -139,7 +139,7 @@ fn as_it_is_nothing_is_broken_and_everything_rare_is_met() {
             panic!("seed {seed}: {}", serde_json::to_string_pretty(&trace.minimised(&Sound)).unwrap());
         }
     }
-    let missing: Vec<&str> = simulation.sights().missing().iter().map(|sight| sight.name()).collect();
+    let missing: Vec<&str> = simulation.sights().missing(1).iter().map(|sight| sight.name()).collect();
     assert_eq!(missing, Vec::<&str>::new());
     assert!(simulation.endings()["booked"] > 10_000);
 }

@@ -57,9 +57,7 @@ impl PaymentGateway for MockGateway {
             tokio::time::sleep(self.delay).await;
         }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        match turn(&mut *ledger, payment, now()).stored().0 {
-            Ok(reply) => reply,
-            Err(never) => match never {},
-        }
+        let (Ok(reply), ()) = turn(&mut *ledger, payment, now()).stored();
+        reply
     }
 }

@@ -431,10 +431,8 @@ impl Stored for SeatMap {
     }
 
     fn answer(&self, outcome: std::result::Result<SeatMapReply, std::convert::Infallible>, _: How) -> Answer {
-        match outcome {
-            Ok(reply) => answer::seat_map_reply(&reply, self.version()),
-            Err(never) => match never {},
-        }
+        let Ok(reply) = outcome;
+        answer::seat_map_reply(&reply, self.version())
     }
 
     fn timer(&self) -> Option<(Timestamp, SeatMapCommand)> {

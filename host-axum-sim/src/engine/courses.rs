@@ -9,7 +9,6 @@ use booking_core::wire::Refusal;
 
 use super::kept::{What, account_cost};
 use super::{Due, Engine, Name, Notifier, Output};
-use crate::errors::impossible;
 use crate::store::{Course, Letter};
 
 /// The first and the longest wait before a message that was not delivered is tried again.
@@ -46,7 +45,7 @@ impl Engine {
     /// Records an outcome. One that cannot be is said, and changes nothing.
     fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> Recorded {
         course.running.record(op, outcome).unwrap_or_else(|why| {
-            self.said.push(Output::Alarm(impossible(&why)));
+            self.said.push(Output::Alarm(format!("an outcome was not taken: {why}")));
             Recorded::Stale
         })
     }

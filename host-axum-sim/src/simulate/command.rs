@@ -190,7 +190,7 @@ impl SimulateArgs {
                 self.trace.display()
             )));
         }
-        let missing = all.sights.missing();
+        let missing = all.sights.missing(1);
         if all.tally.seeds >= ENOUGH && self.size() == Size::SMALL && !missing.is_empty() {
             let missing: Vec<&str> = missing.iter().map(|sight| sight.name()).collect();
             return Err(CannotRun(format!("nothing is broken, but never met: {}", missing.join("; "))));
