@@ -21,7 +21,7 @@ use crate::store::{Row, Store, Table, json, number, text, time};
 
 /// The table.
 pub(crate) const OUTBOX: Table = Table(
-    "outbox",
+    "messages",
     "(seq INTEGER PRIMARY KEY, due INTEGER NOT NULL, failed INTEGER NOT NULL, binding TEXT NOT NULL, \
      name TEXT NOT NULL, body TEXT NOT NULL)",
 );
@@ -55,10 +55,11 @@ impl Letter {
         Self { binding: binding.to_owned(), name: name.to_owned(), body: json(call) }
     }
 
-    /// Sends it; whether it was taken. A refusal is an answer, and the message has done what it can.
+    /// Sends it; whether it was taken. A ticket's refusal is an outcome, and the message has done what it can. Any other
+    /// answer is that of a build which does not know such messages: it is sent again.
     async fn is_taken(&self, env: &Env) -> bool {
         let said = inside::ask(env, &self.binding, &self.name, How::Turn, self.body.as_bytes()).await;
-        said.is_ok_and(|answer| answer.status < 500)
+        said.is_ok_and(|answer| answer.status == 200)
     }
 }
 
@@ -66,15 +67,15 @@ impl Letter {
 pub(crate) fn post(store: &Store, at: Timestamp, letter: &Letter) -> Result<()> {
     let Letter { binding, name, body } = letter;
     store.write(
-        "outbox",
-        "INSERT INTO outbox (due, failed, binding, name, body) VALUES (?, 0, ?, ?, ?)",
+        "messages",
+        "INSERT INTO messages (due, failed, binding, name, body) VALUES (?, 0, ?, ?, ?)",
         &[time(at.plus(LOOK_AFTER)), text(binding), text(name), text(body)],
     )
 }
 
 /// When the alarm is to look at the latest.
 pub(crate) fn due(store: &Store) -> Result<Option<Timestamp>> {
-    let first = store.row("outbox", "SELECT min(due) FROM outbox", &[])?;
+    let first = store.row("messages", "SELECT min(due) FROM messages", &[])?;
     let due = first.map(|mut row| row.maybe_number()).transpose()?.flatten();
     Ok(due.map(Timestamp::from_millis))
 }
@@ -84,8 +85,8 @@ type Kept = (u64, u64, Letter);
 
 fn next(store: &Store, at: Timestamp, taken: &[u64]) -> Result<Vec<Kept>> {
     let rows = store.rows(
-        "outbox",
-        "SELECT seq, failed, binding, name, body FROM outbox WHERE failed = 0 OR due <= ? \
+        "messages",
+        "SELECT seq, failed, binding, name, body FROM messages WHERE failed = 0 OR due <= ? \
          ORDER BY seq LIMIT 256",
         &[time(at)],
     )?;
@@ -221,7 +222,7 @@ impl Postman {
             let failed = failed + 1;
             let due = now().plus(AGAIN.after(u32::try_from(failed).unwrap_or(u32::MAX)));
             let values = [number(failed), time(due), number(*seq)];
-            store.write("outbox", "UPDATE outbox SET failed = ?, due = ? WHERE seq = ?", &values)?;
+            store.write("messages", "UPDATE messages SET failed = ?, due = ? WHERE seq = ?", &values)?;
             store.wake_at(Some(due))
         })
     }
@@ -230,7 +231,7 @@ impl Postman {
     pub(crate) fn strike_out(&self, store: &Store) -> Result<Vec<u64>> {
         let taken = self.taken.borrow().clone();
         for seq in &taken {
-            store.write("outbox", "DELETE FROM outbox WHERE seq = ?", &[number(*seq)])?;
+            store.write("messages", "DELETE FROM messages WHERE seq = ?", &[number(*seq)])?;
         }
         Ok(taken)
     }

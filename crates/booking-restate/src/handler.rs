@@ -99,8 +99,7 @@ impl Handler {
             Self::Public(handler) => {
                 let (body, answer) = openapi::schemas(document, handler);
                 // Where there is a schema, Restate lets nobody in without a body.
-                let takes_nothing = parse_call(handler, "a", b"").is_ok();
-                let json_schema = body.filter(|_| !takes_nothing);
+                let json_schema = body.filter(|_| !takes_nothing(handler));
                 let input = Input { content_type: "*/*", json_schema, required: false };
                 let content_type = "application/json";
                 (Some(input), Some(Output { content_type, json_schema: answer, set_content_type_if_empty: false }))
@@ -115,6 +114,11 @@ impl Handler {
             ..Described::new(self.name(), access)
         }
     }
+}
+
+/// Whether a handler of the core's table takes an empty body.
+pub(crate) fn takes_nothing(handler: wire::Handler) -> bool {
+    parse_call(handler, "a", b"").is_ok()
 }
 
 /// Until it is done: a host that is away for long must not leave a seat or a payment halfway.

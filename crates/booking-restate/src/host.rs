@@ -21,7 +21,7 @@ use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
 
 use crate::context::{Context, Work, json};
-use crate::handler::Handler;
+use crate::handler::{Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
 use crate::objects::{self, turn_of, turn_on};
 use crate::records::{Asked, Began, Judged, Lost, Message};
@@ -53,7 +53,19 @@ impl From<Impossible> for End {
     }
 }
 
-type Said = Result<Bytes, End>;
+/// An answer, and for metrics the kind of refusal that is in it.
+struct Reply {
+    body: Bytes,
+    kind: Option<Kind>,
+}
+
+impl From<Bytes> for Reply {
+    fn from(body: Bytes) -> Self {
+        Self { body, kind: None }
+    }
+}
+
+type Said = Result<Reply, End>;
 
 /// Handles an invocation: which one, the context says. What it is answered.
 ///
@@ -61,19 +73,20 @@ type Said = Result<Bytes, End>;
 /// [`Stop`], for the SDK.
 pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
     let Some(handler) = Handler::named(ctx.service(), ctx.handler()) else {
-        return Err(refused(&Kind::NotFound.into()));
+        // A message that another build has sent: it waits for one that knows it.
+        return Err(Stop::Retry("this build has no such handler".to_owned()));
     };
     let said = match handler {
         Handler::Public(handler) => public(ctx, handler).await,
-        Handler::TicketTurn => ticket_turn(ctx).await.map_err(End::By),
+        Handler::TicketTurn => ticket_turn(ctx).await,
         Handler::MapTurn => map_turn(ctx).await,
         Handler::Recover => recover(ctx).await,
-        Handler::Deliver => deliver(ctx).await.map_err(End::By),
+        Handler::Deliver => deliver(ctx).await,
     };
     match said {
-        Ok(bytes) => {
-            ctx.answered(handler, None);
-            Ok(bytes)
+        Ok(Reply { body, kind }) => {
+            ctx.answered(handler, kind);
+            Ok(body)
         }
         Err(End::Refused(refusal)) => {
             ctx.answered(handler, Some(refusal.kind));
@@ -97,18 +110,18 @@ pub(crate) fn unreadable(why: FormatError) -> Stop {
 }
 
 fn say(answer: Answer) -> Said {
-    Ok(answer.body.into())
+    Ok(Reply { body: answer.body.into(), kind: answer.kind })
 }
 
 /// A handler of the core's table.
 async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
     let body = ctx.input();
-    let call = wire::parse_call(handler, ctx.key(), &body)?;
-    if !handler.only_reads() && body.is_empty() && ctx.header("content-type").is_none() {
+    if !handler.only_reads() && ctx.header("content-type").is_none() && takes_nothing(handler) {
         // The ingress runs a handler on GET too, which has no content type: a look at an address must change nothing.
         let why = "is missing: this changes something, so it takes a POST with one";
         return Err(Refusal::invalid("Content-Type", why).into());
     }
+    let call = wire::parse_call(handler, ctx.key(), &body)?;
     match call {
         Call::Ticket(_, TicketCall::Get) => {
             let ticket = objects::ticket(ctx).await?;
@@ -191,7 +204,7 @@ async fn asked<C: Context>(ctx: &C, call: TicketCall) -> Result<Asked, Stop> {
 }
 
 /// A command from inside. A refusal is an answer to it.
-async fn ticket_turn<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
+async fn ticket_turn<C: Context>(ctx: &C) -> Said {
     let Message { command, at } = recorded(&ctx.input())?;
     let ticket = objects::ticket(ctx).await?;
     let accepts = |told: &Timestamp| {
@@ -206,7 +219,8 @@ async fn ticket_turn<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
         }
     };
     let (outcome, version) = turn_on::<Ticket, C>(ctx, ticket, &command, at)?;
-    Ok(json(&Judged { outcome, version }))
+    let kind = outcome.as_ref().err().map(|why| Refusal::from(*why).kind);
+    Ok(Reply { body: json(&Judged { outcome, version }), kind })
 }
 
 /// A command to the map of this invocation.
@@ -250,12 +264,12 @@ async fn recover<C: Context>(ctx: &C) -> Said {
     let checkout = if capture_asked { checkout } else { checkout.turned_back() };
     let mut journal = Invocation { ctx, notifies, at };
     let ending = run(&mut journal, checkout).await?;
-    Ok(json(&ending))
+    Ok(json(&ending).into())
 }
 
 /// Tells a buyer, again and again for a while.
-async fn deliver<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
+async fn deliver<C: Context>(ctx: &C) -> Said {
     let letter: Notification = recorded(&ctx.input())?;
     let told = ctx.run(Work::Deliver(letter))?;
-    one(ctx, told).await
+    Ok(one(ctx, told).await?.into())
 }
