@@ -69,11 +69,17 @@ struct Frame {
 /// Looks for an order of one ticket's operations, in any order given.
 #[must_use]
 pub fn check(history: &[Operation]) -> Verdict {
+    check_from(Seat::default(), history)
+}
+
+/// The same, of a ticket that begins like this.
+#[must_use]
+pub fn check_from(seat: Seat, history: &[Operation]) -> Verdict {
     let search = Search::of(history);
     let definite = history.iter().filter(|operation| operation.answered.is_some()).count();
     let (mut order, mut met, mut furthest) = (Vec::new(), HashSet::new(), 0);
     let placed = vec![0; history.len().div_ceil(64)];
-    let mut stack = vec![search.reach(placed, Seat::default(), &mut order)];
+    let mut stack = vec![search.reach(placed, seat, &mut order)];
     while let Some(frame) = stack.last_mut() {
         furthest = furthest.max(frame.length);
         order.truncate(frame.length);
@@ -140,7 +146,9 @@ impl<'a> Search<'a> {
     }
 
     /// Gives its moment to everything that may come next and changes nothing, now or at any other time: a look, a refusal,
-    /// a revoke of what its checkout has not claimed and will not. Any order with it later is one with it now. What is left may be tried.
+    /// a revoke of what its checkout has not claimed and will not, unless something may end meanwhile: a ticket forgets what
+    /// ended when enough has ended since, so it matters whether a revoke comes before or after that. Any order with it later
+    /// is one with it now. What is left may be tried.
     fn reach(&self, placed: Placed, seat: Seat, order: &mut Vec<usize>) -> Frame {
         let mut frame = Frame { placed, seat, length: 0, next: Vec::new() };
         let least = frame.seat.least_version();
@@ -156,7 +164,9 @@ impl<'a> Search<'a> {
                 let never = match ask {
                     Ask::Get { .. } => true,
                     Ask::Revoke { checkout } => {
-                        !frame.seat.is_of(*checkout) && !self.may_claim(*checkout, &frame.placed)
+                        !frame.seat.is_of(*checkout)
+                            && !self.may_claim(*checkout, &frame.placed)
+                            && !self.may_end_meanwhile(index, &frame)
                     }
                     Ask::Reserve { .. }
                     | Ask::Release { .. }
@@ -175,6 +185,35 @@ impl<'a> Search<'a> {
         }
         frame.length = order.len();
         frame
+    }
+
+    /// Whether something that is asked for later may end before this operation is answered.
+    fn may_end_meanwhile(&self, index: usize, frame: &Frame) -> bool {
+        let until = self.history[index].answered.unwrap_or(u64::MAX);
+        let others = || self.left(&frame.placed).filter(|other| *other != index);
+        let meanwhile = || others().take_while(|other| self.history[*other].asked <= until);
+        let is_asked_for = |name: Name, but: usize| {
+            let askers = self.askers.get(&name).into_iter().flatten();
+            askers.filter(|asker| **asker != but).any(|asker| !is_placed(&frame.placed, *asker))
+        };
+        let may_be_had = |hold: Name| {
+            let takes = |other: usize| match self.history[other].ask {
+                Ask::Reserve { hold: of, .. } | Ask::Claim { hold: of, .. } => of == hold,
+                _ => false,
+            };
+            frame.seat.is_under(hold) || meanwhile().any(takes)
+        };
+        meanwhile().any(|other| match self.history[other].ask {
+            Ask::Lapse { hold } | Ask::Release { hold } => is_asked_for(hold, other) && may_be_had(hold),
+            Ask::Cleanup => {
+                frame.seat.is_sold() || meanwhile().any(|other| matches!(self.history[other].ask, Ask::Confirm { .. }))
+            }
+            Ask::Revoke { checkout } => {
+                let is_its = frame.seat.is_of(checkout) || self.may_claim(checkout, &frame.placed);
+                is_its || is_asked_for(checkout, other)
+            }
+            Ask::Reserve { .. } | Ask::Get { .. } | Ask::Claim { .. } | Ask::Confirm { .. } => false,
+        })
     }
 
     /// Whether a claim of this checkout is left.
@@ -214,7 +253,7 @@ impl<'a> Search<'a> {
 /// Whether what must have happened before an operation has. One that got no answer need not have happened, so what comes
 /// after it may come without it, if what comes before both has happened.
 pub fn may_come(history: &[Operation], index: usize, has_happened: impl Fn(usize) -> bool) -> bool {
-    let Some(before) = history[index].after else { return true };
-    let Operation { answered, after, .. } = history[before];
-    has_happened(before) || (answered.is_none() && after.is_some_and(has_happened))
+    let befores = std::iter::successors(history[index].after, |before| history[*before].after);
+    let mut needed = befores.skip_while(|before| !has_happened(*before) && history[*before].answered.is_none());
+    needed.next().is_none_or(has_happened)
 }

@@ -14,6 +14,17 @@ pub struct Seat {
     /// What has ended here, and how much has ended since.
     ended: BTreeMap<Name, u32>,
     versions: Versions,
+    memory: Memory,
+}
+
+/// How many ended ids a ticket remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Memory(u32);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(16)
+    }
 }
 
 /// The versions that a ticket may be at, as far as its answers have told.
@@ -199,10 +210,13 @@ pub enum Said {
     Unknown,
 }
 
-/// How many ended ids a ticket remembers.
-const MEMORY: u32 = 16;
-
 impl Seat {
+    /// A ticket that remembers less than others, so that short histories make it forget.
+    #[must_use]
+    pub fn remembering(ids: u32) -> Self {
+        Self { memory: Memory(ids), ..Self::default() }
+    }
+
     /// Whether it remembers that this has ended.
     fn has_ended(&self, name: Name) -> bool {
         self.ended.contains_key(&name)
@@ -210,9 +224,10 @@ impl Seat {
 
     fn end(&mut self, name: Name) {
         if !self.has_ended(name) {
+            let Memory(memory) = self.memory;
             self.ended.retain(|_, since| {
                 *since += 1;
-                *since < MEMORY
+                *since < memory
             });
             self.ended.insert(name, 0);
         }
@@ -232,6 +247,21 @@ impl Seat {
             Is::Free => false,
             Is::Held(hold) | Is::Sold(hold) => hold.checkout == Some(checkout),
         }
+    }
+
+    /// Whether it is held or sold under this hold.
+    #[must_use]
+    pub fn is_under(&self, hold: Name) -> bool {
+        match self.is {
+            Is::Free => false,
+            Is::Held(held) | Is::Sold(held) => held.id == hold,
+        }
+    }
+
+    /// Whether it is sold.
+    #[must_use]
+    pub fn is_sold(&self) -> bool {
+        matches!(self.is, Is::Sold(_))
     }
 
     /// The ticket after it was asked, if it could have given this answer at this version.
