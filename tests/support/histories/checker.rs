@@ -197,9 +197,9 @@ impl<'a> Search<'a> {
             askers.filter(|asker| **asker != but).any(|asker| !is_placed(&frame.placed, *asker))
         };
         let may_be_had = |hold: Name| {
-            let takes = |other: usize| match self.history[other].ask {
-                Ask::Reserve { hold: of, .. } | Ask::Claim { hold: of, .. } => of == hold,
-                _ => false,
+            let takes = |other: usize| {
+                let ask = self.history[other].ask;
+                matches!(ask, Ask::Reserve { hold: of, .. } | Ask::Claim { hold: of, .. } if of == hold)
             };
             frame.seat.is_under(hold) || meanwhile().any(takes)
         };
