@@ -139,7 +139,7 @@ impl From<Layout> for Vec<Row> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SeatMapCommand {
-    /// A ticket tells what it is now (inner; `set` on the wire).
+    /// A ticket tells what it is now (inner).
     Update {
         /// The ticket.
         ticket: TicketId,
