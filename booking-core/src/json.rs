@@ -161,7 +161,7 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// The words of serde's own that quote a value or that nobody reads are left out, so that no program carries them.
+/// Serde's own words quote values, so they are left out; that makes the Worker smaller, too.
 impl Error for Wrong {
     fn custom<T: fmt::Display>(why: T) -> Self {
         Self::value(why.to_string())

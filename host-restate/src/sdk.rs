@@ -45,8 +45,8 @@ impl Host {
     }
 }
 
-/// Everything that Restate is to know of, to be served. With `admin`, whoever reaches the ingress can take sold seats
-/// back: only behind something that tells operators from buyers.
+/// Everything that Restate is to know of, to be served. With `admin`, every client that reaches the ingress can take
+/// sold seats back: only for an ingress behind something that tells operators from buyers.
 ///
 /// # Errors
 /// Where a key is no identity key of Restate's (`publickeyv1_…`).

@@ -25,7 +25,7 @@ pub(crate) const CHECKOUTS: &str = "CHECKOUTS";
 pub(crate) struct Asked<C> {
     /// What is asked.
     pub(crate) call: C,
-    /// 128 bits of chance as hexadecimal digits, for ids that nobody can guess. The same if the call comes again.
+    /// 128 bits of chance as hexadecimal digits, for unguessable ids. The same if the call comes again.
     pub(crate) chance: String,
     /// The idempotency key that it came with.
     pub(crate) key: Option<Key>,
@@ -54,7 +54,7 @@ pub(crate) enum CheckoutCall {
 pub(crate) enum How {
     /// From outside: an [`Asked`], answered as [`booking_core::wire`] says.
     Call,
-    /// By another object: a call alone. A ticket answers its outcome as it is.
+    /// By another object: a call alone. A ticket answers with its outcome in the form that serde derives.
     Turn,
 }
 

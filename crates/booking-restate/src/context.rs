@@ -72,7 +72,7 @@ pub trait Context {
     fn terms(&self) -> &Terms;
     /// What time it is. Nothing records it.
     fn now(&self) -> Timestamp;
-    /// Whether buyers are told.
+    /// Whether this host sends messages to buyers.
     fn notifies(&self) -> bool;
     /// Hears how an invocation ended: well, or with a refusal of this kind. For metrics.
     fn answered(&self, handler: Handler, kind: Option<Kind>);

@@ -77,7 +77,7 @@ impl Handler {
         }
     }
 
-    /// Who may call it through the ingress; nobody where there is no such door.
+    /// Who may call it through the ingress; `None` where only handlers may.
     fn door(self) -> Option<Door> {
         match self {
             Self::Public(handler) => Some(handler.door()),
@@ -98,7 +98,7 @@ impl Handler {
         let (input, output) = match self {
             Self::Public(handler) => {
                 let (body, answer) = openapi::schemas(document, handler);
-                // Where there is a schema, Restate lets nobody in without a body.
+                // Where there is a schema, Restate refuses a request without a body.
                 let json_schema = body.filter(|_| !takes_nothing(handler));
                 let input = Input { content_type: "*/*", json_schema, required: false };
                 let content_type = "application/json";
@@ -135,8 +135,8 @@ const A_WHILE: Retries = Retries { attempts: 30, then: GiveUp::Kill, ..RETRIES }
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Everything that Restate is to know of. With `admin`, whoever reaches the ingress can take sold seats back: only behind
-/// something that tells operators from buyers.
+/// Everything that Restate is to know of. With `admin`, every client that reaches the ingress can take sold seats back:
+/// only for an ingress behind something that tells operators from buyers.
 #[must_use]
 pub fn services(admin: bool) -> Vec<Service> {
     let open = if admin { Door::Admin } else { Door::Public };

@@ -5,7 +5,7 @@
 //! | a refusal | the caller's | terminal, with its status; the message ends in its kind, in brackets |
 //! | [`FormatError`], [`Impossible`] | a person's | retried, then paused: state and journal stay as they are |
 //! | a cancel | an operator's | the checkout's, at the end of its step: see `journal` |
-//! | the gateway does not answer | nobody's yet | an outcome like any other |
+//! | the gateway does not answer | the checkout's | an outcome like any other |
 
 use booking_core::checkout::{Checkout, Ending, Impossible, Order};
 use booking_core::effect::Notification;
@@ -157,7 +157,7 @@ fn judged(Judged { outcome, version }: Judged) -> Said {
 /// takes a turn at the ticket.
 ///
 /// The time of that first look is not recorded. If it is repeated after a crash it may see that a hold of others has
-/// lapsed since, when the refusal has been recorded, but not the end; Restate gives up then, and nobody waits for it.
+/// lapsed since, when the refusal has been recorded, but not the end; Restate gives up then, and no client waits for it.
 /// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
 async fn reserve<C: Context>(ctx: &C, call: TicketCall) -> Said {
     let ticket = objects::ticket(ctx).await?;
@@ -171,7 +171,8 @@ async fn reserve<C: Context>(ctx: &C, call: TicketCall) -> Said {
     judged(recorded(&one(ctx, call).await?)?)
 }
 
-/// Whether a refusal says that somebody else has the ticket, or nobody can: until that changes, nobody needs a turn.
+/// Whether a refusal says that another buyer has the ticket, or that it is off sale: until that changes, a turn cannot
+/// succeed.
 fn is_for_others(refusal: TicketRefusal) -> bool {
     match refusal {
         TicketRefusal::TicketReserved | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
@@ -188,7 +189,7 @@ async fn one<C: Context>(ctx: &C, pending: C::Pending) -> Result<Bytes, Stop> {
     Ok(done.unwrap_or_else(|| Ok(Bytes::new()))?)
 }
 
-/// What a request means: now, with these terms, and a hold id that nobody can guess.
+/// What a request means: now, with these terms, and an unguessable hold id.
 fn understood(ctx: &impl Context, call: TicketCall) -> Result<Asked, Stop> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).map_err(|error| Stop::Retry(error.to_string()))?;
@@ -238,7 +239,7 @@ async fn map_turn<C: Context>(ctx: &C) -> Said {
 
 /// A checkout, from its start to its end.
 async fn process<C: Context>(ctx: &C, order: Order) -> Said {
-    // Named after its invocation, so whoever has the one name has the other.
+    // Named after its invocation: each name leads to the other.
     let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
     let at = ctx.now();
     let checkout = Checkout::start(id.clone(), order.clone(), at, ctx.terms());
@@ -259,7 +260,7 @@ async fn recover<C: Context>(ctx: &C) -> Said {
     let lost = format::read_json::<Lost>(&ctx.input());
     let Lost { began: Began { checkout, notifies, .. }, capture_asked } =
         lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
-    // It is brought to its end, whoever cancels that.
+    // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
     let checkout = if capture_asked { checkout } else { checkout.turned_back() };
     let mut journal = Invocation { ctx, notifies, at };

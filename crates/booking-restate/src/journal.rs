@@ -28,7 +28,7 @@ use crate::records::{Judged, Message, Paid};
 /// The journal of one checkout.
 pub(crate) struct Invocation<'a, C> {
     pub(crate) ctx: &'a C,
-    /// Whether buyers are told, as it was when this checkout began.
+    /// Whether the host sent messages to buyers when this checkout began.
     pub(crate) notifies: bool,
     /// The time of the last outcome that was recorded with one.
     pub(crate) at: Timestamp,

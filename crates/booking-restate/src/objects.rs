@@ -29,7 +29,7 @@ pub(crate) trait Stored: Machine {
     /// Writes what this event has changed.
     fn store<C: Context>(&self, ctx: &C, event: &Self::Event) -> Result<(), Stop>;
 
-    /// Sends what others are told.
+    /// Sends the messages that follow.
     fn send<C: Context>(ctx: &C, notices: Self::Notices, now: Timestamp) -> Result<(), Stop>;
 
     /// Its version.
@@ -73,7 +73,7 @@ fn to_map(ctx: &impl Context, map: &str, call: &SeatMapCall) -> Result<(), Stop>
     ctx.send(Handler::MapTurn.target(Some(map)), json(call), None)
 }
 
-/// A ticket as it is.
+/// Reads the ticket.
 pub(crate) async fn ticket<C: Context>(ctx: &C) -> Result<Ticket, Stop> {
     Ok(read(ctx, STATE).await?.unwrap_or_default())
 }
@@ -107,7 +107,7 @@ impl Stored for Ticket {
     }
 }
 
-/// A map as it is.
+/// Reads the whole map.
 pub(crate) async fn seat_map<C: Context>(ctx: &C) -> Result<SeatMap, Stop> {
     let published = read(ctx, LAYOUT).await?;
     let (keys, mut seats) = (ctx.keys().await?, BTreeMap::new());

@@ -47,7 +47,7 @@ pub struct Began {
     pub checkout: Checkout,
     /// When that was.
     pub at: Timestamp,
-    /// Whether buyers are told.
+    /// Whether the host sent messages to buyers then.
     pub notifies: bool,
 }
 
@@ -105,7 +105,7 @@ pub(crate) const VERSION: &str = "version";
 /// is no more entries than that.
 const PARTS: u64 = 64;
 
-/// Where the part is kept that a seat is in: FNV-1a of its id, which must stay as it is for as long as there are maps.
+/// The key of the part that a seat is in: FNV-1a of its id. A change of it would lose the seats of every map that is kept.
 pub(crate) fn part(ticket: &TicketId) -> String {
     let hash = ticket
         .as_str()

@@ -93,10 +93,10 @@ pub struct Handler {
     /// How it is tried again, if not like the others of its service.
     #[serde(flatten)]
     pub retries: Option<Retries>,
-    /// What it takes, if that is told.
+    /// What it takes; `None` says nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
-    /// What it answers, if that is told.
+    /// What it answers; `None` says nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
 }
