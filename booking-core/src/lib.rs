@@ -2,7 +2,7 @@
 //!
 //! # Where to look
 //!
-//! - [`ticket`], [`seat_map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
+//! - [`ticket`], [`seat_map`], [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
 //! - [`effect`], [`journal`], [`running`]: what a checkout asks for, and the two ways to give it.
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
@@ -18,6 +18,7 @@ pub mod invariants;
 pub mod journal;
 mod json;
 pub mod machine;
+pub mod map;
 pub mod memory;
 pub mod money;
 pub mod payment;

@@ -12,6 +12,9 @@
 mod checkout;
 mod gateway;
 mod journal;
+mod map_rules;
+mod map_support;
+mod map_table;
 mod openapi;
 mod seat_map;
 mod support;

@@ -1,0 +1,497 @@
+//! A seat map that owns its seats: the one authority about who has which seat of it, and the unit of serialisation.
+//!
+//! ```text
+//!  command ──▶ each seat's row of the table ──▶ all accept: one event, one version
+//!                                          └──▶ one refuses: nothing, and the refusal names the seat
+//! ```
+//!
+//! A command names one or many seats. All of them are judged at one effective time, and either all change or none does.
+//! Beside its seats a map remembers which checkouts have ended here, and the last numbered wish under each hold; both by
+//! time, so that a copy which comes late changes nothing.
+//!
+//! A host may load only as much of a map as a command [needs](SeatMapCommand::needs), and stores exactly what the event
+//! lists. The layout is immutable under its edition, and no part of that.
+//!
+//! This file says what a map is and what can be asked of it. `map/turn.rs` judges a command, `map/table.rs` one seat.
+
+mod table;
+pub mod ticket;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::seat_map::{DuplicateSeat, Layout, Place, Row, Summary};
+
+use crate::ids::{CheckoutId, HoldId, TicketId};
+use crate::machine::{Machine, Transition};
+use crate::money::Money;
+use crate::ticket::TicketStatus;
+use crate::time::Timestamp;
+use table::Seat;
+use ticket::{MakeClaim, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketView};
+use turn::Turn;
+
+/// How many lapsed holds one turn takes away at most. The timer is then armed again.
+pub const BATCH: usize = 256;
+
+/// How many ended checkouts, and how many numbered holds, a map remembers at most. It refuses new ones rather than forget
+/// one before its time.
+pub const MEMORY: u64 = 10_000;
+
+/// What a map is: what it remembers as a whole, and each seat that differs from the layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeatMap {
+    header: Header,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layout: Option<Arc<Layout>>,
+    tickets: BTreeMap<TicketId, Ticket>,
+    /// Checkouts that claim nothing here any more, and until when that has to be remembered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    ended: BTreeMap<CheckoutId, Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    baskets: BTreeMap<HoldId, Basket>,
+}
+
+/// What a map remembers as a whole. Written with each change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// How many changes the map has had. Never derived from its seats: they come and go, and a version names one claim.
+    pub version: u64,
+    /// The map's time: nothing is judged at an earlier one.
+    pub at: Timestamp,
+    /// How many layouts were published.
+    pub edition: u64,
+    /// When the map's timer fires, if it is armed. Never later than the first end of a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed: Option<Timestamp>,
+    /// How many seats are stored.
+    pub tickets: u64,
+    /// How many ended checkouts are remembered.
+    pub ended: u64,
+    /// How many numbered holds are remembered.
+    pub baskets: u64,
+}
+
+/// The last accepted numbered wish under a hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Basket {
+    /// Its number.
+    pub last: u32,
+    /// What was asked for.
+    pub wish: Wish,
+    /// The seats it named. None where a release without a number came after it: then it is used up.
+    pub seats: Vec<TicketId>,
+    /// Until when a copy of an older wish may still arrive.
+    pub until: Timestamp,
+}
+
+/// What a buyer asks for under a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wish {
+    /// To hold seats.
+    Reserve,
+    /// To give them back.
+    Release,
+}
+
+/// At least one seat of a map, each once, in the order of the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<TicketId>", into = "Vec<TicketId>")]
+pub struct Seats(Vec<TicketId>);
+
+/// What is wrong with a list of seats.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeatsError {
+    /// The list is empty.
+    #[error("a command names at least one seat")]
+    None,
+    /// A seat is named twice.
+    #[error("ticket {0} is named twice")]
+    Duplicate(TicketId),
+}
+
+/// What can be asked of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapCommand {
+    /// Asks the same of each of these seats: all of them or none.
+    Seats {
+        /// The seats.
+        seats: Seats,
+        /// What is asked.
+        command: TicketCommand,
+    },
+    /// Sets the price of seats (admin). On a map with a layout this publishes a new edition of it.
+    List {
+        /// The seats.
+        seats: Seats,
+        /// What the next hold will cost.
+        price: Money,
+    },
+    /// Gives the map a layout, or a new one (admin; `layout` on the wire).
+    Publish {
+        /// The layout.
+        layout: Arc<Layout>,
+    },
+    /// Puts every sold or blocked seat back on sale (admin). Holds stay.
+    ResetAll,
+    /// The map's timer fires (inner): early, late, twice, or one that is not armed any more.
+    Expire {
+        /// When it was armed for.
+        due: Timestamp,
+    },
+}
+
+/// How much of a map a command needs to be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs<'a> {
+    /// The header, and these parts as far as there are any.
+    Parts {
+        /// The seats.
+        seats: &'a [TicketId],
+        /// The checkout whose end may be remembered.
+        checkout: Option<&'a CheckoutId>,
+        /// The hold whose last wish may be remembered.
+        hold: Option<&'a HoldId>,
+    },
+    /// All of it but the layout.
+    All,
+    /// All of it.
+    AllAndLayout,
+}
+
+/// What an accepted command is answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatMapReply {
+    /// To `Reserve`: the buyer's hold.
+    Reserved {
+        /// Its name.
+        hold: HoldId,
+        /// The earliest own end of these seats.
+        until: Timestamp,
+        /// What each seat costs, in the order of the command.
+        prices: Vec<Money>,
+    },
+    /// To `Claim`.
+    Claimed {
+        /// What `Confirm` has to bring.
+        fence: u64,
+        /// What each seat costs, in the order of the command.
+        prices: Vec<Money>,
+    },
+    /// To `Sell`.
+    Sold {
+        /// What each seat costs, in the order of the command.
+        prices: Vec<Money>,
+    },
+    /// To `Publish` and `List` on a map with a layout.
+    Published(Published),
+    /// To `ResetAll`: how many seats were put back on sale.
+    Reset {
+        /// The number of seats.
+        tickets: u64,
+    },
+    /// To everything else.
+    Done,
+}
+
+/// What a new layout has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// The layout's edition, from 1.
+    pub edition: u64,
+    /// How many seats it has.
+    pub tickets: u64,
+    /// How many of them the layout before did not have.
+    pub added: u64,
+    /// How many seats of the layout before it does not have.
+    pub removed: u64,
+    /// How many seats have another price than before.
+    pub repriced: u64,
+}
+
+/// Why a map refuses a command, and which seat is in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[error("{why}")]
+#[serde(rename_all = "camelCase")]
+pub struct SeatMapRefusal {
+    /// The first seat, in the order of the command, that refuses; `None` where no single seat is the cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketId>,
+    /// Why.
+    pub why: TicketRefusal,
+}
+
+/// What one accepted command recorded, and exactly what a host stores for it. `None` in a list takes an entry away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeatMapEvent {
+    /// The header from now on.
+    pub header: Header,
+    /// The seats that changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tickets: Vec<(TicketId, Option<Ticket>)>,
+    /// The checkouts that have ended, and those whose end may be forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<(CheckoutId, Option<Timestamp>)>,
+    /// The last wishes under holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baskets: Vec<(HoldId, Option<Basket>)>,
+    /// The layout, if this published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Arc<Layout>>,
+}
+
+/// What others are told, one way and at least once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeatMapNotices {
+    /// To the map's watchers.
+    pub watchers: Option<News>,
+    /// To the map's one timer: fire at this time, with [`SeatMapCommand::Expire`].
+    pub timer: Option<Timestamp>,
+}
+
+/// What the watchers of a map hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// One change. A watcher that misses a version sees the gap.
+    Changed {
+        /// The map's version after it.
+        version: u64,
+        /// The seats that changed, and their status now.
+        seats: Vec<(TicketId, TicketStatus)>,
+    },
+    /// There is another layout: each seat may look different.
+    Republished {
+        /// The map's version after it.
+        version: u64,
+    },
+}
+
+impl Seats {
+    /// These seats.
+    ///
+    /// # Errors
+    /// [`SeatsError`] when there are none, or names the first that is named twice.
+    pub fn new(seats: Vec<TicketId>) -> Result<Self, SeatsError> {
+        if seats.is_empty() {
+            return Err(SeatsError::None);
+        }
+        let mut seen = BTreeSet::new();
+        match seats.iter().find(|seat| !seen.insert(*seat)) {
+            Some(twice) => Err(SeatsError::Duplicate(twice.clone())),
+            None => Ok(Self(seats)),
+        }
+    }
+
+    /// The seats, in the order of the caller.
+    #[must_use]
+    pub fn as_slice(&self) -> &[TicketId] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<TicketId>> for Seats {
+    type Error = SeatsError;
+    fn try_from(seats: Vec<TicketId>) -> Result<Self, SeatsError> {
+        Self::new(seats)
+    }
+}
+
+impl From<Seats> for Vec<TicketId> {
+    fn from(seats: Seats) -> Self {
+        seats.0
+    }
+}
+
+impl From<TicketId> for Seats {
+    fn from(seat: TicketId) -> Self {
+        Self(vec![seat])
+    }
+}
+
+impl SeatMapCommand {
+    /// How much of the map has to be loaded before this is judged. Whether a map that keeps all of itself in memory or one
+    /// that loads parts judges it, the answer and the event are the same.
+    #[must_use]
+    pub fn needs(&self, header: &Header) -> Needs<'_> {
+        let Self::Seats { seats, command } = self else {
+            return match self {
+                Self::List { .. } | Self::Publish { .. } => Needs::AllAndLayout,
+                Self::Seats { .. } | Self::ResetAll | Self::Expire { .. } => Needs::All,
+            };
+        };
+        let parts = |checkout, hold| Needs::Parts { seats: seats.as_slice(), checkout, hold };
+        match command {
+            // Makes room by forgetting what may be forgotten.
+            TicketCommand::Claim(_) if header.ended >= MEMORY => Needs::All,
+            TicketCommand::Reserve(Reserve { nth: Some(_), .. }) | TicketCommand::Release { nth: Some(_), .. }
+                if header.baskets >= MEMORY =>
+            {
+                Needs::All
+            }
+            TicketCommand::Claim(MakeClaim { checkout, .. })
+            | TicketCommand::Confirm { checkout, .. }
+            | TicketCommand::Revoke { checkout, .. } => parts(Some(checkout), None),
+            TicketCommand::Reserve(Reserve { hold, .. }) | TicketCommand::Release { hold, .. } => {
+                parts(None, Some(hold))
+            }
+            TicketCommand::Block { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::Sell { .. }
+            | TicketCommand::Recall { .. } => parts(None, None),
+            // It ends sales, and remembers their checkouts.
+            TicketCommand::Reset { .. } => Needs::All,
+        }
+    }
+}
+
+impl SeatMap {
+    /// A map put together from what a host has stored of it, or from as much of that as a command
+    /// [needs](SeatMapCommand::needs).
+    #[must_use]
+    pub fn from_parts(
+        header: Header,
+        layout: Option<Arc<Layout>>,
+        tickets: impl IntoIterator<Item = (TicketId, Ticket)>,
+        ended: impl IntoIterator<Item = (CheckoutId, Timestamp)>,
+        baskets: impl IntoIterator<Item = (HoldId, Basket)>,
+    ) -> Self {
+        let (tickets, ended) = (tickets.into_iter().collect(), ended.into_iter().collect());
+        Self { header, layout, tickets, ended, baskets: baskets.into_iter().collect() }
+    }
+
+    /// What it remembers as a whole.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How many changes it has had.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.header.version
+    }
+
+    /// The layout, if one was published.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Arc<Layout>> {
+        self.layout.as_ref()
+    }
+
+    /// Every seat that is stored, by id.
+    pub fn tickets(&self) -> impl Iterator<Item = (&TicketId, &Ticket)> {
+        self.tickets.iter()
+    }
+
+    /// The checkouts that claim nothing here any more, and until when that is remembered.
+    pub fn ended(&self) -> impl Iterator<Item = (&CheckoutId, Timestamp)> {
+        self.ended.iter().map(|(checkout, deadline)| (checkout, *deadline))
+    }
+
+    /// The last numbered wish under each hold.
+    pub fn baskets(&self) -> impl Iterator<Item = (&HoldId, &Basket)> {
+        self.baskets.iter()
+    }
+
+    /// A seat as it is stored; `None` where it is on sale as it was laid out.
+    #[must_use]
+    pub fn ticket(&self, seat: &TicketId) -> Option<&Ticket> {
+        self.tickets.get(seat)
+    }
+
+    /// What may be seen of a seat at a point in time. Records nothing.
+    #[must_use]
+    pub fn view(&self, seat: &TicketId, now: Timestamp) -> TicketView {
+        match self.tickets.get(seat) {
+            Some(ticket) => ticket.get(now.max(self.header.at)),
+            None => TicketView {
+                status: TicketStatus::Available,
+                reserved_by: None,
+                reserved_until: None,
+                version: self.header.version,
+            },
+        }
+    }
+
+    /// Every seat with its status at a point in time: those of the layout in its order; without one, those that are
+    /// stored, by id.
+    pub fn get(&self, now: Timestamp) -> impl Iterator<Item = (&TicketId, TicketStatus)> {
+        let laid_out = self.layout.iter().flat_map(|layout| layout.places()).map(|place| &place.ticket);
+        let stored = self.tickets.keys().filter(|_| self.layout.is_none());
+        laid_out.chain(stored).map(move |seat| (seat, self.view(seat, now).status))
+    }
+
+    /// Counts by status at a point in time.
+    #[must_use]
+    pub fn summary(&self, now: Timestamp) -> Summary {
+        let mut summary = Summary { version: self.header.version, ..Summary::default() };
+        for (_, status) in self.get(now) {
+            match status {
+                TicketStatus::Available => summary.available += 1,
+                TicketStatus::Reserved => summary.reserved += 1,
+                TicketStatus::Sold => summary.sold += 1,
+                TicketStatus::Blocked => summary.blocked += 1,
+            }
+        }
+        summary
+    }
+
+    /// What is recorded of a seat's state.
+    fn state(&self, seat: &TicketId) -> &TicketState {
+        self.tickets.get(seat).map_or(&TicketState::Available, |ticket| &ticket.state)
+    }
+
+    /// A seat at a point in time.
+    fn seat(&self, seat: &TicketId, now: Timestamp) -> Seat {
+        Seat::at(self.state(seat), now)
+    }
+}
+
+impl Machine for SeatMap {
+    type Command = SeatMapCommand;
+    type Event = SeatMapEvent;
+    type Reply = SeatMapReply;
+    type Refusal = SeatMapRefusal;
+    type Notices = SeatMapNotices;
+
+    fn decide(&self, command: &SeatMapCommand, now: Timestamp) -> Result<Transition<Self>, SeatMapRefusal> {
+        let turn = Turn::at(self, now);
+        match command {
+            SeatMapCommand::Seats { seats, command } => turn.seats(seats.as_slice(), command),
+            SeatMapCommand::List { seats, price } => turn.list(seats.as_slice(), *price),
+            SeatMapCommand::Publish { layout } => turn.publish(layout),
+            SeatMapCommand::ResetAll => turn.reset_all(),
+            SeatMapCommand::Expire { due } => turn.expire(*due),
+        }
+    }
+
+    fn apply(&mut self, event: &SeatMapEvent) {
+        self.header = event.header;
+        store(&mut self.tickets, &event.tickets);
+        store(&mut self.ended, &event.ended);
+        store(&mut self.baskets, &event.baskets);
+        if event.layout.is_some() {
+            self.layout.clone_from(&event.layout);
+        }
+    }
+}
+
+/// Puts entries into a table, and takes those away that are `None`.
+fn store<K: Clone + Ord, V: Clone>(table: &mut BTreeMap<K, V>, entries: &[(K, Option<V>)]) {
+    for (key, entry) in entries {
+        match entry {
+            Some(value) => table.insert(key.clone(), value.clone()),
+            None => table.remove(key),
+        };
+    }
+}

@@ -1,0 +1,358 @@
+//! A map to try rules on, and short names for what the rules of seats and maps speak of.
+
+use std::sync::Arc;
+
+use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState};
+use booking_core::map::{
+    Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
+};
+use booking_core::money::Money;
+use booking_core::ticket::TicketStatus;
+use booking_core::time::Millis;
+use booking_core::{Machine, turn};
+
+pub(crate) use crate::support::{EARLY, LATE, NOW, UNTIL, at, checkout_id, hold_id, ticket_id, unit_price, usd, user};
+
+/// The longest that a hold may last by asking for more time.
+pub(crate) const LONGEST: Millis = Millis(1_200_000);
+
+/// Seats `a:1`, `a:2` and so on.
+pub(crate) fn seats(numbers: &[u32]) -> Seats {
+    Seats::new(numbers.iter().map(|number| ticket_id(&format!("a:{number}"))).collect()).unwrap()
+}
+fn offer() -> Offer {
+    Offer { edition: 0, prices: vec![Some(unit_price()); 10], room: 1_000 }
+}
+
+pub(crate) fn reserve(by: &str, hold: &str) -> TicketCommand {
+    let (user, hold) = (user(by), hold_id(hold));
+    TicketCommand::Reserve(Reserve { user, hold, nth: None, until: at(UNTIL), longest: LONGEST, offer: offer() })
+}
+pub(crate) fn claim(by: &str, hold: &str, checkout: &str, deadline: u64) -> TicketCommand {
+    let (user, hold, checkout) = (user(by), hold_id(hold), checkout_id(checkout));
+    TicketCommand::Claim(MakeClaim { user, hold, brought: false, checkout, deadline: at(deadline), offer: offer() })
+}
+/// The claim of a checkout whose buyer brought the hold.
+pub(crate) fn claim_brought(by: &str, hold: &str, checkout: &str, deadline: u64) -> TicketCommand {
+    match claim(by, hold, checkout, deadline) {
+        TicketCommand::Claim(claim) => TicketCommand::Claim(MakeClaim { brought: true, ..claim }),
+        other => other,
+    }
+}
+pub(crate) fn confirm(hold: &str, checkout: &str, fence: u64) -> TicketCommand {
+    TicketCommand::Confirm { hold: hold_id(hold), checkout: checkout_id(checkout), fence }
+}
+pub(crate) fn revoke(hold: &str, checkout: &str, deadline: u64) -> TicketCommand {
+    TicketCommand::Revoke { hold: hold_id(hold), checkout: checkout_id(checkout), deadline: at(deadline) }
+}
+pub(crate) fn release(hold: &str) -> TicketCommand {
+    TicketCommand::Release { hold: hold_id(hold), nth: None, until: at(LATE) }
+}
+pub(crate) fn block() -> TicketCommand {
+    TicketCommand::Block { reason: "broken seat".into() }
+}
+pub(crate) fn sell(by: &str, hold: &str) -> TicketCommand {
+    TicketCommand::Sell { user: user(by), hold: hold_id(hold), offer: offer() }
+}
+pub(crate) fn recall(up_to: u64) -> TicketCommand {
+    TicketCommand::Recall { up_to }
+}
+pub(crate) fn reset(up_to: u64) -> TicketCommand {
+    TicketCommand::Reset { up_to }
+}
+/// The same command with what it attests changed.
+pub(crate) fn offering(mut command: TicketCommand, change: impl FnOnce(&mut Offer)) -> TicketCommand {
+    match &mut command {
+        TicketCommand::Reserve(Reserve { offer, .. })
+        | TicketCommand::Claim(MakeClaim { offer, .. })
+        | TicketCommand::Sell { offer, .. } => change(offer),
+        _ => panic!("{command:?} attests nothing"),
+    }
+    command
+}
+/// The same command where sales are closed.
+pub(crate) fn closed(command: TicketCommand) -> TicketCommand {
+    offering(command, |offer| offer.prices.clear())
+}
+/// The same command attested from another edition of the layout.
+pub(crate) fn of_edition(command: TicketCommand, edition: u64) -> TicketCommand {
+    offering(command, |offer| offer.edition = edition)
+}
+/// The same wish with a number.
+pub(crate) fn numbered(mut command: TicketCommand, number: u32) -> TicketCommand {
+    match &mut command {
+        TicketCommand::Reserve(Reserve { nth, .. }) | TicketCommand::Release { nth, .. } => *nth = Some(number),
+        _ => panic!("{command:?} is no wish"),
+    }
+    command
+}
+/// The same wish with another end.
+pub(crate) fn ending(mut command: TicketCommand, end: u64) -> TicketCommand {
+    match &mut command {
+        TicketCommand::Reserve(Reserve { until, .. }) | TicketCommand::Release { until, .. } => *until = at(end),
+        _ => panic!("{command:?} has no end"),
+    }
+    command
+}
+
+pub(crate) fn reserved(hold: &str, until: u64) -> SeatMapReply {
+    SeatMapReply::Reserved { hold: hold_id(hold), until: at(until), prices: vec![unit_price()] }
+}
+pub(crate) fn claimed(fence: u64) -> SeatMapReply {
+    SeatMapReply::Claimed { fence, prices: vec![unit_price()] }
+}
+
+/// Rows of seats and their prices: `[("A", &[(1, 500), (2, 500)])]`.
+pub(crate) fn layout(rows: &[(&str, &[(u32, u64)])]) -> Arc<Layout> {
+    let place = |(number, minor): &(u32, u64)| Place {
+        ticket: ticket_id(&format!("a:{number}")),
+        price: usd(*minor),
+        x: *number,
+        y: 0,
+    };
+    let row = |(name, seats): &(&str, &[(u32, u64)])| Row {
+        name: (*name).to_owned(),
+        seats: seats.iter().map(place).collect(),
+    };
+    Arc::new(Layout::new(rows.iter().map(row).collect()).unwrap())
+}
+
+/// A map, a clock, and what the last command brought about. Its verbs are about seat `a:1` where they name none.
+#[derive(Clone)]
+pub(crate) struct Map {
+    pub(crate) map: SeatMap,
+    pub(crate) now: u64,
+    pub(crate) recorded: bool,
+    pub(crate) notices: SeatMapNotices,
+}
+
+impl Map {
+    /// No command has come yet.
+    pub(crate) fn available() -> Self {
+        Self { map: SeatMap::default(), now: NOW, recorded: false, notices: SeatMapNotices::default() }
+    }
+    /// Held by ann under `h`, unclaimed, until [`UNTIL`]; version 1.
+    pub(crate) fn held() -> Self {
+        Self::available().after(&reserve("ann", "h"))
+    }
+    /// Held as above, claimed by checkout `c` until `deadline`; version 2, which is the fence.
+    pub(crate) fn held_and_claimed(deadline: u64) -> Self {
+        Self::held().after(&claim_brought("ann", "h", "c", deadline))
+    }
+    /// Claimed by ann's checkout `c` under a hold that it made (`h`), until [`EARLY`]; version 1, which is the fence.
+    pub(crate) fn claimed() -> Self {
+        Self::available().after(&claim("ann", "h", "c", EARLY))
+    }
+    /// Sold to ann's checkout `c` under a hold of her own; version 3, fence 2.
+    pub(crate) fn sold_from_held() -> Self {
+        Self::held_and_claimed(EARLY).after(&confirm("h", "c", 2))
+    }
+    /// Sold to ann's checkout `c` under a hold that it made; version 2, fence 1.
+    pub(crate) fn sold() -> Self {
+        Self::claimed().after(&confirm("h", "c", 1))
+    }
+    /// Off sale; version 1.
+    pub(crate) fn blocked() -> Self {
+        Self::available().after(&block())
+    }
+    /// With this layout; version 1, edition 1.
+    pub(crate) fn laid_out(layout: &Arc<Layout>) -> Self {
+        Self::available().then(&SeatMapCommand::Publish { layout: layout.clone() })
+    }
+
+    pub(crate) fn at(mut self, now: u64) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Asks, stores, and hands out the answer. A map of which no more is loaded than the command needs answers alike and
+    /// records the same.
+    pub(crate) fn ask_map(&mut self, command: &SeatMapCommand) -> Result<SeatMapReply, SeatMapRefusal> {
+        let (mut replayed, mut part) = (self.map.clone(), loaded(&self.map, command));
+        let turn = turn(&mut self.map, command, at(self.now));
+        self.recorded = turn.changed();
+        let in_part = booking_core::turn(&mut part, command, at(self.now));
+        assert_eq!(in_part.event(), turn.event(), "{command:?}: a part of the map records the same");
+        if let Some(event) = turn.event() {
+            replayed.apply(event);
+        }
+        assert_eq!(self.map, replayed, "the event alone makes the same of the map");
+        counts_are_right(&self.map);
+        let (outcome, notices) = turn.stored();
+        assert_eq!(
+            in_part.stored(),
+            (outcome.clone(), notices.clone()),
+            "{command:?}: a part of the map answers alike"
+        );
+        self.notices = notices;
+        outcome
+    }
+
+    pub(crate) fn ask_seats(&mut self, seats: &Seats, command: &TicketCommand) -> Result<SeatMapReply, SeatMapRefusal> {
+        self.ask_map(&SeatMapCommand::Seats { seats: seats.clone(), command: command.clone() })
+    }
+
+    pub(crate) fn ask(&mut self, command: &TicketCommand) -> Result<SeatMapReply, SeatMapRefusal> {
+        self.ask_seats(&seats(&[1]), command)
+    }
+
+    /// The map after an accepted command that was recorded.
+    #[track_caller]
+    pub(crate) fn then(mut self, command: &SeatMapCommand) -> Self {
+        let outcome = self.ask_map(command);
+        assert!(outcome.is_ok(), "{command:?} was refused: {outcome:?}");
+        assert!(self.recorded, "{command:?} recorded nothing");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn after(self, command: &TicketCommand) -> Self {
+        self.after_seats(&[1], command)
+    }
+
+    #[track_caller]
+    pub(crate) fn after_seats(self, numbers: &[u32], command: &TicketCommand) -> Self {
+        self.then(&SeatMapCommand::Seats { seats: seats(numbers), command: command.clone() })
+    }
+
+    /// The map after an accepted command with this reply that was one change: version up by one, watchers told.
+    #[track_caller]
+    pub(crate) fn changes(mut self, command: &TicketCommand, reply: &SeatMapReply) -> Self {
+        let before = self.map.version();
+        assert_eq!(self.ask(command).as_ref(), Ok(reply));
+        assert!(self.recorded);
+        assert_eq!(self.map.version(), before + 1, "one change raises the version by one");
+        assert_eq!(self.map.header().at, at(self.now));
+        assert_eq!(self.told(), [("a:1".to_owned(), self.status())], "each change is told to the watchers");
+        assert!(self.stored().is_none_or(|ticket| ticket.version == before + 1));
+        self
+    }
+
+    /// An accepted command with this reply that records nothing and tells nobody.
+    #[track_caller]
+    pub(crate) fn keeps(mut self, command: &TicketCommand, reply: &SeatMapReply) {
+        let before = self.map.clone();
+        assert_eq!(self.ask(command).as_ref(), Ok(reply));
+        assert!(!self.recorded);
+        assert_eq!(self.map, before);
+        assert_eq!(self.notices, SeatMapNotices::default());
+    }
+
+    /// An accepted command that is stored, but is no change of a seat: only what the map remembers beside them is new.
+    #[track_caller]
+    pub(crate) fn remembers(mut self, command: &TicketCommand) -> Self {
+        let before = self.map.clone();
+        assert_eq!(self.ask(command), Ok(SeatMapReply::Done));
+        assert!(self.recorded);
+        assert_eq!(self.notices, SeatMapNotices::default());
+        assert_eq!((self.map.version(), self.map.header().at), (before.version(), before.header().at));
+        assert!(self.map.tickets().eq(before.tickets()));
+        self
+    }
+
+    /// A command that seat `a:1` refuses so: records nothing and tells nobody.
+    #[track_caller]
+    pub(crate) fn refuses(self, command: &TicketCommand, why: TicketRefusal) {
+        self.refuses_naming(&[1], command, Some(1), why);
+    }
+
+    /// A command that no single seat refuses.
+    #[track_caller]
+    pub(crate) fn refuses_as_a_whole(self, command: &TicketCommand, why: TicketRefusal) {
+        self.refuses_naming(&[1], command, None, why);
+    }
+
+    #[track_caller]
+    pub(crate) fn refuses_naming(
+        mut self,
+        numbers: &[u32],
+        command: &TicketCommand,
+        named: Option<u32>,
+        why: TicketRefusal,
+    ) {
+        let before = self.map.clone();
+        let ticket = named.map(|number| ticket_id(&format!("a:{number}")));
+        assert_eq!(self.ask_seats(&seats(numbers), command), Err(SeatMapRefusal { ticket, why }));
+        assert!(!self.recorded);
+        assert_eq!(self.map, before);
+        assert_eq!(self.notices, SeatMapNotices::default());
+    }
+
+    pub(crate) fn stored(&self) -> Option<&Ticket> {
+        self.map.ticket(&ticket_id("a:1"))
+    }
+    pub(crate) fn state(&self) -> TicketState {
+        self.stored().map(|ticket| ticket.state.clone()).unwrap_or_default()
+    }
+    pub(crate) fn status(&self) -> TicketStatus {
+        self.state().status()
+    }
+    /// The status of seats at the map's clock.
+    pub(crate) fn statuses(&self, numbers: &[u32]) -> Vec<TicketStatus> {
+        let status = |seat| self.map.view(seat, at(self.now)).status;
+        seats(numbers).as_slice().iter().map(status).collect()
+    }
+    pub(crate) fn own_end(&self) -> Option<u64> {
+        self.state().hold().and_then(|hold| hold.own()).map(|own| own.until.as_millis())
+    }
+    pub(crate) fn price(&self) -> Option<Money> {
+        self.state().hold().map(|hold| hold.price)
+    }
+    pub(crate) fn remembers_the_end_of(&self, checkout: &str) -> bool {
+        self.map.ended().any(|(ended, _)| *ended == checkout_id(checkout))
+    }
+    /// What the watchers heard last.
+    pub(crate) fn told(&self) -> Vec<(String, TicketStatus)> {
+        match &self.notices.watchers {
+            Some(booking_core::map::News::Changed { version, seats }) => {
+                assert_eq!(*version, self.map.version());
+                seats.iter().map(|(seat, status)| (seat.to_string(), *status)).collect()
+            }
+            Some(booking_core::map::News::Republished { .. }) | None => Vec::new(),
+        }
+    }
+    /// When the timer was armed for by the last command, if it was.
+    pub(crate) fn timer(&self) -> Option<u64> {
+        self.notices.timer.map(|timer| timer.as_millis())
+    }
+    /// When the timer fires next.
+    pub(crate) fn armed(&self) -> Option<u64> {
+        self.map.header().armed.map(|timer| timer.as_millis())
+    }
+}
+
+/// As much of a map as a command needs.
+fn loaded(map: &SeatMap, command: &SeatMapCommand) -> SeatMap {
+    use booking_core::map::Needs;
+    let (tickets, ended, baskets) = (map.tickets(), map.ended(), map.baskets());
+    let owned = |(seat, ticket): (&booking_core::TicketId, &Ticket)| (seat.clone(), ticket.clone());
+    match command.needs(map.header()) {
+        Needs::AllAndLayout => map.clone(),
+        Needs::All => SeatMap::from_parts(
+            *map.header(),
+            None,
+            tickets.map(owned),
+            ended.map(|(checkout, deadline)| (checkout.clone(), deadline)),
+            baskets.map(|(hold, basket)| (hold.clone(), basket.clone())),
+        ),
+        Needs::Parts { seats, checkout, hold } => SeatMap::from_parts(
+            *map.header(),
+            None,
+            tickets.filter(|(seat, _)| seats.contains(seat)).map(owned),
+            ended.filter(|(id, _)| Some(*id) == checkout).map(|(checkout, deadline)| (checkout.clone(), deadline)),
+            baskets.filter(|(id, _)| Some(*id) == hold).map(|(hold, basket)| (hold.clone(), basket.clone())),
+        ),
+    }
+}
+
+/// What the header counts is there, and the timer is never later than the first end of a hold.
+fn counts_are_right(map: &SeatMap) {
+    let header = map.header();
+    assert_eq!(header.tickets, map.tickets().count() as u64);
+    assert_eq!(header.ended, map.ended().count() as u64);
+    assert_eq!(header.baskets, map.baskets().count() as u64);
+    let first_end = map.tickets().filter_map(|(_, ticket)| ticket.state.hold()).map(|hold| hold.end()).min();
+    if let Some(first_end) = first_end {
+        assert!(header.armed.is_some_and(|armed| armed <= first_end), "armed {:?}, ends {first_end:?}", header.armed);
+    }
+}
