@@ -375,6 +375,20 @@ mod prices_and_layouts {
     }
 
     #[test]
+    fn a_price_that_an_operator_has_set_outlives_holds_and_sales() {
+        let listed = Map::available().then(&list(&[1], 500));
+        let price = |map: &Map| map.stored().unwrap().listed;
+        let lapsed = listed.clone().after(&reserve("ann", "h")).at(UNTIL).then(&expire(UNTIL));
+        let released = listed.clone().after(&reserve("ann", "h")).after(&release("h"));
+        let sold = listed.after(&sell("ann", "box"));
+        let reset = sold.clone().then(&SeatMapCommand::ResetAll);
+        for map in [lapsed, released, reset] {
+            assert_eq!((map.status(), price(&map)), (Available, Some(usd(500))));
+        }
+        assert_eq!(price(&sold), Some(usd(500)));
+    }
+
+    #[test]
     fn list_twice_is_list_once() {
         let mut map = Map::available().then(&list(&[1], 500));
         assert_eq!((map.ask_map(&list(&[1], 500)), map.recorded), (Ok(Done), false));
