@@ -251,7 +251,7 @@ pub struct SeatMapEvent {
     pub layout: Option<Arc<Layout>>,
 }
 
-/// What others are told, one way and at least once.
+/// The messages that a change brings about, sent one way and at least once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeatMapNotices {
     /// To the map's watchers.
@@ -403,7 +403,7 @@ impl SeatMap {
         self.baskets.iter()
     }
 
-    /// A seat as it is stored; `None` where it is on sale as it was laid out.
+    /// The stored row of a seat; `None` where the seat is on sale at its price in the layout.
     #[must_use]
     pub fn ticket(&self, seat: &TicketId) -> Option<&Ticket> {
         self.tickets.get(seat)

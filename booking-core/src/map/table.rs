@@ -1,6 +1,6 @@
 //! The rules of one seat: the table of the specification (§2), a function a row, a match arm a cell.
 //!
-//! Every row starts from a [`Seat`]: the seat as it is at the command's time, with what has lapsed already gone. So no
+//! Every row starts from a [`Seat`]: the seat at the time of the command, with what has lapsed already gone. So no
 //! row asks whether a hold is still live, and an accepted command records the lapse together with its own change. A row
 //! answers what the seat becomes.
 

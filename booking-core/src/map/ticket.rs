@@ -379,7 +379,7 @@ impl Ticket {
         self.state == TicketState::Available && self.listed.is_none()
     }
 
-    /// What of it may be seen at a point in time.
+    /// Its status, buyer and end at a point in time.
     #[must_use]
     pub fn get(&self, now: Timestamp) -> TicketView {
         let seat = Seat::at(&self.state, now);

@@ -223,12 +223,12 @@ impl Map {
         assert!(self.recorded);
         assert_eq!(self.map.version(), before + 1, "one change raises the version by one");
         assert_eq!(self.map.header().at, at(self.now));
-        assert_eq!(self.told(), [("a:1".to_owned(), self.status())], "each change is told to the watchers");
+        assert_eq!(self.told(), [("a:1".to_owned(), self.status())], "the watchers hear of each change");
         assert!(self.stored().is_none_or(|ticket| ticket.version == before + 1));
         self
     }
 
-    /// An accepted command with this reply that records nothing and tells nobody.
+    /// An accepted command with this reply that records nothing and sends no message.
     #[track_caller]
     pub(crate) fn keeps(mut self, command: &TicketCommand, reply: &SeatMapReply) {
         let before = self.map.clone();
@@ -250,7 +250,7 @@ impl Map {
         self
     }
 
-    /// A command that seat `a:1` refuses so: records nothing and tells nobody.
+    /// A command that seat `a:1` refuses so: records nothing and sends no message.
     #[track_caller]
     pub(crate) fn refuses(self, command: &TicketCommand, why: TicketRefusal) {
         self.refuses_naming(&[1], command, Some(1), why);
