@@ -2,15 +2,35 @@
 //! object that counts in workerd; how soon workerd answers, and how large the Worker is.
 //!
 //! `cargo bench -p benches --bench runtimes`: all on one machine with the load generator, taking turns in one run; several
-//! rounds, medians. `-- --quick` measures less.
+//! rounds, medians. `-- --help` lists its options.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use benches::load::{asked, json};
 use benches::rows::{Much, Row, in_turns, is_bench, say};
 use benches::services::{Service, bare_on_restate, bare_workerd, bundle_sizes};
+use benches::table::compared;
+use benches::tree::Tree;
+use clap::Parser;
 use xtask::run::Outcome;
+
+/// Measures runtimes with next to nothing in them, and how soon workerd answers.
+#[derive(Parser, Debug)]
+#[command(bin_name = "cargo bench -p benches --bench runtimes --", max_term_width = 110)]
+struct Args {
+    /// Fewer and shorter rounds, to see whether it works
+    #[arg(long)]
+    quick: bool,
+    /// Only how soon workerd answers, beside the Worker of another commit: a checkout of it (`git worktree add DIR COMMIT`),
+    /// built there, with its own commands
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// `cargo bench` says so
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 fn nothing(_: u64, out: &mut Vec<u8>) {
     json("/", r#"{"ticketId":"seat"}"#, out);
@@ -54,25 +74,46 @@ fn measure(much: Much) -> Outcome {
     })
 }
 
-/// How long it takes from the start of the process to the first answer.
-fn cold(rounds: usize) -> Outcome {
-    let mut times = Vec::new();
+/// How long it takes from the start of the process to the first answer; beside another tree, in turns.
+fn cold(other: Option<&Tree>, rounds: usize) -> Outcome {
+    let this = Tree::this();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        times.push(benches::services::cold()?);
+        ours.push(micros(benches::services::cold(&this)?));
+        if let Some(other) = other {
+            theirs.push(micros(benches::services::cold(other)?));
+        }
     }
+    tell(&format!("the Worker at {}", this.commit), &ours);
+    if let Some(other) = other {
+        tell(&format!("the Worker at {}", other.commit), &theirs);
+        say(&format!("the first over the second: {}", compared(&ours, &theirs)));
+    }
+    Ok(())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn tell(name: &str, times: &[u64]) {
+    let mut times = times.to_vec();
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    say(&format!("\nfrom the start of workerd to the first answer of the Worker: {} ms", median.as_millis()));
+    say(&format!("{name}: {} ms from the start of workerd to its first answer", median / 1_000));
+}
+
+fn sizes() -> Outcome {
     let (alone, with_restate) = bundle_sizes()?;
     say(&format!("the Worker: {alone} bytes, gzipped; with an endpoint for Restate: {with_restate}"));
     Ok(())
 }
 
-fn main() -> ExitCode {
-    if benches::peers::bare_restate::serve_if_asked().is_some() {
-        return ExitCode::SUCCESS;
+fn run(args: &Args) -> Outcome {
+    if let Some(folder) = &args.against {
+        return cold(Some(&Tree::other(folder)?), if args.quick { 1 } else { COLD_ROUNDS });
     }
-    let is_quick = std::env::args().any(|arg| arg == "--quick");
+    let is_quick = args.quick;
     let much = if is_bench() && is_quick {
         Much { rounds: 2, lasts: Duration::from_secs(2), clients: &[1, 64] }
     } else if is_bench() {
@@ -80,7 +121,21 @@ fn main() -> ExitCode {
     } else {
         Much { rounds: 1, lasts: Duration::from_millis(200), clients: &[4] }
     };
-    match measure(much).and_then(|()| cold(if is_bench() { 9 } else { 1 })) {
+    measure(much)?;
+    say("");
+    cold(None, if is_bench() { COLD_ROUNDS } else { 1 })?;
+    sizes()
+}
+
+const COLD_ROUNDS: usize = 21;
+
+fn main() -> ExitCode {
+    if benches::peers::bare_restate::serve_if_asked().is_some() {
+        return ExitCode::SUCCESS;
+    }
+    // `cargo test` has arguments of its own.
+    let args = if is_bench() { Args::parse() } else { Args::parse_from(["runtimes"]) };
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("failed: {error}"));

@@ -85,8 +85,10 @@ fn cpu_each(scene: Scene, round: &Round) -> u64 {
     u64::try_from(all.as_nanos()).unwrap_or(u64::MAX).checked_div(counted(scene, round)).unwrap_or_default()
 }
 
-/// Nothing where there was a round in which one of them did nothing: no ratio tells of that.
-fn compared(of: &[u64], to: &[u64]) -> String {
+/// The ratio of two series, round by round, and its interval. Nothing where there was a round in which one of them did
+/// nothing: no ratio tells of that.
+#[must_use]
+pub fn compared(of: &[u64], to: &[u64]) -> String {
     if of.contains(&0) {
         return String::new();
     }

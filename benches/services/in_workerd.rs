@@ -34,14 +34,14 @@ pub fn bundle_sizes() -> Outcome<(u64, u64)> {
     Ok((gzipped_in(&bundle()?)?, gzipped_in(&bundle_with(With::Restate)?)?))
 }
 
-/// How long the Worker takes from the start of its process to its first answer.
+/// How long the Worker of this tree takes from the start of its process to its first answer.
 ///
 /// # Errors
 /// Why it did not start.
-pub fn cold() -> Outcome<Duration> {
-    let _built = bundle()?;
+pub fn cold(tree: &Tree) -> Outcome<Duration> {
+    let script = tree.script(With::Nothing)?;
     let begins = Instant::now();
-    let _running = start(None, With::Nothing, &[])?;
+    let _running = start(script, With::Nothing, &[])?;
     Ok(begins.elapsed())
 }
 
