@@ -8,10 +8,14 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
+use booking_core::money::Money;
 use serde_json::{Value, json};
 use tests::restate::{Folder, OnRestate};
 use tests::server::Server;
 use xtask::wrangler::Dev;
+
+#[path = "../booking-core/examples/currencies.rs"]
+mod currencies;
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const PUBLIC: &str = "a-public-token-for-tests";
@@ -228,4 +232,29 @@ fn the_page_is_small_and_every_file_of_it_is_served() {
         }
     }
     let _log = server.stop();
+}
+
+#[test]
+fn an_amount_of_any_currency_is_shown_as_the_core_has_it() {
+    let web = xtask::run::root().join("web");
+    let file = std::fs::read_to_string(web.join("currencies.js")).unwrap();
+    assert_eq!(file, currencies::made(), "cargo run -p booking-core --example currencies > web/currencies.js");
+    let amounts = [0, 5, 250_000, 123_456_789];
+    let money = |currency, minor| Money::new(minor, currency).unwrap();
+    let all: Vec<Money> = currencies::all().flat_map(|code| amounts.map(|minor| money(code, minor))).collect();
+    let script = "import { money } from './words.js'; import { readFileSync } from 'node:fs'; \
+                  const all = JSON.parse(readFileSync(0, 'utf8')); \
+                  process.stdout.write(JSON.stringify(all.map((each) => money(each))));";
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", script]).current_dir(&web);
+    let mut node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let asked = serde_json::to_vec(&all).unwrap();
+    node.stdin.take().unwrap().write_all(&asked).unwrap();
+    let said = node.wait_with_output().unwrap().stdout;
+    let shown: Vec<String> = serde_json::from_slice(&said).unwrap();
+    assert_eq!(shown.len(), all.len());
+    for (money, shown) in all.iter().zip(&shown) {
+        let digits: String = shown.chars().filter(|char| char.is_ascii_digit() || *char == '.').collect();
+        assert_eq!(format!("{digits}:{}", money.currency()), money.to_string(), "{shown}");
+    }
 }

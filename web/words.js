@@ -1,12 +1,17 @@
 // How things are called: amounts of money, seats, lengths of time.
 
+import { DECIMALS } from "./currencies.js";
+
 const formats = new Map();
 
 function format(currency) {
   if (!formats.has(currency)) {
     let made = null;
     try {
-      made = new Intl.NumberFormat("en", { style: "currency", currency });
+      // The host counts by ISO 4217. Browsers leave out decimals that nobody uses, and so would be wrong by a factor.
+      const decimals = DECIMALS[currency] ?? 2;
+      const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+      made = new Intl.NumberFormat("en", { style: "currency", currency, ...digits });
     } catch {
       // No currency that the browser knows: it is said as it came.
     }

@@ -112,6 +112,7 @@ const FILES: &[(&str, &str, &str)] = &[
     file!("buyer.js", JS),
     file!("chart.js", JS),
     file!("crowd.js", JS),
+    file!("currencies.js", JS),
     file!("dom.js", JS),
     file!("legend.js", JS),
     file!("live.js", JS),
