@@ -2,9 +2,9 @@
 
 /** The host has answered, and the answer is no. */
 export class Refusal extends Error {
-  constructor(status, kind, message, retryAfter = 0) {
+  constructor(status, kind, message, { retryAfter = 0, ticketId } = {}) {
     super(message);
-    Object.assign(this, { status, kind, retryAfter });
+    Object.assign(this, { status, kind, retryAfter, ticketId });
   }
 
   /** Whether nothing was judged, so that the same call is to be tried again. */
@@ -141,13 +141,17 @@ export class Api {
   }
 }
 
-/** Reads an error. Restate's ingress has the version and the kind at the end of the message, in brackets. */
+/** What Restate's ingress has at the end of a message, in brackets: the ticket, the version, the kind. */
+const AT_THE_END = /^(.*?)(?: \((?=ticket |reserved until |version )(?:ticket ([^ ,()]+))?[^()]*\))?(?: \[([A-Za-z]+)\])?$/s;
+
+/** Reads an error. */
 function refusal(response, body) {
   const said = String(body?.message ?? "");
-  const [, text, bracketed] = /^(.*?)(?: \(version \d+\))?(?: \[([A-Za-z]+)\])?$/s.exec(said);
+  const [, text, ticket, bracketed] = AT_THE_END.exec(said);
   const kind = body?.kind ?? bracketed ?? (response.status >= 500 ? "Overloaded" : "");
   const retryAfter = 1_000 * Math.min(30, Number(response.headers.get("retry-after")) || 0);
-  return new Refusal(response.status, String(kind), text || `status ${response.status}`, retryAfter);
+  const more = { retryAfter, ticketId: body?.ticketId ?? ticket };
+  return new Refusal(response.status, String(kind), text || `status ${response.status}`, more);
 }
 
 /** An id, for a path. */

@@ -224,7 +224,8 @@ export class Buyer {
       announce(`Booked: ${count(tickets.length, "seat")} for ${money(amount)}.`);
     } catch (refusal) {
       basket.paying = null;
-      basket.outcome = { is: "failed", kind: refusal.kind, message: refusal.message };
+      const seat = refusal.ticketId && `${this.name(refusal.ticketId)}: `;
+      basket.outcome = { is: "failed", kind: refusal.kind, message: `${seat ?? ""}${refusal.message}` };
       basket.save();
       await this.#stillHeld(ids);
       announce(outcomeWords(basket).join(" "));
@@ -253,7 +254,7 @@ export class Buyer {
       await sleep(1_000);
       const stands = await this.#api.insist(`/Checkout/${part(checkout)}`, undefined, { method: "GET" });
       if (stands.status === "CONFIRMED") return stands;
-      if (stands.status === "FAILED") throw Object.assign(new Error(stands.message), { kind: stands.kind });
+      if (stands.status === "FAILED") throw Object.assign(new Error(stands.message), { kind: stands.kind, ticketId: stands.ticketId });
     }
   }
 

@@ -333,11 +333,26 @@ fn error(status: u16, kinds: &[&str]) -> Value {
         object(&[("code", json!({ "const": status })), ("kind", json!({ "enum": kinds })), ("message", text())], &[]);
     // Where a ticket refused.
     error["properties"]["version"] = u64::schema();
+    for (name, schema) in in_the_way() {
+        error["properties"][name] = schema;
+    }
     // The mock gateway tells the bare reason as well.
     if kinds.contains(&Kind::PaymentDeclined.as_str()) {
         error["properties"]["reason"] = text();
     }
     error
+}
+
+/// What an error may tell of a ticket.
+fn in_the_way() -> [(&'static str, Value); 2] {
+    let ticket = described(TicketId::schema(), "the ticket that is in the way, where the request named several");
+    let until = described(Timestamp::schema(), "when the hold that is in the way ends: milliseconds since the Unix epoch");
+    [("ticketId", ticket), ("reservedUntil", until)]
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = description.into();
+    schema
 }
 
 fn line() -> Value {
@@ -433,7 +448,7 @@ fn failed() -> Value {
             ("kind", json!({ "enum": kinds })),
             ("message", text()),
         ],
-        &[],
+        &in_the_way(),
     )
 }
 

@@ -21,11 +21,12 @@ mod settle;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
+use crate::inventory::{Line, LineCommand};
+use crate::map::SeatMapRefusal;
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::money::Money;
 use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
 use crate::terms::{AuthorizeRetry, Backoff, Terms};
-use crate::ticket::{TicketCommand, TicketRefusal};
 use crate::time::Timestamp;
 
 /// The most tickets one checkout may have.
@@ -128,6 +129,8 @@ pub struct Checkout {
     id: CheckoutId,
     order: Order,
     deadline: Timestamp,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    a_line_a_seat: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unlisted: Option<Money>,
     authorize_retry: AuthorizeRetry,
@@ -140,20 +143,20 @@ pub struct Checkout {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
-    /// 1. Claims every ticket.
+    /// 1. Claims every line of the order.
     Holding,
     /// 2. Asks for an authorisation.
     Authorising {
-        /// The fences of the claims, in the order of the tickets.
+        /// The fences of the claims, in the order of the lines.
         fences: Vec<u64>,
         /// The sum of the holds' prices.
         amount: Money,
         /// How often it was asked.
         pace: Pace,
     },
-    /// 3. Confirms every ticket.
+    /// 3. Confirms every line.
     Confirming {
-        /// The fences of the claims, in the order of the tickets.
+        /// The fences of the claims, in the order of the lines.
         fences: Vec<u64>,
         /// The amount set aside.
         amount: Money,
@@ -176,11 +179,11 @@ pub enum Stage {
         /// What the gateway calls it.
         payment: PaymentId,
     },
-    /// The way back: revokes every ticket, and voids the authorisation if one was ever asked for.
+    /// The way back: revokes every line, and voids the authorisation if one was ever asked for.
     Undoing {
         /// What the checkout will end with.
         failure: Failure,
-        /// Whether the tickets are still to be revoked.
+        /// Whether the lines are still to be revoked.
         revoke: bool,
         /// Whether the authorisation is still to be voided.
         void: bool,
@@ -242,17 +245,12 @@ pub enum Ending {
     Failed(Failure),
 }
 
-/// Why a checkout failed: the cause of the earliest step, in the order of the tickets.
+/// Why a checkout failed: the cause of the earliest step, in the order of the lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
-    /// A ticket refused the hold.
-    HoldRefused {
-        /// Which ticket.
-        ticket: TicketId,
-        /// Why.
-        refusal: TicketRefusal,
-    },
+    /// A claim was refused.
+    HoldRefused(SeatMapRefusal),
     /// The holds' prices have no sum.
     NoAmount(NoAmount),
     /// The card was declined, when authorising or when capturing.
@@ -260,13 +258,8 @@ pub enum Failure {
     /// Whether the card was authorised is still unknown after the last attempt, or the gateway says that the key was
     /// used before for something else.
     PaymentUnavailable,
-    /// A ticket refused to be confirmed, for whatever reason.
-    ConfirmRefused {
-        /// Which ticket.
-        ticket: TicketId,
-        /// Why.
-        refusal: TicketRefusal,
-    },
+    /// A confirm was refused, for whatever reason.
+    ConfirmRefused(SeatMapRefusal),
     /// It was cancelled from outside, before capture was asked for.
     Cancelled,
 }
@@ -341,6 +334,7 @@ impl Checkout {
             id,
             order,
             deadline: now.plus(terms.checkout_time),
+            a_line_a_seat: terms.a_line_a_seat,
             unlisted: terms.unlisted(),
             authorize_retry: terms.authorize_retry,
             settle_retry: terms.settle_retry,
@@ -404,14 +398,14 @@ impl Checkout {
     #[must_use]
     pub fn next(&self) -> Next {
         let effects = match &self.stage {
-            Stage::Holding => self.each_ticket(|_| self.claim()).collect(),
+            Stage::Holding => self.each_line(|_| self.claim()).collect(),
             Stage::Authorising { pace, .. } if pace.waiting => self.wait(self.authorize_retry.wait, *pace),
             Stage::Authorising { amount, .. } => self.only(Effect::Pay(Payment::Authorize(Authorize {
                 key: PaymentKey::authorize(&self.id),
                 amount: *amount,
                 method: self.order.method.clone(),
             }))),
-            Stage::Confirming { fences, .. } => self.each_ticket(|i| self.confirm(fences.get(i).copied())).collect(),
+            Stage::Confirming { fences, .. } => self.each_line(|i| self.confirm(fences.get(i).copied())).collect(),
             Stage::Capturing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
             Stage::Capturing { authorization, .. } => self.only(Effect::Pay(Payment::Capture(Capture {
                 key: PaymentKey::capture(&self.id),
@@ -465,24 +459,48 @@ impl Checkout {
         vec![(self.op(0), effect)]
     }
 
-    fn each_ticket(&self, command: impl Fn(usize) -> TicketCommand) -> impl Iterator<Item = (Op, Effect)> {
-        let tickets = self.order.tickets.iter().enumerate();
-        tickets.map(move |(i, ticket)| (self.op(i), Effect::Ticket(ticket.clone(), command(i))))
+    /// The lines of the order, by the first ticket of each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines: Vec<(&str, Vec<TicketId>)> = Vec::new();
+        for ticket in &self.order.tickets {
+            let known = lines.iter_mut().find(|(map, _)| !self.a_line_a_seat && *map == ticket.map_str());
+            match known {
+                Some((_, seats)) => seats.push(ticket.clone()),
+                None => lines.push((ticket.map_str(), vec![ticket.clone()])),
+            }
+        }
+        lines.into_iter().map(|(_, seats)| Line::of(seats)).collect()
     }
 
-    fn claim(&self) -> TicketCommand {
-        TicketCommand::Claim {
+    /// How many lines the order has.
+    fn count_lines(&self) -> usize {
+        let tickets = &self.order.tickets;
+        let is_first = |(i, ticket): &(usize, &TicketId)| {
+            self.a_line_a_seat || !tickets[..*i].iter().any(|before| before.map_str() == ticket.map_str())
+        };
+        tickets.iter().enumerate().filter(is_first).count()
+    }
+
+    fn each_line(&self, command: impl Fn(usize) -> LineCommand) -> impl Iterator<Item = (Op, Effect)> {
+        let lines = self.lines().into_iter().enumerate();
+        lines.map(move |(i, line)| (self.op(i), Effect::Line(line, command(i))))
+    }
+
+    fn claim(&self) -> LineCommand {
+        LineCommand::Claim {
             user: self.order.user.clone(),
             hold: self.hold(),
+            brought: self.order.hold.is_some(),
             checkout: self.id.clone(),
             deadline: self.deadline,
             unlisted: self.unlisted,
         }
     }
 
-    fn confirm(&self, fence: Option<u64>) -> TicketCommand {
+    fn confirm(&self, fence: Option<u64>) -> LineCommand {
         // Without a fence (a stored state that was tampered with) it confirms nothing: no claim has version 0.
-        TicketCommand::Confirm { hold: self.hold(), checkout: self.id.clone(), fence: fence.unwrap_or(0) }
+        LineCommand::Confirm { hold: self.hold(), checkout: self.id.clone(), fence: fence.unwrap_or(0) }
     }
 
     fn wait(&self, backoff: Backoff, pace: Pace) -> Vec<(Op, Effect)> {
@@ -491,9 +509,10 @@ impl Checkout {
 
     /// Side by side, in the order of the specification's table.
     fn undo(&self, revoke: bool) -> Vec<(Op, Effect)> {
-        let tickets = if revoke { &self.order.tickets[..] } else { &[] };
-        let command = || TicketCommand::Revoke { hold: self.hold(), checkout: self.id.clone() };
-        let mut effects: Vec<Effect> = tickets.iter().map(|ticket| Effect::Ticket(ticket.clone(), command())).collect();
+        let lines = if revoke { self.lines() } else { Vec::new() };
+        let (hold, checkout, deadline) = (self.hold(), self.id.clone(), self.deadline);
+        let command = LineCommand::Revoke { hold, checkout, deadline };
+        let mut effects: Vec<Effect> = lines.into_iter().map(|line| Effect::Line(line, command.clone())).collect();
         if let Some(at) = self.void_at() {
             let void = Void { authorize_key: PaymentKey::authorize(&self.id) };
             effects.insert(at, Effect::Pay(Payment::Void(void)));
@@ -507,7 +526,7 @@ impl Checkout {
         match &self.stage {
             Stage::Undoing { failure: Failure::PaymentUnavailable, void: true, .. }
             | Stage::Undoing { revoke: false, void: true, .. } => Some(0),
-            Stage::Undoing { void: true, .. } => Some(self.order.tickets.len()),
+            Stage::Undoing { void: true, .. } => Some(self.count_lines()),
             Stage::Undoing { void: false, .. }
             | Stage::Holding
             | Stage::Authorising { .. }
@@ -530,12 +549,11 @@ impl Checkout {
 
     /// How many effects the current step has; none once it is over.
     pub(crate) fn width(&self) -> usize {
-        let tickets = self.order.tickets.len();
         match &self.stage {
-            Stage::Holding | Stage::Confirming { .. } => tickets,
+            Stage::Holding | Stage::Confirming { .. } => self.count_lines(),
             Stage::Authorising { .. } | Stage::Capturing { .. } | Stage::Notifying { .. } => 1,
             // It waits for nothing but a void that is all there is left to do: one effect, as the void itself.
-            Stage::Undoing { revoke, void, .. } => usize::from(*void) + if *revoke { tickets } else { 0 },
+            Stage::Undoing { revoke, void, .. } => usize::from(*void) + if *revoke { self.count_lines() } else { 0 },
             Stage::Ended(_) => 0,
         }
     }

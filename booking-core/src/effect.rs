@@ -7,9 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckoutId, PaymentId, PaymentKey, TicketId, UserId};
+use crate::inventory::{Line, LineAnswer, LineCommand};
 use crate::money::Money;
 use crate::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
-use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
 use crate::time::{Millis, Timestamp};
 
 /// The name of one effect: its place in the checkout's journal. The same on every replay, so it serves as an
@@ -44,8 +44,8 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
-    /// Send a command to a ticket and await its answer, retrying until there is one.
-    Ticket(TicketId, TicketCommand),
+    /// Ask an inventory about a line of the order and await its answer, retrying until there is one.
+    Line(Line, LineCommand),
     /// Ask the gateway.
     Pay(Payment),
     /// Wait durably: a crash does not start the wait anew.
@@ -58,8 +58,8 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "StoredOutcome", into = "StoredOutcome")]
 pub enum Outcome {
-    /// The ticket accepted, or refused.
-    Ticket(Result<TicketReply, TicketRefusal>),
+    /// The inventory accepted, or refused.
+    Line(LineAnswer),
     /// What the gateway answered.
     Paid(PaymentAnswer),
     /// The wait is over.
@@ -76,7 +76,7 @@ pub enum Outcome {
 #[serde(rename_all = "camelCase")]
 enum StoredOutcome {
     #[serde(with = "accepted_or_refused")]
-    Ticket(Result<TicketReply, TicketRefusal>),
+    Line(LineAnswer),
     Authorized(AuthorizeAnswer),
     Captured(CaptureAnswer),
     Voided(VoidAnswer),
@@ -89,7 +89,7 @@ enum StoredOutcome {
 impl From<StoredOutcome> for Outcome {
     fn from(stored: StoredOutcome) -> Self {
         match stored {
-            StoredOutcome::Ticket(answer) => Self::Ticket(answer),
+            StoredOutcome::Line(answer) => Self::Line(answer),
             StoredOutcome::Authorized(answer) => Self::Paid(PaymentAnswer::Authorize(answer)),
             StoredOutcome::Captured(answer) => Self::Paid(PaymentAnswer::Capture(answer)),
             StoredOutcome::Voided(answer) => Self::Paid(PaymentAnswer::Void(answer)),
@@ -102,7 +102,7 @@ impl From<StoredOutcome> for Outcome {
 impl From<Outcome> for StoredOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Ticket(answer) => Self::Ticket(answer),
+            Outcome::Line(answer) => Self::Line(answer),
             Outcome::Paid(PaymentAnswer::Authorize(answer)) => Self::Authorized(answer),
             Outcome::Paid(PaymentAnswer::Capture(answer)) => Self::Captured(answer),
             Outcome::Paid(PaymentAnswer::Void(answer)) => Self::Voided(answer),
@@ -130,28 +130,29 @@ pub struct Notification {
     pub payment: PaymentId,
 }
 
-/// A ticket's answer is stored as `{"accepted": …}` or `{"refused": …}`.
+/// An inventory's answer is stored as `{"accepted": …}` or `{"refused": …}`.
 mod accepted_or_refused {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::ticket::{TicketRefusal, TicketReply};
+    use crate::inventory::{LineAnswer, LineReply};
+    use crate::map::SeatMapRefusal;
 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     enum Written<'a> {
-        Accepted(&'a TicketReply),
-        Refused(&'a TicketRefusal),
+        Accepted(&'a LineReply),
+        Refused(&'a SeatMapRefusal),
     }
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     enum Read {
-        Accepted(TicketReply),
-        Refused(TicketRefusal),
+        Accepted(LineReply),
+        Refused(SeatMapRefusal),
     }
 
     pub(super) fn serialize<S: Serializer>(
-        outcome: &Result<TicketReply, TicketRefusal>,
+        outcome: &LineAnswer,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match outcome {
@@ -161,9 +162,7 @@ mod accepted_or_refused {
         .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Result<TicketReply, TicketRefusal>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LineAnswer, D::Error> {
         Ok(match Read::deserialize(deserializer)? {
             Read::Accepted(reply) => Ok(reply),
             Read::Refused(refusal) => Err(refusal),

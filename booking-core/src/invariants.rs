@@ -611,7 +611,7 @@ fn justified_refusal(turn: &TicketTurn<'_>) -> Verdict {
     let status = turn.before.get(turn.now).status;
     let never_listed = turn.before.listing().is_none();
     let true_then = match refusal {
-        TicketRefusal::TicketReserved => status == TicketStatus::Reserved,
+        TicketRefusal::TicketReserved { .. } => status == TicketStatus::Reserved,
         TicketRefusal::TicketSold => status == TicketStatus::Sold,
         TicketRefusal::TicketBlocked => status == TicketStatus::Blocked,
         TicketRefusal::TicketNotForSale => status == TicketStatus::Available && never_listed,
@@ -627,6 +627,11 @@ fn justified_refusal(turn: &TicketTurn<'_>) -> Verdict {
                         claim.checkout == *checkout && claim.fence == *fence && turn.now() < claim.deadline
                     }))
         }
+        // A map's alone.
+        TicketRefusal::Overtaken { .. }
+        | TicketRefusal::HoldInUse
+        | TicketRefusal::StaleEdition { .. }
+        | TicketRefusal::Overloaded => false,
     };
     require(true_then, || format!("{:?} was refused {refusal:?} by a ticket that was {status:?}", turn.command))
 }

@@ -3,7 +3,7 @@
 //! # Where to look
 //!
 //! - [`ticket`], [`seat_map`], [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
-//! - [`effect`], [`journal`], [`running`]: what a checkout asks for, and the two ways to give it.
+//! - [`effect`], [`inventory`], [`journal`], [`running`]: what a checkout asks for, of whom, and the two ways to give it.
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
 //! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): worlds to try them in;
@@ -15,6 +15,7 @@ pub mod effect;
 pub mod format;
 pub mod ids;
 pub mod invariants;
+pub mod inventory;
 pub mod journal;
 mod json;
 pub mod machine;

@@ -293,6 +293,15 @@ impl Seats {
         }
     }
 
+    /// The first seat.
+    ///
+    /// # Panics
+    /// Never: there is one.
+    #[must_use]
+    pub fn first(&self) -> &TicketId {
+        self.0.first().expect("at least one seat")
+    }
+
     /// The seats, in the order of the caller.
     #[must_use]
     pub fn as_slice(&self) -> &[TicketId] {

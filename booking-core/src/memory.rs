@@ -10,6 +10,7 @@ use crate::checkout::{Checkout, Impossible, Performed};
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
 use crate::format;
 use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
+use crate::inventory::of_ticket;
 use crate::journal::{Entry, Journal};
 use crate::machine::turn;
 use crate::payment::{Ledger, Payment, PaymentAnswer};
@@ -157,7 +158,10 @@ impl Memory {
     /// Performs one effect of a checkout. Sleeping lets time pass.
     pub fn perform(&mut self, effect: Effect) -> Outcome {
         match effect {
-            Effect::Ticket(ticket, command) => Outcome::Ticket(self.ask_ticket(&ticket, &command)),
+            Effect::Line(line, command) => {
+                let answer = self.ask_ticket(line.first(), &command.to_ticket());
+                Outcome::Line(of_ticket(line.first(), answer))
+            }
             Effect::Pay(payment) => Outcome::Paid(self.ask_gateway(&payment)),
             Effect::Sleep(length) => {
                 self.advance_to(self.now.plus(length));

@@ -16,6 +16,9 @@ pub struct Terms {
     pub closed_sales: bool,
     /// How long a buyer's own hold lasts when the buyer does not say.
     pub hold_ttl: HoldTtl,
+    /// Whether a checkout asks for each seat by itself. For hosts whose seats are objects of their own; without it, it asks
+    /// for all seats of one map together.
+    pub a_line_a_seat: bool,
     /// How long a checkout may claim its tickets: its deadline is its start plus this.
     pub checkout_time: Millis,
     /// How an authorisation whose outcome is unknown is asked for again.
@@ -32,6 +35,7 @@ impl Default for Terms {
             unit_price: Money::DEFAULT_PRICE,
             closed_sales: false,
             hold_ttl: HoldTtl::default(),
+            a_line_a_seat: true,
             checkout_time: Millis::from_mins(15),
             authorize_retry: AuthorizeRetry {
                 attempts: 5,

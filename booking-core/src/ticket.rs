@@ -19,6 +19,8 @@
 
 mod table;
 
+pub use crate::map::ticket::TicketRefusal;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -327,33 +329,6 @@ pub enum TicketReply {
     },
     /// To everything else.
     Done,
-}
-
-/// Why a command is not allowed. The caller's to handle; never retried by a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "camelCase")]
-pub enum TicketRefusal {
-    /// Somebody else's live hold is on the ticket.
-    #[error("Ticket is currently reserved")]
-    TicketReserved,
-    /// The ticket is sold.
-    #[error("Ticket already sold")]
-    TicketSold,
-    /// The ticket is off sale.
-    #[error("Ticket is blocked")]
-    TicketBlocked,
-    /// Sales are closed, and the ticket was never listed.
-    #[error("Ticket is not for sale")]
-    TicketNotForSale,
-    /// A checkout is paying for this hold.
-    #[error("A checkout is in progress for this hold")]
-    CheckoutInProgress,
-    /// The hold, or the checkout, has ended here, or ends no later than now.
-    #[error("The hold has expired")]
-    HoldExpired,
-    /// There is no such hold here.
-    #[error("There is no such hold")]
-    HoldNotFound,
 }
 
 /// What one accepted command recorded. Where `moved` or `listed` is set it is a change: the version goes up by one.

@@ -2,6 +2,7 @@
 //! messages are asked of the driver.
 
 use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::inventory::of_ticket;
 use booking_core::time::{Millis, Timestamp};
 
 use crate::engine::{Due, Engine, Gateway, Output};
@@ -11,7 +12,10 @@ impl Engine {
     /// Performs an effect: its outcome, or `None` where that comes later.
     pub(crate) fn perform(&mut self, course: &mut Course, op: &Op, effect: Effect, now: Timestamp) -> Option<Outcome> {
         match effect {
-            Effect::Ticket(ticket, command) => Some(Outcome::Ticket(self.ask_ticket(&ticket, &command, now))),
+            Effect::Line(line, command) => {
+                let answer = self.ask_ticket(line.first(), &command.to_ticket(), now);
+                Some(Outcome::Line(of_ticket(line.first(), answer)))
+            }
             Effect::Sleep(length) => {
                 // After a crash the wait that was stored goes on.
                 let wake = *course.wake.get_or_insert_with(|| now.plus(length));

@@ -256,7 +256,7 @@ impl Course {
                     })?;
                     let _step = running.record(&op, Outcome::Notified)?;
                 }
-                Effect::Ticket(..) | Effect::Pay(_) => {
+                Effect::Line(..) | Effect::Pay(_) => {
                     let env = &self.env;
                     asked.push(async move { (op, effects::perform(env, settings, &effect).await) });
                 }

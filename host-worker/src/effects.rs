@@ -2,9 +2,8 @@
 
 use booking_core::effect::{Effect, Notification, Outcome};
 use booking_core::format;
-use booking_core::ids::TicketId;
+use booking_core::inventory::{Line, LineCommand, of_ticket};
 use booking_core::payment::{Payment, PaymentAnswer};
-use booking_core::ticket::TicketCommand;
 use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, TicketCall, gateway};
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
@@ -22,7 +21,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Performs an effect that does not wait. `None` is no answer: it is to be performed again.
 pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> Option<Outcome> {
     match effect {
-        Effect::Ticket(ticket, command) => tell(env, ticket, command).await,
+        Effect::Line(line, command) => tell(env, line, command).await,
         Effect::Pay(payment) => pay(settings, payment).await.map(Outcome::Paid),
         Effect::Sleep(_) | Effect::Notify(_) => None,
     }
@@ -34,11 +33,12 @@ pub(crate) async fn pay(settings: &Settings, payment: &Payment) -> Option<Paymen
     Some(gateway::read(payment, said.as_ref().map(|(status, body)| (*status, &body[..]))))
 }
 
-async fn tell(env: &Env, ticket: &TicketId, command: &TicketCommand) -> Option<Outcome> {
+async fn tell(env: &Env, line: &Line, command: &LineCommand) -> Option<Outcome> {
     // What it answers when it could not keep its turn is no outcome.
-    let call = format::write_json(&TicketCall::Command(command.clone()));
-    let answer = inside::ask(env, TICKETS, ticket.as_str(), How::Turn, &call).await.ok()?;
-    inside::read(answer.body.as_bytes()).ok().map(Outcome::Ticket)
+    let call = format::write_json(&TicketCall::Command(command.to_ticket()));
+    let answer = inside::ask(env, TICKETS, line.first().as_str(), How::Turn, &call).await.ok()?;
+    let answer = inside::read(answer.body.as_bytes()).ok()?;
+    Some(Outcome::Line(of_ticket(line.first(), answer)))
 }
 
 /// Delivers a message to a buyer; whether it has been taken.

@@ -6,10 +6,11 @@
 
 use super::{Checkout, Ending, Failure, NoAmount, Pace, Stage};
 use crate::effect::Outcome;
-use crate::ids::{AuthorizationId, TicketId};
+use crate::ids::AuthorizationId;
+use crate::inventory::LineReply;
+use crate::map::SeatMapRefusal;
 use crate::money::{Money, MoneyError};
 use crate::payment::{AuthorizeAnswer, CaptureAnswer, PaymentAnswer, VoidAnswer};
-use crate::ticket::{TicketRefusal, TicketReply};
 
 impl Checkout {
     /// Whether an outcome is of the kind of the effect at this place in the current step.
@@ -17,15 +18,15 @@ impl Checkout {
         let waiting = self.is_waiting();
         match (&self.stage, outcome) {
             (_, Outcome::Slept { .. }) => waiting,
-            (Stage::Holding, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Claimed { .. }) | Err(_)),
+            (Stage::Holding, Outcome::Line(answer)) => matches!(answer, Ok(LineReply::Claimed { .. }) | Err(_)),
             (Stage::Authorising { .. }, Outcome::Paid(PaymentAnswer::Authorize(_))) => !waiting,
-            (Stage::Confirming { .. }, Outcome::Ticket(answer)) => matches!(answer, Ok(TicketReply::Done) | Err(_)),
+            (Stage::Confirming { .. }, Outcome::Line(answer)) => matches!(answer, Ok(LineReply::Done) | Err(_)),
             (Stage::Capturing { .. }, Outcome::Paid(PaymentAnswer::Capture(_))) => !waiting,
             (Stage::Notifying { .. }, Outcome::Notified) => true,
             (Stage::Undoing { .. }, Outcome::Paid(PaymentAnswer::Void(_))) => !waiting && self.void_at() == Some(index),
             // None of the saga's undos can be refused.
-            (Stage::Undoing { .. }, Outcome::Ticket(answer)) => {
-                !waiting && self.void_at() != Some(index) && *answer == Ok(TicketReply::Done)
+            (Stage::Undoing { .. }, Outcome::Line(answer)) => {
+                !waiting && self.void_at() != Some(index) && *answer == Ok(LineReply::Done)
             }
             _ => false,
         }
@@ -38,12 +39,12 @@ impl Checkout {
             (Stage::Authorising { fences, amount, pace }, [outcome]) => {
                 self.asked_to_authorise(fences, *amount, *pace, outcome)
             }
-            (Stage::Confirming { amount, authorization, .. }, _) => Some(match self.first_refusal(outcomes) {
+            (Stage::Confirming { amount, authorization, .. }, _) => Some(match first_refusal(outcomes) {
                 None => {
                     let (authorization, pace) = (authorization.clone(), Pace::default());
                     Stage::Capturing { amount: *amount, authorization, pace }
                 }
-                Some((ticket, refusal)) => undoing(Failure::ConfirmRefused { ticket, refusal }, true),
+                Some(refusal) => undoing(Failure::ConfirmRefused(refusal), true),
             }),
             (Stage::Capturing { amount, authorization, pace }, [outcome]) => {
                 asked_to_capture(*amount, authorization, *pace, outcome)
@@ -66,30 +67,27 @@ impl Checkout {
         }
     }
 
-    /// Every ticket held: on to the payment, of the sum of their prices.
+    /// Every line held: on to the payment, of the sum of their prices.
     fn held(&self, outcomes: &[Outcome]) -> Option<Stage> {
-        if let Some((ticket, refusal)) = self.first_refusal(outcomes) {
-            return Some(undoing(Failure::HoldRefused { ticket, refusal }, false));
+        if let Some(refusal) = first_refusal(outcomes) {
+            return Some(undoing(Failure::HoldRefused(refusal), false));
         }
         let mut fences = Vec::with_capacity(outcomes.len());
         let mut sum: Option<Result<Money, MoneyError>> = None;
-        for outcome in outcomes {
-            let Outcome::Ticket(Ok(TicketReply::Claimed { fence, price })) = outcome else { return None };
+        for (line, outcome) in self.lines().iter().zip(outcomes) {
+            let Outcome::Line(Ok(LineReply::Claimed { fence, prices })) = outcome else { return None };
+            if prices.len() != line.seats.as_slice().len() {
+                return None;
+            }
             fences.push(*fence);
-            sum = Some(sum.map_or(Ok(*price), |sum| sum?.plus(*price)));
+            for price in prices {
+                sum = Some(sum.map_or(Ok(*price), |sum| sum?.plus(*price)));
+            }
         }
         Some(match sum? {
             Ok(amount) => Stage::Authorising { fences, amount, pace: Pace::default() },
             Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false),
             Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
-        })
-    }
-
-    /// The first ticket, in the buyer's order, that refused.
-    fn first_refusal(&self, outcomes: &[Outcome]) -> Option<(TicketId, TicketRefusal)> {
-        self.order.tickets.iter().zip(outcomes).find_map(|(ticket, outcome)| match outcome {
-            Outcome::Ticket(Err(refusal)) => Some((ticket.clone(), *refusal)),
-            _ => None,
         })
     }
 
@@ -114,6 +112,14 @@ impl Checkout {
             _ => return None,
         })
     }
+}
+
+/// The refusal of the first line, in the buyer's order, that refused.
+fn first_refusal(outcomes: &[Outcome]) -> Option<SeatMapRefusal> {
+    outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Line(Err(refusal)) => Some(refusal.clone()),
+        _ => None,
+    })
 }
 
 /// After asking for the capture, or waiting to ask again.

@@ -258,7 +258,7 @@ fn push_one(
     boundaries.pass().then_some(())?;
     let mut outcome = house.memory.perform(effect.clone());
     // Not a wait, nor what the mock gateway counts: its cards answer a second call otherwise, as a schedule of its own.
-    let may_be_twice = matches!(effect, Effect::Ticket(..) | Effect::Pay(Payment::Void(_)) | Effect::Notify(_));
+    let may_be_twice = matches!(effect, Effect::Line(..) | Effect::Pay(Payment::Void(_)) | Effect::Notify(_));
     let twice = may_be_twice && order.twice.get(turn).copied().unwrap_or(false);
     if twice {
         outcome = house.memory.perform(effect);

@@ -132,7 +132,7 @@ impl<'a> View<'a> {
                 let reply = TicketReply::Reserved { hold: None, until: hold.shown_until(), price: hold.price };
                 self.accept(reply)
             }
-            Reserved(_) => Err(TicketReserved),
+            Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(_) => Err(TicketSold),
             Blocked { .. } => Err(TicketBlocked),
         }
@@ -173,7 +173,7 @@ impl<'a> View<'a> {
                 }
                 Term::Claimed { .. } => Err(CheckoutInProgress),
             },
-            Reserved(_) => Err(TicketReserved),
+            Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(sale) => match &sale.to {
                 Some(to) if to.checkout == *checkout && sale.hold == *id && sale.by == *user => {
                     let reply = TicketReply::Claimed { fence: to.fence, price: sale.price };
@@ -272,7 +272,7 @@ impl<'a> View<'a> {
     pub(super) fn block(self, reason: &str) -> Decision {
         match self.state() {
             Available => self.moving(Blocked { reason: reason.to_owned() }).accept(TicketReply::Done),
-            Reserved(_) => Err(TicketReserved),
+            Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(_) => Err(TicketSold),
             Blocked { .. } => self.accept(TicketReply::Done),
         }
@@ -303,7 +303,7 @@ impl<'a> View<'a> {
                 let sale = Sale { hold: id.clone(), by: user.clone(), price, until: None, to: None, at };
                 self.moving(Sold(Arc::new(sale))).accept(TicketReply::Sold { price })
             }
-            Reserved(_) => Err(TicketReserved),
+            Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(_) => Err(TicketSold),
             Blocked { .. } => Err(TicketBlocked),
         }
@@ -313,7 +313,7 @@ impl<'a> View<'a> {
         let unchanged_since = self.ticket.version <= up_to;
         match self.state() {
             Available => self.accept(TicketReply::Done),
-            Reserved(_) => Err(TicketReserved),
+            Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(sale) if unchanged_since => {
                 let hold = EndedId::Hold(sale.hold.clone());
                 let checkout = sale.to.as_ref().map(|to| EndedId::Checkout(to.checkout.clone()));

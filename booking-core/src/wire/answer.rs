@@ -49,20 +49,33 @@ pub fn ok(version: Option<u64>) -> Answer {
     json(200, &Ok { ok: true, version })
 }
 
-/// An error: `{ "code", "kind", "message" }`, and `version` where an object refused.
+/// An error: `{ "code", "kind", "message" }`; `ticketId` where it is about one ticket of several, `reservedUntil` where a hold
+/// is in the way, `version` where an object refused.
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> Answer {
-    #[derive(Serialize)]
-    struct Error<'a> {
-        code: u16,
-        kind: &'a str,
-        message: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        version: Option<u64>,
+    let error = Error::of(refusal);
+    Answer { kind: Some(refusal.kind), ..json(error.code, &error) }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Error<'a> {
+    code: u16,
+    kind: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket_id: Option<&'a TicketId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+}
+
+impl<'a> Error<'a> {
+    fn of(Refusal { kind, message, version, ticket, reserved_until }: &'a Refusal) -> Self {
+        let (ticket_id, reserved_until) = (ticket.as_ref(), *reserved_until);
+        Self { code: kind.status(), kind: kind.as_str(), message, ticket_id, reserved_until, version: *version }
     }
-    let Refusal { kind, message, version } = refusal;
-    let (code, name) = (kind.status(), kind.as_str());
-    Answer { kind: Some(*kind), ..json(code, &Error { code, kind: name, message, version: *version }) }
 }
 
 /// What a ticket said to a command, and its version after that.
@@ -251,7 +264,7 @@ pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
 }
 
 /// How a checkout stands, always 200: `{ "checkoutId", "status": PENDING | CONFIRMED | FAILED, … }`, a failed one with
-/// the `code`, `kind` and `message` that `process` answered.
+/// what `process` answered.
 #[must_use]
 pub fn checkout(checkout: &Checkout) -> Answer {
     #[derive(Serialize)]
@@ -259,17 +272,15 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     struct Failed<'a> {
         checkout_id: &'a CheckoutId,
         status: &'static str,
-        code: u16,
-        kind: &'static str,
-        message: &'a str,
+        #[serde(flatten)]
+        error: Error<'a>,
     }
     match checkout.ending() {
         None => pending(checkout.id()),
         Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment),
         Some(Ending::Failed(failure)) => {
-            let Refusal { kind, message, .. } = failure.into();
-            let (code, kind) = (kind.status(), kind.as_str());
-            json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", code, kind, message: &message })
+            let refusal = Refusal::from(failure);
+            json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", error: Error::of(&refusal) })
         }
     }
 }

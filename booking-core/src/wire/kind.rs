@@ -1,14 +1,17 @@
-//! The closed list of errors, and which refusal of the core is which of them.
+//! The list of errors, and which refusal of the core is which of them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::checkout::{Failure, NoAmount};
+use crate::ids::TicketId;
+use crate::map::SeatMapRefusal;
 use crate::ticket::TicketRefusal;
+use crate::time::Timestamp;
 
 macro_rules! kinds {
     ($($kind:ident $status:literal $message:literal, $doc:literal;)*) => {
-        /// What went wrong, for machines. The list is closed: no host answers with anything else.
+        /// What went wrong, for machines. A later version may have more: who does not know one goes by its status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Kind {
             $(#[doc = $doc] $kind,)*
@@ -57,6 +60,8 @@ kinds! {
     TicketBlocked        409 "Ticket is blocked", "The ticket is off sale.";
     TicketNotForSale     409 "Ticket is not for sale", "Sales are closed, and the ticket was never listed.";
     CheckoutInProgress   409 "A checkout is in progress for this hold", "A checkout is paying for this hold.";
+    Overtaken            409 "A later request under this hold was carried out already", "A request under this hold with a higher number was carried out already.";
+    HoldInUse            409 "Another request under this hold has the same number", "Another request under this hold has the same number.";
     IdempotencyKeyReused 409 "This idempotency key was used before with another request", "The idempotency key was used before, with another body.";
     HoldExpired          410 "The hold has expired", "The hold or the checkout is over.";
     PayloadTooLarge      413 "The body is too large", "The body is longer than the route takes.";
@@ -101,6 +106,10 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// The version of the object that refused, where one did.
     pub version: Option<u64>,
+    /// The ticket that is in the way, where the request named several.
+    pub ticket: Option<TicketId>,
+    /// When the hold that is in the way ends, if it is one.
+    pub reserved_until: Option<Timestamp>,
 }
 
 impl Refusal {
@@ -114,13 +123,19 @@ impl Refusal {
     /// An error of this kind, with words of its own.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), version: None }
+        Self { kind, message: message.into(), version: None, ticket: None, reserved_until: None }
     }
 
     /// The same, by an object that was at this version.
     #[must_use]
     pub fn at(self, version: u64) -> Self {
         Self { version: Some(version), ..self }
+    }
+
+    /// The same, for this ticket of several.
+    #[must_use]
+    pub fn about(self, ticket: TicketId) -> Self {
+        Self { ticket: Some(ticket), ..self }
     }
 }
 
@@ -132,23 +147,35 @@ impl From<Kind> for Refusal {
 
 impl From<TicketRefusal> for Refusal {
     fn from(refusal: TicketRefusal) -> Self {
-        match refusal {
-            TicketRefusal::TicketReserved => Kind::TicketReserved,
+        let kind = match refusal {
+            TicketRefusal::TicketReserved { until } => {
+                return Self { reserved_until: Some(until), ..Kind::TicketReserved.into() };
+            }
             TicketRefusal::TicketSold => Kind::TicketSold,
             TicketRefusal::TicketBlocked => Kind::TicketBlocked,
             TicketRefusal::TicketNotForSale => Kind::TicketNotForSale,
             TicketRefusal::CheckoutInProgress => Kind::CheckoutInProgress,
             TicketRefusal::HoldExpired => Kind::HoldExpired,
             TicketRefusal::HoldNotFound => Kind::HoldNotFound,
-        }
-        .into()
+            TicketRefusal::Overtaken { .. } => Kind::Overtaken,
+            TicketRefusal::HoldInUse => Kind::HoldInUse,
+            // Its caller was to read the layout again.
+            TicketRefusal::StaleEdition { .. } | TicketRefusal::Overloaded => Kind::Overloaded,
+        };
+        kind.into()
+    }
+}
+
+impl From<&SeatMapRefusal> for Refusal {
+    fn from(SeatMapRefusal { ticket, why }: &SeatMapRefusal) -> Self {
+        Self { ticket: ticket.clone(), ..(*why).into() }
     }
 }
 
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::HoldRefused { refusal, .. } => (*refusal).into(),
+            Failure::HoldRefused(refusal) => refusal.into(),
             Failure::NoAmount(NoAmount::MixedCurrencies) => Kind::MixedCurrencies.into(),
             Failure::NoAmount(NoAmount::TooMuch) => Self::invalid("ticketIds", "cost more than can be counted"),
             Failure::PaymentDeclined(reason) => {
@@ -156,7 +183,9 @@ impl From<&Failure> for Refusal {
                 Self::new(Kind::PaymentDeclined, message)
             }
             Failure::PaymentUnavailable => Kind::PaymentUnavailable.into(),
-            Failure::ConfirmRefused { .. } => Kind::HoldExpired.into(),
+            Failure::ConfirmRefused(SeatMapRefusal { ticket, .. }) => {
+                Self { ticket: ticket.clone(), ..Kind::HoldExpired.into() }
+            }
             Failure::Cancelled => Self::new(Kind::HoldExpired, "The checkout was cancelled, its holds are over"),
         }
     }

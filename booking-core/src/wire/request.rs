@@ -12,7 +12,7 @@ use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKe
 use crate::json::{Json, Source, Wrong};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
-use crate::seat_map::{Layout, Place, Row, SeatMapCommand};
+use crate::seat_map::{DuplicateSeat, Layout, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, TicketCommand, TicketStatus};
 use crate::time::{HoldTtl, Millis, TtlOutOfRange};
@@ -358,7 +358,7 @@ fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
     }
     let place = |PlaceBody { ticket_id: ticket, price, x, y }| Place { ticket, price, x, y };
     let row = |RowBody { name: Line(name), seats }| Row { name, seats: seats.into_iter().map(place).collect() };
-    let layout = Layout::new(rows.into_iter().map(row).collect()).map_err(|_| Kind::DuplicateTicket)?;
+    let layout = Layout::new(rows.into_iter().map(row).collect()).map_err(|DuplicateSeat(ticket)| Refusal::from(Kind::DuplicateTicket).about(ticket))?;
     Ok(SeatMapCall::Command(SeatMapCommand::Publish { layout }))
 }
 
@@ -397,7 +397,7 @@ fn order(body: &[u8]) -> Body<Order> {
     Order::new(tickets, user_id, method, hold_id.map(|ChosenHold(hold)| hold)).map_err(|why| match why {
         OrderError::NoTicket => Refusal::invalid("ticketIds", "must have at least one ticket"),
         OrderError::TooManyTickets => Kind::TooManyTickets.into(),
-        OrderError::DuplicateTicket(_) => Kind::DuplicateTicket.into(),
+        OrderError::DuplicateTicket(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),
     })
 }
 

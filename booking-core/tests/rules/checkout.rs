@@ -5,11 +5,13 @@ use booking_core::checkout::{
 };
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId, TicketId};
+use booking_core::inventory::{Line, LineCommand, LineReply};
+use booking_core::map::{SeatMapRefusal, Seats};
 use booking_core::money::Money;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Terms;
-use booking_core::ticket::{TicketCommand, TicketRefusal, TicketReply};
+use booking_core::ticket::TicketRefusal;
 
 use crate::support::*;
 
@@ -45,13 +47,16 @@ fn cancelled_after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
 }
 
 fn held(fence: u64, price: Money) -> Outcome {
-    Outcome::Ticket(Ok(TicketReply::Claimed { fence, price }))
+    Outcome::Line(Ok(LineReply::Claimed { fence, prices: vec![price] }))
 }
 fn done() -> Outcome {
-    Outcome::Ticket(Ok(TicketReply::Done))
+    Outcome::Line(Ok(LineReply::Done))
 }
-fn no(refusal: TicketRefusal) -> Outcome {
-    Outcome::Ticket(Err(refusal))
+fn no(ticket: &str, why: TicketRefusal) -> Outcome {
+    Outcome::Line(Err(of(ticket, why)))
+}
+fn of(ticket: &str, why: TicketRefusal) -> SeatMapRefusal {
+    SeatMapRefusal { ticket: Some(ticket_id(ticket)), why }
 }
 fn authorized() -> Outcome {
     Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(AuthorizationId::parse("auth").unwrap())))
@@ -82,10 +87,14 @@ fn notifying() -> Checkout {
 }
 
 fn revokes() -> Vec<Effect> {
-    ["s1", "s2"].map(|id| Effect::Ticket(ticket_id(id), revoke_own())).to_vec()
+    ["s1", "s2"].map(|id| Effect::Line(line(&[id]), revoke_own())).to_vec()
 }
-fn revoke_own() -> TicketCommand {
-    TicketCommand::Revoke { hold: start().hold(), checkout: checkout_id("c") }
+fn revoke_own() -> LineCommand {
+    LineCommand::Revoke { hold: start().hold(), checkout: checkout_id("c"), deadline: start().deadline() }
+}
+fn line(tickets: &[&str]) -> Line {
+    let seats = Seats::new(tickets.iter().map(|id| ticket_id(id)).collect()).unwrap();
+    Line { at: seats.first().map_key(), seats }
 }
 fn void() -> Effect {
     Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: PaymentKey::authorize(&checkout_id("c")) }))
@@ -112,14 +121,15 @@ mod forward {
     #[test]
     fn step_1_holds_every_ticket_under_one_hold_and_this_checkout_side_by_side() {
         let claim = |id: &str| {
-            let command = TicketCommand::Claim {
+            let command = LineCommand::Claim {
                 user: user("ann"),
                 hold: start().hold(),
+                brought: false,
                 checkout: checkout_id("c"),
                 deadline: at(NOW + 900_000),
                 unlisted: Some(unit_price()),
             };
-            Effect::Ticket(ticket_id(id), command)
+            Effect::Line(line(&[id]), command)
         };
         assert_eq!(effects(&start()), [claim("s1"), claim("s2")]);
     }
@@ -148,8 +158,8 @@ mod forward {
     #[test]
     fn step_3_confirms_every_ticket_with_the_fences_of_step_1() {
         let confirm = |id, fence| {
-            let command = TicketCommand::Confirm { hold: start().hold(), checkout: checkout_id("c"), fence };
-            Effect::Ticket(ticket_id(id), command)
+            let command = LineCommand::Confirm { hold: start().hold(), checkout: checkout_id("c"), fence };
+            Effect::Line(line(&[id]), command)
         };
         assert_eq!(effects(&confirming()), [confirm("s1", 11), confirm("s2", 22)]);
     }
@@ -184,7 +194,7 @@ mod forward {
 
     #[test]
     fn every_stage_has_a_name_for_metrics() {
-        let refused = after(start(), vec![no(TicketRefusal::TicketSold), held(1, usd(1))]);
+        let refused = after(start(), vec![no("s1", TicketRefusal::TicketSold), held(1, usd(1))]);
         let way = [start(), authorising(), confirming(), capturing(), notifying(), refused];
         let names = way.map(|checkout| checkout.stage().name());
         assert_eq!(names, ["holding", "authorising", "confirming", "capturing", "notifying", "undoing"]);
@@ -203,14 +213,74 @@ mod forward {
     }
 }
 
+mod lines {
+    use super::*;
+
+    /// Four seats of two maps.
+    fn of_two_maps() -> Checkout {
+        let tickets = ["a:1", "b:1", "a:2", "b:2"].map(ticket_id).to_vec();
+        let method = PaymentMethodId::parse("card_success").unwrap();
+        let order = Order::new(tickets, user("ann"), method, Some(hold_id("anns"))).unwrap();
+        Checkout::start(checkout_id("c"), order, at(NOW), &Terms { a_line_a_seat: false, ..Terms::default() })
+    }
+
+    fn asked(checkout: &Checkout) -> Vec<Line> {
+        let line = |effect| if let Effect::Line(line, _) = effect { Some(line) } else { None };
+        effects(checkout).into_iter().filter_map(line).collect()
+    }
+
+    fn claimed(fence: u64, prices: [u64; 2]) -> Outcome {
+        Outcome::Line(Ok(LineReply::Claimed { fence, prices: prices.map(usd).to_vec() }))
+    }
+
+    #[test]
+    fn the_seats_of_one_map_are_claimed_confirmed_and_revoked_together() {
+        let lines = [line(&["a:1", "a:2"]), line(&["b:1", "b:2"])];
+        assert_eq!(of_two_maps().lines(), lines);
+        assert_eq!(asked(&of_two_maps()), lines);
+        let authorising = after(of_two_maps(), vec![claimed(7, [1, 2]), claimed(9, [4, 8])]);
+        let Stage::Authorising { fences, amount, .. } = authorising.stage() else { panic!() };
+        assert_eq!((&fences[..], *amount), (&[7, 9][..], usd(15)));
+        let confirming = after(authorising, vec![authorized()]);
+        assert_eq!(asked(&confirming), lines);
+        let fence = |effect| match effect {
+            Effect::Line(_, LineCommand::Confirm { fence, .. }) => Some(fence),
+            _ => None,
+        };
+        assert_eq!(effects(&confirming).into_iter().map(fence).collect::<Vec<_>>(), [Some(7), Some(9)]);
+        let back = after(confirming, vec![done(), no("b:2", TicketRefusal::HoldExpired)]);
+        assert_eq!(asked(&back), lines);
+        assert_eq!(effects(&back).last(), Some(&void()));
+        let ended = after(back, vec![done(), done(), voided()]);
+        let failure = Failure::ConfirmRefused(of("b:2", TicketRefusal::HoldExpired));
+        assert_eq!(ended.ending(), Some(&Ending::Failed(failure)));
+    }
+
+    #[test]
+    fn a_claim_says_whether_the_buyer_brought_the_hold() {
+        let brought = |checkout: &Checkout| match effects(checkout).swap_remove(0) {
+            Effect::Line(_, LineCommand::Claim { brought, hold, .. }) => (brought, hold),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(brought(&of_two_maps()), (true, hold_id("anns")));
+        assert_eq!(brought(&start()), (false, start().hold()));
+    }
+
+    #[test]
+    fn a_claim_that_is_answered_with_fewer_prices_than_seats_does_not_fit() {
+        let none = Outcome::Line(Ok(LineReply::Claimed { fence: 7, prices: Vec::new() }));
+        assert!(matches!(settled(of_two_maps(), vec![claimed(7, [1, 2]), none]), Err(Impossible::Kind { .. })));
+    }
+}
+
 mod backward {
     use super::*;
 
     #[test]
     fn a_ticket_that_refuses_the_hold_revokes_all_its_tickets_the_refused_ones_too() {
-        let checkout = after(start(), vec![held(1, usd(100)), no(TicketRefusal::TicketSold)]);
+        let checkout = after(start(), vec![held(1, usd(100)), no("s2", TicketRefusal::TicketSold)]);
         assert_eq!(effects(&checkout), revokes(), "and voids nothing: no authorisation was asked for");
-        let expected = Failure::HoldRefused { ticket: ticket_id("s2"), refusal: TicketRefusal::TicketSold };
+        let expected = Failure::HoldRefused(of("s2", TicketRefusal::TicketSold));
         assert_eq!(failure(checkout), expected, "the caller gets that refusal");
     }
 
@@ -252,9 +322,9 @@ mod backward {
     fn a_confirm_that_is_refused_for_whatever_reason_revokes_and_voids() {
         use TicketRefusal::{HoldExpired, HoldNotFound, TicketBlocked, TicketSold};
         for refusal in [HoldExpired, HoldNotFound, TicketBlocked, TicketSold] {
-            let checkout = after(confirming(), vec![done(), no(refusal)]);
+            let checkout = after(confirming(), vec![done(), no("s2", refusal)]);
             assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
-            assert_eq!(failure(checkout), Failure::ConfirmRefused { ticket: ticket_id("s2"), refusal });
+            assert_eq!(failure(checkout), Failure::ConfirmRefused(of("s2", refusal)));
         }
     }
 
@@ -284,7 +354,7 @@ mod backward {
 
     #[test]
     fn each_undo_is_retried_until_it_is_answered_and_none_is_done_twice_for_that() {
-        let mut checkout = after(confirming(), vec![no(TicketRefusal::HoldExpired), done()]);
+        let mut checkout = after(confirming(), vec![no("s1", TicketRefusal::HoldExpired), done()]);
         checkout = after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         for wait in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
             let [Effect::Sleep(length)] = effects(&checkout)[..] else { panic!("no wait") };
@@ -299,8 +369,8 @@ mod backward {
 
     #[test]
     fn an_undo_cannot_be_refused() {
-        let checkout = after(start(), vec![held(1, usd(1)), no(TicketRefusal::TicketSold)]);
-        let refused = settled(checkout, vec![done(), no(TicketRefusal::TicketSold)]);
+        let checkout = after(start(), vec![held(1, usd(1)), no("s2", TicketRefusal::TicketSold)]);
+        let refused = settled(checkout, vec![done(), no("s2", TicketRefusal::TicketSold)]);
         assert!(matches!(refused, Err(Impossible::Kind { op }) if op.index == 1));
     }
 }
@@ -313,28 +383,28 @@ mod the_cause {
         let checkout = start();
         let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
         let mut running = Running::start(checkout);
-        assert_eq!(running.record(&op(1), no(TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
-        assert_eq!(running.record(&op(0), no(TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
-        let expected = Failure::HoldRefused { ticket: ticket_id("s1"), refusal: TicketRefusal::TicketBlocked };
+        assert_eq!(running.record(&op(1), no("s2", TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
+        assert_eq!(running.record(&op(0), no("s1", TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
+        let expected = Failure::HoldRefused(of("s1", TicketRefusal::TicketBlocked));
         assert_eq!(failure(running.checkout().clone()), expected);
     }
 
     #[test]
     fn is_that_of_the_earliest_step() {
         let refusal = TicketRefusal::HoldExpired;
-        let checkout = after(confirming(), vec![no(refusal), no(TicketRefusal::TicketSold)]);
+        let checkout = after(confirming(), vec![no("s1", refusal), no("s2", TicketRefusal::TicketSold)]);
         let checkout =
             after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         let checkout = after(checkout, vec![slept(u64::MAX)]);
-        assert_eq!(failure(checkout), Failure::ConfirmRefused { ticket: ticket_id("s1"), refusal });
+        assert_eq!(failure(checkout), Failure::ConfirmRefused(of("s1", refusal)));
     }
 
     #[test]
     fn a_refusal_comes_before_mixed_currencies_of_the_same_step() {
         let checkout = start_with(&["s1", "s2", "s3"], None);
         let euros = Money::new(1, "EUR".parse().unwrap()).unwrap();
-        let checkout = after(checkout, vec![held(1, usd(1)), held(1, euros), no(TicketRefusal::TicketSold)]);
-        assert!(matches!(failure(checkout), Failure::HoldRefused { .. }));
+        let checkout = after(checkout, vec![held(1, usd(1)), held(1, euros), no("s3", TicketRefusal::TicketSold)]);
+        assert!(matches!(failure(checkout), Failure::HoldRefused(_)));
     }
 }
 
@@ -393,8 +463,8 @@ mod cancel {
 
     #[test]
     fn does_not_hide_the_cause_of_a_step_that_failed() {
-        let checkout = cancelled_after(start(), vec![held(1, usd(1)), no(TicketRefusal::TicketSold)]);
-        assert!(matches!(failure(checkout), Failure::HoldRefused { .. }));
+        let checkout = cancelled_after(start(), vec![held(1, usd(1)), no("s2", TicketRefusal::TicketSold)]);
+        assert!(matches!(failure(checkout), Failure::HoldRefused(_)));
     }
 
     #[test]
@@ -480,7 +550,7 @@ mod outcomes {
         let op = |step, index| Op { checkout: checkout_id("c"), step, index };
         let mut running = Running::start(start());
         assert_eq!(running.record(&op(0, 1), held(2, usd(1))), Ok(Recorded::Waiting));
-        assert_eq!(running.record(&op(0, 1), no(TicketRefusal::TicketSold)), Ok(Recorded::Stale), "the first stands");
+        assert_eq!(running.record(&op(0, 1), no("s2", TicketRefusal::TicketSold)), Ok(Recorded::Stale), "the first stands");
         assert_eq!(running.pending().len(), 1);
         assert_eq!(running.record(&op(0, 0), held(1, usd(1))), Ok(Recorded::Step));
         assert_eq!(running.record(&op(0, 0), held(9, usd(9))), Ok(Recorded::Stale), "late");
@@ -513,7 +583,7 @@ mod outcomes {
         let mut running = Running::start(start());
         assert_eq!(running.record(&op(0, 0), done()), Err(Impossible::Kind { op: op(0, 0) }));
         assert_eq!(running.pending().len(), 2, "and the right one may still come");
-        let mut undoing = Running::start(after(confirming(), vec![no(TicketRefusal::HoldExpired), done()]));
+        let mut undoing = Running::start(after(confirming(), vec![no("s1", TicketRefusal::HoldExpired), done()]));
         assert_eq!(undoing.record(&op(3, 0), voided()), Err(Impossible::Kind { op: op(3, 0) }), "a revoke");
         assert_eq!(undoing.record(&op(3, 2), done()), Err(Impossible::Kind { op: op(3, 2) }), "the void");
         assert_eq!(undoing.record(&op(3, 2), voided()), Ok(Recorded::Waiting));

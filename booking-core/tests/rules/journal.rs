@@ -6,6 +6,7 @@ use booking_core::checkout::{Checkout, Impossible, Order, Performed};
 use booking_core::effect::{Op, Outcome, Step};
 use booking_core::format;
 use booking_core::ids::PaymentMethodId;
+use booking_core::inventory::LineReply;
 use booking_core::journal::{self, Entry, Journal, ReplayError, run};
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::running::Running;
@@ -67,7 +68,7 @@ mod replay {
         Entry::Started(Box::new(checkout()))
     }
     fn held() -> Entry {
-        let outcome = Outcome::Ticket(Ok(claimed(1)));
+        let outcome = Outcome::Line(Ok(LineReply::Claimed { fence: 1, prices: vec![unit_price()] }));
         Entry::Ended { op: Op { checkout: checkout_id("c"), step: 0, index: 0 }, outcome }
     }
     fn cancelled(step: u32) -> Entry {

@@ -21,16 +21,16 @@ fn effective_now_is_never_before_the_last_recorded_change() {
 
 #[test]
 fn a_hold_is_live_until_exactly_its_end() {
-    Seat::held().at(UNTIL - 1).refuses(&reserve("bob", "h2"), TicketReserved);
+    Seat::held().at(UNTIL - 1).refuses(&reserve("bob", "h2"), TicketReserved { until: at(UNTIL) });
     let seat = Seat::held().at(UNTIL).changes(&reserve("bob", "h2"), &reserved("h2", UNTIL + 900_000));
     assert!(seat.has_ended_hold("h"));
 }
 
 #[test]
 fn a_hold_lasts_to_the_later_of_its_own_end_and_its_claims_deadline() {
-    Seat::held_and_claimed(LATE).at(LATE - 1).refuses(&reserve("bob", "h2"), TicketReserved);
+    Seat::held_and_claimed(LATE).at(LATE - 1).refuses(&reserve("bob", "h2"), TicketReserved { until: at(UNTIL) });
     assert_eq!(Seat::held_and_claimed(LATE).at(LATE).after(&reserve("bob", "h2")).status(), Reserved);
-    Seat::held_and_claimed(EARLY).at(UNTIL - 1).refuses(&reserve("bob", "h2"), TicketReserved);
+    Seat::held_and_claimed(EARLY).at(UNTIL - 1).refuses(&reserve("bob", "h2"), TicketReserved { until: at(UNTIL) });
 }
 
 #[test]

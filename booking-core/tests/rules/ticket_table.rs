@@ -54,10 +54,10 @@ mod reserve_by_a_buyer {
 
     #[test]
     fn reserved_by_another_is_refused_ticket_reserved() {
-        Seat::held().refuses(&reserve("bob", "h2"), TicketReserved);
-        Seat::held().refuses(&reserve("bob", "h"), TicketReserved);
-        Seat::held().refuses(&reserve("ann", "h2"), TicketReserved);
-        Seat::held().refuses(&reserve_unnamed("bob", "f"), TicketReserved);
+        Seat::held().refuses(&reserve("bob", "h2"), TicketReserved { until: at(UNTIL) });
+        Seat::held().refuses(&reserve("bob", "h"), TicketReserved { until: at(UNTIL) });
+        Seat::held().refuses(&reserve("ann", "h2"), TicketReserved { until: at(UNTIL) });
+        Seat::held().refuses(&reserve_unnamed("bob", "f"), TicketReserved { until: at(UNTIL) });
     }
 
     #[test]
@@ -106,9 +106,9 @@ mod reserve_by_a_checkout {
 
     #[test]
     fn reserved_under_another_hold_or_user_is_refused_ticket_reserved() {
-        Seat::held().refuses(&claim("ann", "h2", "c", EARLY), TicketReserved);
-        Seat::held().refuses(&claim("bob", "h", "c", EARLY), TicketReserved);
-        Seat::claimed().refuses(&claim("bob", "h2", "c2", EARLY), TicketReserved);
+        Seat::held().refuses(&claim("ann", "h2", "c", EARLY), TicketReserved { until: at(UNTIL) });
+        Seat::held().refuses(&claim("bob", "h", "c", EARLY), TicketReserved { until: at(UNTIL) });
+        Seat::claimed().refuses(&claim("bob", "h2", "c2", EARLY), TicketReserved { until: at(EARLY) });
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod block_and_unblock {
 
     #[test]
     fn reserved_refuses_block_and_is_unchanged_by_unblock() {
-        Seat::held().refuses(&block(), TicketReserved);
+        Seat::held().refuses(&block(), TicketReserved { until: at(UNTIL) });
         Seat::held().keeps(&TicketCommand::Unblock, &Done);
     }
 
@@ -408,7 +408,7 @@ mod sell {
 
     #[test]
     fn reserved_is_refused_ticket_reserved() {
-        Seat::held().refuses(&sell("ann", "box"), TicketReserved);
+        Seat::held().refuses(&sell("ann", "box"), TicketReserved { until: at(UNTIL) });
     }
 
     #[test]
@@ -444,8 +444,8 @@ mod reset_and_cleanup {
 
     #[test]
     fn reserved_is_refused_ticket_reserved() {
-        Seat::held().refuses(&reset(9), TicketReserved);
-        Seat::claimed().refuses(&TicketCommand::Cleanup, TicketReserved);
+        Seat::held().refuses(&reset(9), TicketReserved { until: at(UNTIL) });
+        Seat::claimed().refuses(&TicketCommand::Cleanup, TicketReserved { until: at(EARLY) });
     }
 
     #[test]

@@ -8,6 +8,7 @@ use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::journal::run;
 use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::map::SeatMapRefusal;
 use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
@@ -267,6 +268,7 @@ mod golden {
         let pending =
             Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
         let failed = declined();
+        let refused = refused_a_ticket();
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
         let actual = lines([
@@ -276,6 +278,7 @@ mod golden {
             ("ticket claim", answer::ticket(&Ok(claimed(3)), 3)),
             ("ticket sell", answer::ticket(&Ok(TicketReply::Sold { price: unit_price() }), 2)),
             ("ticket refused", answer::ticket(&Err(TicketRefusal::TicketSold), 7)),
+            ("ticket refused, held", answer::ticket(&Err(TicketRefusal::TicketReserved { until: at(UNTIL) }), 7)),
             ("ticket get, available", answer::ticket_view(&available)),
             ("ticket get, reserved", answer::ticket_view(&held)),
             ("ticket get, sold", answer::ticket_view(&sold)),
@@ -289,9 +292,11 @@ mod golden {
             ("checkout pending", answer::processed(&pending)),
             ("checkout confirmed", answer::processed(&done)),
             ("checkout declined", answer::processed(&failed)),
+            ("checkout refused a ticket", answer::processed(&refused)),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),
             ("status of a failed checkout", answer::checkout(&failed)),
+            ("status of a checkout that was refused a ticket", answer::checkout(&refused)),
             (
                 "gateway authorize",
                 gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(
@@ -384,9 +389,19 @@ mod golden {
         process("card_decline").0
     }
 
+    /// A checkout of two seats, the second of which another buyer holds.
+    fn refused_a_ticket() -> Checkout {
+        let mut memory = Memory::new(at(NOW), Terms::default());
+        memory.ask_ticket(&ticket_id("seat-2"), &reserve("user-2", "hold-2")).unwrap();
+        run_in(memory, "card_success").0
+    }
+
     /// A checkout of two seats, run to its end.
     fn process(card: &str) -> (Checkout, Memory) {
-        let mut memory = Memory::new(at(NOW), Terms::default());
+        run_in(Memory::new(at(NOW), Terms::default()), card)
+    }
+
+    fn run_in(mut memory: Memory, card: &str) -> (Checkout, Memory) {
         let start =
             Checkout::start(checkout_id("c-1"), order(&["seat-1", "seat-2"], card, None), at(NOW), &memory.terms);
         let mut log = Log::start(&start);
@@ -901,10 +916,10 @@ mod failures {
 
     #[test]
     fn are_told_as_the_undo_table_says() {
-        let ticket = || ticket_id("s1");
+        let refused = |why| SeatMapRefusal { ticket: Some(ticket_id("s1")), why };
         for (failure, kind, message) in [
             (
-                Failure::HoldRefused { ticket: ticket(), refusal: TicketRefusal::TicketSold },
+                Failure::HoldRefused(refused(TicketRefusal::TicketSold)),
                 Kind::TicketSold,
                 "Ticket already sold",
             ),
@@ -915,7 +930,7 @@ mod failures {
             ),
             (Failure::PaymentUnavailable, Kind::PaymentUnavailable, "Payment failed: Gateway timeout"),
             (
-                Failure::ConfirmRefused { ticket: ticket(), refusal: TicketRefusal::TicketBlocked },
+                Failure::ConfirmRefused(refused(TicketRefusal::TicketBlocked)),
                 Kind::HoldExpired,
                 "The hold has expired",
             ),

@@ -96,12 +96,16 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
     }
 }
 
-/// A refusal as an error of Restate's, whose errors have no fields of ours: the message, the version in round brackets where
-/// an object refused, the kind in square ones.
+/// A refusal as an error of Restate's, whose errors have no fields of ours: the message, in round brackets the ticket, the end
+/// of the hold that is in the way and the version, as far as there are any, and the kind in square ones.
 fn refused(refusal: &Refusal) -> Stop {
-    let Refusal { kind, message, version } = refusal;
-    let version = version.map(|version| format!(" (version {version})")).unwrap_or_default();
-    Terminal::new(kind.status(), format!("{message}{version} [{kind}]")).into()
+    let Refusal { kind, message, version, ticket, reserved_until } = refusal;
+    let ticket = ticket.as_ref().map(|ticket| format!("ticket {ticket}"));
+    let until = reserved_until.map(|until| format!("reserved until {}", until.0));
+    let version = version.map(|version| format!("version {version}"));
+    let details: Vec<String> = [ticket, until, version].into_iter().flatten().collect();
+    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    Terminal::new(kind.status(), format!("{message}{details} [{kind}]")).into()
 }
 
 /// A stored form that this build cannot read: retried, until a build comes that can.
@@ -175,11 +179,15 @@ async fn reserve<C: Context>(ctx: &C, call: TicketCall) -> Said {
 /// succeed.
 fn is_for_others(refusal: TicketRefusal) -> bool {
     match refusal {
-        TicketRefusal::TicketReserved | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
+        TicketRefusal::TicketReserved { .. } | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
         TicketRefusal::TicketNotForSale
         | TicketRefusal::CheckoutInProgress
         | TicketRefusal::HoldExpired
-        | TicketRefusal::HoldNotFound => false,
+        | TicketRefusal::HoldNotFound
+        | TicketRefusal::Overtaken { .. }
+        | TicketRefusal::HoldInUse
+        | TicketRefusal::StaleEdition { .. }
+        | TicketRefusal::Overloaded => false,
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use booking_core::checkout::Performed;
 use booking_core::effect::{Effect, Outcome, Step};
 use booking_core::format;
+use booking_core::inventory::of_ticket;
 use booking_core::journal::Journal;
 use booking_core::time::Timestamp;
 use bytes::Bytes;
@@ -72,9 +73,9 @@ impl<C: Context> Invocation<'_, C> {
     /// Asks for an effect; `None` where there is nothing to wait for.
     fn ask(&self, effect: &Effect, cancelled: bool) -> Result<Option<C::Pending>, Stop> {
         Ok(match effect {
-            Effect::Ticket(ticket, command) => {
-                let message = Message { command: command.clone(), at: Some(self.at) };
-                Some(self.ctx.call(Handler::TicketTurn.target(Some(ticket.as_str())), json(&message))?)
+            Effect::Line(line, command) => {
+                let message = Message { command: command.to_ticket(), at: Some(self.at) };
+                Some(self.ctx.call(Handler::TicketTurn.target(Some(line.first().as_str())), json(&message))?)
             }
             Effect::Pay(payment) => Some(self.ctx.run(Work::Pay(payment.clone()))?),
             Effect::Sleep(_) if cancelled => None,
@@ -92,7 +93,10 @@ impl<C: Context> Invocation<'_, C> {
     async fn outcome(&mut self, effect: &Effect, done: Option<&Bytes>, cancel: &mut bool) -> Result<Outcome, Stop> {
         let bytes = done.map(|bytes| &bytes[..]).unwrap_or_default();
         match effect {
-            Effect::Ticket(..) => recorded(bytes).map(|Judged { outcome, .. }| Outcome::Ticket(outcome)),
+            Effect::Line(line, _) => {
+                let Judged { outcome, .. } = recorded(bytes)?;
+                Ok(Outcome::Line(of_ticket(line.first(), outcome)))
+            }
             Effect::Pay(_) => {
                 let Paid { outcome, at } = recorded(bytes)?;
                 self.at = self.at.max(at);

@@ -80,7 +80,7 @@ impl Engine {
         let Some(course) = self.checkouts.get(id) else { return };
         let payment = course.running.pending().into_iter().find_map(|(op, effect)| match effect {
             Effect::Pay(payment) => Some((op, payment)),
-            Effect::Ticket(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
+            Effect::Line(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
         });
         if let Some((op, payment)) = payment {
             let answer = self.ask_gateway(&payment, now);

@@ -169,7 +169,7 @@ planted! {
         fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
             let judged = ticket.decide(command, now);
             match (command, &judged) {
-                (TicketCommand::Claim { user, .. }, Err(TicketRefusal::CheckoutInProgress | TicketRefusal::TicketReserved)) => {
+                (TicketCommand::Claim { user, .. }, Err(TicketRefusal::CheckoutInProgress | TicketRefusal::TicketReserved { .. })) => {
                     match ticket.hold() {
                         Some(hold) if hold.by == *user => {
                             let fence = hold.claim().map_or(ticket.version(), |claim| claim.fence);
@@ -216,20 +216,20 @@ planted! {
     BooksUndefined, Table, true, "a seat called undefined is booked" {
         fn effect(&self, _running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match effect {
-                Effect::Ticket(_, command) => Effect::Ticket(TicketId::parse("undefined").expect("a good id"), command),
+                Effect::Line(_, command) => Effect::Line(TicketId::parse("undefined").expect("a good id").into(), command),
                 other => other,
             }
         }
     }
     ARefusalIsRetried, Unknown, true, "a refusal is an error to be retried" {
         fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
-            if let Outcome::Ticket(Err(_)) = outcome { None } else { Some(outcome) }
+            if let Outcome::Line(Err(_)) = outcome { None } else { Some(outcome) }
         }
     }
     NoVoidAfterARefusedConfirm, Undo, true, "what was authorised is kept when a confirm is refused" {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
-                (Effect::Pay(Payment::Void(_)), Some(Failure::ConfirmRefused { .. })) => void_of_nothing(),
+                (Effect::Pay(Payment::Void(_)), Some(Failure::ConfirmRefused(_))) => void_of_nothing(),
                 _ => effect,
             }
         }
@@ -281,9 +281,9 @@ planted! {
     AClaimGrows, Claim, false, "a claim grows each time a checkout asks again" {
         fn effect(&self, _running: &Running, _op: &Op, effect: Effect, _attempt: u8, now: Timestamp) -> Effect {
             match effect {
-                Effect::Ticket(ticket, TicketCommand::Claim { user, hold, checkout, unlisted, .. }) => {
+                Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, unlisted, .. }) => {
                     let deadline = now.plus(Millis::from_secs(20));
-                    Effect::Ticket(ticket, TicketCommand::Claim { user, hold, checkout, deadline, unlisted })
+                    Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted })
                 }
                 other => other,
             }
@@ -385,11 +385,12 @@ planted! {
     TheRefusedAreNotRevoked, Undo, false, "a ticket that refused its claim is not revoked" {
         fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (effect, failure(running)) {
-                (Effect::Ticket(ticket, TicketCommand::Revoke { hold, .. }), Some(Failure::HoldRefused { ticket: refused, .. }))
-                    if ticket == *refused =>
+                (Effect::Line(line, LineCommand::Revoke { hold, deadline, .. }), Some(Failure::HoldRefused(refused)))
+                    if refused.ticket.as_ref() == Some(line.first()) =>
                 {
-                    // Something that is answered like it, and does nothing.
-                    Effect::Ticket(ticket, TicketCommand::Expire { hold, until: Timestamp::default() })
+                    // Something that is answered like it, and undoes nothing.
+                    let checkout = CheckoutId::parse("another").expect("a good id");
+                    Effect::Line(line, LineCommand::Revoke { hold, checkout, deadline })
                 }
                 (effect, _) => effect,
             }
@@ -561,7 +562,7 @@ planted! {
     ASecondCrashGivesTheUndoUp, Journal, false, "an undo that two crashes interrupt counts as done" {
         fn recover(&self, stored: &Running, _start: &Checkout, crashes: u8) -> Running {
             answer_all(stored, |effect| match effect {
-                Effect::Ticket(_, TicketCommand::Revoke { .. }) if crashes > 1 => Some(Outcome::Ticket(Ok(TicketReply::Done))),
+                Effect::Line(_, LineCommand::Revoke { .. }) if crashes > 1 => Some(Outcome::Line(Ok(LineReply::Done))),
                 Effect::Pay(Payment::Void(_)) if crashes > 1 => Some(Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided))),
                 _ => None,
             })

@@ -7,6 +7,7 @@ use crate::checkout::{Checkout, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format;
 use crate::ids::PaymentKey;
+use crate::inventory::of_ticket;
 use crate::invariants::{
     self, System, TicketTurn, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
 };
@@ -90,7 +91,7 @@ impl World {
             let effect = self.rules.effect(&run.running, &op, effect, run.crashes, self.now);
             self.mail.push(match effect {
                 Effect::Sleep(length) => Mail::Wake(spot, self.now.plus(length)),
-                Effect::Ticket(..) | Effect::Pay(_) | Effect::Notify(_) => Mail::Effect(spot, Part::new(effect)),
+                Effect::Line(..) | Effect::Pay(_) | Effect::Notify(_) => Mail::Effect(spot, Part::new(effect)),
             });
         }
     }
@@ -255,7 +256,7 @@ impl World {
             (Mail::Wake(_, at), How::Well) if *at > self.now => return Ok(false),
             (_, How::Well) => false,
             (Mail::Effect(_, effect), How::AndAgain | How::AnswerLost) => {
-                let asked_again = matches!(**effect, Effect::Ticket(..));
+                let asked_again = matches!(**effect, Effect::Line(..));
                 if !asked_again && !matches!(**effect, Effect::Pay(_)) {
                     return Ok(false);
                 }
@@ -263,7 +264,7 @@ impl World {
             }
             (Mail::Effect(_, effect), How::Unheard) if matches!(**effect, Effect::Pay(_)) => false,
             (Mail::Effect(_, effect), How::TimedOut) if matches!(**effect, Effect::Pay(_)) => true,
-            (Mail::Effect(_, effect), How::Behind) if matches!(**effect, Effect::Ticket(..)) => false,
+            (Mail::Effect(_, effect), How::Behind) if matches!(**effect, Effect::Line(..)) => false,
             (Mail::Update { .. }, How::AndAgain) => true,
             (Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_), _) => {
                 return Ok(false);
@@ -287,7 +288,8 @@ impl World {
             watch.sights.see(Sight::CopyAfterTheEnd);
         }
         let outcome = match &**effect {
-            Effect::Ticket(ticket, command) => {
+            Effect::Line(line, command) => {
+                let ticket = line.first();
                 let Some(seat) = self.seat_of(ticket) else {
                     return Err(broken(
                         "every_ticket_was_asked_for",
@@ -297,7 +299,8 @@ impl World {
                 let kept = how != How::AnswerLost || self.rules.keeps_notices();
                 let told = self.run(spot.buyer).and_then(|run| run.tells).filter(|_| how != How::Behind);
                 let now = told.unwrap_or_else(|| self.clock(how));
-                Outcome::Ticket(self.judge(seat, command, Some(effect), now, kept, watch)?)
+                let answer = self.judge(seat, &command.to_ticket(), Some(effect), now, kept, watch)?;
+                Outcome::Line(of_ticket(ticket, answer))
             }
             Effect::Pay(payment) => Outcome::Paid(self.pay(spot.buyer, payment, how, watch)),
             Effect::Notify(_) => {
@@ -306,7 +309,7 @@ impl World {
             }
             Effect::Sleep(_) => Outcome::Slept { at: self.now },
         };
-        let nobody_hears = how == How::AnswerLost && matches!(**effect, Effect::Ticket(..));
+        let nobody_hears = how == How::AnswerLost && matches!(**effect, Effect::Line(..));
         let waits = self.run(spot.buyer).is_some_and(|run| {
             let checkout = run.running.checkout();
             self.is_under_way(run) && spot.step == checkout.step() && run.running.is_pending(spot.index)
@@ -448,7 +451,7 @@ impl World {
             let unchanged = recorded == Recorded::Stale && copy == *run.running;
             return if unchanged { Ok(()) } else { Err(broken("known_outcomes_change_nothing", op.to_string())) };
         }
-        if let (Some(tells), false) = (&mut run.tells, matches!(outcome, Outcome::Ticket(_) | Outcome::Notified)) {
+        if let (Some(tells), false) = (&mut run.tells, matches!(outcome, Outcome::Line(_) | Outcome::Notified)) {
             *tells = self.now;
         }
         let capturing = matches!(run.running.checkout().stage(), Stage::Capturing { .. });

@@ -65,7 +65,7 @@ impl World {
                     Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_) => None,
                 });
                 let (payment, ticket) = effect.map_or((false, false), |effect| {
-                    (matches!(**effect, Effect::Pay(_)), matches!(**effect, Effect::Ticket(..)))
+                    (matches!(**effect, Effect::Pay(_)), matches!(**effect, Effect::Line(..)))
                 });
                 may(left.copies > 0 && (payment || ticket), How::AndAgain);
                 may(left.lost > 0 && (payment || ticket), How::AnswerLost);

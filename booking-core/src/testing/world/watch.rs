@@ -106,7 +106,7 @@ impl World {
             TicketCommand::Revoke { checkout, .. } => {
                 let run = self.run_of(checkout).and_then(|run| self.runs[run].as_ref());
                 let stage = run.map(|run| run.running.checkout().stage());
-                let refused = matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused { .. }, .. }));
+                let refused = matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused(_), .. }));
                 if refused && before.sale().is_some() && after.sale().is_none() {
                     sights.see(Sight::PartialConfirm);
                 }
@@ -135,19 +135,19 @@ impl World {
         let lapsed = [TicketRefusal::HoldExpired, TicketRefusal::HoldNotFound];
         let sight = match checkout.stage() {
             Stage::Undoing { failure, .. } if !undoing => match failure {
-                Failure::HoldRefused { refusal: TicketRefusal::HoldExpired, .. } => Some(Sight::ExpiredBeforePay),
+                Failure::HoldRefused(refusal) if refusal.why == TicketRefusal::HoldExpired => Some(Sight::ExpiredBeforePay),
                 Failure::PaymentDeclined(_) if capturing => Some(Sight::CaptureDeclined),
                 Failure::PaymentDeclined(_) => Some(Sight::Declined),
                 Failure::PaymentUnavailable => Some(Sight::RetriesExhausted),
-                Failure::ConfirmRefused { refusal, .. }
-                    if lapsed.contains(refusal) && self.now >= checkout.deadline() =>
+                Failure::ConfirmRefused(refusal)
+                    if lapsed.contains(&refusal.why) && self.now >= checkout.deadline() =>
                 {
                     Some(Sight::ExpiredDuringPay)
                 }
                 Failure::Cancelled => Some(Sight::Cancelled),
-                Failure::HoldRefused { .. } | Failure::NoAmount(_) | Failure::ConfirmRefused { .. } => None,
+                Failure::HoldRefused(_) | Failure::NoAmount(_) | Failure::ConfirmRefused(_) => None,
             },
-            Stage::Ended(Ending::Failed(Failure::ConfirmRefused { .. })) if voided() => {
+            Stage::Ended(Ending::Failed(Failure::ConfirmRefused(_))) if voided() => {
                 Some(Sight::ConfirmRefusedThenVoid)
             }
             Stage::Holding

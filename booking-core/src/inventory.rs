@@ -1,0 +1,129 @@
+//! What a checkout asks of an inventory, and what it is answered.
+//!
+//! An inventory decides who has which seats; today that is a seat map. A *line* is the part of an order that one inventory
+//! decides about. A checkout claims, confirms and revokes each line with one command: all of its seats, or none.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};
+use crate::map::{SeatMapRefusal, Seats};
+use crate::money::Money;
+use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
+use crate::time::Timestamp;
+
+/// The seats of an order that one seat map decides about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Whose seats they are.
+    pub at: MapKey,
+    /// The seats, in the buyer's order.
+    pub seats: Seats,
+}
+
+/// What a checkout asks for a line of its order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LineCommand {
+    /// Keep these seats for the checkout until its deadline.
+    Claim {
+        /// The buyer.
+        user: UserId,
+        /// The hold to claim, or to make.
+        hold: HoldId,
+        /// Whether the buyer brought the hold, rather than the checkout making it.
+        brought: bool,
+        /// Which checkout.
+        checkout: CheckoutId,
+        /// When the claim ends; the same in every copy.
+        deadline: Timestamp,
+        /// What a seat costs that has no listed price; `None` where it is then not for sale.
+        unlisted: Option<Money>,
+    },
+    /// The payment is authorised: the seats become the buyer's.
+    Confirm {
+        /// The hold that was claimed.
+        hold: HoldId,
+        /// The checkout that claimed it.
+        checkout: CheckoutId,
+        /// What the claim was answered.
+        fence: u64,
+    },
+    /// The checkout gives back what it has of these seats. Never refused, and may arrive before what it undoes.
+    Revoke {
+        /// The hold it used.
+        hold: HoldId,
+        /// The checkout that ends.
+        checkout: CheckoutId,
+        /// The deadline of its claims.
+        deadline: Timestamp,
+    },
+}
+
+/// What an accepted command is answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LineReply {
+    /// To `Claim`.
+    Claimed {
+        /// What `Confirm` has to bring.
+        fence: u64,
+        /// What each seat costs, in the order of the line.
+        prices: Vec<Money>,
+    },
+    /// To everything else.
+    Done,
+}
+
+/// How an inventory answers: it accepts, or refuses and names the seat that is in the way.
+pub type LineAnswer = Result<LineReply, SeatMapRefusal>;
+
+impl From<TicketId> for Line {
+    fn from(ticket: TicketId) -> Self {
+        Self { at: ticket.map_key(), seats: ticket.into() }
+    }
+}
+
+impl Line {
+    /// The line of seats that belong together: those of one map, or one seat.
+    pub(crate) fn of(seats: Vec<TicketId>) -> Self {
+        let seats = Seats::new(seats).expect("at least one, and an order names none twice");
+        Self { at: seats.first().map_key(), seats }
+    }
+
+    /// The first seat of it.
+    #[must_use]
+    pub fn first(&self) -> &TicketId {
+        self.seats.first()
+    }
+}
+
+/// For hosts whose seats are objects of their own: their checkouts have lines of one seat
+/// ([`Terms::a_line_a_seat`](crate::terms::Terms::a_line_a_seat)).
+impl LineCommand {
+    /// What the one seat of the line is asked.
+    #[must_use]
+    pub fn to_ticket(&self) -> TicketCommand {
+        match self.clone() {
+            Self::Claim { user, hold, brought: _, checkout, deadline, unlisted } => {
+                TicketCommand::Claim { user, hold, checkout, deadline, unlisted }
+            }
+            Self::Confirm { hold, checkout, fence } => TicketCommand::Confirm { hold, checkout, fence },
+            Self::Revoke { hold, checkout, deadline: _ } => TicketCommand::Revoke { hold, checkout },
+        }
+    }
+}
+
+/// What a seat's answer means for the line that it is.
+///
+/// A reply of another kind is `Done`, which no claim takes: the checkout then says that the outcome does not fit.
+///
+/// # Errors
+/// The seat's refusal.
+pub fn of_ticket(ticket: &TicketId, answer: Result<TicketReply, TicketRefusal>) -> LineAnswer {
+    match answer {
+        Ok(TicketReply::Claimed { fence, price }) => Ok(LineReply::Claimed { fence, prices: vec![price] }),
+        Ok(TicketReply::Reserved { .. } | TicketReply::Sold { .. } | TicketReply::Done) => Ok(LineReply::Done),
+        Err(why) => Err(SeatMapRefusal { ticket: Some(ticket.clone()), why }),
+    }
+}
