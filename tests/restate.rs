@@ -287,7 +287,7 @@ fn a_booking_costs_so_many_entries_and_no_more() {
 
 #[test]
 fn what_many_clients_see_is_what_tickets_can_do() {
-    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--admin-handlers"]);
+    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--admin-handlers", "--show-buyers"]);
     let requests = size(3_000, 100_000);
     let recording = record(Load::of(requests, 16), &on.client, &on.client);
     println!("{}", recording.is_linearizable("host-restate", requests).unwrap());

@@ -154,9 +154,14 @@ export class Buyer {
     if (over.length + booked.length > 0) this.#draw(...over, ...booked);
   }
 
+  /** What a ticket is. Its buyer is told to who shows the hold. */
+  #get(id) {
+    return this.#api.insist(`/Ticket/${part(id)}/get`, { holdId: this.basket.hold });
+  }
+
   /** What a seat that was held is by now: still `held`, `booked` (a copy of this tab has the same name), or the hold is `over`. */
   async #stands(id) {
-    const ticket = await this.#api.insist(`/Ticket/${part(id)}/get`);
+    const ticket = await this.#get(id);
     if (ticket.reservedBy !== this.basket.user) return "over";
     if (ticket.status === "SOLD") return "booked";
     if (ticket.status !== "RESERVED") return "over";
@@ -179,7 +184,7 @@ export class Buyer {
   /** Booked seats are on sale, says the map: an operator has put them there, or the map lags. */
   async #reset(ids) {
     const { basket } = this;
-    const tickets = await Promise.all(ids.map((id) => this.#api.insist(`/Ticket/${part(id)}/get`).catch(() => null)));
+    const tickets = await Promise.all(ids.map((id) => this.#get(id).catch(() => null)));
     const gone = new Set(ids.filter((_, place) => tickets[place] && tickets[place].reservedBy !== basket.user));
     const left = basket.bookings.filter(({ tickets }) => !tickets.some((id) => gone.has(id)));
     if (left.length === basket.bookings.length) return;

@@ -107,7 +107,7 @@ fn about(handler: Handler) -> About {
     };
     let plain = |body, answer, kinds| About { body, answer, is_accepted: false, kinds };
     match handler {
-        Handler::TicketGet => plain(nothing(), ticket(), &[]),
+        Handler::TicketGet => plain(nullable(object(&[], &[("holdId", HoldId::schema())])), ticket(), &[]),
         Handler::TicketReserve => plain(
             json!({ "oneOf": [UserId::schema(), object(
                 &[("userId", UserId::schema())],
@@ -250,7 +250,8 @@ fn operation(handler: Handler, method: &str) -> Value {
         "responses": responses(handler, method, &about, id.is_some()),
     });
     if method == "post" {
-        let is_needed = about.body != nothing();
+        // Without a body is as with a null.
+        let is_needed = about.body["anyOf"].as_array().is_none_or(|any| !any.contains(&json!({ "type": "null" })));
         operation["requestBody"] =
             json!({ "required": is_needed, "content": { "application/json": { "schema": about.body } } });
     }
@@ -373,7 +374,7 @@ fn ticket() -> Value {
     object(
         &[
             ("status", TicketStatus::schema()),
-            ("reservedBy", nullable(UserId::schema())),
+            ("reservedBy", described(nullable(UserId::schema()), "for operators, and for who shows the hold")),
             ("reservedUntil", nullable(Timestamp::schema())),
             ("version", u64::schema()),
         ],
@@ -432,7 +433,7 @@ fn confirmed() -> Value {
             ("checkoutId", CheckoutId::schema()),
             ("tickets", list(TicketId::schema())),
             ("amount", Money::schema()),
-            ("paymentId", PaymentId::schema()),
+            ("paymentId", described(nullable(PaymentId::schema()), "null where there was nothing to pay")),
         ],
         &[],
     )

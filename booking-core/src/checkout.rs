@@ -14,7 +14,8 @@
 //!
 //! This file says what a checkout is and what it asks for. Where the outcomes lead stands in `checkout/settle.rs`.
 //!
-//! A buyer's money is never taken before the seats are theirs, and never kept without them.
+//! A buyer's money is never taken before the seats are theirs, and never kept without them. Where there is nothing to pay,
+//! the gateway is not asked: Holding, Confirming, Notifying.
 
 mod settle;
 
@@ -145,7 +146,7 @@ pub struct Checkout {
 pub enum Stage {
     /// 1. Claims every line of the order.
     Holding,
-    /// 2. Asks for an authorisation.
+    /// 2. Asks for an authorisation, unless there is nothing to pay.
     Authorising {
         /// The fences of the claims, in the order of the lines.
         fences: Vec<u64>,
@@ -160,10 +161,11 @@ pub enum Stage {
         fences: Vec<u64>,
         /// The amount set aside.
         amount: Money,
-        /// What the gateway calls it.
-        authorization: AuthorizationId,
+        /// What the gateway calls it; `None` where there is nothing to pay.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authorization: Option<AuthorizationId>,
     },
-    /// 4. Takes the money.
+    /// 4. Takes the money, if an authorisation was asked for.
     Capturing {
         /// The amount set aside.
         amount: Money,
@@ -176,8 +178,9 @@ pub enum Stage {
     Notifying {
         /// The amount taken.
         amount: Money,
-        /// What the gateway calls it.
-        payment: PaymentId,
+        /// What the gateway calls it; `None` where there was nothing to pay.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payment: Option<PaymentId>,
     },
     /// The way back: revokes every line, and voids the authorisation if one was ever asked for.
     Undoing {
@@ -238,8 +241,9 @@ pub enum Ending {
     Completed {
         /// What was taken, once.
         amount: Money,
-        /// What the gateway calls it.
-        payment: PaymentId,
+        /// What the gateway calls it; `None` where there was nothing to pay.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payment: Option<PaymentId>,
     },
     /// Nothing is the buyer's, and nothing was taken.
     Failed(Failure),
@@ -438,7 +442,7 @@ impl Checkout {
         }
     }
 
-    fn notification(&self, amount: Money, payment: PaymentId) -> Notification {
+    fn notification(&self, amount: Money, payment: Option<PaymentId>) -> Notification {
         Notification {
             key: PaymentKey::notify(&self.id),
             checkout: self.id.clone(),

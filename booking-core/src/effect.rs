@@ -126,8 +126,8 @@ pub struct Notification {
     pub tickets: Vec<TicketId>,
     /// For how much.
     pub amount: Money,
-    /// The gateway's name for the payment.
-    pub payment: PaymentId,
+    /// The gateway's name for the payment; `None` where there was nothing to pay.
+    pub payment: Option<PaymentId>,
 }
 
 /// An inventory's answer is stored as `{"accepted": …}` or `{"refused": …}`.

@@ -418,7 +418,7 @@ impl SeatMap {
         self.tickets.get(seat)
     }
 
-    /// What may be seen of a seat at a point in time. Records nothing.
+    /// What a seat is at a point in time. Records nothing.
     #[must_use]
     pub fn view(&self, seat: &TicketId, now: Timestamp) -> TicketView {
         match self.tickets.get(seat) {
@@ -426,6 +426,7 @@ impl SeatMap {
             None => TicketView {
                 status: TicketStatus::Available,
                 reserved_by: None,
+                hold: None,
                 reserved_until: None,
                 version: self.header.version,
             },

@@ -19,6 +19,8 @@ pub struct Terms {
     /// Whether a checkout asks for each seat by itself. For hosts whose seats are objects of their own; without it, it asks
     /// for all seats of one map together.
     pub a_line_a_seat: bool,
+    /// Whether everybody may see whose a ticket is. Operators, and who shows the hold, always may.
+    pub shows_buyers: bool,
     /// How long a checkout may claim its tickets: its deadline is its start plus this.
     pub checkout_time: Millis,
     /// How an authorisation whose outcome is unknown is asked for again.
@@ -36,6 +38,7 @@ impl Default for Terms {
             closed_sales: false,
             hold_ttl: HoldTtl::default(),
             a_line_a_seat: true,
+            shows_buyers: false,
             checkout_time: Millis::from_mins(15),
             authorize_retry: AuthorizeRetry {
                 attempts: 5,

@@ -19,7 +19,7 @@
 
 mod table;
 
-pub use crate::map::ticket::TicketRefusal;
+pub use crate::map::ticket::{Reader, TicketRefusal, TicketView};
 
 use std::sync::Arc;
 
@@ -406,19 +406,6 @@ pub enum TicketStatus {
     Blocked,
 }
 
-/// What `get` tells: never a hold id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TicketView {
-    /// The status at the time asked for: a lapsed hold reads `Available`.
-    pub status: TicketStatus,
-    /// Who holds or bought it.
-    pub reserved_by: Option<UserId>,
-    /// The hold's own end, or its claim's deadline where it has none.
-    pub reserved_until: Option<Timestamp>,
-    /// The version last recorded.
-    pub version: u64,
-}
-
 impl Hold {
     /// When the hold ends: the later of its own end and its claim's deadline.
     #[must_use]
@@ -565,15 +552,16 @@ impl Ticket {
     /// How late a checkout's command may arrive that was told the time and confirms a claim.
     pub const TOLD_WITHIN: Millis = Millis::from_mins(1);
 
-    /// What anybody may see of the ticket at a point in time. Records nothing.
+    /// What the ticket is at a point in time. Records nothing.
     #[must_use]
     pub fn get(&self, now: Timestamp) -> TicketView {
         let view = View::at(self, now);
         let state = view.state();
-        let reserved_by = state.hold().map(|hold| &hold.by).or(state.sale().map(|sale| &sale.by));
+        let (hold, sale) = (state.hold(), state.sale());
         TicketView {
             status: state.status(),
-            reserved_by: reserved_by.cloned(),
+            reserved_by: hold.map(|hold| &hold.by).or(sale.map(|sale| &sale.by)).cloned(),
+            hold: hold.map(|hold| &hold.id).or(sale.map(|sale| &sale.hold)).cloned(),
             reserved_until: state.hold().map(Hold::shown_until),
             version: self.version,
         }

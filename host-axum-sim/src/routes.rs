@@ -220,7 +220,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let body = read(body, handler.max_body(), app.settings.body_within).await.map_err(plain)?;
     let key = idempotency_key(&parts.headers, &parts.method).map_err(plain)?;
     let key = key.map(|name| scoped(name, &visitor, &path, &body));
-    let call = route.parse(&body).map_err(plain)?;
+    let call = route.parse(&body).map_err(plain)?.from_door(visitor.door);
     if !app.settings.services.have(&call) {
         return Err(plain(Kind::NotFound.into()));
     }

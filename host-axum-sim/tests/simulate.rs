@@ -59,7 +59,7 @@ bugs! {
     }
     LooksDoNotWait: "a look does not wait for what it saw", within 5_000, {
         fn hurries(&self, input: &Input) -> bool {
-            matches!(input, Input::Call(_, request) if matches!(request.call, Call::Ticket(_, TicketCall::Get)))
+            matches!(input, Input::Call(_, request) if matches!(request.call, Call::Ticket(_, TicketCall::Get(_))))
         }
     }
     RefusalsDoNotWait: "a refusal does not wait for what it rests on", within 5_000, {

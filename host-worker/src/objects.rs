@@ -342,10 +342,11 @@ impl Stored for Ticket {
     }
 
     fn understand(store: &Store, terms: &Terms, call: TicketCall, chance: u128, at: Timestamp) -> Result<Meant<Self>> {
-        Ok(match call.command(terms, || HoldId::of_chance(chance)) {
-            Some(command) => Meant::Command(command),
-            None => Meant::Answered(answer::ticket_view(&ticket(store)?.get(at))),
-        })
+        if let TicketCall::Get(reader) = &call {
+            let view = ticket(store)?.get(at).seen_by(reader, terms.shows_buyers);
+            return Ok(Meant::Answered(answer::ticket_view(&view)));
+        }
+        Ok(call.command(terms, || HoldId::of_chance(chance)).map_or(Meant::Unknown, Meant::Command))
     }
 }
 

@@ -163,7 +163,7 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
         return Err(Kind::RateLimited.into());
     }
     let key = idempotency_key(&request)?;
-    let call = route.parse(&body)?;
+    let call = route.parse(&body)?.from_door(visitor.door);
     let key = key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, &key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.

@@ -129,6 +129,7 @@ impl Settings {
             unit_price: parsed("UNIT_PRICE", text("UNIT_PRICE"))?.unwrap_or(of_terms.unit_price),
             closed_sales: parsed("CLOSED_SALES", text("CLOSED_SALES"))?.unwrap_or(of_terms.closed_sales),
             hold_ttl,
+            shows_buyers: parsed("SHOW_BUYERS", text("SHOW_BUYERS"))?.unwrap_or(of_terms.shows_buyers),
             checkout_time: millis("CHECKOUT_TIME_MS", of_terms.checkout_time, two_hours)?,
             auto_reset_at: parsed("AUTO_RESET_AT", text("AUTO_RESET_AT"))?,
             ..of_terms

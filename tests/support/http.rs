@@ -181,12 +181,9 @@ impl Got {
         fields.remove("source");
         let message = fields.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some((message, kind)) = message.strip_suffix(']').and_then(|text| text.rsplit_once(" [")) {
-            let versioned = message.strip_suffix(')').and_then(|text| text.rsplit_once(" (version "));
-            let versioned = versioned.and_then(|(message, version)| Some((message, version.parse::<u64>().ok()?)));
-            if let Some((_, version)) = versioned {
-                fields.insert("version".into(), version.into());
-            }
-            fields.insert("message".into(), versioned.map_or(message, |(message, _)| message).into());
+            let (message, details) = detailed(message).unwrap_or((message, Vec::new()));
+            fields.extend(details.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            fields.insert("message".into(), message.into());
             fields.insert("kind".into(), kind.into());
         }
         if let Some(id) = fields.get("invocationId").cloned() {
@@ -204,6 +201,12 @@ impl Got {
         self.text = self.body.to_string();
     }
 
+    /// The ticket that is in the way, and when its hold ends, as far as that is said.
+    #[must_use]
+    pub fn in_the_way(&self) -> (Option<String>, Option<u64>) {
+        (self.body["ticketId"].as_str().map(str::to_owned), self.body["reservedUntil"].as_u64())
+    }
+
     /// The name of the kind of error, or nothing.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -219,4 +222,18 @@ impl Got {
         let text = self.body[field].as_str();
         text.unwrap_or_else(|| panic!("no `{field}` in {}", self.text)).to_owned()
     }
+}
+
+/// What stands in brackets behind a message: fields, each with its value. `None` where there are none.
+fn detailed(text: &str) -> Option<(&str, Vec<(&'static str, Value)>)> {
+    let (message, details) = text.strip_suffix(')')?.rsplit_once(" (")?;
+    let number = |text: &str| text.parse::<u64>().ok().map(Value::from);
+    let field = |detail: &str| {
+        let (ticket, until) = (detail.strip_prefix("ticket "), detail.strip_prefix("reserved until "));
+        let ticket = ticket.map(|ticket| ("ticketId", Value::from(ticket)));
+        let until = until.and_then(number).map(|until| ("reservedUntil", until));
+        let version = detail.strip_prefix("version ").and_then(number).map(|version| ("version", version));
+        ticket.or(until).or(version)
+    };
+    Some((message, details.split(", ").map(field).collect::<Option<_>>()?))
 }

@@ -39,13 +39,18 @@ impl Checkout {
             (Stage::Authorising { fences, amount, pace }, [outcome]) => {
                 self.asked_to_authorise(fences, *amount, *pace, outcome)
             }
-            (Stage::Confirming { amount, authorization, .. }, _) => Some(match first_refusal(outcomes) {
-                None => {
-                    let (authorization, pace) = (authorization.clone(), Pace::default());
-                    Stage::Capturing { amount: *amount, authorization, pace }
-                }
-                Some(refusal) => undoing(Failure::ConfirmRefused(refusal), true),
-            }),
+            (Stage::Confirming { amount, authorization, .. }, _) => {
+                let amount = *amount;
+                Some(match (first_refusal(outcomes), authorization.clone()) {
+                    (None, Some(authorization)) => {
+                        Stage::Capturing { amount, authorization, pace: Pace::default() }
+                    }
+                    (None, None) => Stage::Notifying { amount, payment: None },
+                    (Some(refusal), authorization) => {
+                        undoing(Failure::ConfirmRefused(refusal), authorization.is_some())
+                    }
+                })
+            }
             (Stage::Capturing { amount, authorization, pace }, [outcome]) => {
                 asked_to_capture(*amount, authorization, *pace, outcome)
             }
@@ -85,6 +90,7 @@ impl Checkout {
             }
         }
         Some(match sum? {
+            Ok(amount) if amount.minor() == 0 => Stage::Confirming { fences, amount, authorization: None },
             Ok(amount) => Stage::Authorising { fences, amount, pace: Pace::default() },
             Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false),
             Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
@@ -101,7 +107,7 @@ impl Checkout {
             Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, true),
             Outcome::Paid(PaymentAnswer::Authorize(answer)) => match answer {
                 AuthorizeAnswer::Authorized(authorization) => {
-                    Stage::Confirming { fences: fences(), amount, authorization: authorization.clone() }
+                    Stage::Confirming { fences: fences(), amount, authorization: Some(authorization.clone()) }
                 }
                 AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
                 AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
@@ -128,7 +134,7 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
     Some(match outcome {
         Outcome::Slept { .. } => capturing(pace.waited()),
         Outcome::Paid(PaymentAnswer::Capture(answer)) => match answer {
-            CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: payment.clone() },
+            CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: Some(payment.clone()) },
             CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
             CaptureAnswer::Unavailable => capturing(pace.again()),
         },
@@ -140,15 +146,17 @@ pub(super) fn undoing(failure: Failure, void: bool) -> Stage {
     Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
 }
 
-/// Where a cancel leads from the stage that the step would have led to: on the way back, until capture was asked for.
+/// Where a cancel leads from the stage that the step would have led to: on the way back, until capture was asked for, or
+/// until the buyer's message was, where there is nothing to capture.
 pub(super) fn cancelled(stage: Stage) -> Stage {
     match stage {
         Stage::Authorising { pace, .. } => undoing(Failure::Cancelled, pace.unknown > 0),
-        Stage::Confirming { .. } => undoing(Failure::Cancelled, true),
+        Stage::Confirming { authorization, .. } => undoing(Failure::Cancelled, authorization.is_some()),
+        Stage::Notifying { payment: None, .. } => undoing(Failure::Cancelled, false),
         Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, true),
         Stage::Holding
         | Stage::Capturing { .. }
-        | Stage::Notifying { .. }
+        | Stage::Notifying { payment: Some(_), .. }
         | Stage::Undoing { .. }
         | Stage::Ended(_) => stage,
     }

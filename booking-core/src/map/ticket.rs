@@ -295,17 +295,47 @@ pub enum TicketRefusal {
     Overloaded,
 }
 
-/// What anybody may see of a seat, and its buyer for those with a right to it.
+/// Who asks what a seat is. Only operators, and who shows the hold, may learn whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reader {
+    /// A stranger.
+    Anyone,
+    /// Who shows this hold.
+    Holder(HoldId),
+    /// An operator.
+    Operator,
+}
+
+/// What a seat is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketView {
     /// The status at the time asked for: a lapsed hold reads `Available`.
     pub status: TicketStatus,
     /// The buyer who holds or bought it.
     pub reserved_by: Option<UserId>,
+    /// The hold that is live on it, or that it was sold under. Shown to nobody.
+    pub hold: Option<HoldId>,
     /// The hold's own end, or its claim's deadline where it has none.
     pub reserved_until: Option<Timestamp>,
     /// The map's version at the seat's last change; the map's where it never had one.
     pub version: u64,
+}
+
+impl TicketView {
+    /// As much as this reader may see of it. Where `shows_buyers`, everybody sees who sits where.
+    #[must_use]
+    pub fn seen_by(mut self, reader: &Reader, shows_buyers: bool) -> Self {
+        let may_see = match reader {
+            Reader::Anyone => shows_buyers,
+            Reader::Holder(hold) => shows_buyers || self.hold.as_ref() == Some(hold),
+            Reader::Operator => true,
+        };
+        if !may_see {
+            self.reserved_by = None;
+        }
+        self
+    }
 }
 
 impl Hold {
@@ -387,6 +417,7 @@ impl Ticket {
         TicketView {
             status: seat.state.status(),
             reserved_by: hold.map(|hold| &hold.by).or(sale.map(|sale| &sale.by)).cloned(),
+            hold: hold.map(|hold| &hold.id).or(sale.map(|sale| &sale.hold)).cloned(),
             reserved_until: hold.map(Hold::shown_until),
             version: self.version,
         }

@@ -112,7 +112,8 @@ pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>, version: u64) -> Ans
     }
 }
 
-/// What a ticket is: `{ "status", "reservedBy", "reservedUntil", "version" }`, nulls where there is none.
+/// What a ticket is: `{ "status", "reservedBy", "reservedUntil", "version" }`, nulls where there is none, and for who may not
+/// see the buyer ([`TicketView::seen_by`]).
 #[must_use]
 pub fn ticket_view(view: &TicketView) -> Answer {
     #[derive(Serialize)]
@@ -123,7 +124,7 @@ pub fn ticket_view(view: &TicketView) -> Answer {
         reserved_until: Option<Timestamp>,
         version: u64,
     }
-    let TicketView { status, reserved_by, reserved_until, version } = view;
+    let TicketView { status, reserved_by, reserved_until, version, hold: _ } = view;
     let (reserved_by, reserved_until) = (reserved_by.as_ref(), *reserved_until);
     json(200, &View { status: *status, reserved_by, reserved_until, version: *version })
 }
@@ -258,7 +259,7 @@ pub fn processed(checkout: &Checkout) -> Answer {
 #[must_use]
 pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
     match ending {
-        Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment),
+        Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment.as_ref()),
         Ending::Failed(failure) => refusal(&failure.into()),
     }
 }
@@ -277,7 +278,7 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     }
     match checkout.ending() {
         None => pending(checkout.id()),
-        Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment),
+        Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment.as_ref()),
         Some(Ending::Failed(failure)) => {
             let refusal = Refusal::from(failure);
             json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", error: Error::of(&refusal) })
@@ -285,7 +286,7 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     }
 }
 
-fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: &PaymentId) -> Answer {
+fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: Option<&PaymentId>) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Confirmed<'a> {
@@ -294,7 +295,7 @@ fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: &PaymentId)
         checkout_id: &'a CheckoutId,
         tickets: &'a [TicketId],
         amount: Money,
-        payment_id: &'a PaymentId,
+        payment_id: Option<&'a PaymentId>,
     }
     let (checkout_id, tickets) = (id, order.tickets());
     let (status, message) = ("CONFIRMED", "Booking Confirmed");

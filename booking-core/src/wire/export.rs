@@ -75,7 +75,7 @@ pub fn booking(checkout: &Checkout, ended_at: Option<Timestamp>, reset: &[Ticket
     let (mut status, mut amount, mut payment_id, mut kind) = ("PENDING", None, None, None);
     match checkout.ending() {
         Some(Ending::Completed { amount: taken, payment }) => {
-            (status, amount, payment_id) = ("CONFIRMED", Some(*taken), Some(payment));
+            (status, amount, payment_id) = ("CONFIRMED", Some(*taken), payment.as_ref());
         }
         Some(Ending::Failed(failure)) => (status, kind) = ("FAILED", Some(Refusal::from(failure).kind.as_str())),
         None => {}

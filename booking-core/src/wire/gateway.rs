@@ -178,10 +178,10 @@ pub fn notification(message: &Notification) -> Request {
         user_id: &'a UserId,
         tickets: &'a [TicketId],
         amount: Money,
-        payment_id: &'a PaymentId,
+        payment_id: Option<&'a PaymentId>,
     }
     let Notification { key, checkout, user, tickets, amount, payment } = message;
-    let (checkout_id, user_id, payment_id) = (checkout, user, payment);
+    let (checkout_id, user_id, payment_id) = (checkout, user, payment.as_ref());
     post(
         "",
         key,

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::MAX_TEXT;
+use super::{Door, MAX_TEXT};
 use super::handler::Handler;
 use super::kind::{Kind, Refusal};
 use crate::checkout::{Order, OrderError};
@@ -14,7 +14,7 @@ use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
 use crate::seat_map::{DuplicateSeat, Layout, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
-use crate::ticket::{HoldName, TicketCommand, TicketStatus};
+use crate::ticket::{HoldName, Reader, TicketCommand, TicketStatus};
 use crate::time::{HoldTtl, Millis, TtlOutOfRange};
 
 /// A request, understood.
@@ -42,12 +42,23 @@ impl Call {
     #[must_use]
     pub fn is_worth_a_key(&self) -> bool {
         match self {
-            Self::Ticket(_, TicketCall::Get)
+            Self::Ticket(_, TicketCall::Get(_))
             | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan | SeatMapCall::Watch)
             | Self::Status(_)
             | Self::Gateway(_)
             | Self::Health => false,
             Self::Ticket(..) | Self::SeatMap(..) | Self::Process(_) | Self::ProcessSend(_) => true,
+        }
+    }
+
+    /// The same, from who has come through this door: an operator sees whose a ticket is.
+    #[must_use]
+    pub fn from_door(self, door: Door) -> Self {
+        match self {
+            Self::Ticket(id, TicketCall::Get(_)) if door == Door::Admin => {
+                Self::Ticket(id, TicketCall::Get(Reader::Operator))
+            }
+            other => other,
         }
     }
 }
@@ -56,8 +67,8 @@ impl Call {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketCall {
-    /// What it is. Changes nothing.
-    Get,
+    /// What it is, for this reader. Changes nothing.
+    Get(Reader),
     /// A hold for a buyer.
     Reserve {
         /// The buyer.
@@ -83,7 +94,7 @@ impl TicketCall {
     pub fn command(self, terms: &Terms, fresh: impl FnOnce() -> HoldId) -> Option<TicketCommand> {
         let unlisted = terms.unlisted();
         match self {
-            Self::Get => None,
+            Self::Get(_) => None,
             Self::Reserve { user, hold, ttl } => {
                 let hold = hold.map_or_else(|| HoldName::Fresh(fresh()), HoldName::Named);
                 Some(TicketCommand::Reserve { user, hold, ttl: ttl.unwrap_or(terms.hold_ttl), unlisted })
@@ -168,7 +179,10 @@ pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
     };
     let payment = |read: fn(&[u8]) -> Body<Payment>| read(body).map(|pay| Call::Gateway(GatewayCall::Command(pay)));
     match handler {
-        Handler::TicketGet => ticket(|body| nothing(body).map(|()| TicketCall::Get)),
+        Handler::TicketGet => ticket(|body| {
+            let GetBody { hold_id } = fields(body)?;
+            Ok(TicketCall::Get(hold_id.map_or(Reader::Anyone, |ChosenHold(hold)| Reader::Holder(hold))))
+        }),
         Handler::TicketReserve => ticket(reserve),
         Handler::TicketRelease => {
             command(|body| fields(body).map(|ReleaseBody { hold_id: ChosenHold(hold) }| Release { hold }))
@@ -302,6 +316,13 @@ fn reserve(body: &[u8]) -> Body<TicketCall> {
 #[serde(rename_all = "camelCase")]
 struct SellBody {
     user_id: UserId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetBody {
+    #[serde(default)]
+    hold_id: Option<ChosenHold>,
 }
 
 #[derive(Deserialize)]

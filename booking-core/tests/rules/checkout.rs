@@ -180,7 +180,7 @@ mod forward {
     #[test]
     fn step_6_is_completed() {
         let checkout = after(notifying(), vec![Outcome::Notified]);
-        let completed = Ending::Completed { amount: usd(150), payment: PaymentId::parse("pay").unwrap() };
+        let completed = Ending::Completed { amount: usd(150), payment: Some(PaymentId::parse("pay").unwrap()) };
         assert_eq!(checkout.next(), Next::Ended(completed));
     }
 
@@ -270,6 +270,38 @@ mod lines {
     fn a_claim_that_is_answered_with_fewer_prices_than_seats_does_not_fit() {
         let none = Outcome::Line(Ok(LineReply::Claimed { fence: 7, prices: Vec::new() }));
         assert!(matches!(settled(of_two_maps(), vec![claimed(7, [1, 2]), none]), Err(Impossible::Kind { .. })));
+    }
+}
+
+mod for_nothing {
+    use super::*;
+
+    fn confirming() -> Checkout {
+        after(start(), vec![held(11, usd(0)), held(22, usd(0))])
+    }
+
+    #[test]
+    fn the_gateway_is_not_asked() {
+        assert!(matches!(confirming().stage(), Stage::Confirming { authorization: None, .. }));
+        let notifying = after(confirming(), vec![done(), done()]);
+        let [Effect::Notify(message)] = &effects(&notifying)[..] else { panic!("no message") };
+        assert_eq!((message.amount, &message.payment), (usd(0), &None));
+        let ended = after(notifying, vec![Outcome::Notified]);
+        assert_eq!(ended.ending(), Some(&Ending::Completed { amount: usd(0), payment: None }));
+    }
+
+    #[test]
+    fn nothing_is_voided_on_the_way_back() {
+        let refused = after(confirming(), vec![done(), no("s2", TicketRefusal::HoldExpired)]);
+        assert_eq!(effects(&refused), revokes());
+        assert_eq!(effects(&cancelled_after(start(), vec![held(1, usd(0)), held(2, usd(0))])), revokes());
+        assert_eq!(effects(&cancelled_after(confirming(), vec![done(), done()])), revokes());
+    }
+
+    #[test]
+    fn one_seat_that_costs_something_is_paid_for() {
+        let checkout = after(start(), vec![held(1, usd(0)), held(2, usd(1))]);
+        assert!(matches!(checkout.stage(), Stage::Authorising { amount, .. } if *amount == usd(1)));
     }
 }
 

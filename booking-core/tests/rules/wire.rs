@@ -15,7 +15,7 @@ use booking_core::payment::{
 };
 use booking_core::seat_map::{Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapReply};
 use booking_core::terms::Terms;
-use booking_core::ticket::{HoldName, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
+use booking_core::ticket::{HoldName, Reader, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::wire::{
     self, Answer, Call, Door, GatewayCall, Handler, Kind, ROOTS, Refusal, SeatMapCall, TicketCall, answer, gateway,
@@ -102,8 +102,12 @@ mod golden {
         }]);
         let amount = usd(10_000);
         vec![
-            ("ticket get", Call::Ticket(ticket_id("seat-1"), TicketCall::Get)),
-            ("ticket get by post", Call::Ticket(ticket_id("arena:A:12"), TicketCall::Get)),
+            ("ticket get", Call::Ticket(ticket_id("seat-1"), TicketCall::Get(Reader::Anyone))),
+            ("ticket get by post", Call::Ticket(ticket_id("arena:A:12"), TicketCall::Get(Reader::Anyone))),
+            (
+                "ticket get by the holder",
+                Call::Ticket(ticket_id("seat-1"), TicketCall::Get(Reader::Holder(hold_id("hold-1")))),
+            ),
             (
                 "ticket reserve, by a buyer alone",
                 Call::Ticket(ticket_id("seat-1"), TicketCall::Reserve { user: user("user-1"), hold: None, ttl: None }),
@@ -268,7 +272,7 @@ mod golden {
         let pending =
             Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
         let failed = declined();
-        let refused = refused_a_ticket();
+        let (refused, for_nothing) = (refused_a_ticket(), for_nothing());
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
         let actual = lines([
@@ -291,6 +295,7 @@ mod golden {
             ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 }, 51)),
             ("checkout pending", answer::processed(&pending)),
             ("checkout confirmed", answer::processed(&done)),
+            ("checkout confirmed, for nothing", answer::processed(&for_nothing)),
             ("checkout declined", answer::processed(&failed)),
             ("checkout refused a ticket", answer::processed(&refused)),
             ("status of a pending checkout", answer::checkout(&pending)),
@@ -357,7 +362,7 @@ mod golden {
             user: user("user-1"),
             tickets: vec![ticket_id("seat-1"), ticket_id("seat-2")],
             amount: usd(20_000),
-            payment: PaymentId::parse("pay:c-1:authorize").unwrap(),
+            payment: Some(PaymentId::parse("pay:c-1:authorize").unwrap()),
         };
         let calls = [
             gateway::request(&authorize()),
@@ -396,6 +401,13 @@ mod golden {
         run_in(memory, "card_success").0
     }
 
+    fn for_nothing() -> Checkout {
+        let terms = Terms { unit_price: usd(0), ..Terms::default() };
+        let (checkout, memory) = run_in(Memory::new(at(NOW), terms), "card_decline");
+        assert_eq!(memory.ledger().accounts().count(), 0);
+        checkout
+    }
+
     /// A checkout of two seats, run to its end.
     fn process(card: &str) -> (Checkout, Memory) {
         run_in(Memory::new(at(NOW), Terms::default()), card)
@@ -418,7 +430,7 @@ mod paths {
 
     #[test]
     fn are_percent_decoded_once() {
-        let get = |id: &str| Ok(Call::Ticket(ticket_id(id), TicketCall::Get));
+        let get = |id: &str| Ok(Call::Ticket(ticket_id(id), TicketCall::Get(Reader::Anyone)));
         assert_eq!(parse("GET", "/Ticket/arena%3AA%3a12/get", ""), get("arena:A:12"));
         assert_eq!(parse("GET", "/Ticket/seat%2D7/get", ""), get("seat-7"));
         for twice_or_broken in ["seat%252D7", "seat%2", "seat%", "%ff", "seat%zz", "a%2Fb", "%00", "%2E%2E", "", "%20"]
@@ -975,7 +987,7 @@ mod commands {
             panic!()
         };
         assert_eq!(unlisted, Some(unit_price()));
-        assert_eq!(TicketCall::Get.command(&terms, || hold_id("f")), None);
+        assert_eq!(TicketCall::Get(Reader::Anyone).command(&terms, || hold_id("f")), None);
         let set = SeatMapCall::Update { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
         let Some(SeatMapCommand::Update { auto_reset_at, .. }) = set.command(&terms) else { panic!() };
         assert_eq!(auto_reset_at, Some(50));

@@ -63,6 +63,9 @@ pub struct TermsFlags {
     /// Sell only tickets that a layout, or `list`, gave a price
     #[arg(long, env = "BOOKING_CLOSED_SALES")]
     closed_sales: bool,
+    /// Tell everybody who holds or has bought a ticket. Without it only operators are told, and who shows the hold
+    #[arg(long, env = "BOOKING_SHOW_BUYERS")]
+    show_buyers: bool,
     /// Put a whole map back on sale when this many of its tickets are sold (for demonstrations: it takes sold seats away)
     #[arg(long, env = "BOOKING_AUTO_RESET_AT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     auto_reset_at: Option<u32>,
@@ -77,6 +80,7 @@ impl TermsFlags {
             closed_sales: self.closed_sales,
             hold_ttl: self.hold_ttl,
             checkout_time: self.checkout_time,
+            shows_buyers: self.show_buyers,
             auto_reset_at: self.auto_reset_at,
             ..Terms::default()
         }

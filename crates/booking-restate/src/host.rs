@@ -127,9 +127,9 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
     }
     let call = wire::parse_call(handler, ctx.key(), &body)?;
     match call {
-        Call::Ticket(_, TicketCall::Get) => {
+        Call::Ticket(_, TicketCall::Get(reader)) => {
             let ticket = objects::ticket(ctx).await?;
-            say(answer::ticket_view(&ticket.get(ctx.now())))
+            say(answer::ticket_view(&ticket.get(ctx.now()).seen_by(&reader, ctx.terms().shows_buyers)))
         }
         Call::Ticket(_, call @ TicketCall::Reserve { .. }) => reserve(ctx, call).await,
         Call::Ticket(_, call) => {

@@ -115,11 +115,12 @@ impl Engine {
     }
 
     fn ticket(&mut self, id: &TicketId, call: TicketCall, fresh: Fresh, now: Timestamp) -> Answer {
-        let Some(command) = call.command(&self.settings.terms, || fresh.hold()) else {
-            return answer::ticket_view(
-                &self.tickets.get(id).map_or_else(|| Ticket::default().get(now), |ticket| ticket.get(now)),
-            );
-        };
+        let terms = &self.settings.terms;
+        if let TicketCall::Get(reader) = &call {
+            let view = self.tickets.get(id).map_or_else(|| Ticket::default().get(now), |ticket| ticket.get(now));
+            return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
+        }
+        let Some(command) = call.command(terms, || fresh.hold()) else { return refused(Kind::NotFound) };
         if self.room_for_tickets() == 0 && !self.tickets.contains_key(id) {
             return refused(Kind::Overloaded);
         }

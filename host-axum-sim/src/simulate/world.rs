@@ -212,7 +212,7 @@ impl What {
             }
             Self::Process(order) => Some(Call::Process(order.clone())),
             Self::Send(order) => Some(Call::ProcessSend(order.clone())),
-            Self::Get(ticket) => to(ticket, TicketCall::Get),
+            Self::Get(ticket) => to(ticket, TicketCall::Get(Reader::Operator)),
             Self::Watch => Some(Call::SeatMap(map(), SeatMapCall::Watch)),
             Self::Block(ticket) => {
                 to(ticket, TicketCall::Command(TicketCommand::Block { reason: "seen to".to_owned() }))

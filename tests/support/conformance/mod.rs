@@ -155,6 +155,7 @@ cases! {
     tickets("§2, §6"):
         a_ticket_that_nobody_has_spoken_to_is_on_sale
         a_hold_is_answered_with_its_id_its_end_and_its_price
+        who_sits_where_is_told_to_who_shows_the_hold_and_to_nobody_else
         reserve_takes_a_bare_buyer
         the_same_reserve_again_gets_the_same_answer
         a_buyer_who_names_no_hold_is_not_told_the_one_they_have
@@ -173,6 +174,7 @@ cases! {
         a_checkout_that_is_declined_puts_its_own_hold_back
         every_card_does_what_it_says
         one_taken_ticket_of_several_takes_none
+        a_refusal_names_the_ticket_that_is_in_the_way_and_when_its_hold_ends
         money_is_taken_once_for_each_booking_and_never_without_one
         a_checkout_that_is_sent_is_answered_at_once_and_ends_alike
         a_checkout_that_takes_long_is_answered_meanwhile_and_works_on
@@ -293,6 +295,21 @@ impl Target {
         let got = self.public.get(&format!("/Ticket/{id}/get"));
         assert_eq!(got.status, 200, "{}", got.text);
         got.body
+    }
+
+    /// The same, for who shows this hold.
+    fn ticket_under(&self, id: &str, hold: &str) -> Value {
+        let got = self.public.post(&format!("/Ticket/{id}/get"), &json!({ "holdId": hold }));
+        assert_eq!(got.status, 200, "{}", got.text);
+        got.body
+    }
+
+    /// That an operator sees this buyer on a ticket, and nobody else does. On Restate nobody is known as an operator.
+    #[track_caller]
+    fn is_of(&self, id: &str, user: &str) {
+        let seen = self.admin.get(&format!("/Ticket/{id}/get")).body;
+        let told = if self.host == Host::Restate { Value::Null } else { user.into() };
+        assert_eq!((&seen["reservedBy"], &self.ticket(id)["reservedBy"]), (&told, &Value::Null), "{id}");
     }
 
     /// That a handler of the core's own is not to be reached.

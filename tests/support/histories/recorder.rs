@@ -327,7 +327,8 @@ impl One {
     }
 
     fn get(&mut self, ticket: usize) {
-        let asked = self.ask(false, &self.path(ticket, "get"), &Value::Null);
+        // Only an operator is told whose it is.
+        let asked = self.ask(true, &self.path(ticket, "get"), &Value::Null);
         let Some(got) = asked.1.as_ref().filter(|got| got.status == 200) else {
             // Who has not seen anything has nothing to tell.
             self.answers[1] += 1;
