@@ -15,6 +15,7 @@ use tests::server::Server;
 use xtask::wrangler::Dev;
 
 #[path = "../booking-core/examples/currencies.rs"]
+#[allow(dead_code, reason = "its main is for who runs it")]
 mod currencies;
 
 const ADMIN: &str = "an-admin-token-for-tests";

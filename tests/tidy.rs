@@ -56,8 +56,8 @@ fn links() -> BTreeMap<String, BTreeSet<String>> {
     packages.map(|package| (package["name"].as_str().unwrap().to_owned(), linked(package))).collect()
 }
 
-/// The core stands on three crates, and on proptest where its feature `testing` is asked for.
-const CORE_STANDS_ON: [&str; 4] = ["proptest", "serde", "serde_json", "thiserror"];
+/// The core stands on four crates, and on proptest where its feature `testing` is asked for.
+const CORE_STANDS_ON: [&str; 5] = ["proptest", "serde", "serde_json", "thiserror", "unicode-normalization"];
 
 /// Hosts know the core and never each other; nothing depends on a host but `tests` and `benches`.
 fn wrong_links(links: &BTreeMap<String, BTreeSet<String>>) -> Wrong {

@@ -6,8 +6,8 @@
 
 use booking_core::checkout::MAX_TICKETS;
 use booking_core::ids::{
-    AuthorizationId, CheckoutId, HoldId, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, PaymentId, PaymentKey,
-    PaymentMethodId, TicketId, UserId,
+    AuthorizationId, CheckoutId, HoldId, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, MAX_USER_LEN, MapKey,
+    PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
 };
 use booking_core::money::{Currency, Money};
 use booking_core::ticket::TicketStatus;
@@ -63,10 +63,14 @@ macro_rules! described {
     )*};
 }
 described! {
-    UserId => id_schema(r"^(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]+$", MAX_ID_LEN);
-    CheckoutId => UserId::schema();
-    HoldId => UserId::schema();
-    PaymentMethodId => UserId::schema();
+    UserId => described(
+        id_schema(r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u205f-\u206f\ufeff]+$", MAX_USER_LEN),
+        "characters that can be seen, in Unicode's normal form C",
+    );
+    MapKey => id_schema(r"^(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]+$", MAX_ID_LEN);
+    CheckoutId => MapKey::schema();
+    HoldId => MapKey::schema();
+    PaymentMethodId => MapKey::schema();
     TicketId => id_schema(r"^(?!\.{1,2}(:[^:]*)?$)(?!:)[A-Za-z0-9._:-]+$", MAX_ID_LEN);
     PaymentKey => id_schema("^[!-~]+$", MAX_KEY_LEN);
     AuthorizationId => id_schema("^[!-~]+$", MAX_GATEWAY_NAME_LEN);
@@ -227,7 +231,7 @@ fn operation(handler: Handler, method: &str) -> Value {
     let mut parameters = Vec::new();
     let id = handler
         .id_name()
-        .map(|name| (name, if handler.service() == Service::Ticket { TicketId::schema() } else { UserId::schema() }));
+        .map(|name| (name, if handler.service() == Service::Ticket { TicketId::schema() } else { MapKey::schema() }));
     if let Some((name, schema)) = &id {
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
@@ -347,7 +351,8 @@ fn error(status: u16, kinds: &[&str]) -> Value {
 /// What an error may tell of a ticket.
 fn in_the_way() -> [(&'static str, Value); 2] {
     let ticket = described(TicketId::schema(), "the ticket that is in the way, where the request named several");
-    let until = described(Timestamp::schema(), "when the hold that is in the way ends: milliseconds since the Unix epoch");
+    let until =
+        described(Timestamp::schema(), "when the hold that is in the way ends: milliseconds since the Unix epoch");
     [("ticketId", ticket), ("reservedUntil", until)]
 }
 
@@ -407,12 +412,17 @@ fn rows() -> Value {
     list(object(&[("name", line()), ("seats", list(seat))], &[]))
 }
 
+/// What the notification says of how the buyer can be reached.
+fn contact() -> Value {
+    described(json!({ "type": "object" }), "for the notification alone; at most 1 KiB, written without spaces")
+}
+
 /// One ticket or several, never both.
 fn order() -> Value {
     let with = |tickets: (&str, Value), none: &str| {
         let mut order = object(
             &[tickets, ("userId", UserId::schema())],
-            &[("paymentMethodId", PaymentMethodId::schema()), ("holdId", HoldId::schema())],
+            &[("paymentMethodId", PaymentMethodId::schema()), ("holdId", HoldId::schema()), ("contact", contact())],
         );
         order["properties"][none] = json!({ "type": "null" });
         order

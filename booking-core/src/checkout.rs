@@ -19,12 +19,16 @@
 
 mod settle;
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
+use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::inventory::{Line, LineCommand};
 use crate::map::SeatMapRefusal;
-use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::money::Money;
 use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
 use crate::terms::{AuthorizeRetry, Backoff, Terms};
@@ -42,6 +46,66 @@ pub struct Order {
     method: PaymentMethodId,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<Contact>,
+}
+
+/// How a buyer can be reached: a JSON object of the shop's own, at most [`Contact::MAX_LEN`] bytes long when written without
+/// spaces. It goes into the notification and nowhere else; the core never looks into it.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Contact(Arc<str>);
+
+/// What is wrong with a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContactError {
+    /// It is no JSON object.
+    #[error("must be an object")]
+    NoObject,
+    /// It is longer than [`Contact::MAX_LEN`].
+    #[error("must be at most {} bytes of JSON", Contact::MAX_LEN)]
+    TooLong,
+}
+
+impl Contact {
+    /// The longest contact, in bytes.
+    pub const MAX_LEN: usize = 1024;
+
+    /// This one.
+    ///
+    /// # Errors
+    /// [`ContactError::TooLong`].
+    pub fn new(object: &Map<String, Value>) -> Result<Self, ContactError> {
+        let text = serde_json::to_string(object).map_err(|_| ContactError::NoObject)?;
+        if text.len() > Self::MAX_LEN { Err(ContactError::TooLong) } else { Ok(Self(text.into())) }
+    }
+
+    /// The object, as JSON without spaces.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Contact {
+    type Error = ContactError;
+    fn try_from(text: String) -> Result<Self, ContactError> {
+        let object: Map<String, Value> = serde_json::from_str(&text).map_err(|_| ContactError::NoObject)?;
+        Self::new(&object)
+    }
+}
+
+impl From<Contact> for String {
+    fn from(contact: Contact) -> Self {
+        contact.as_json().to_owned()
+    }
+}
+
+/// Keeps it back: it says who a person is.
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contact(…)")
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,12 +115,14 @@ struct AnyOrder {
     method: PaymentMethodId,
     #[serde(default)]
     hold: Option<HoldId>,
+    #[serde(default)]
+    contact: Option<Contact>,
 }
 
 impl TryFrom<AnyOrder> for Order {
     type Error = OrderError;
     fn try_from(order: AnyOrder) -> Result<Self, OrderError> {
-        Self::new(order.tickets, order.user, order.method, order.hold)
+        Ok(Self::new(order.tickets, order.user, order.method, order.hold)?.reached_by(order.contact))
     }
 }
 
@@ -94,8 +160,14 @@ impl Order {
         let twice = tickets.iter().enumerate().find(|(i, ticket)| tickets[..*i].contains(ticket));
         match twice {
             Some((_, ticket)) => Err(OrderError::DuplicateTicket(ticket.clone())),
-            None => Ok(Self { tickets, user, method, hold }),
+            None => Ok(Self { tickets, user, method, hold, contact: None }),
         }
+    }
+
+    /// The same, with how its buyer can be reached.
+    #[must_use]
+    pub fn reached_by(self, contact: Option<Contact>) -> Self {
+        Self { contact, ..self }
     }
 
     /// The tickets, in the buyer's order.
@@ -120,6 +192,12 @@ impl Order {
     #[must_use]
     pub fn hold(&self) -> Option<&HoldId> {
         self.hold.as_ref()
+    }
+
+    /// How the buyer can be reached, if they said.
+    #[must_use]
+    pub fn contact(&self) -> Option<&Contact> {
+        self.contact.as_ref()
     }
 }
 
@@ -447,6 +525,7 @@ impl Checkout {
             key: PaymentKey::notify(&self.id),
             checkout: self.id.clone(),
             user: self.order.user.clone(),
+            contact: self.order.contact.clone(),
             tickets: self.order.tickets.clone(),
             amount,
             payment,

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkout::Contact;
 use crate::ids::{CheckoutId, PaymentId, PaymentKey, TicketId, UserId};
 use crate::inventory::{Line, LineAnswer, LineCommand};
 use crate::money::Money;
@@ -122,6 +123,9 @@ pub struct Notification {
     pub checkout: CheckoutId,
     /// The buyer.
     pub user: UserId,
+    /// How the buyer can be reached, if they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
     /// What was bought.
     pub tickets: Vec<TicketId>,
     /// For how much.
@@ -151,10 +155,7 @@ mod accepted_or_refused {
         Refused(SeatMapRefusal),
     }
 
-    pub(super) fn serialize<S: Serializer>(
-        outcome: &LineAnswer,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(outcome: &LineAnswer, serializer: S) -> Result<S::Ok, S::Error> {
         match outcome {
             Ok(reply) => Written::Accepted(reply),
             Err(refusal) => Written::Refused(refusal),

@@ -1,7 +1,8 @@
 //! The names of things: tickets, buyers, holds, checkouts, seat maps, payments.
 //!
-//! Every id that comes from outside is 1 to 128 characters of `A-Z a-z 0-9 . _ : -`, is not `.` or `..` and does not
-//! start with `:`. A leading `:` is kept for names the core makes itself, so that nobody outside can take one first.
+//! Every id that comes from outside, but for a buyer's, is 1 to 128 characters of `A-Z a-z 0-9 . _ : -`, is not `.` or `..`
+//! and does not start with `:`. A leading `:` is kept for names the core makes itself, so that nobody outside can take one
+//! first. A buyer's id is what the shop calls its customer, often an e-mail address: see [`UserId`].
 //! Cloning an id is cheap: the text is shared.
 
 use std::borrow::Borrow;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use unicode_normalization::is_nfc;
 
 /// The longest id that is accepted from outside, in characters.
 pub const MAX_ID_LEN: usize = 128;
@@ -32,6 +34,17 @@ pub enum IdError {
     /// A leading `:`, which marks names the core makes.
     #[error("must not start with `:`")]
     LeadingColon,
+    /// A buyer's id of more than [`MAX_USER_LEN`] characters.
+    #[error("is too long; a buyer's id has at most {MAX_USER_LEN} characters")]
+    LongUser,
+    /// A character in a buyer's id that prints nothing, or turns the direction of the text around it.
+    #[error(
+        "has a character that is not printable: control characters, invisible ones and those that turn text around"
+    )]
+    Unprintable,
+    /// A buyer's id that could be written in another way and look the same.
+    #[error("must be in Unicode's normal form C (NFC)")]
+    NotNormal,
 }
 
 fn check(text: &str) -> Result<(), IdError> {
@@ -149,6 +162,37 @@ macro_rules! secret {
     )*};
 }
 
+/// The longest buyer's id, in characters.
+pub const MAX_USER_LEN: usize = 256;
+
+fn check_user(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    // The count stops where it is too long.
+    if text.chars().nth(MAX_USER_LEN).is_some() {
+        return Err(IdError::LongUser);
+    }
+    if !text.chars().all(is_printable) {
+        return Err(IdError::Unprintable);
+    }
+    if is_nfc(text) { Ok(()) } else { Err(IdError::NotNormal) }
+}
+
+/// Whether a character can be seen: none of the control and format characters, of the separators but the space, of the fillers
+/// and selectors that print nothing, of those for private use, and no noncharacter.
+fn is_printable(char: char) -> bool {
+    let hidden = matches!(char,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}'
+        | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{1680}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{2800}'
+        | '\u{3000}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}');
+    let is_noncharacter = u32::from(char) & 0xfffe == 0xfffe;
+    !hidden && !is_noncharacter
+}
+
 fn check_ticket(text: &str) -> Result<(), IdError> {
     check(text)?;
     match text.rsplit_once(':') {
@@ -190,8 +234,11 @@ id! {
     TicketId, check_ticket, check_ticket
 }
 id! {
-    /// Names a buyer.
-    UserId, check, check
+    /// Names a buyer: what the shop calls its customer, such as an e-mail address or `auth0|5f7c…`.
+    ///
+    /// 1 to [`MAX_USER_LEN`] characters that can be seen, in Unicode's normal form C, so that a letter is written in one way.
+    /// It says who a person is, so it has no `Display`, and its `Debug` keeps it back.
+    UserId, check_user, check_user
 }
 id! {
     /// Names a checkout. Every key that reaches the outside (payment, notification) is made from it.
@@ -226,8 +273,8 @@ id! {
     PaymentId, check_gateway_name, check_gateway_name
 }
 
-shown!(TicketId, UserId, CheckoutId, MapKey, PaymentKey, AuthorizationId, PaymentId);
-secret!(HoldId, PaymentMethodId);
+shown!(TicketId, CheckoutId, MapKey, PaymentKey, AuthorizationId, PaymentId);
+secret!(UserId, HoldId, PaymentMethodId);
 
 impl TicketId {
     /// The seat map this ticket belongs to: its id up to the last `:`, or `global` where there is none.
@@ -347,7 +394,7 @@ mod tests {
     fn an_id_has_1_to_128_allowed_characters() {
         let longest = "x".repeat(MAX_ID_LEN);
         for good in ["a", "seat-7", "arena:A:12", "A.b_c:d-9", "...", "a..", longest.as_str()] {
-            assert!(UserId::parse(good).is_ok(), "{good}");
+            assert!(CheckoutId::parse(good).is_ok(), "{good}");
         }
         let too_long = "x".repeat(MAX_ID_LEN + 1);
         for (bad, why) in [
@@ -361,8 +408,40 @@ mod tests {
             ("a\0", IdError::Character),
             (too_long.as_str(), IdError::TooLong),
         ] {
+            assert_eq!(CheckoutId::parse(bad), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_buyer_has_1_to_256_characters_that_can_be_seen() {
+        let longest = "\u{eb}".repeat(MAX_USER_LEN);
+        for good in
+            ["a", "ann+shop@example.com", "auth0|5f7c", "Zo\u{eb} L.", "\u{674e}\u{660e}", ".", longest.as_str()]
+        {
+            assert!(UserId::parse(good).is_ok(), "{good}");
+        }
+        let too_long = "x".repeat(MAX_USER_LEN + 1);
+        for (bad, why) in [
+            ("", IdError::Empty),
+            (too_long.as_str(), IdError::LongUser),
+            ("a\0", IdError::Unprintable),
+            ("a\n", IdError::Unprintable),
+            ("a\u{a0}b", IdError::Unprintable),
+            ("a\u{200b}b", IdError::Unprintable),
+            ("a\u{200d}b", IdError::Unprintable),
+            ("\u{202e}bob", IdError::Unprintable),
+            ("\u{2067}bob", IdError::Unprintable),
+            ("a\u{feff}", IdError::Unprintable),
+            ("a\u{fe0f}", IdError::Unprintable),
+            ("a\u{e000}", IdError::Unprintable),
+            ("a\u{1ffff}", IdError::Unprintable),
+            ("a\u{e0041}", IdError::Unprintable),
+            ("Zoe\u{308}", IdError::NotNormal),
+            ("\u{212b}", IdError::NotNormal),
+        ] {
             assert_eq!(UserId::parse(bad), Err(why), "{bad:?}");
         }
+        assert_eq!(format!("{:?}", UserId::parse("ann@example.com").unwrap()), "UserId(…)");
     }
 
     #[test]

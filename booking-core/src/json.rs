@@ -347,7 +347,8 @@ impl<'de> Deserializer<'de> for Value {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_map(self.object(&[])?)
+        // Its fields have no declared names. None stands twice: the parser has seen to that.
+        visitor.visit_map(Self { source: Source::Own, ..self }.object(&[])?)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

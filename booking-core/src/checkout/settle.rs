@@ -42,9 +42,7 @@ impl Checkout {
             (Stage::Confirming { amount, authorization, .. }, _) => {
                 let amount = *amount;
                 Some(match (first_refusal(outcomes), authorization.clone()) {
-                    (None, Some(authorization)) => {
-                        Stage::Capturing { amount, authorization, pace: Pace::default() }
-                    }
+                    (None, Some(authorization)) => Stage::Capturing { amount, authorization, pace: Pace::default() },
                     (None, None) => Stage::Notifying { amount, payment: None },
                     (Some(refusal), authorization) => {
                         undoing(Failure::ConfirmRefused(refusal), authorization.is_some())

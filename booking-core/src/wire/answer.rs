@@ -278,7 +278,9 @@ pub fn checkout(checkout: &Checkout) -> Answer {
     }
     match checkout.ending() {
         None => pending(checkout.id()),
-        Some(Ending::Completed { amount, payment }) => confirmed(checkout.id(), checkout.order(), *amount, payment.as_ref()),
+        Some(Ending::Completed { amount, payment }) => {
+            confirmed(checkout.id(), checkout.order(), *amount, payment.as_ref())
+        }
         Some(Ending::Failed(failure)) => {
             let refusal = Refusal::from(failure);
             json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", error: Error::of(&refusal) })

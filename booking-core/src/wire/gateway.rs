@@ -4,6 +4,7 @@
 //! [`super::IDEMPOTENCY_KEY`]. Any answer that no rule here calls a yes or a no, or none, is `Unavailable`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::answer::{self, Answer};
 use super::kind::{Kind, Refusal};
@@ -176,15 +177,15 @@ pub fn notification(message: &Notification) -> Request {
         message: &'static str,
         checkout_id: &'a CheckoutId,
         user_id: &'a UserId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contact: Option<Value>,
         tickets: &'a [TicketId],
         amount: Money,
         payment_id: Option<&'a PaymentId>,
     }
-    let Notification { key, checkout, user, tickets, amount, payment } = message;
+    let Notification { key, checkout, user, contact, tickets, amount, payment } = message;
     let (checkout_id, user_id, payment_id) = (checkout, user, payment.as_ref());
-    post(
-        "",
-        key,
-        &Body { key, message: "Booking Confirmed", checkout_id, user_id, tickets, amount: *amount, payment_id },
-    )
+    let contact = contact.as_ref().and_then(|contact| serde_json::from_str(contact.as_json()).ok());
+    let (message, amount) = ("Booking Confirmed", *amount);
+    post("", key, &Body { key, message, checkout_id, user_id, contact, tickets, amount, payment_id })
 }

@@ -3,11 +3,12 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Door, MAX_TEXT};
 use super::handler::Handler;
 use super::kind::{Kind, Refusal};
-use crate::checkout::{Order, OrderError};
+use super::{Door, MAX_TEXT};
+use crate::checkout::{Contact, ContactError, Order, OrderError};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::json::{Json, Source, Wrong};
 use crate::money::{Currency, Money};
@@ -379,7 +380,8 @@ fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
     }
     let place = |PlaceBody { ticket_id: ticket, price, x, y }| Place { ticket, price, x, y };
     let row = |RowBody { name: Line(name), seats }| Row { name, seats: seats.into_iter().map(place).collect() };
-    let layout = Layout::new(rows.into_iter().map(row).collect()).map_err(|DuplicateSeat(ticket)| Refusal::from(Kind::DuplicateTicket).about(ticket))?;
+    let layout = Layout::new(rows.into_iter().map(row).collect())
+        .map_err(|DuplicateSeat(ticket)| Refusal::from(Kind::DuplicateTicket).about(ticket))?;
     Ok(SeatMapCall::Command(SeatMapCommand::Publish { layout }))
 }
 
@@ -398,6 +400,19 @@ struct Rest {
     user_id: UserId,
     payment_method_id: Option<PaymentMethodId>,
     hold_id: Option<ChosenHold>,
+    contact: Option<Reached>,
+}
+
+/// How a buyer can be reached.
+#[derive(Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+struct Reached(Contact);
+
+impl TryFrom<Map<String, Value>> for Reached {
+    type Error = ContactError;
+    fn try_from(object: Map<String, Value>) -> Result<Self, ContactError> {
+        Contact::new(&object).map(Self)
+    }
 }
 
 fn order(body: &[u8]) -> Body<Order> {
@@ -413,9 +428,10 @@ fn order(body: &[u8]) -> Body<Order> {
         }
         Tickets { ticket_id: None, ticket_ids: None } => return Err(Wrong::missing().of_field("ticketId").into()),
     };
-    let Rest { user_id, payment_method_id, hold_id } = rest.read(Source::Request)?;
+    let Rest { user_id, payment_method_id, hold_id, contact } = rest.read(Source::Request)?;
     let method = payment_method_id.unwrap_or_else(PaymentMethodId::default_card);
-    Order::new(tickets, user_id, method, hold_id.map(|ChosenHold(hold)| hold)).map_err(|why| match why {
+    let order = Order::new(tickets, user_id, method, hold_id.map(|ChosenHold(hold)| hold));
+    order.map(|order| order.reached_by(contact.map(|Reached(contact)| contact))).map_err(|why| match why {
         OrderError::NoTicket => Refusal::invalid("ticketIds", "must have at least one ticket"),
         OrderError::TooManyTickets => Kind::TooManyTickets.into(),
         OrderError::DuplicateTicket(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),

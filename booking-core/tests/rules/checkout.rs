@@ -582,7 +582,11 @@ mod outcomes {
         let op = |step, index| Op { checkout: checkout_id("c"), step, index };
         let mut running = Running::start(start());
         assert_eq!(running.record(&op(0, 1), held(2, usd(1))), Ok(Recorded::Waiting));
-        assert_eq!(running.record(&op(0, 1), no("s2", TicketRefusal::TicketSold)), Ok(Recorded::Stale), "the first stands");
+        assert_eq!(
+            running.record(&op(0, 1), no("s2", TicketRefusal::TicketSold)),
+            Ok(Recorded::Stale),
+            "the first stands"
+        );
         assert_eq!(running.pending().len(), 1);
         assert_eq!(running.record(&op(0, 0), held(1, usd(1))), Ok(Recorded::Step));
         assert_eq!(running.record(&op(0, 0), held(9, usd(9))), Ok(Recorded::Stale), "late");

@@ -62,6 +62,13 @@ fn matches(text: &str, pattern: &str) -> bool {
         "^[A-Z]{3}$" => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
         "^[!-~]+$" => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()),
         r"^[^\u0000-\u001f\u007f-\u009f]+$" => !text.is_empty() && !text.chars().any(char::is_control),
+        r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u205f-\u206f\ufeff]+$" => {
+            let is_hidden = |char| {
+                matches!(char, '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
+                    || matches!(char, '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}')
+            };
+            !text.is_empty() && !text.chars().any(|char| char.is_control() || is_hidden(char))
+        }
         r"^(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]+$" => id(text),
         r"^(?!\.{1,2}(:[^:]*)?$)(?!:)[A-Za-z0-9._:-]+$" => {
             id(text) && !matches!(text.rsplit_once(':'), Some(("." | "..", _)))
@@ -119,6 +126,9 @@ fn neighbours(value: &Value) -> Vec<Value> {
         json!("x"),
         json!("x".repeat(129)),
         json!("x".repeat(201)),
+        json!("x".repeat(257)),
+        json!("zo\u{eb}@example.com"),
+        json!("\u{202e}x"),
         json!([]),
         json!(["x", "x"]),
         json!(["x", "y"]),
@@ -138,7 +148,7 @@ fn neighbours(value: &Value) -> Vec<Value> {
                     all.push(with.into());
                 }
             }
-            for name in ["x", "ticketId", "ticketIds", "holdId", "ttlMs", "edition", "checkout"] {
+            for name in ["x", "ticketId", "ticketIds", "holdId", "ttlMs", "edition", "checkout", "contact"] {
                 for other in &odd {
                     let mut with = fields.clone();
                     with.entry(name).or_insert(other.clone());
@@ -202,7 +212,8 @@ fn it_describes_every_answer() {
     for line in answers.lines().chain(refusals.lines()) {
         let Value::Object(answer) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
         // The answers of inner handlers are nobody else's, and no public handler has these refusals.
-        let is_inner = ["ticket claim", "HoldNotFound", "Overtaken", "HoldInUse"].contains(&answer["is"].as_str().unwrap());
+        let is_inner =
+            ["ticket claim", "HoldNotFound", "Overtaken", "HoldInUse"].contains(&answer["is"].as_str().unwrap());
         assert_ne!(fits_one(&answer["status"], &answer["body"]), is_inner, "{line}");
         // Nothing in it is left out of the description.
         if let (Value::Object(fields), false) = (&answer["body"], is_inner) {

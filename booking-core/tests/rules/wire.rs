@@ -2,13 +2,13 @@
 //!
 //! A line of a fixture never changes, only new ones come: clients have read the old ones.
 
-use booking_core::checkout::{Checkout, Failure, Order};
+use booking_core::checkout::{Checkout, Contact, ContactError, Failure, Order};
 use booking_core::effect::Notification;
 use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::journal::run;
-use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::map::SeatMapRefusal;
+use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
@@ -24,6 +24,7 @@ use booking_core::wire::{
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::fmt::Debug;
 
 use crate::support::*;
@@ -145,7 +146,7 @@ mod golden {
             ("checkout process", Call::Process(order(&["seat-1"], "card_success", None))),
             (
                 "checkout process, with everything",
-                Call::Process(order(&["seat-1", "seat-2"], "card_flaky", Some("hold-1"))),
+                Call::Process(order(&["seat-1", "seat-2"], "card_flaky", Some("hold-1")).reached_by(Some(contact()))),
             ),
             ("checkout send", Call::ProcessSend(order(&["seat-1"], "card_decline", None))),
             ("checkout status", Call::Status(checkout())),
@@ -243,6 +244,11 @@ mod golden {
         let calls = calls.map(|(is, call)| line(is, &call));
         let outcomes = outcomes.map(|(is, outcome)| line(is, &outcome));
         assert_golden(&[&commands[..], &calls, &outcomes].concat(), include_str!("../fixtures/messages.jsonl"));
+    }
+
+    fn contact() -> Contact {
+        let object = json!({ "email": "ann@example.com", "language": "en" });
+        Contact::new(object.as_object().unwrap()).unwrap()
     }
 
     fn lines(of: impl IntoIterator<Item = (&'static str, Answer)>) -> Vec<String> {
@@ -360,6 +366,7 @@ mod golden {
             key: key("c-1:notify"),
             checkout: checkout_id("c-1"),
             user: user("user-1"),
+            contact: None,
             tickets: vec![ticket_id("seat-1"), ticket_id("seat-2")],
             amount: usd(20_000),
             payment: Some(PaymentId::parse("pay:c-1:authorize").unwrap()),
@@ -369,6 +376,7 @@ mod golden {
             gateway::request(&capture()),
             gateway::request(&void()),
             gateway::notification(&message),
+            gateway::notification(&Notification { contact: Some(contact()), ..message.clone() }),
         ];
         let line = |gateway::Request { path, key, body }| format!(r#"{{"path":"{path}","key":"{key}","body":{body}}}"#);
         assert_golden(&calls.map(line), include_str!("../fixtures/gateway_calls.jsonl"));
@@ -608,7 +616,13 @@ mod bodies {
             (RESERVE, r#"{"userId":null}"#, "`userId` is missing"),
             (RESERVE, r#"{"userId":7}"#, "`userId` must be a string"),
             (RESERVE, r#"{"userId":""}"#, "`userId` must not be empty"),
-            (RESERVE, r#""a b""#, "`userId` has a character that is not allowed; allowed are A-Z a-z 0-9 . _ : -"),
+            (
+                RESERVE,
+                "\"a\u{200b}\"",
+                "`userId` has a character that is not printable: control characters, invisible ones and those that turn text \
+                 around",
+            ),
+            (RESERVE, "\"e\u{301}\"", "`userId` must be in Unicode's normal form C (NFC)"),
             (RESERVE, r#"{"userId":"u","holdId":[]}"#, "`holdId` must be a string"),
             (RESERVE, r#"{"userId":"u","ttlMs":-1}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
             (RESERVE, r#"{"userId":"u","ttlMs":1e3}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
@@ -689,7 +703,7 @@ mod bodies {
             r#"{"userId":"u","holdId":"s3cret","ttlMs":"s3cret"}"#,
             r#"{"userId":"u","holdId":"s3cret","ttlMs":1}"#,
             r#"{"userId":"u","holdId":"s3cret"#,
-            r#""s3cret s3cret""#,
+            "\"s3cret\u{200b}s3cret\"",
         ] {
             let refusal = parse("POST", RESERVE, body).unwrap_err();
             assert!(!refusal.message.contains("s3cret"), "{refusal}");
@@ -723,7 +737,7 @@ mod bodies {
             "\"\\ud800\"",
             "\"u\u{202e}\"",
             "\"\\u0000\"",
-            "\"🎫\"",
+            "\"🎫\u{fe0f}\"",
             "nul",
             "tru",
             "\"",
@@ -930,22 +944,14 @@ mod failures {
     fn are_told_as_the_undo_table_says() {
         let refused = |why| SeatMapRefusal { ticket: Some(ticket_id("s1")), why };
         for (failure, kind, message) in [
-            (
-                Failure::HoldRefused(refused(TicketRefusal::TicketSold)),
-                Kind::TicketSold,
-                "Ticket already sold",
-            ),
+            (Failure::HoldRefused(refused(TicketRefusal::TicketSold)), Kind::TicketSold, "Ticket already sold"),
             (
                 Failure::PaymentDeclined(DeclineReason::new("Insufficient funds")),
                 Kind::PaymentDeclined,
                 "Payment failed: Payment declined: Insufficient funds",
             ),
             (Failure::PaymentUnavailable, Kind::PaymentUnavailable, "Payment failed: Gateway timeout"),
-            (
-                Failure::ConfirmRefused(refused(TicketRefusal::TicketBlocked)),
-                Kind::HoldExpired,
-                "The hold has expired",
-            ),
+            (Failure::ConfirmRefused(refused(TicketRefusal::TicketBlocked)), Kind::HoldExpired, "The hold has expired"),
             (
                 Failure::NoAmount(NoAmount::MixedCurrencies),
                 Kind::MixedCurrencies,
@@ -961,6 +967,47 @@ mod failures {
             let refusal = Refusal::from(&failure);
             assert_eq!((refusal.kind, refusal.message.as_ref()), (kind, message));
         }
+    }
+}
+
+mod contacts {
+    use super::*;
+
+    fn process(contact: &str) -> Result<Call, Refusal> {
+        let body = format!(r#"{{"ticketId":"seat-1","userId":"user-1","contact":{contact}}}"#);
+        parse("POST", "/Checkout/process", &body)
+    }
+
+    #[test]
+    fn are_objects_of_up_to_1_kib() {
+        let said = |contact: &str| match process(contact) {
+            Ok(Call::Process(order)) => order.contact().map(|contact| contact.as_json().to_owned()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said("null"), None);
+        assert_eq!(
+            said(r#"{ "phone": "+1 555", "also": [1, -2, 1.5, true] }"#).unwrap(),
+            r#"{"also":[1,-2,1.5,true],"phone":"+1 555"}"#
+        );
+        let of_length = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+        assert_eq!(said(&of_length(Contact::MAX_LEN)).map(|text| text.len()), Some(Contact::MAX_LEN));
+        for (bad, why) in [
+            (of_length(Contact::MAX_LEN + 1).as_str(), "must be at most 1024 bytes of JSON"),
+            ("\"ann@example.com\"", "must be an object"),
+            ("[]", "must be an object"),
+        ] {
+            let refusal = process(bad).unwrap_err();
+            assert_eq!(refusal.message, format!("Invalid request: `contact` {why}"));
+        }
+    }
+
+    #[test]
+    fn are_shown_nowhere_and_come_back_from_storage() {
+        let Ok(Call::Process(order)) = process(r#"{"email":"ann@example.com"}"#) else { panic!() };
+        assert!(!format!("{order:?}").contains("ann@"), "{order:?}");
+        let stored = format::write_json(&order);
+        assert_eq!(format::read_json(stored.as_ref()), Some(order));
+        assert_eq!(Contact::try_from("1".to_owned()), Err(ContactError::NoObject));
     }
 }
 

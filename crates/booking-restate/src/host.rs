@@ -101,7 +101,7 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
 fn refused(refusal: &Refusal) -> Stop {
     let Refusal { kind, message, version, ticket, reserved_until } = refusal;
     let ticket = ticket.as_ref().map(|ticket| format!("ticket {ticket}"));
-    let until = reserved_until.map(|until| format!("reserved until {}", until.0));
+    let until = reserved_until.map(|until| format!("reserved until {}", until.as_millis()));
     let version = version.map(|version| format!("version {version}"));
     let details: Vec<String> = [ticket, until, version].into_iter().flatten().collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };

@@ -229,5 +229,6 @@ pub(super) fn cost(order: &Order) -> usize {
     let hold = order.hold().map_or(0, |hold| texts(hold.as_str().len(), 1));
     let buyer = texts(order.user().as_str().len() + order.method().as_str().len(), 2);
     let own = account_cost(&PaymentKey::parse("0123456789012345678901:authorize").expect("printable"));
-    1024 + own + tickets + hold + buyer
+    let contact = order.contact().map_or(0, |contact| texts(contact.as_json().len(), 1));
+    1024 + own + tickets + hold + buyer + contact
 }

@@ -237,7 +237,7 @@ impl World {
             }
             if story.stages.insert(checkout.id().clone(), stage.clone()).as_ref() != Some(&stage) {
                 let event = story.tell(self.now, EventKind::Change, Some(&lane), Some(&lane), stage);
-                event.detail = vec![format!("{} by {}", checkout.id(), checkout.order().user())];
+                event.detail = vec![format!("{} by {}", checkout.id(), checkout.order().user().as_str())];
                 event.detail.push(format!("step {}, {:?}", checkout.step(), checkout.stage()));
             }
         }
@@ -384,8 +384,10 @@ fn state(ticket: &Ticket) -> Vec<String> {
     let since = |at: Timestamp| at.as_millis().saturating_sub(START.as_millis());
     let mut state = vec![format!("version {}", ticket.version())];
     match ticket.state() {
-        TicketState::Reserved(hold) => state.push(format!("held by {} until {} ms", hold.by, since(hold.end()))),
-        TicketState::Sold(sale) => state.push(format!("sold to {}", sale.by)),
+        TicketState::Reserved(hold) => {
+            state.push(format!("held by {} until {} ms", hold.by.as_str(), since(hold.end())))
+        }
+        TicketState::Sold(sale) => state.push(format!("sold to {}", sale.by.as_str())),
         TicketState::Available | TicketState::Blocked { .. } => {}
     }
     state

@@ -17,7 +17,7 @@ use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, TicketId};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::seat_map::{Layout, Place, Row, SeatMapCommand};
-use booking_core::ticket::{TicketCommand, TicketStatus};
+use booking_core::ticket::{Reader, TicketCommand, TicketStatus};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall};
 use serde::{Deserialize, Serialize};

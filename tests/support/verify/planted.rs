@@ -10,7 +10,8 @@
 
 use booking_core::checkout::{Checkout, Failure, Stage};
 use booking_core::effect::{Effect, Op, Outcome};
-use booking_core::ids::{PaymentKey, TicketId};
+use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
+use booking_core::inventory::{LineCommand, LineReply};
 use booking_core::machine::{Machine, Transition};
 use booking_core::payment::{
     Account, AuthorizeAnswer, CaptureAnswer, DeclineReason, Ledger, LedgerEvent, Payment, PaymentAnswer, VoidAnswer,

@@ -7,10 +7,10 @@ use crate::checkout::{Checkout, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format;
 use crate::ids::PaymentKey;
-use crate::inventory::of_ticket;
 use crate::invariants::{
     self, System, TicketTurn, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
 };
+use crate::inventory::of_ticket;
 use crate::machine::{Machine, Transition};
 use crate::payment::{Payment, PaymentAnswer};
 use crate::running::{Recorded, Running};

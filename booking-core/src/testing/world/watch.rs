@@ -135,7 +135,9 @@ impl World {
         let lapsed = [TicketRefusal::HoldExpired, TicketRefusal::HoldNotFound];
         let sight = match checkout.stage() {
             Stage::Undoing { failure, .. } if !undoing => match failure {
-                Failure::HoldRefused(refusal) if refusal.why == TicketRefusal::HoldExpired => Some(Sight::ExpiredBeforePay),
+                Failure::HoldRefused(refusal) if refusal.why == TicketRefusal::HoldExpired => {
+                    Some(Sight::ExpiredBeforePay)
+                }
                 Failure::PaymentDeclined(_) if capturing => Some(Sight::CaptureDeclined),
                 Failure::PaymentDeclined(_) => Some(Sight::Declined),
                 Failure::PaymentUnavailable => Some(Sight::RetriesExhausted),
@@ -147,9 +149,7 @@ impl World {
                 Failure::Cancelled => Some(Sight::Cancelled),
                 Failure::HoldRefused(_) | Failure::NoAmount(_) | Failure::ConfirmRefused(_) => None,
             },
-            Stage::Ended(Ending::Failed(Failure::ConfirmRefused(_))) if voided() => {
-                Some(Sight::ConfirmRefusedThenVoid)
-            }
+            Stage::Ended(Ending::Failed(Failure::ConfirmRefused(_))) if voided() => Some(Sight::ConfirmRefusedThenVoid),
             Stage::Holding
             | Stage::Authorising { .. }
             | Stage::Confirming { .. }
