@@ -54,13 +54,13 @@ impl Call {
 
     /// The same, from who has come through this door: an operator sees whose a ticket is.
     #[must_use]
-    pub fn from_door(self, door: Door) -> Self {
-        match self {
-            Self::Ticket(id, TicketCall::Get(_)) if door == Door::Admin => {
-                Self::Ticket(id, TicketCall::Get(Reader::Operator))
-            }
-            other => other,
+    pub fn from_door(mut self, door: Door) -> Self {
+        if let Self::Ticket(_, TicketCall::Get(reader)) = &mut self
+            && door == Door::Admin
+        {
+            *reader = Reader::Operator;
         }
+        self
     }
 }
 
