@@ -360,7 +360,7 @@ fn alike(text: &str) -> String {
 #[test]
 fn the_sessions_in_the_readmes_go_as_they_say() {
     assert_eq!(session(include_str!("../README.md")), 3);
-    assert_eq!(session(include_str!("../host-axum-sim/README.md")), 6);
+    assert_eq!(session(include_str!("../host-axum-sim/README.md")), 7);
 }
 
 /// Asks a server what a document asks, and holds what it says to that. How often it asked.
