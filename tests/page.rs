@@ -8,6 +8,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
+use booking_core::TicketId;
 use booking_core::money::Money;
 use serde_json::{Value, json};
 use tests::restate::{Folder, OnRestate};
@@ -237,25 +238,40 @@ fn the_page_is_small_and_every_file_of_it_is_served() {
 
 #[test]
 fn an_amount_of_any_currency_is_shown_as_the_core_has_it() {
-    let web = xtask::run::root().join("web");
-    let file = std::fs::read_to_string(web.join("currencies.js")).unwrap();
+    let file = std::fs::read_to_string(xtask::run::root().join("web/currencies.js")).unwrap();
     assert_eq!(file, currencies::made(), "cargo run -p booking-core --example currencies > web/currencies.js");
     let amounts = [0, 5, 250_000, 123_456_789];
     let money = |currency, minor| Money::new(minor, currency).unwrap();
     let all: Vec<Money> = currencies::all().flat_map(|code| amounts.map(|minor| money(code, minor))).collect();
-    let script = "import { money } from './words.js'; import { readFileSync } from 'node:fs'; \
-                  const all = JSON.parse(readFileSync(0, 'utf8')); \
-                  process.stdout.write(JSON.stringify(all.map((each) => money(each))));";
-    let mut node = Command::new("node");
-    node.args(["--input-type=module", "--eval", script]).current_dir(&web);
-    let mut node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let asked = serde_json::to_vec(&all).unwrap();
-    node.stdin.take().unwrap().write_all(&asked).unwrap();
-    let said = node.wait_with_output().unwrap().stdout;
-    let shown: Vec<String> = serde_json::from_slice(&said).unwrap();
+    let shown = said_by("import { money } from './words.js'; const say = money;", &all);
     assert_eq!(shown.len(), all.len());
     for (money, shown) in all.iter().zip(&shown) {
         let digits: String = shown.chars().filter(|char| char.is_ascii_digit() || *char == '.').collect();
         assert_eq!(format!("{digits}:{}", money.currency()), money.to_string(), "{shown}");
     }
+}
+
+#[test]
+fn a_seat_without_a_label_is_called_as_the_core_calls_it() {
+    let ids = ["seat-7", "arena:A:12", "hall:F-6-R1", "csv:A1", "h:A-12bis", "a_b.c", "a.", "a:-", "7", "x:y--"];
+    let ids = ids.map(|id| TicketId::parse(id).unwrap()).to_vec();
+    let script = "import { Seats } from './seats.js'; \
+                  const say = (id) => { const seats = new Seats(); \
+                  seats.snapshot({ version: 1, tickets: [{ id, status: 'AVAILABLE' }] }); return seats.get(id).number; };";
+    let shown = said_by(script, &ids);
+    assert_eq!(shown, ids.iter().map(|id| id.seat_name().to_owned()).collect::<Vec<_>>());
+}
+
+/// What the page's own code says of each of these: the script declares a function `say`.
+fn said_by(script: &str, all: &[impl serde::Serialize]) -> Vec<String> {
+    let script = format!(
+        "{script} import {{ readFileSync }} from 'node:fs'; \
+         process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map((each) => say(each))));"
+    );
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", &script]).current_dir(xtask::run::root().join("web"));
+    let mut node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let asked = serde_json::to_vec(all).unwrap();
+    node.stdin.take().unwrap().write_all(&asked).unwrap();
+    serde_json::from_slice(&node.wait_with_output().unwrap().stdout).unwrap()
 }

@@ -101,7 +101,7 @@ export class Seats {
     const statuses = new Map(tickets.map(({ id, status }) => [id, status]));
     const rows = this.#layout.map(({ name, seats }) => ({
       ...rowName(name),
-      seats: seats.map(({ ticketId, price, x, y }) => ({ id: ticketId, price, x, y })),
+      seats: seats.map(({ ticketId, label, price, x, y }) => ({ id: ticketId, label, price, x, y })),
     }));
     const placed = new Set(rows.flatMap(({ seats }) => seats.map(({ id }) => id)));
     const others = [...statuses.keys()].filter((id) => !placed.has(id));
@@ -114,7 +114,7 @@ export class Seats {
       for (const row of section.rows) {
         for (const seat of row.seats) {
           const status = statuses.get(seat.id) ?? "AVAILABLE";
-          Object.assign(seat, { status, section: section.name, row: row.name, number: numberOf(seat.id) });
+          Object.assign(seat, { status, section: section.name, row: row.name, number: seat.label ?? endOf(seat.id) });
           this.#counts[status] = this.count(status) + 1;
           this.#seats.set(seat.id, seat);
         }
@@ -155,11 +155,8 @@ function rowName(name) {
   return { section: !before || /^row$/i.test(before) ? "" : before, name: last };
 }
 
-/** What a ticket is called on its seat: the number that its id ends with, or all that comes after the map's key. */
-function numberOf(id) {
-  const own = id.slice(id.lastIndexOf(":") + 1);
-  return /\d+$/.exec(own)?.[0] ?? own;
-}
+/** What a seat is called without a label: what follows the last `:`, `-`, `_` or `.` of its id, as in the core. */
+const endOf = (id) => /[^:\-_.]+$/.exec(id)?.[0] ?? id;
 
 function grouped(rows) {
   const sections = [];

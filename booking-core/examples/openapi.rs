@@ -407,7 +407,7 @@ fn plan() -> Value {
 fn rows() -> Value {
     let seat = object(
         &[("ticketId", TicketId::schema()), ("price", Money::schema()), ("x", u32::schema()), ("y", u32::schema())],
-        &[],
+        &[("label", described(line(), "what the seat is called; without it, what its id ends with"))],
     );
     list(object(&[("name", line()), ("seats", list(seat))], &[]))
 }

@@ -290,6 +290,20 @@ impl TicketId {
         MapKey(self.map_str().into())
     }
 
+    /// What the seat is called where its layout does not say: what follows the last `:`, `-`, `_` or `.` of its id.
+    ///
+    /// ```
+    /// use booking_core::TicketId;
+    /// let name = |id: &str| TicketId::parse(id).unwrap().seat_name().to_owned();
+    /// assert_eq!(name("arena:A:12"), "12");
+    /// assert_eq!(name("hall:F-6-R1"), "R1");
+    /// ```
+    #[must_use]
+    pub fn seat_name(&self) -> &str {
+        let name = self.0.rsplit([':', '-', '_', '.']).next().unwrap_or_default();
+        if name.is_empty() { &self.0 } else { name }
+    }
+
     /// The text of [`TicketId::map_key`], to look a map up by.
     #[must_use]
     pub fn map_str(&self) -> &str {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::seat_map::{DuplicateSeat, Layout, Place, Row, Summary};
+pub use crate::seat_map::{Layout, LayoutError, Place, Row, Summary};
 
 use crate::ids::{CheckoutId, HoldId, TicketId};
 use crate::machine::{Machine, Transition};

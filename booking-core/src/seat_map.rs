@@ -10,6 +10,7 @@
 //! [`Errand`] that the map sends to itself, so no turn is longer than [`BATCH`] messages and a crash loses none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::convert::Infallible;
 use std::ops::Bound;
 
@@ -60,7 +61,8 @@ pub struct Seat {
     pub heard: u64,
 }
 
-/// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice.
+/// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice, and no two seats of a row have one
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Row>", into = "Vec<Row>")]
 pub struct Layout(Vec<Row>);
@@ -81,6 +83,9 @@ pub struct Row {
 pub struct Place {
     /// The ticket.
     pub ticket: TicketId,
+    /// What stands on the seat, where that is not what its id [ends with](TicketId::seat_name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Arc<str>>,
     /// What the layout lists it at.
     pub price: Money,
     /// Where to draw it: units to the right of the drawing's left edge.
@@ -89,23 +94,43 @@ pub struct Place {
     pub y: u32,
 }
 
-/// A ticket that stands in a layout twice.
+impl Place {
+    /// What people call the seat, within its row.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.label.as_deref().unwrap_or_else(|| self.ticket.seat_name())
+    }
+}
+
+/// What is wrong with a layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ticket {0} stands in the layout twice")]
-pub struct DuplicateSeat(pub TicketId);
+pub enum LayoutError {
+    /// A ticket stands in it twice.
+    #[error("ticket {0} stands in the layout twice")]
+    DuplicateSeat(TicketId),
+    /// A seat has the name of another one of its row.
+    #[error("ticket {0} has the name of another seat of its row")]
+    DuplicateName(TicketId),
+}
 
 impl Layout {
     /// A layout of these rows.
     ///
     /// # Errors
-    /// [`DuplicateSeat`] names the first ticket that stands in it twice.
-    pub fn new(mut rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+    /// [`LayoutError`] names the first ticket that stands in it twice, or else the first with another one's name.
+    pub fn new(mut rows: Vec<Row>) -> Result<Self, LayoutError> {
         // It is kept for long, and there are many.
         rows.iter_mut().for_each(|row| row.seats.shrink_to_fit());
         let mut seen = BTreeSet::new();
-        let twice = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket));
-        match twice {
-            Some(place) => Err(DuplicateSeat(place.ticket.clone())),
+        if let Some(twice) = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket)) {
+            return Err(LayoutError::DuplicateSeat(twice.ticket.clone()));
+        }
+        let alike = rows.iter().find_map(|row| {
+            let mut names = BTreeSet::new();
+            row.seats.iter().find(|place| !names.insert(place.name()))
+        });
+        match alike {
+            Some(place) => Err(LayoutError::DuplicateName(place.ticket.clone())),
             None => Ok(Self(rows)),
         }
     }
@@ -123,8 +148,8 @@ impl Layout {
 }
 
 impl TryFrom<Vec<Row>> for Layout {
-    type Error = DuplicateSeat;
-    fn try_from(rows: Vec<Row>) -> Result<Self, DuplicateSeat> {
+    type Error = LayoutError;
+    fn try_from(rows: Vec<Row>) -> Result<Self, LayoutError> {
         Self::new(rows)
     }
 }

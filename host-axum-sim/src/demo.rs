@@ -59,7 +59,7 @@ fn row(letter: char, price: Money, y: u32) -> Vec<Place> {
         // Twice, as the middle is between two seats.
         let from_the_middle = (2 * n).abs_diff(SEATS + 1);
         let bow = (SEATS.pow(2) - from_the_middle.pow(2)) / 36;
-        Place { ticket, price, x: (n - 1 + aisles) * PITCH, y: y + bow }
+        Place { ticket, label: None, price, x: (n - 1 + aisles) * PITCH, y: y + bow }
     };
     (1..=SEATS).map(seat).collect()
 }

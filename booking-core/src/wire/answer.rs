@@ -171,6 +171,8 @@ pub fn summary(map: &SeatMap) -> Answer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct DrawnSeat<'a> {
     ticket_id: &'a TicketId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     price: Money,
     x: u32,
     y: u32,
@@ -184,8 +186,8 @@ pub(super) struct DrawnRow<'a> {
 }
 
 pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
-    fn seat(Place { ticket, price, x, y }: &Place) -> DrawnSeat<'_> {
-        DrawnSeat { ticket_id: ticket, price: *price, x: *x, y: *y }
+    fn seat(Place { ticket, label, price, x, y }: &Place) -> DrawnSeat<'_> {
+        DrawnSeat { ticket_id: ticket, label: label.as_deref(), price: *price, x: *x, y: *y }
     }
     fn row(Row { name, seats }: &Row) -> DrawnRow<'_> {
         DrawnRow { name, seats: seats.iter().map(seat).collect() }
@@ -194,7 +196,7 @@ pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
 }
 
 /// Where the seats of a map are drawn, as its watchers are told the layout:
-/// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; edition 0 and no rows where none
+/// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "label"?, "price", "x", "y" }] }] }`; edition 0 and no rows where none
 /// was published. It looks at the layout alone: a map [restored](SeatMap::restored) without its seats will do.
 #[must_use]
 pub fn plan(map: &SeatMap) -> Answer {

@@ -13,7 +13,7 @@ use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKe
 use crate::json::{Json, Source, Wrong};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
-use crate::seat_map::{DuplicateSeat, Layout, Place, Row, SeatMapCommand};
+use crate::seat_map::{Layout, LayoutError, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, Reader, TicketCommand, TicketStatus};
 use crate::time::{HoldTtl, Millis, TtlOutOfRange};
@@ -363,6 +363,7 @@ struct RowBody {
 #[serde(rename_all = "camelCase")]
 struct PlaceBody {
     ticket_id: TicketId,
+    label: Option<Line>,
     price: Money,
     x: u32,
     y: u32,
@@ -378,11 +379,25 @@ fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
     if rows.iter().all(|row| row.seats.is_empty()) {
         return Err(Refusal::invalid("rows", "must have at least one seat"));
     }
-    let place = |PlaceBody { ticket_id: ticket, price, x, y }| Place { ticket, price, x, y };
+    let place = |PlaceBody { ticket_id: ticket, label, price, x, y }| {
+        let label = label.map(|Line(label)| label.into());
+        Place { ticket, label, price, x, y }
+    };
     let row = |RowBody { name: Line(name), seats }| Row { name, seats: seats.into_iter().map(place).collect() };
-    let layout = Layout::new(rows.into_iter().map(row).collect())
-        .map_err(|DuplicateSeat(ticket)| Refusal::from(Kind::DuplicateTicket).about(ticket))?;
+    let rows: Vec<Row> = rows.into_iter().map(row).collect();
+    let layout = Layout::new(rows.clone()).map_err(|why| match why {
+        LayoutError::DuplicateSeat(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),
+        LayoutError::DuplicateName(ticket) => same_name(&rows, ticket),
+    })?;
     Ok(SeatMapCall::Command(SeatMapCommand::Publish { layout }))
+}
+
+/// A seat with the name of another one of its row.
+fn same_name(rows: &[Row], ticket: TicketId) -> Refusal {
+    let place = |(r, row): (usize, &Row)| Some((r, row.seats.iter().position(|place| place.ticket == ticket)?));
+    let (r, s) = rows.iter().enumerate().find_map(place).unwrap_or_default();
+    let wrong = "is what another seat of this row is called; without one, a seat is called what its id ends with";
+    Refusal::invalid(&format!("rows[{r}].seats[{s}].label"), wrong).about(ticket)
 }
 
 /// Which tickets an order is for: one, or several.

@@ -106,6 +106,7 @@ pub(crate) fn claimed(fence: u64) -> SeatMapReply {
 pub(crate) fn layout(rows: &[(&str, &[(u32, u64)])]) -> Arc<Layout> {
     let place = |(number, minor): &(u32, u64)| Place {
         ticket: ticket_id(&format!("a:{number}")),
+        label: None,
         price: usd(*minor),
         x: *number,
         y: 0,

@@ -4,7 +4,7 @@ use booking_core::MapKey;
 use booking_core::machine::{Machine, turn};
 use booking_core::memory::Memory;
 use booking_core::seat_map::{
-    BATCH, Delta, Layout, News, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply, Summary,
+    BATCH, Delta, Layout, LayoutError, News, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply, Summary,
 };
 use booking_core::terms::Terms;
 use booking_core::ticket::TicketStatus::{self, Available, Blocked, Reserved, Sold};
@@ -16,7 +16,7 @@ fn update(ticket: &str, status: TicketStatus, version: u64) -> SeatMapCommand {
 }
 
 fn publish(seats: impl IntoIterator<Item = String>, minor: u64) -> SeatMapCommand {
-    let place = |(x, id): (u32, String)| Place { ticket: ticket_id(&id), price: usd(minor), x, y: 0 };
+    let place = |(x, id): (u32, String)| Place { ticket: ticket_id(&id), label: None, price: usd(minor), x, y: 0 };
     let row = Row { name: "A".into(), seats: (0..).zip(seats).map(place).collect() };
     SeatMapCommand::Publish { layout: Layout::new(vec![row]).unwrap() }
 }
@@ -132,10 +132,26 @@ fn a_map_without_a_layout_is_open_and_shows_whatever_it_hears_of() {
 
 #[test]
 fn a_ticket_stands_in_a_layout_once() {
-    let place = || Place { ticket: ticket_id("s1"), price: usd(1), x: 0, y: 0 };
+    let place = || Place { ticket: ticket_id("s1"), label: None, price: usd(1), x: 0, y: 0 };
     let rows = vec![Row { name: "A".into(), seats: vec![place()] }, Row { name: "B".into(), seats: vec![place()] }];
-    assert_eq!(Layout::new(rows.clone()).unwrap_err().0, ticket_id("s1"));
+    assert_eq!(Layout::new(rows.clone()), Err(LayoutError::DuplicateSeat(ticket_id("s1"))));
     assert!(serde_json::from_value::<Layout>(serde_json::to_value(rows).unwrap()).is_err());
+}
+
+#[test]
+fn two_seats_of_a_row_have_two_names() {
+    let place = |id: &str, label: Option<&str>| {
+        Place { ticket: ticket_id(id), label: label.map(Into::into), price: usd(1), x: 0, y: 0 }
+    };
+    let row = |name: &str, seats: [Place; 2]| Row { name: name.into(), seats: seats.into() };
+    let named = |seats: [Place; 2]| Layout::new(vec![row("A", seats)]).map(|_| ());
+    assert_eq!(named([place("F-R1", None), place("F-1", None)]), Ok(()));
+    assert_eq!(named([place("a.1", None), place("b_1", None)]), Err(LayoutError::DuplicateName(ticket_id("b_1"))));
+    assert_eq!(named([place("a.1", None), place("b_1", Some("1 left"))]), Ok(()));
+    assert_eq!(named([place("a.1", None), place("b.2", Some("1"))]), Err(LayoutError::DuplicateName(ticket_id("b.2"))));
+    // In two rows they may.
+    let (front, back) = ([place("F-1", None), place("F-2", None)], [place("B-1", None), place("B-2", None)]);
+    assert!(Layout::new(vec![row("Front", front), row("Back", back)]).is_ok());
 }
 
 #[test]

@@ -63,8 +63,9 @@ fn order(tickets: &[&str], method: &str, hold: Option<&str>) -> Order {
     Order::new(tickets, user("user-1"), method_id(method), hold.map(hold_id)).unwrap()
 }
 fn layout() -> Layout {
-    let place = |id: &str, x| Place { ticket: ticket_id(id), price: euros(4500), x, y: 20 };
-    Layout::new(vec![Row { name: "Row 1".into(), seats: vec![place("arena:A:1", 10), place("arena:A:2", 20)] }])
+    let place = |id: &str, label, x| Place { ticket: ticket_id(id), label, price: euros(4500), x, y: 20 };
+    let seats = vec![place("arena:A:1", None, 10), place("arena:A:2", Some("W1".into()), 20)];
+    Layout::new(vec![Row { name: "Row 1".into(), seats }])
         .unwrap()
 }
 
@@ -99,7 +100,13 @@ mod golden {
         let checkout = || checkout_id("c-1");
         let one_place = Layout::new(vec![Row {
             name: "Row 1".into(),
-            seats: vec![Place { ticket: ticket_id("arena:A:1"), price: euros(4500), x: 10, y: 20 }],
+            seats: vec![Place {
+                ticket: ticket_id("arena:A:1"),
+                label: Some("W1".into()),
+                price: euros(4500),
+                x: 10,
+                y: 20,
+            }],
         }]);
         let amount = usd(10_000);
         vec![
