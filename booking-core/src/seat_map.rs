@@ -10,9 +10,9 @@
 //! [`Errand`] that the map sends to itself, so no turn is longer than [`BATCH`] messages and a crash loses none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::convert::Infallible;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 

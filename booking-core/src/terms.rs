@@ -16,6 +16,8 @@ pub struct Terms {
     pub closed_sales: bool,
     /// How long a buyer's own hold lasts when the buyer does not say.
     pub hold_ttl: HoldTtl,
+    /// How long it lasts at most, whatever the buyer says; [`Terms::hold_ttl`] where `None`.
+    pub hold_ttl_max: Option<HoldTtl>,
     /// Whether a checkout asks for each seat by itself. For hosts whose seats are objects of their own; without it, it asks
     /// for all seats of one map together.
     pub a_line_a_seat: bool,
@@ -37,6 +39,7 @@ impl Default for Terms {
             unit_price: Money::DEFAULT_PRICE,
             closed_sales: false,
             hold_ttl: HoldTtl::default(),
+            hold_ttl_max: None,
             a_line_a_seat: true,
             shows_buyers: false,
             checkout_time: Millis::from_mins(15),
@@ -55,6 +58,12 @@ impl Terms {
     #[must_use]
     pub fn unlisted(&self) -> Option<Money> {
         (!self.closed_sales).then_some(self.unit_price)
+    }
+
+    /// How long a buyer's own hold lasts: as long as was asked for, but no longer than the operator allows.
+    #[must_use]
+    pub fn hold_for(&self, asked: Option<HoldTtl>) -> HoldTtl {
+        asked.unwrap_or(self.hold_ttl).min(self.hold_ttl_max.unwrap_or(self.hold_ttl))
     }
 }
 
@@ -88,6 +97,23 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_hold_is_longer_than_the_operator_allows() {
+        let minutes = |minutes| HoldTtl::new(Millis::from_mins(minutes)).unwrap();
+        let terms = |max: Option<u64>| Terms { hold_ttl_max: max.map(minutes), ..Terms::default() };
+        for (max, asked, lasts) in [
+            (None, None, 15),
+            (None, Some(5), 5),
+            (None, Some(120), 15),
+            (Some(30), Some(120), 30),
+            (Some(30), Some(20), 20),
+            (Some(30), None, 15),
+            (Some(10), None, 10),
+        ] {
+            assert_eq!(terms(max).hold_for(asked.map(minutes)), minutes(lasts), "{max:?} {asked:?}");
+        }
+    }
 
     #[test]
     fn waits_double_from_200_ms_up_to_the_cap() {

@@ -123,7 +123,7 @@ pub struct Engine {
     waiting: BTreeMap<CheckoutId, BTreeMap<Caller, Timestamp>>,
     /// Who waits for the mock gateway, for what.
     paying: BTreeMap<Caller, (GatewayCall, PaymentKey)>,
-    /// Live holds of their own by user, where these are limited.
+    /// Holds by user, those of their checkouts among them, where these are limited.
     holders: BTreeMap<UserId, u32>,
     counts: Counts,
     touched: Vec<Name>,
@@ -557,12 +557,11 @@ fn turn_in<K: Ord + Clone, M: Machine, T>(
 
 fn glance(ticket: &Ticket, count_holders: bool) -> Glance {
     let hold = ticket.hold();
-    let own = hold.filter(|hold| count_holders && hold.until().is_some());
     Glance {
         status: ticket.state().status(),
         version: ticket.version(),
         ends: hold.map(booking_core::ticket::Hold::end),
         is_buyers: hold.is_some_and(|hold| hold.until().is_some()),
-        holder: own.map(|hold| hold.by.clone()),
+        holder: hold.filter(|_| count_holders).map(|hold| hold.by.clone()),
     }
 }

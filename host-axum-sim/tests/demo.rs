@@ -215,7 +215,7 @@ async fn a_page_alone_asks_an_api_that_is_elsewhere() {
 async fn a_hall(rows: u32) -> (String, tokio::sync::oneshot::Sender<()>) {
     let settings = Settings {
         gateway: Gateway::Mock { delay: Millis(20) },
-        terms: Terms { closed_sales: true, ..Terms::default() },
+        terms: Terms { closed_sales: true, shows_buyers: true, ..Terms::default() },
         ..Settings::default()
     };
     let doors = Doors::new([], [ADMIN]).unwrap();

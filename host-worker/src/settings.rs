@@ -121,14 +121,16 @@ impl Settings {
         };
         let day = Millis::from_mins(24 * 60);
         let of_terms = Terms::default();
-        let hold_ttl = parsed("HOLD_TTL_MS", text("HOLD_TTL_MS"))?
-            .map_or(Ok(of_terms.hold_ttl), |length| HoldTtl::new(Millis(length)))
-            .map_err(|why| format!("HOLD_TTL_MS: {why}"))?;
+        let ttl = |name: &str| {
+            let length = parsed(name, text(name))?.map(|length| HoldTtl::new(Millis(length)));
+            length.transpose().map_err(|why| format!("{name}: {why}"))
+        };
         let two_hours = (Millis::from_secs(1), Millis::from_mins(120));
         let terms = Terms {
             unit_price: parsed("UNIT_PRICE", text("UNIT_PRICE"))?.unwrap_or(of_terms.unit_price),
             closed_sales: parsed("CLOSED_SALES", text("CLOSED_SALES"))?.unwrap_or(of_terms.closed_sales),
-            hold_ttl,
+            hold_ttl: ttl("HOLD_TTL_MS")?.unwrap_or(of_terms.hold_ttl),
+            hold_ttl_max: ttl("HOLD_TTL_MAX_MS")?,
             shows_buyers: parsed("SHOW_BUYERS", text("SHOW_BUYERS"))?.unwrap_or(of_terms.shows_buyers),
             checkout_time: millis("CHECKOUT_TIME_MS", of_terms.checkout_time, two_hours)?,
             auto_reset_at: parsed("AUTO_RESET_AT", text("AUTO_RESET_AT"))?,

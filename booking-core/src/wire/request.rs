@@ -98,7 +98,7 @@ impl TicketCall {
             Self::Get(_) => None,
             Self::Reserve { user, hold, ttl } => {
                 let hold = hold.map_or_else(|| HoldName::Fresh(fresh()), HoldName::Named);
-                Some(TicketCommand::Reserve { user, hold, ttl: ttl.unwrap_or(terms.hold_ttl), unlisted })
+                Some(TicketCommand::Reserve { user, hold, ttl: terms.hold_for(ttl), unlisted })
             }
             Self::Sell { user } => Some(TicketCommand::Sell { user, hold: fresh(), unlisted }),
             Self::Command(command) => Some(command),

@@ -140,8 +140,12 @@ fn a_ticket_stands_in_a_layout_once() {
 
 #[test]
 fn two_seats_of_a_row_have_two_names() {
-    let place = |id: &str, label: Option<&str>| {
-        Place { ticket: ticket_id(id), label: label.map(Into::into), price: usd(1), x: 0, y: 0 }
+    let place = |id: &str, label: Option<&str>| Place {
+        ticket: ticket_id(id),
+        label: label.map(Into::into),
+        price: usd(1),
+        x: 0,
+        y: 0,
     };
     let row = |name: &str, seats: [Place; 2]| Row { name: name.into(), seats: seats.into() };
     let named = |seats: [Place; 2]| Layout::new(vec![row("A", seats)]).map(|_| ());

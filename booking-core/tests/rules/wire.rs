@@ -65,8 +65,7 @@ fn order(tickets: &[&str], method: &str, hold: Option<&str>) -> Order {
 fn layout() -> Layout {
     let place = |id: &str, label, x| Place { ticket: ticket_id(id), label, price: euros(4500), x, y: 20 };
     let seats = vec![place("arena:A:1", None, 10), place("arena:A:2", Some("W1".into()), 20)];
-    Layout::new(vec![Row { name: "Row 1".into(), seats }])
-        .unwrap()
+    Layout::new(vec![Row { name: "Row 1".into(), seats }]).unwrap()
 }
 
 fn authorize() -> Payment {

@@ -57,6 +57,9 @@ pub struct TermsFlags {
     /// How long a buyer's hold lasts when the buyer does not say: 1s to 2h
     #[arg(long, env = "BOOKING_HOLD_TTL", default_value = "15m", value_parser = hold_ttl)]
     hold_ttl: HoldTtl,
+    /// How long it lasts at most, whatever the buyer says; as long as --hold-ttl where this is not given
+    #[arg(long, env = "BOOKING_HOLD_TTL_MAX", value_parser = hold_ttl)]
+    hold_ttl_max: Option<HoldTtl>,
     /// How long a checkout has for its payment before its seats go back on sale
     #[arg(long, env = "BOOKING_CHECKOUT_TIME", default_value = "15m", value_parser = checkout_time)]
     checkout_time: Millis,
@@ -79,6 +82,7 @@ impl TermsFlags {
             unit_price: self.unit_price,
             closed_sales: self.closed_sales,
             hold_ttl: self.hold_ttl,
+            hold_ttl_max: self.hold_ttl_max,
             checkout_time: self.checkout_time,
             shows_buyers: self.show_buyers,
             auto_reset_at: self.auto_reset_at,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use booking_core::checkout::{Checkout, Order};
-use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::{CancelRefusal, Running};
 use booking_core::seat_map::{SeatMap, SeatMapCommand};
@@ -124,15 +124,24 @@ impl Engine {
         if self.room_for_tickets() == 0 && !self.tickets.contains_key(id) {
             return refused(Kind::Overloaded);
         }
-        if let Some(most) = self.settings.limits.holds_per_user
-            && let TicketCommand::Reserve { user, .. } = &command
-            && self.holders.get(user).is_some_and(|count| *count >= most)
-            && self.tickets.get(id).and_then(Ticket::hold).is_none_or(|hold| hold.by != *user)
+        if let TicketCommand::Reserve { user, .. } = &command
+            && !self.may_hold(user, std::slice::from_ref(id))
         {
             return refused(Kind::RateLimited);
         }
         let outcome = self.ask_ticket(id, &command, now);
         answer::ticket(&outcome, self.tickets.get(id).map_or(0, Ticket::version))
+    }
+
+    /// Whether this user may hold these tickets, too.
+    fn may_hold(&self, user: &UserId, tickets: &[TicketId]) -> bool {
+        let Some(most) = self.settings.limits.holds_per_user else { return true };
+        let is_theirs =
+            |id: &&TicketId| self.tickets.get(*id).and_then(Ticket::hold).is_some_and(|hold| hold.by == *user);
+        let more = tickets.iter().filter(|id| !is_theirs(id)).count();
+        let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let held = self.holders.get(user).copied().map_or(0, count);
+        more == 0 || held.saturating_add(more) <= count(most)
     }
 
     fn room_for_tickets(&self) -> usize {
@@ -190,6 +199,9 @@ impl Engine {
             || self.checkouts.contains_key(&id);
         if is_too_much {
             return Err(refused(Kind::Overloaded));
+        }
+        if !self.may_hold(order.user(), order.tickets()) {
+            return Err(refused(Kind::RateLimited));
         }
         self.kept.take_room(cost(&order));
         let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));

@@ -178,8 +178,13 @@ pub struct World {
 /// The seats of a layout beyond the scene's own.
 fn layout(seats: u16) -> Layout {
     let price = booking_core::money::Money::DEFAULT_PRICE;
-    let place =
-        |n: u16| Place { ticket: TicketId::parse(&format!("hall:{n}")).expect("a good id"), label: None, price, x: n.into(), y: 0 };
+    let place = |n: u16| Place {
+        ticket: TicketId::parse(&format!("hall:{n}")).expect("a good id"),
+        label: None,
+        price,
+        x: n.into(),
+        y: 0,
+    };
     let row = Row { name: "A".to_owned(), seats: (0..seats).map(place).collect() };
     Layout::new(vec![row]).expect("no seat stands in it twice")
 }

@@ -184,15 +184,20 @@ pub(super) fn an_error_tells_its_code_its_kind_and_a_message(target: &Target) {
 }
 
 pub(super) fn a_buyer_may_have_only_so_many_holds(target: &Target) {
-    let ((ids, _), user) = (tickets_of_a_map(21), fresh("ann"));
+    let ((ids, _), user) = (tickets_of_a_map(23), fresh("ann"));
     let body = json!({ "userId": user, "holdId": fresh("hold") });
     for id in &ids[..20] {
         accepted(&target.reserve(id, &body));
     }
     refused(&target.reserve(&ids[20], &body), 429, "RateLimited");
     accepted(&target.reserve(&ids[0], &body));
+    // What a checkout would hold counts, too; what it is to pay for is held already.
+    refused(&target.process(&json!({ "ticketId": ids[20], "userId": user })), 429, "RateLimited");
+    accepted(&target.process(&json!({ "ticketId": ids[1], "userId": user, "holdId": body["holdId"] })));
+    accepted(&target.process(&json!({ "ticketId": ids[20], "userId": user })));
+    accepted(&target.reserve(&ids[21], &body));
     accepted(&target.public.post(&format!("/Ticket/{}/release", ids[0]), &json!({ "holdId": body["holdId"] })));
-    accepted(&target.reserve(&ids[20], &body));
+    accepted(&target.reserve(&ids[22], &body));
 }
 
 pub(super) fn closed_sales_sell_only_what_is_listed(target: &Target) {
