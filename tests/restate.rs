@@ -324,3 +324,10 @@ fn only_the_server_with_the_key_is_answered_and_everybody_may_ask_how_it_is() {
     let log = host.stop();
     assert!(!log.contains("\"ERROR\"") && log.contains("stopped"), "{log}");
 }
+
+#[test]
+fn the_seven_scenarios_of_the_first_proof_of_concept_go_as_they_should() {
+    let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--show-buyers"]);
+    let (went, said) = tests::server::scenarios(&on.restate.setup.ingress_url());
+    assert!(went, "{said}");
+}

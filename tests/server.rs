@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::{Client, Got};
-use tests::server::{Server, binary, notified};
+use tests::server::{Server, binary, notified, scenarios};
 use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
 
@@ -410,4 +410,16 @@ fn the_metrics_tell_requests_tickets_checkouts_timers_and_watchers() {
         assert_eq!(metric(&client, name), value, "{name}");
     }
     assert!(got.text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn the_seven_scenarios_of_the_first_proof_of_concept_go_as_they_should() {
+    let server = Server::start("serve", &["--payment-delay", "0ms", "--show-buyers"]);
+    let (went, said) = scenarios(&server.base);
+    assert!(went, "{said}");
+    let _log = server.stop();
+    let discreet = Server::start("serve", &["--payment-delay", "0ms"]);
+    let (went, said) = scenarios(&discreet.base);
+    assert!(!went && said.lines().filter(|line| line.starts_with("FAIL")).count() == 1, "{said}");
+    assert!(said.contains("FAIL  4 state query"), "{said}");
 }

@@ -218,3 +218,15 @@ pub fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) 
     });
     (url, told)
 }
+
+/// Plays the scenarios of `tests/seeds.sh` on a host that runs there: whether all went as they should, and what was said.
+///
+/// # Panics
+/// Where there is no bash.
+#[must_use]
+pub fn scenarios(base: &str) -> (bool, String) {
+    let script = xtask::run::root().join("tests/seeds.sh");
+    let output = Command::new("bash").arg(script).arg(base).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    (output.status.success(), said)
+}
