@@ -36,6 +36,27 @@ pub(super) fn a_buyer_buys_what_they_hold(target: &Target) {
     assert_eq!(target.ticket_under(&id, &hold)["reservedBy"], user);
 }
 
+pub(super) fn a_buyers_id_may_be_an_e_mail_address_and_a_contact_is_taken(target: &Target) {
+    let (id, user) = (a_ticket(), format!("{}+shop@example.com", fresh("zo\u{eb}")));
+    let order = json!({ "ticketId": id, "userId": user, "contact": { "email": user, "language": "en" } });
+    let got = target.process(&order);
+    accepted(&got);
+    assert!(!got.text.contains('@'), "a contact is for the notification alone: {}", got.text);
+    target.is_of(&id, &user);
+}
+
+pub(super) fn a_booking_that_costs_nothing_is_not_paid_for(target: &Target) {
+    let (id, key) = (a_ticket(), fresh("free"));
+    accepted(&target.admin.post(&format!("/Ticket/{id}/list"), &json!({ "price": amount(0) })));
+    // A card that is declined is not even asked.
+    let order = json!({ "ticketId": id, "userId": key, "paymentMethodId": "card_decline" });
+    let got = target.process(&order);
+    accepted(&got);
+    assert_eq!((&got.body["amount"], &got.body["paymentId"]), (&amount(0), &Value::Null));
+    let ledger = target.gateway.get("/api/mock-payment/ledger").text;
+    assert!(!ledger.contains(&got.text("checkoutId")), "the gateway was asked");
+}
+
 pub(super) fn a_refusal_names_the_ticket_that_is_in_the_way_and_when_its_hold_ends(target: &Target) {
     let ((ids, _), user) = (tickets_of_a_map(3), fresh("ann"));
     let held = target.reserve(&ids[1], &json!({ "userId": fresh("bob") }));

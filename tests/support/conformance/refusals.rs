@@ -6,14 +6,15 @@ use super::{Target, a_ticket, accepted, fresh, needs, refused, tickets_of_a_map}
 
 pub(super) fn every_field_that_is_wrong_is_named(target: &Target) {
     let (reserve, process) = (format!("/Ticket/{}/reserve", a_ticket()), "/Checkout/process".to_owned());
-    let long = "x".repeat(129);
+    let long = "x".repeat(257);
     for (path, body, field) in [
         (&reserve, json!({}), "userId"),
         (&reserve, json!({ "userId": 7 }), "userId"),
         (&reserve, json!({ "userId": "" }), "userId"),
         (&reserve, json!({ "userId": long }), "userId"),
-        (&reserve, json!({ "userId": "a b" }), "userId"),
-        (&reserve, json!(":mine"), "userId"),
+        (&reserve, json!({ "userId": "a\u{200b}b" }), "userId"),
+        (&reserve, json!("\u{202e}ann"), "userId"),
+        (&reserve, json!({ "userId": "ann", "holdId": "x".repeat(129) }), "holdId"),
         (&reserve, json!({ "userId": "ann", "holdId": ":c-1" }), "holdId"),
         (&reserve, json!({ "userId": "ann", "ttlMs": -1 }), "ttlMs"),
         (&reserve, json!({ "userId": "ann", "ttlMs": 1.5 }), "ttlMs"),
@@ -26,6 +27,8 @@ pub(super) fn every_field_that_is_wrong_is_named(target: &Target) {
         (&process, json!({ "ticketId": "a", "ticketIds": ["b"], "userId": "ann" }), "ticketIds"),
         (&process, json!({ "ticketId": "a" }), "userId"),
         (&process, json!({ "ticketId": "a", "userId": "ann", "paymentMethodId": [] }), "paymentMethodId"),
+        (&process, json!({ "ticketId": "a", "userId": "ann", "contact": "ann@example.com" }), "contact"),
+        (&process, json!({ "ticketId": "a", "userId": "ann", "contact": { "a": "x".repeat(1_100) } }), "contact"),
     ] {
         let got = target.public.post(path, &body);
         refused(&got, 400, "InvalidRequest");

@@ -42,7 +42,9 @@ pub(super) fn who_sits_where_is_told_to_who_shows_the_hold_and_to_nobody_else(ta
             assert_eq!((&seen["status"], &seen["reservedBy"]), (&json!(status), &Value::Null));
         }
         target.is_of(&id, &user);
-        accepted(&target.process(&json!({ "ticketId": id, "userId": user, "holdId": hold })));
+        if status == "RESERVED" {
+            accepted(&target.process(&json!({ "ticketId": id, "userId": user, "holdId": hold })));
+        }
     }
     let got = target.public.post(&format!("/Ticket/{id}/get"), &json!({ "holdId": ":c" }));
     refused(&got, 400, "InvalidRequest");
