@@ -246,7 +246,9 @@ fn an_amount_of_any_currency_is_shown_as_the_core_has_it() {
     let shown = said_by("import { money } from './words.js'; const say = money;", &all);
     assert_eq!(shown.len(), all.len());
     for (money, shown) in all.iter().zip(&shown) {
+        // The sign of a currency may have a dot, too.
         let digits: String = shown.chars().filter(|char| char.is_ascii_digit() || *char == '.').collect();
+        let digits = digits.trim_start_matches('.');
         assert_eq!(format!("{digits}:{}", money.currency()), money.to_string(), "{shown}");
     }
 }
