@@ -83,7 +83,7 @@ mod command {
             /// Its admin token
             #[arg(long, env = "BOOKING_ADMIN_TOKEN", hide_env_values = true, default_value = "")]
             admin_token: String,
-            /// It is a Restate server's ingress, with a host behind it that has --admin-handlers
+            /// It is a Restate server's ingress, with a host behind it that has --admin-handlers and --show-buyers
             #[arg(long)]
             restate: bool,
             /// How many requests

@@ -57,7 +57,7 @@ fn nothing_is_lost_while_workerd_and_the_server_are_killed() {
 #[test]
 fn what_many_clients_see_is_what_tickets_can_do() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
-    let on = paying_at(&gateway, &[("RESTATE_ADMIN_HANDLERS", "true")]);
+    let on = paying_at(&gateway, &[("RESTATE_ADMIN_HANDLERS", "true"), ("SHOW_BUYERS", "true")]);
     let requests = size(2_000, 50_000);
     let recording = record(Load::of(requests, 24), &on.client, &on.client);
     println!("{}", recording.is_linearizable("worker-on-restate", requests).unwrap());

@@ -21,7 +21,8 @@ export class Chart {
 
   constructor(seats) {
     this.#seats = seats;
-    this.#drawing = svg("svg", { preserveAspectRatio: "none", role: "img" }, this.#held, this.#sold);
+    const unknown = { "aria-label": "How much is sold and held: not known yet" };
+    this.#drawing = svg("svg", { preserveAspectRatio: "none", role: "img", ...unknown }, this.#held, this.#sold);
     $("chart").append(this.#words, this.#drawing, el("p", { class: "axis" }, this.#begins, el("span", {}, "now")));
   }
 

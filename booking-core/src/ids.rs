@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use unicode_normalization::is_nfc;
+use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 
 /// The longest id that is accepted from outside, in characters.
 pub const MAX_ID_LEN: usize = 128;
@@ -191,6 +191,40 @@ fn is_printable(char: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}');
     let is_noncharacter = u32::from(char) & 0xfffe == 0xfffe;
     !hidden && !is_noncharacter
+}
+
+/// Whether a text is in Unicode's normal form C: taken apart and put together again, it is the same.
+///
+/// [Unicode Annex 15](https://www.unicode.org/reports/tr15/). `unicode_normalization::is_nfc` says the same with twice as many
+/// bytes of a Worker, as its tables for the other normal forms come with it.
+fn is_nfc(text: &str) -> bool {
+    if text.is_ascii() {
+        return true;
+    }
+    let mut apart = Vec::new();
+    for char in text.chars() {
+        decompose_canonical(char, |part| apart.push((canonical_combining_class(part), part)));
+    }
+    for marks in apart.split_mut(|(class, _)| *class == 0) {
+        marks.sort_by_key(|(class, _)| *class);
+    }
+    let mut together: Vec<char> = Vec::with_capacity(apart.len());
+    let (mut starter, mut last) = (None, 0);
+    for (class, char) in apart {
+        if let Some(at) = starter
+            && (together.len() == at + 1 || last < class)
+            && let Some(both) = compose(together[at], char)
+        {
+            together[at] = both;
+            continue;
+        }
+        if class == 0 {
+            starter = Some(together.len());
+        }
+        last = class;
+        together.push(char);
+    }
+    text.chars().eq(together)
 }
 
 fn check_ticket(text: &str) -> Result<(), IdError> {
@@ -456,6 +490,18 @@ mod tests {
             assert_eq!(UserId::parse(bad), Err(why), "{bad:?}");
         }
         assert_eq!(format!("{:?}", UserId::parse("ann@example.com").unwrap()), "UserId(…)");
+    }
+
+    proptest::proptest! {
+        /// Letters with and without marks, marks alone in any order, and syllables that come apart into two or three.
+        #[test]
+        fn normal_form_c_is_what_the_library_says(
+            text in "[a-eA-E\u{e0}-\u{ff}\u{300}-\u{345}\u{327}\u{915}\u{93c}\u{9be}\u{9c7}\u{1100}-\u{1112}\u{1161}-\u{1175}\u{11a8}-\u{11c2}\u{ac00}-\u{ac20}\u{212b}\u{1e00}-\u{1eff}\u{fb1d}\u{2f800}]{0,8}"
+        ) {
+            use unicode_normalization::{UnicodeNormalization as _, is_nfc as says};
+            proptest::prop_assert_eq!(is_nfc(&text), says(&text));
+            proptest::prop_assert!(is_nfc(&text.nfc().collect::<String>()));
+        }
     }
 
     #[test]
