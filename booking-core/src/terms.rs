@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::money::Money;
 use crate::time::{HoldTtl, Millis};
 
-/// A host's settings, as far as the rules depend on them. `Terms::default()` is what the specification calls default.
+/// A host's settings, as far as the rules depend on them. `Terms::default()` is what the specification calls default, and what
+/// stands in for a field that a stored form has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Terms {
     /// What a ticket costs that no layout and no `list` has given a price.
     pub unit_price: Money,

@@ -244,6 +244,7 @@ impl ServeArgs {
             gateway: gateway.map(|port| port as Arc<dyn booking_hosting::ports::PaymentGateway>),
             notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
         };
+        let sells_any = !settings.terms.closed_sales;
         let (engine, store, what) = match &self.data_dir {
             None => (Engine::new(settings), None, "serving in memory: nothing is kept when this ends".to_owned()),
             Some(path) => {
@@ -252,6 +253,9 @@ impl ServeArgs {
                 (engine, Some(store), format!("serving from {}: what is answered is on disk", path.display()))
             }
         };
+        if self.data_dir.is_some() && sells_any {
+            tracing::warn!("any id is a ticket: a seat that is mistyped is sold as well (--closed-sales)");
+        }
         let host = Host::with(engine, store, ports);
         let mut page = PageSettings::default();
         if self.demo {

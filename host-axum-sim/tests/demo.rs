@@ -355,6 +355,19 @@ async fn what_is_asked_of_a_crowd_is_looked_at_as_any_request_is() {
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_what_it_sells_says_whether_it_sells_any_id() {
+    let scratch = Scratch::new("any-id");
+    let directory = scratch.0.to_str().unwrap().to_owned();
+    let says_so = |args: &[&str]| {
+        let served = Served::start(&[&["serve"], args].concat(), &[]);
+        served.said.iter().any(|line| line.contains("any id is a ticket"))
+    };
+    assert!(says_so(&["--data-dir", &directory]));
+    assert!(!says_so(&["--data-dir", &directory, "--closed-sales"]));
+    assert!(!says_so(&[]), "nothing is kept");
+}
+
+#[tokio::test]
 async fn without_a_demo_there_is_no_crowd() {
     let served = Served::start(&["serve"], &[]);
     for method in ["POST", "GET", "DELETE"] {
