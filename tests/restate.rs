@@ -163,7 +163,8 @@ fn what_a_killed_checkout_holds_lapses_by_itself() {
 
 #[test]
 fn one_command_brings_a_killed_checkout_to_its_end() {
-    let (gateway, on) = at_leisure(&["--admin-handlers"]);
+    let (receiver, _told) = tests::server::notified(&[200, 200]);
+    let (gateway, on) = at_leisure(&["--admin-handlers", "--notify-url", &receiver]);
     let (admin, ingress) = (on.restate.setup.admin_url(), on.restate.setup.ingress_url());
     let recover = |checkout: &str| {
         let args = ["recover", checkout, "--admin-url", &admin, "--ingress-url", &ingress];
@@ -190,6 +191,12 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     assert_eq!(account(&gateway, &early), [true, false, true]);
 
     assert_eq!(end_of(&on, &running)["status"], "CONFIRMED");
+    // By this it is known that a buyer was told, also of a booking that cost nothing.
+    let told = |checkout: &str| {
+        let sql = format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND entry_type = 'Command: OneWayCall'");
+        on.restate.setup.query(&sql).unwrap().len()
+    };
+    assert_eq!([&early, &late, &running].map(|checkout| told(checkout)), [0, 0, 1]);
     let (done, said) = recover(&running);
     assert!(!done && said.contains("was not killed"), "{said}");
     let (done, said) = recover("somebody");

@@ -426,8 +426,8 @@ impl Checkout {
     }
 
     /// This checkout on its way back: its seats are let go, and whatever was set aside for it. For one that its host was
-    /// made to forget while it was under way, and only if its capture was never asked for. One whose capture may have
-    /// been is run from its start again: what it has done stands, so it ends as it would have.
+    /// made to forget while it was under way, and only if its capture was never asked for and its buyer never told. One
+    /// of which that may be so is run from its start again: what it has done stands, so it ends as it would have.
     #[must_use]
     pub fn turned_back(self) -> Self {
         // Far from every step that it may have had: an effect has one name for ever.

@@ -36,8 +36,8 @@ pub(crate) struct RecoverArgs {
 impl RecoverArgs {
     pub(crate) async fn run(self) -> Result<(), CannotRun> {
         let lost = self.lost().await?;
-        let asked = if lost.capture_asked {
-            "its money may have been taken: bringing it to its end"
+        let asked = if lost.goes_through {
+            "its money may have been taken, or its buyer told: bringing it to its end"
         } else {
             "its money was never taken: letting go of its seats and of what was set aside"
         };
@@ -87,8 +87,12 @@ impl RecoverArgs {
         }
         let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
         let entries = self.query(journal).await?;
-        let capture_asked =
-            entries.iter().any(|entry| entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE);
+        let goes_through = entries.iter().any(|entry| {
+            let captures = entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
+            // The one message that a checkout sends without waiting is the buyer's. Where there is nothing to pay, it
+            // comes without a capture.
+            captures || entry["entry_type"] == "Command: OneWayCall"
+        });
         let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
         let Some(entry) = first_run.and_then(|entry| entry["entry_json"].as_str()) else {
             return Err(CannotRun(format!("{id} was killed before it began: nothing is left of it")));
@@ -97,6 +101,6 @@ impl RecoverArgs {
         let bytes = entry["Notification"]["Completion"]["Run"]["result"]["Success"].clone();
         let bytes: Vec<u8> = serde_json::from_value(bytes).map_err(because("the journal"))?;
         let began: Began = format::read(&bytes).map_err(because("the journal"))?;
-        Ok(Lost { began, capture_asked })
+        Ok(Lost { began, goes_through })
     }
 }

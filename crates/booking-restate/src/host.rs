@@ -266,11 +266,11 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
 /// Brings a checkout to its end whose invocation was killed: back, or forward where its money may have been taken.
 async fn recover<C: Context>(ctx: &C) -> Said {
     let lost = format::read_json::<Lost>(&ctx.input());
-    let Lost { began: Began { checkout, notifies, .. }, capture_asked } =
+    let Lost { began: Began { checkout, notifies, .. }, goes_through } =
         lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
     // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
-    let checkout = if capture_asked { checkout } else { checkout.turned_back() };
+    let checkout = if goes_through { checkout } else { checkout.turned_back() };
     let mut journal = Invocation { ctx, notifies, at };
     let ending = run(&mut journal, checkout).await?;
     Ok(json(&ending).into())

@@ -57,8 +57,8 @@ pub struct Began {
 pub struct Lost {
     /// How it began, as its journal has it.
     pub began: Began,
-    /// Whether its capture was asked for.
-    pub capture_asked: bool,
+    /// Whether its capture was asked for, or its buyer's message sent: then it goes through, and back else.
+    pub goes_through: bool,
 }
 
 /// What a gateway answered, and when: the time a checkout has is that of what was recorded last.
