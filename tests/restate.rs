@@ -193,7 +193,8 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     assert_eq!(end_of(&on, &running)["status"], "CONFIRMED");
     // By this it is known that a buyer was told, also of a booking that cost nothing.
     let told = |checkout: &str| {
-        let sql = format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND entry_type = 'Command: OneWayCall'");
+        let sql =
+            format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND entry_type = 'Command: OneWayCall'");
         on.restate.setup.query(&sql).unwrap().len()
     };
     assert_eq!([&early, &late, &running].map(|checkout| told(checkout)), [0, 0, 1]);
