@@ -72,7 +72,13 @@ function start({ api: base, demo, map: demonstrated }, map) {
   const connection = new Connection();
   const live = new Live(api, map, {
     layout: (layout) => seats.layout(layout),
-    snapshot: (snapshot) => took(seats.snapshot(snapshot)),
+    snapshot(snapshot) {
+      const changes = seats.snapshot(snapshot);
+      took(changes);
+      // What came before it may never have been heard: a seat that was held a moment before the server forgot it looks as
+      // it did then.
+      if (changes) buyer.heard(null);
+    },
     deltas(deltas) {
       const { changes, isWhole } = seats.deltas(deltas);
       took(changes);
