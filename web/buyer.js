@@ -155,8 +155,8 @@ export class Buyer {
   }
 
   /** What a ticket is. Its buyer is told to who shows the hold. */
-  #get(id) {
-    return this.#api.insist(`/Ticket/${part(id)}/get`, { holdId: this.basket.hold });
+  #get(id, holdId = this.basket.hold) {
+    return this.#api.insist(`/Ticket/${part(id)}/get`, { holdId });
   }
 
   /** What a seat that was held is by now: still `held`, `booked` (a copy of this tab has the same name), or the hold is `over`. */
@@ -184,7 +184,8 @@ export class Buyer {
   /** Booked seats are on sale, says the map: an operator has put them there, or the map lags. */
   async #reset(ids) {
     const { basket } = this;
-    const tickets = await Promise.all(ids.map((id) => this.#get(id).catch(() => null)));
+    const holdOf = (id) => basket.bookings.find(({ tickets }) => tickets.includes(id))?.hold;
+    const tickets = await Promise.all(ids.map((id) => this.#get(id, holdOf(id)).catch(() => null)));
     const gone = new Set(ids.filter((_, place) => tickets[place] && tickets[place].reservedBy !== basket.user));
     const left = basket.bookings.filter(({ tickets }) => !tickets.some((id) => gone.has(id)));
     if (left.length === basket.bookings.length) return;
@@ -223,7 +224,7 @@ export class Buyer {
       const booked = await this.#paid(key, order);
       const { checkoutId, tickets, amount, paymentId } = booked;
       basket.paying = null;
-      basket.bookings.push({ checkoutId, tickets, amount, paymentId });
+      basket.bookings.push({ checkoutId, tickets, amount, paymentId, hold: order.holdId });
       basket.outcome = { is: "confirmed", checkoutId, amount, names: tickets.map((id) => this.name(id)) };
       basket.drop(...tickets);
       announce(`Booked: ${count(tickets.length, "seat")} for ${money(amount)}.`);

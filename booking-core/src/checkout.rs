@@ -87,11 +87,12 @@ impl Contact {
     }
 }
 
+/// From storage: kept as it was written. A number that is read and written again may have other digits, and more of them.
 impl TryFrom<String> for Contact {
     type Error = ContactError;
     fn try_from(text: String) -> Result<Self, ContactError> {
-        let object: Map<String, Value> = serde_json::from_str(&text).map_err(|_| ContactError::NoObject)?;
-        Self::new(&object)
+        let _object: Map<String, Value> = serde_json::from_str(&text).map_err(|_| ContactError::NoObject)?;
+        Ok(Self(text.into()))
     }
 }
 
@@ -208,7 +209,8 @@ pub struct Checkout {
     id: CheckoutId,
     order: Order,
     deadline: Timestamp,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Where it is not written, a line is a seat.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     a_line_a_seat: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unlisted: Option<Money>,
@@ -406,6 +408,15 @@ pub enum Impossible {
         /// Which effect.
         op: Op,
     },
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_true(it: &bool) -> bool {
+    *it
 }
 
 impl Checkout {

@@ -118,21 +118,27 @@ impl Layout {
     ///
     /// # Errors
     /// [`LayoutError`] names the first ticket that stands in it twice, or else the first with another one's name.
-    pub fn new(mut rows: Vec<Row>) -> Result<Self, LayoutError> {
+    pub fn new(rows: Vec<Row>) -> Result<Self, LayoutError> {
+        let layout = Self::try_from(rows)?;
+        let alike = layout.0.iter().find_map(|row| {
+            let mut names = BTreeSet::new();
+            row.seats.iter().find(|place| !names.insert(place.name()))
+        });
+        match alike {
+            Some(place) => Err(LayoutError::DuplicateName(place.ticket.clone())),
+            None => Ok(layout),
+        }
+    }
+
+    /// From storage. What seats are called is looked at when a layout is published, and never again.
+    fn stored(mut rows: Vec<Row>) -> Result<Self, LayoutError> {
         // It is kept for long, and there are many.
         rows.iter_mut().for_each(|row| row.seats.shrink_to_fit());
         let mut seen = BTreeSet::new();
         if let Some(twice) = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket)) {
             return Err(LayoutError::DuplicateSeat(twice.ticket.clone()));
         }
-        let alike = rows.iter().find_map(|row| {
-            let mut names = BTreeSet::new();
-            row.seats.iter().find(|place| !names.insert(place.name()))
-        });
-        match alike {
-            Some(place) => Err(LayoutError::DuplicateName(place.ticket.clone())),
-            None => Ok(Self(rows)),
-        }
+        Ok(Self(rows))
     }
 
     /// The rows, in order.
@@ -150,7 +156,7 @@ impl Layout {
 impl TryFrom<Vec<Row>> for Layout {
     type Error = LayoutError;
     fn try_from(rows: Vec<Row>) -> Result<Self, LayoutError> {
-        Self::new(rows)
+        Self::stored(rows)
     }
 }
 

@@ -1014,6 +1014,12 @@ mod contacts {
         let stored = format::write_json(&order);
         assert_eq!(format::read_json(stored.as_ref()), Some(order));
         assert_eq!(Contact::try_from("1".to_owned()), Err(ContactError::NoObject));
+        // Read and written again, this number has more digits.
+        let odd = format!(r#"{{"a":5.630e-161,"b":"{}"}}"#, "x".repeat(Contact::MAX_LEN - 22));
+        let Ok(Call::Process(order)) = process(&odd) else { panic!() };
+        assert_eq!(order.contact().map(|contact| contact.as_json().len()), Some(Contact::MAX_LEN));
+        let again: Order = format::read_json(format::write_json(&order).as_ref()).unwrap();
+        assert_eq!(again, order);
     }
 }
 

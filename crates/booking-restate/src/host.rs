@@ -255,7 +255,7 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;
     let Began { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
-    let mut journal = Invocation { ctx, notifies, at };
+    let mut journal = Invocation { ctx, notifies, heeds_cancel: true, at };
     let ending = run(&mut journal, checkout).await?;
     match &ending {
         Ending::Completed { .. } => say(answer::ended(&id, &order, &ending)),
@@ -271,7 +271,7 @@ async fn recover<C: Context>(ctx: &C) -> Said {
     // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
     let checkout = if goes_through { checkout } else { checkout.turned_back() };
-    let mut journal = Invocation { ctx, notifies, at };
+    let mut journal = Invocation { ctx, notifies, heeds_cancel: false, at };
     let ending = run(&mut journal, checkout).await?;
     Ok(json(&ending).into())
 }

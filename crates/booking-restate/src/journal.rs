@@ -31,6 +31,8 @@ pub(crate) struct Invocation<'a, C> {
     pub(crate) ctx: &'a C,
     /// Whether the host sent messages to buyers when this checkout began.
     pub(crate) notifies: bool,
+    /// Whether a cancel turns the checkout back. It does not keep one from its end that an operator recovers.
+    pub(crate) heeds_cancel: bool,
     /// The time of the last outcome that was recorded with one.
     pub(crate) at: Timestamp,
 }
@@ -56,7 +58,8 @@ impl<C: Context> Journal for Invocation<'_, C> {
                 }
             }
             if pending.is_empty() {
-                return Ok(Performed { outcomes: outcomes.into_iter().flatten().collect(), cancel });
+                let outcomes = outcomes.into_iter().flatten().collect();
+                return Ok(Performed { outcomes, cancel: cancel && self.heeds_cancel });
             }
             let Some(done) = uncancelled(self.ctx.all(pending).await, &mut cancel)? else { continue };
             for (place, done) in places.into_iter().zip(done) {
