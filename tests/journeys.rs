@@ -202,9 +202,9 @@ fn a_stored_checkout_is_the_checkout_inside_a_running_one() {
 fn a_declined_buyer_who_brought_a_hold_still_has_it_until_its_own_end() {
     let run = pull(house_with_a_hold(&["seat-1"], "card_decline"), &[]);
     let ticket = run.house.memory.ticket(&run.checkout.order().tickets()[0]);
-    let hold = ticket.hold().unwrap();
+    let hold = ticket.state.hold().unwrap();
     assert_eq!((hold.by.as_str(), hold.claim()), ("ann", None));
-    let until = hold.until().unwrap();
+    let until = hold.own().unwrap().until;
     assert_eq!(until, START.plus(Terms::default().hold_ttl.length()));
     assert_eq!(ticket.get(until).status, TicketStatus::Available);
 }
@@ -222,7 +222,7 @@ fn a_declined_buyer_may_pay_for_the_same_hold_with_another_card() {
 #[test]
 fn a_hold_that_the_checkout_made_goes_back_on_sale_at_once() {
     let run = pull(house(&["seat-1"], "card_decline", None), &[]);
-    assert_eq!(run.house.memory.ticket(&run.checkout.order().tickets()[0]).state().status(), TicketStatus::Available);
+    assert_eq!(run.house.memory.ticket(&run.checkout.order().tickets()[0]).state.status(), TicketStatus::Available);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_buyers_money_is_never_taken_before_the_seats_are_theirs() {
         // Cut, and never resumed: what is there then is what a crash for good leaves.
         let left = abandon(house.clone(), after).memory;
         let captured = left.ledger().accounts().any(|(_, account)| account.captured.is_some());
-        let sold = left.tickets().values().filter(|ticket| ticket.sale().is_some()).count();
+        let sold = left.tickets().filter(|(_, ticket)| ticket.state.sale().is_some()).count();
         assert!(!captured || sold == 2, "captured with {sold} seats sold, cut at {after}");
         seen[usize::from(captured)] += 1;
     }
@@ -248,9 +248,9 @@ fn one_that_is_killed_for_good_leaves_holds_that_lapse_by_themselves() {
     let mut reserved = 0;
     for after in 0..boundaries {
         let mut left = abandon(house.clone(), after).memory;
-        reserved += left.tickets().values().filter(|ticket| ticket.hold().is_some()).count();
+        reserved += left.tickets().filter(|(_, ticket)| ticket.state.hold().is_some()).count();
         left.advance_to(house.checkout.deadline());
-        assert!(left.tickets().values().all(|ticket| ticket.hold().is_none()), "cut at {after}");
+        assert!(left.tickets().all(|(_, ticket)| ticket.state.hold().is_none()), "cut at {after}");
     }
     assert!(reserved > 10, "some of them had holds: {reserved}");
 }

@@ -11,14 +11,16 @@ use std::collections::BTreeSet;
 
 use booking_core::format;
 use booking_core::ids::{PaymentKey, PaymentMethodId};
-use booking_core::invariants::{PROPERTIES, TicketTurn, check_turn};
+use booking_core::invariants::{MapTurn, PROPERTIES, check_turn};
 use booking_core::journal::replay;
+use booking_core::machine::Machine;
+use booking_core::map::SeatMap;
 use booking_core::money::{Currency, Money};
 use booking_core::payment::{Authorize, Capture, Payment, Void};
 use booking_core::running::Running;
 use booking_core::testing::crash::{pull, push};
 use booking_core::testing::strategies::{cuts, delivery, house, timeline};
-use booking_core::ticket::{Ticket, TicketStatus};
+use booking_core::ticket::TicketStatus;
 use booking_core::turn;
 use booking_core::wire::{self, Door, Kind};
 use proptest::prelude::*;
@@ -33,31 +35,32 @@ proptest! {
     #![proptest_config(config(3000))]
 
     #[test]
-    fn a_ticket_keeps_its_promises_whatever_it_is_asked(commands in timeline(1..60)) {
-        let mut ticket = Ticket::default();
+    fn a_map_keeps_its_promises_for_any_commands(commands in timeline(1..60)) {
+        let mut map = SeatMap::default();
         for (now, command) in &commands {
-            let before = ticket.clone();
-            let (outcome, _notices) = turn(&mut ticket, command, *now).stored();
-            let (before, after, outcome) = (&before, &ticket, &outcome);
-            if let Err(violation) = check_turn(&TicketTurn::new(before, command, *now, outcome, after)) {
-                prop_assert!(false, "{violation}\nbefore {before:?}\nafter {after:?}");
+            let before = map.clone();
+            let decision = before.decide(command, *now);
+            decision.iter().filter_map(|decided| decided.event.as_ref()).for_each(|event| map.apply(event));
+            if let Err(violation) = check_turn(&MapTurn::new(&before, command, *now, &decision, &map)) {
+                prop_assert!(false, "{violation}\nbefore {before:?}\nafter {map:?}");
             }
         }
     }
 
     #[test]
     fn a_late_copy_of_any_command_never_takes_what_is_another_buyers(commands in timeline(2..40), copy in any::<prop::sample::Index>()) {
-        let mut ticket = Ticket::default();
+        let mut map = SeatMap::default();
         for (now, command) in &commands {
-            let _outcome = turn(&mut ticket, command, *now).stored();
+            let _outcome = turn(&mut map, command, *now).stored();
         }
         let (_, late) = copy.get(&commands);
-        let now = ticket.at();
-        let before = ticket.get(now);
-        let _outcome = turn(&mut ticket, late, now).stored();
-        let after = ticket.get(now);
-        if before.status == TicketStatus::Reserved && after.status == TicketStatus::Reserved {
-            prop_assert_eq!(before.reserved_by, after.reserved_by);
+        let (before, now) = (map.clone(), map.header().at);
+        let _outcome = turn(&mut map, late, now).stored();
+        for (id, _) in before.tickets() {
+            let (before, after) = (before.view(id, now), map.view(id, now));
+            if before.status == TicketStatus::Reserved && after.status == TicketStatus::Reserved {
+                prop_assert_eq!(before.reserved_by, after.reserved_by);
+            }
         }
     }
 
@@ -159,7 +162,7 @@ const ROUTES: &[(&str, &str)] = &[
 #[test]
 fn every_invariant_of_the_specification_is_a_named_property() {
     let numbers: BTreeSet<u8> = PROPERTIES.iter().map(|property| property.number).collect();
-    assert_eq!(numbers, (1..=13).collect());
+    assert_eq!(numbers, (1..=16).collect());
     let names: BTreeSet<&str> = PROPERTIES.iter().map(|property| property.name).collect();
     assert_eq!(names.len(), PROPERTIES.len());
 }

@@ -173,6 +173,10 @@ fn every_kind_of_mechanism_has_a_planted_bug() {
         Class::TimerSet,
         Class::Idempotency,
         Class::MapVersion,
+        Class::WholeSet,
+        Class::Layout,
+        Class::Wishes,
+        Class::Watchers,
     ] {
         assert!(classes.contains(&class), "none breaks {class:?}");
     }

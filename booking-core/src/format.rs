@@ -143,6 +143,11 @@ impl Format for crate::ticket::Ticket {
     const VERSION: u32 = 1;
 }
 
+impl Format for crate::map::SeatMap {
+    const NAME: &'static str = "seat map";
+    const VERSION: u32 = 1;
+}
+
 impl Format for crate::seat_map::SeatMap {
     const NAME: &'static str = "seat map";
     const VERSION: u32 = 1;

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};
-use crate::map::{SeatMapRefusal, Seats};
+use crate::map::ticket::{MakeClaim, Offer};
+use crate::map::{SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats};
 use crate::money::Money;
 use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
 use crate::time::Timestamp;
@@ -91,6 +92,21 @@ impl Line {
         Self { at: seats.first().map_key(), seats }
     }
 
+    /// What its map is asked for the line. `offer` is what the seats cost; only a claim needs it.
+    #[must_use]
+    pub fn ask(&self, command: &LineCommand, offer: impl FnOnce(&Seats) -> Offer) -> SeatMapCommand {
+        use crate::map::ticket::TicketCommand;
+        let command = match command.clone() {
+            LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted: _ } => {
+                let offer = offer(&self.seats);
+                TicketCommand::Claim(MakeClaim { user, hold, brought, checkout, deadline, offer })
+            }
+            LineCommand::Confirm { hold, checkout, fence } => TicketCommand::Confirm { hold, checkout, fence },
+            LineCommand::Revoke { hold, checkout, deadline } => TicketCommand::Revoke { hold, checkout, deadline },
+        };
+        SeatMapCommand::Seats { seats: self.seats.clone(), command }
+    }
+
     /// The first seat of it.
     #[must_use]
     pub fn first(&self) -> &TicketId {
@@ -112,6 +128,21 @@ impl LineCommand {
             Self::Revoke { hold, checkout, deadline: _ } => TicketCommand::Revoke { hold, checkout },
         }
     }
+}
+
+/// What a map's answer means for the line.
+///
+/// # Errors
+/// The map's refusal.
+pub fn of_map(answer: Result<SeatMapReply, SeatMapRefusal>) -> LineAnswer {
+    Ok(match answer? {
+        SeatMapReply::Claimed { fence, prices } => LineReply::Claimed { fence, prices },
+        SeatMapReply::Reserved { .. }
+        | SeatMapReply::Sold { .. }
+        | SeatMapReply::Published(_)
+        | SeatMapReply::Reset { .. }
+        | SeatMapReply::Done => LineReply::Done,
+    })
 }
 
 /// What a seat's answer means for the line that it is.

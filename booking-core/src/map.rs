@@ -31,7 +31,7 @@ use crate::money::Money;
 use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 use table::Seat;
-use ticket::{MakeClaim, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketView};
+use ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketView};
 use turn::Turn;
 
 /// How many lapsed holds one turn takes away at most. The timer is then armed again.
@@ -329,6 +329,15 @@ impl From<TicketId> for Seats {
 }
 
 impl SeatMapCommand {
+    /// The seats that it names.
+    #[must_use]
+    pub fn seats(&self) -> &[TicketId] {
+        match self {
+            Self::Seats { seats, .. } | Self::List { seats, .. } => seats.as_slice(),
+            Self::Publish { .. } | Self::ResetAll | Self::Expire { .. } => &[],
+        }
+    }
+
     /// How much of the map has to be loaded before this is judged. Whether a map that keeps all of itself in memory or one
     /// that loads parts judges it, the answer and the event are the same.
     #[must_use]
@@ -454,6 +463,22 @@ impl SeatMap {
             }
         }
         summary
+    }
+
+    /// The price that the map has for a seat: what an operator has set, or else its layout; `None` where it has none.
+    #[must_use]
+    pub fn price(&self, seat: &TicketId) -> Option<Money> {
+        let listed = self.tickets.get(seat).and_then(|ticket| ticket.listed);
+        listed.or_else(|| self.layout.as_ref()?.places().find(|place| place.ticket == *seat).map(|place| place.price))
+    }
+
+    /// What these seats cost, read from this map. `unlisted` is the price of a seat that has none, on a map without a
+    /// layout, and `room` how many seats such a map may store.
+    #[must_use]
+    pub fn offer(&self, seats: &Seats, unlisted: Option<Money>, room: u64) -> Offer {
+        let default = unlisted.filter(|_| self.layout.is_none());
+        let prices = seats.as_slice().iter().map(|seat| self.price(seat).or(default)).collect();
+        Offer { edition: self.header.edition, prices, room }
     }
 
     /// What is recorded of a seat's state.

@@ -9,25 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::checkout::{Checkout, Impossible, Performed};
 use crate::effect::{Effect, Notification, Op, Outcome, Step};
 use crate::format;
-use crate::ids::{HoldId, MapKey, PaymentKey, TicketId};
-use crate::inventory::of_ticket;
+use crate::ids::{MapKey, PaymentKey, TicketId};
+use crate::inventory::{Line, LineAnswer, LineCommand, of_map};
 use crate::journal::{Entry, Journal};
 use crate::machine::turn;
+use crate::map::ticket::{Offer, Ticket};
+use crate::map::{SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats};
 use crate::payment::{Ledger, Payment, PaymentAnswer};
-use crate::seat_map::{SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
 use crate::terms::Terms;
-use crate::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, Timer};
 use crate::time::Timestamp;
 
-/// Tickets, maps, timers, a mock gateway and a mailbox.
+/// Seat maps and their timers, a mock gateway and a mailbox.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// What this host is set to.
     pub terms: Terms,
     now: Timestamp,
-    tickets: BTreeMap<TicketId, Ticket>,
     maps: BTreeMap<MapKey, SeatMap>,
-    timers: BTreeSet<(Timestamp, TicketId, HoldId)>,
+    timers: BTreeSet<(Timestamp, MapKey)>,
     ledger: Ledger,
     mailbox: BTreeMap<PaymentKey, Notification>,
 }
@@ -45,19 +44,19 @@ impl Memory {
         self.now
     }
 
-    /// A ticket as last recorded; a ticket that nobody has spoken to is on sale.
+    /// A seat as last recorded; a seat that no command has named is on sale.
     #[must_use]
     pub fn ticket(&self, ticket: &TicketId) -> Ticket {
-        self.tickets.get(ticket).cloned().unwrap_or_default()
+        let stored = self.maps.get(ticket.map_str()).and_then(|map| map.ticket(ticket));
+        stored.cloned().unwrap_or_default()
     }
 
-    /// All tickets that anybody has spoken to.
-    #[must_use]
-    pub fn tickets(&self) -> &BTreeMap<TicketId, Ticket> {
-        &self.tickets
+    /// Every seat of which anything is recorded.
+    pub fn tickets(&self) -> impl Iterator<Item = (&TicketId, &Ticket)> {
+        self.maps.values().flat_map(SeatMap::tickets)
     }
 
-    /// All maps that have heard of anything.
+    /// Every map that was ever asked anything.
     #[must_use]
     pub fn maps(&self) -> &BTreeMap<MapKey, SeatMap> {
         &self.maps
@@ -83,70 +82,49 @@ impl Memory {
 
     /// Lets time pass, and fires each timer that is due on the way, in order. Time never goes back.
     pub fn advance_to(&mut self, now: Timestamp) {
-        while let Some((at, ..)) = self.timers.first()
+        while let Some((at, _)) = self.timers.first()
             && *at <= now
         {
-            let (until, ticket, hold) = self.timers.pop_first().expect("just looked at");
-            self.now = self.now.max(until);
-            let _done_or_refused = self.ask_ticket(&ticket, &TicketCommand::Expire { hold, until });
+            let (due, map) = self.timers.pop_first().expect("just looked at");
+            self.now = self.now.max(due);
+            let _never_refused = self.ask(&map, &SeatMapCommand::Expire { due });
         }
         self.now = self.now.max(now);
     }
 
-    /// Sends a ticket a command.
+    /// Sends a map a command.
     ///
     /// # Errors
-    /// The ticket's refusal.
-    pub fn ask_ticket(&mut self, ticket: &TicketId, command: &TicketCommand) -> Result<TicketReply, TicketRefusal> {
-        let state = match self.tickets.get_mut(ticket) {
-            Some(state) => state,
-            None => self.tickets.entry(ticket.clone()).or_default(),
-        };
-        let turn = turn(state, command, self.now);
-        // A host with a disk stores the state here, if `turn.changed()`.
-        let (outcome, notices) = turn.stored();
-        if let Some(MapUpdate { status, version }) = notices.map {
-            let auto_reset_at = self.terms.auto_reset_at;
-            let update = SeatMapCommand::Update { ticket: ticket.clone(), status, version, auto_reset_at };
-            self.tell_map(ticket, &update);
-        }
-        if let Some(Timer { hold, until }) = notices.timer {
-            self.timers.insert((until, ticket.clone(), hold));
-        }
-        outcome
-    }
-
-    /// Sends a ticket's own map a command.
-    fn tell_map(&mut self, ticket: &TicketId, update: &SeatMapCommand) {
-        let turn = match self.maps.get_mut(ticket.map_str()) {
-            Some(map) => turn(map, update, self.now),
-            None => turn(self.maps.entry(ticket.map_key()).or_default(), update, self.now),
-        };
-        let (_, notices) = turn.stored();
-        self.send_on(ticket.map_str(), notices);
-    }
-
-    /// Sends a map a command.
-    pub fn ask_map(&mut self, key: &MapKey, command: &SeatMapCommand) -> SeatMapReply {
+    /// The map's refusal.
+    pub fn ask(&mut self, key: &MapKey, command: &SeatMapCommand) -> Result<SeatMapReply, SeatMapRefusal> {
         let state = match self.maps.get_mut(key) {
             Some(state) => state,
             None => self.maps.entry(key.clone()).or_default(),
         };
-        let (Ok(reply), notices) = turn(state, command, self.now).stored();
-        self.send_on(key.as_str(), notices);
-        reply
+        let turn = turn(state, command, self.now);
+        // A host with a disk stores `turn.event()` here, if there is one.
+        let (outcome, notices) = turn.stored();
+        if let Some(due) = notices.timer {
+            self.timers.insert((due, key.clone()));
+        }
+        // Nobody watches here.
+        outcome
     }
 
-    /// Delivers what a map tells others. Nobody watches here.
-    fn send_on(&mut self, map: &str, mut notices: SeatMapNotices) {
-        loop {
-            for (ticket, command) in &notices.tickets {
-                let _done_or_refused = self.ask_ticket(ticket, command);
-            }
-            let Some(errand) = notices.go_on else { return };
-            let state = self.maps.get_mut(map).expect("it has just asked for this");
-            (_, notices) = turn(state, &SeatMapCommand::Continue(errand), self.now).stored();
+    /// What these seats of a map cost.
+    #[must_use]
+    pub fn offer(&self, map: &MapKey, seats: &Seats) -> Offer {
+        let unlisted = self.terms.unlisted();
+        match self.maps.get(map) {
+            Some(map) => map.offer(seats, unlisted, Terms::ROOM),
+            None => SeatMap::default().offer(seats, unlisted, Terms::ROOM),
         }
+    }
+
+    /// What a checkout asks for a line of its order.
+    fn ask_line(&mut self, line: &Line, command: &LineCommand) -> LineAnswer {
+        let command = line.ask(command, |seats| self.offer(&line.at, seats));
+        of_map(self.ask(&line.at, &command))
     }
 
     /// Asks the mock gateway.
@@ -158,10 +136,7 @@ impl Memory {
     /// Performs one effect of a checkout. Sleeping lets time pass.
     pub fn perform(&mut self, effect: Effect) -> Outcome {
         match effect {
-            Effect::Line(line, command) => {
-                let answer = self.ask_ticket(line.first(), &command.to_ticket());
-                Outcome::Line(of_ticket(line.first(), answer))
-            }
+            Effect::Line(line, command) => Outcome::Line(self.ask_line(&line, &command)),
             Effect::Pay(payment) => Outcome::Paid(self.ask_gateway(&payment)),
             Effect::Sleep(length) => {
                 self.advance_to(self.now.plus(length));

@@ -41,7 +41,7 @@ impl Default for Terms {
             closed_sales: false,
             hold_ttl: HoldTtl::default(),
             hold_ttl_max: None,
-            a_line_a_seat: true,
+            a_line_a_seat: false,
             shows_buyers: false,
             checkout_time: Millis::from_mins(15),
             authorize_retry: AuthorizeRetry {
@@ -55,6 +55,15 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// The same for a host whose seats are objects of their own.
+    #[must_use]
+    pub fn a_line_a_seat(self) -> Self {
+        Self { a_line_a_seat: true, ..self }
+    }
+
+    /// How many seats a map without a layout may store.
+    pub const ROOM: u64 = 5_000;
+
     /// The price of a ticket that was never listed; `None` where such a ticket is not for sale.
     #[must_use]
     pub fn unlisted(&self) -> Option<Money> {

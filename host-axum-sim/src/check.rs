@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use booking_core::checkout::{Checkout, Ending};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
-use booking_core::invariants::{Check, PROPERTIES, Property, System, Verdict};
+use booking_core::invariants::{Check, PROPERTIES, Property, SeatFacts, System, Verdict};
 use booking_core::payment::{Account, Ledger};
 use booking_core::seat_map::{Published, Seat, SeatMap};
-use booking_core::ticket::{Ticket, TicketStatus};
+use booking_core::ticket::{Ended, EndedId, Ticket, TicketStatus};
 use booking_core::wire::Refusal;
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
@@ -117,22 +117,28 @@ struct Around<'a> {
 }
 
 impl System for Around<'_> {
-    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, &Ticket)> + '_> {
-        Box::new(self.kept.tickets.iter())
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
+        Box::new(self.kept.tickets.iter().map(|(id, ticket)| (id, ticket.into())))
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         let tickets = self.checkout.into_iter().flat_map(|checkout| checkout.order().tickets());
         let others = tickets.filter_map(|ticket| self.kept.booked.get(ticket)).flatten();
         Box::new(others.filter_map(|id| self.kept.checkouts.get(id)))
     }
-    fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
-        self.kept.tickets.get(id)
+    fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
+        self.kept.tickets.get(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.kept.checkouts.get(id)
     }
-    fn shown(&self, ticket: &TicketId) -> Option<Seat> {
-        self.kept.maps.get(ticket.map_str()).and_then(|map| map.seat(ticket)).copied()
+    fn is_shown(&self, id: &TicketId) -> bool {
+        let shown = self.kept.maps.get(id.map_str()).and_then(|map| map.seat(id));
+        let is = self.kept.tickets.get(id).filter(|ticket| ticket.version() > 0);
+        is.map(|ticket| (ticket.state().status(), ticket.version())) == shown.map(|seat| (seat.status, seat.version))
+    }
+    fn may_have_forgotten(&self, id: &TicketId, checkout: &CheckoutId) -> bool {
+        let ended = self.kept.tickets.get(id).map_or(&[][..], |ticket| ticket.ended().ids());
+        ended.len() >= Ended::MEMORY && !ended.contains(&EndedId::Checkout(checkout.clone()))
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         self.kept.ledger.account(&PaymentKey::authorize(checkout))
@@ -174,9 +180,9 @@ impl Kept {
                 .filter(|checkout| !is_about_money || self.is_paid_here(checkout))
                 .for_each(|checkout| see(holds(&Around { kept: self, checkout: Some(checkout) }, checkout))),
             // What is stored is stored at once, so maps are not behind their tickets.
-            Check::Ticket(holds) => self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket))),
+            Check::Ticket(holds) => self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket.into()))),
             Check::TicketAtRest(holds) if property.name == "the_map_converges" => {
-                self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket)));
+                self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket.into())));
             }
             Check::TicketAtRest(_) | Check::CheckoutAtRest(_) | Check::PerTurn(_) => return None,
         }

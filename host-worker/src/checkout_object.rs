@@ -132,7 +132,7 @@ impl Course {
                 return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?));
             }
             let at = now();
-            let checkout = Checkout::start(id.clone(), order, at, &settings.terms);
+            let checkout = Checkout::start(id.clone(), order, at, &settings.terms.clone().a_line_a_seat());
             journal::start(&self.store, checkout.clone(), request)?;
             self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
             Ok((None, Running::start(checkout)))

@@ -26,11 +26,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use booking_core::invariants::{Snapshot, Violation, check};
+use booking_core::map::ticket::{Reserve, TicketCommand};
+use booking_core::map::{SeatMapCommand, Seats};
 use booking_core::memory::Memory;
 use booking_core::money::Money;
 use booking_core::terms::Terms;
 use booking_core::testing::crash::{Cut, House, Run};
-use booking_core::ticket::{HoldName, TicketCommand, TicketStatus};
+use booking_core::ticket::TicketStatus;
 use booking_core::time::{Millis, Timestamp};
 
 /// How long a test waits for what must happen before it gives up. It fails a test that hangs; a machine that is ten times
@@ -96,21 +98,25 @@ pub fn house(tickets: &[&str], card: &str, hold: Option<&str>) -> House {
 #[must_use]
 pub fn house_with_a_hold(tickets: &[&str], card: &str) -> House {
     let mut house = house(tickets, card, Some("anns"));
-    for id in tickets {
-        let (user, hold) = (house.checkout.order().user().clone(), HoldName::Named(house.checkout.hold()));
-        let (ttl, unlisted) = (house.memory.terms.hold_ttl, house.memory.terms.unlisted());
-        let reserved = house.memory.ask_ticket(&ticket(id), &TicketCommand::Reserve { user, hold, ttl, unlisted });
-        assert!(reserved.is_ok(), "{id} is on sale");
+    let (user, hold) = (house.checkout.order().user().clone(), house.checkout.hold());
+    let longest = house.memory.terms.hold_ttl.length();
+    for line in house.checkout.lines() {
+        let offer = house.memory.offer(&line.at, &line.seats);
+        let (user, hold, until) = (user.clone(), hold.clone(), START.plus(longest));
+        let command = TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer });
+        let reserved = house.memory.ask(&line.at, &SeatMapCommand::Seats { seats: line.seats, command });
+        assert!(reserved.is_ok(), "{} is on sale", line.at);
     }
     house
 }
 
 /// Bob buys this ticket at the box office before the step begins.
 fn bob_buys(house: House, id: &str, step: u32) -> House {
-    let bob = UserId::parse("bob").expect("a good id");
+    let (map, seats) = (ticket(id).map_key(), Seats::from(ticket(id)));
+    let user = UserId::parse("bob").expect("a good id");
     let hold = HoldId::parse("box-1").expect("a good id");
-    let sell = TicketCommand::Sell { user: bob, hold, unlisted: house.memory.terms.unlisted() };
-    House { rivals: BTreeMap::from([(step, vec![(ticket(id), sell)])]), ..house }
+    let command = TicketCommand::Sell { user, hold, offer: house.memory.offer(&map, &seats) };
+    House { rivals: BTreeMap::from([(step, vec![(map, SeatMapCommand::Seats { seats, command })])]), ..house }
 }
 
 /// Every journey, each ending of a checkout among them.
@@ -122,9 +128,11 @@ pub fn journeys() -> Vec<Journey> {
     let asleep = vec![Cut { after: 7, downtime: Terms::default().checkout_time }];
     let cancelled = House { cancel_during: Some(1), ..house(&two, "card_success", None) };
     let euros = Money::new(100, "EUR".parse().expect("three letters")).expect("little money");
-    let listed = TicketCommand::List { price: euros, edition: None };
-    let mixed =
-        House { rivals: BTreeMap::from([(0, vec![(ticket("seat-1"), listed)])]), ..house(&two, "card_success", None) };
+    let listed = SeatMapCommand::List { seats: ticket("seat-1").into(), price: euros };
+    let mixed = House {
+        rivals: BTreeMap::from([(0, vec![(ticket("seat-1").map_key(), listed)])]),
+        ..house(&two, "card_success", None)
+    };
     vec![
         journey("booked", house(&two, "card_success", None)),
         journey("booked_under_a_hold", house_with_a_hold(&two, "card_success")),
@@ -150,12 +158,15 @@ pub fn journeys() -> Vec<Journey> {
 pub fn essence(run: &Run) -> String {
     use std::fmt::Write;
     let mut essence = format!("{:?}\n", run.ending);
-    for (id, ticket) in run.house.memory.tickets() {
-        let sale = ticket.sale().map(|sale| (&sale.by, &sale.to, sale.price, sale.until));
-        let hold = ticket.hold().map(|hold| (&hold.by, hold.until(), hold.claim()));
-        let (status, version) = (ticket.state().status(), ticket.version());
-        writeln!(essence, "{id} {status:?} v{version} {sale:?} {hold:?} {:?}", ticket.ended())
-            .expect("a String takes all");
+    for (key, map) in run.house.memory.maps() {
+        for (id, ticket) in map.tickets() {
+            let sale = ticket.state.sale().map(|sale| (&sale.by, &sale.claim, sale.price, sale.own));
+            let hold = ticket.state.hold().map(|hold| (&hold.by, hold.own(), hold.claim()));
+            let (status, version) = (ticket.state.status(), ticket.version);
+            writeln!(essence, "{id} {status:?} v{version} {sale:?} {hold:?}").expect("a String takes all");
+        }
+        let ended: Vec<_> = map.ended().collect();
+        writeln!(essence, "{key} v{} {ended:?}", map.version()).expect("a String takes all");
     }
     for (key, account) in run.house.memory.ledger().accounts() {
         let (asked, captured) = (&account.asked, &account.captured);
@@ -179,8 +190,8 @@ pub fn at_rest(run: &Run, reset: &BTreeSet<TicketId>) -> Result<(), Violation> {
     // Whoever holds a ticket for longer than a day is not of these tests.
     let at_rest = !memory.has_timers();
     let checkouts = BTreeMap::from([(run.checkout.id().clone(), run.checkout.clone())]);
-    let (tickets, maps, ledger) = (memory.tickets(), memory.maps(), memory.ledger());
-    check(&Snapshot { tickets, maps, checkouts: &checkouts, ledger, reset, at_rest })
+    let (maps, ledger) = (memory.maps(), memory.ledger());
+    check(&Snapshot { maps, checkouts: &checkouts, ledger, reset, at_rest })
 }
 
 /// How often money was taken, by the gateway's own count.

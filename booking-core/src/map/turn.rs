@@ -166,7 +166,9 @@ impl<'a> Turn<'a> {
         let states = set.judge(|_, seat| seat.release(hold))?;
         if let Some(nth) = nth {
             self.remember_wish(hold, nth, Wish::Release, set.names, until)?;
-        } else if let Some(basket) = self.map.baskets.get(hold).filter(|basket| basket.wish == Wish::Reserve) {
+        } else if let Some(basket) =
+            self.map.baskets.get(hold).filter(|it| it.wish == Wish::Reserve && !it.seats.is_empty())
+        {
             let used_up = Basket { seats: vec![], ..basket.clone() };
             self.event.baskets.push((hold.clone(), Some(used_up)));
         }
@@ -349,8 +351,11 @@ impl<'a> Turn<'a> {
     /// From now on the map refuses each claim of this checkout, until its time has reached the deadline.
     fn end(&mut self, checkout: &CheckoutId, deadline: Timestamp) {
         let before = self.map.ended.get(checkout);
-        let known = before.is_some_and(|before| *before >= deadline);
-        if known || self.event.ended.iter().any(|(ended, _)| ended == checkout) {
+        if before.is_some_and(|before| *before >= deadline) {
+            return;
+        }
+        if let Some((_, ended)) = self.event.ended.iter_mut().find(|(ended, _)| ended == checkout) {
+            *ended = (*ended).max(Some(deadline));
             return;
         }
         self.event.header.ended += u64::from(before.is_none());

@@ -11,23 +11,23 @@ use std::task::{Context, Poll, Waker};
 use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
 use crate::effect::{Effect, Step};
 use crate::format;
-use crate::ids::TicketId;
+use crate::ids::MapKey;
 use crate::journal::{Entry, Journal, run};
+use crate::map::SeatMapCommand;
 use crate::memory::{Log, Memory};
 use crate::payment::Payment;
 use crate::running::{Recorded, Running};
-use crate::ticket::TicketCommand;
 use crate::time::Millis;
 
 /// A house, a checkout that starts in it, and what others do meanwhile.
 #[derive(Clone, Debug)]
 pub struct House {
-    /// Tickets, maps, timers, gateway.
+    /// Maps, timers, gateway.
     pub memory: Memory,
     /// The checkout, at its start.
     pub checkout: Checkout,
     /// What others ask before the first effect of a step, by its number.
-    pub rivals: BTreeMap<u32, Vec<(TicketId, TicketCommand)>>,
+    pub rivals: BTreeMap<u32, Vec<(MapKey, SeatMapCommand)>>,
     /// The step during which somebody cancels, if anybody does.
     pub cancel_during: Option<u32>,
 }
@@ -35,8 +35,8 @@ pub struct House {
 impl House {
     /// Whoever acts when this step begins has acted after this.
     fn let_rivals_act(&mut self, step: u32) {
-        for (ticket, command) in self.rivals.remove(&step).unwrap_or_default() {
-            let _done_or_refused = self.memory.ask_ticket(&ticket, &command);
+        for (map, command) in self.rivals.remove(&step).unwrap_or_default() {
+            let _done_or_refused = self.memory.ask(&map, &command);
         }
     }
 }

@@ -4,32 +4,22 @@ use std::fmt;
 
 use crate::checkout::Checkout;
 use crate::effect::{Effect, Op, Outcome};
+use crate::invariants::Decision;
 use crate::machine::{Machine, Transition};
+use crate::map::{SeatMap, SeatMapCommand};
 use crate::payment::{Ledger, Payment};
 use crate::running::Running;
-use crate::seat_map::{SeatMap, SeatMapCommand};
-use crate::ticket::{Ticket, TicketCommand, TicketRefusal, Timer};
 use crate::time::Timestamp;
 
 /// Every place at which a world asks a machine, or does what is a host's to do. What is not overridden is as it should
 /// be, so wrong rules say in a few lines what is wrong about them; rules of your own say what is other.
 pub trait Rules: fmt::Debug + Sync {
-    /// How a ticket judges.
+    /// How a map judges.
     ///
     /// # Errors
     /// Its refusal.
-    fn ticket(
-        &self,
-        ticket: &Ticket,
-        command: &TicketCommand,
-        now: Timestamp,
-    ) -> Result<Transition<Ticket>, TicketRefusal> {
-        ticket.decide(command, now)
-    }
-
-    /// What a map makes of what it is told.
-    fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand) -> Transition<SeatMap> {
-        map.decide(command, Timestamp::default()).expect("a map refuses nothing")
+    fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+        map.decide(command, now)
     }
 
     /// What the gateway answers.
@@ -52,21 +42,21 @@ pub trait Rules: fmt::Debug + Sync {
         stored.clone()
     }
 
-    /// Whether the notices of a turn outlive a crash that comes right after its ticket was stored.
+    /// Whether the notices of a turn outlive a crash that comes right after its map was stored.
     fn keeps_notices(&self) -> bool {
         true
     }
 
-    /// Arms a timer of a ticket beside those that are armed for it.
-    fn arm(&self, armed: &mut Vec<Timer>, timer: Timer) {
-        if !armed.contains(&timer) {
-            armed.push(timer);
+    /// Arms a timer of a map beside those that are armed for it.
+    fn arm(&self, armed: &mut Vec<Timestamp>, due: Timestamp) {
+        if !armed.contains(&due) {
+            armed.push(due);
         }
     }
 
     /// What a timer sends when it fires.
-    fn fire(&self, timer: Timer) -> TicketCommand {
-        TicketCommand::Expire { hold: timer.hold, until: timer.until }
+    fn fire(&self, due: Timestamp) -> SeatMapCommand {
+        SeatMapCommand::Expire { due }
     }
 }
 

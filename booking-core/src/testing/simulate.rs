@@ -15,15 +15,16 @@ use super::world::{Action, Buyer, Faults, How, Item, Line, Scene, Watch, World};
 use crate::checkout::Order;
 use crate::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use crate::invariants::Violation;
+use crate::map::ticket::{Offer, Reserve, TicketCommand};
+use crate::map::{Layout, Place, Row, SeatMapCommand, Seats};
 use crate::money::Money;
 use crate::terms::{AuthorizeRetry, Backoff, Terms};
-use crate::ticket::{Ended, HoldName, TicketCommand};
-use crate::time::{HoldTtl, Millis};
+use crate::time::{HoldTtl, Millis, Timestamp};
 
 /// How large the scenes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// One ticket or two, one to three buyers, and up to three lines beside that: rare interleavings, fast.
+    /// One to three tickets, one to three buyers, and up to three lines beside that: rare interleavings, fast.
     Small,
     /// Eight tickets and 24 buyers: a house that sells out.
     House,
@@ -77,7 +78,11 @@ impl Cast {
         let cards = ["card_success", "card_decline", "card_flaky", "card_lost", "card_capture_decline", "card_error"];
         let good = "a good id";
         Self {
-            tickets: name("hall:", 8).iter().map(|id| TicketId::parse(id).expect(good)).collect(),
+            // Two are on a map of their own.
+            tickets: ["hall:0", "hall:1", "gallery:2", "hall:3", "hall:4", "gallery:5", "hall:6", "hall:7"]
+                .iter()
+                .map(|id| TicketId::parse(id).expect(good))
+                .collect(),
             checkouts: name("c", 24).iter().map(|id| CheckoutId::parse(id).expect(good)).collect(),
             users: name("u", 24).iter().map(|id| UserId::parse(id).expect(good)).collect(),
             holds: name("h", 24).iter().map(|id| HoldId::parse(id).expect(good)).collect(),
@@ -243,6 +248,7 @@ fn some_fault(left: Faults, dice: &mut Dice) -> How {
         (left.silent, How::Unheard),
         (left.silent, How::TimedOut),
         (left.behind, How::Behind),
+        (left.stale, How::Stale),
     ];
     let count = all.iter().filter(|(left, _)| *left > 0).count();
     let pick = dice.below(count);
@@ -260,6 +266,7 @@ impl Cast {
             silent: drawn(30, most + 3),
             early: drawn(20, 2),
             behind: drawn(30, most),
+            stale: drawn(20, 2),
             kills: drawn(10, 1),
             cancels: drawn(15, 1),
         }
@@ -299,36 +306,51 @@ impl Cast {
         Buyer { checkout: self.checkouts[number].clone(), order }
     }
 
-    /// What somebody may say beside that.
+    /// What a buyer or an operator may say to a map beside that.
     fn line(&self, dice: &mut Dice, terms: &Terms, tickets: usize, buyers: usize) -> Line {
-        let ticket = self.tickets[dice.below(tickets)].clone();
         let (user, hold) = (self.users[dice.below(buyers + 1)].clone(), self.holds[dice.below(buyers + 1)].clone());
-        let unlisted = terms.unlisted();
+        let wanted = self.some_tickets(dice, tickets, 2);
+        let at = wanted[0].map_key();
+        let of_the_map = |id: &&TicketId| id.map_str() == at.as_str();
+        let seats =
+            Seats::new(wanted.iter().filter(of_the_map).cloned().collect()).expect("at least the first, each once");
         let price = Money::new(1 + dice.below(3) as u64, Money::DEFAULT_PRICE.currency()).expect("little money");
-        let command = match dice.below(16) {
-            0..=7 => TicketCommand::Reserve { user, hold: HoldName::Named(hold), ttl: terms.hold_ttl, unlisted },
-            8 => TicketCommand::Reserve { user, hold: HoldName::Fresh(hold), ttl: terms.hold_ttl, unlisted },
-            9 | 10 => TicketCommand::Release { hold },
-            11 => TicketCommand::Block { reason: "drawn".into() },
-            12 => TicketCommand::Unblock,
-            13 => TicketCommand::List { price, edition: dice.chance(50).then_some(1) },
-            14 => TicketCommand::Sell { user, hold, unlisted },
-            _ => TicketCommand::Reset { up_to: dice.below(8) as u64 },
+        let nth = dice.chance(40).then(|| dice.between(1, 3).into());
+        let (ttl, version) = (terms.hold_ttl.length(), dice.below(8) as u64);
+        let away = Timestamp::from_millis(ttl.0);
+        let offer = Offer::default();
+        let command = match dice.below(20) {
+            0..=8 => {
+                TicketCommand::Reserve(Reserve { user, hold, nth, until: away, longest: Millis(2 * ttl.0), offer })
+            }
+            9..=11 => TicketCommand::Release { hold, nth, until: Timestamp::from_millis(2 * ttl.0) },
+            12 => TicketCommand::Block { reason: "drawn".into() },
+            13 => TicketCommand::Unblock,
+            14 => TicketCommand::Sell { user, hold, offer },
+            15 => TicketCommand::Recall { up_to: version },
+            16 => TicketCommand::Reset { up_to: version },
+            17 => return Line { at, command: SeatMapCommand::List { seats, price } },
+            18 => {
+                let all: Vec<TicketId> = self.tickets[..tickets].iter().filter(of_the_map).cloned().collect();
+                let fewer = dice.below(all.len() + 2);
+                let kept = all.into_iter().enumerate().filter(|(i, _)| *i != fewer).map(|(_, id)| id);
+                return Line { at, command: SeatMapCommand::Publish { layout: layout(kept, price) } };
+            }
+            _ => return Line { at, command: SeatMapCommand::ResetAll },
         };
-        Line { ticket, command }
+        Line { at, command: SeatMapCommand::Seats { seats, command } }
     }
 
     fn small(&self, dice: &mut Dice) -> Scene {
-        let (tickets, buyers) = (usize::from(dice.between(1, 2)), usize::from(dice.between(1, 3)));
+        let (tickets, buyers) = (usize::from(dice.between(1, 3)), usize::from(dice.between(1, 3)));
         let terms = Self::terms(dice);
         let lines = usize::from(dice.between(0, 3));
         let mut scene = Scene {
             tickets: self.tickets[..tickets].to_vec(),
-            buyers: (0..buyers).map(|number| self.buyer(dice, number, tickets, 2)).collect(),
+            buyers: (0..buyers).map(|number| self.buyer(dice, number, tickets, 3)).collect(),
             lines: (0..lines).map(|_| self.line(dice, &terms, tickets, buyers)).collect(),
             terms,
-            remembers: Ended::MEMORY,
-            maps_lag: dice.chance(50),
+            forgets: false,
             checkouts_tell_time: false,
             faults: Self::faults(dice, 3),
         };
@@ -338,10 +360,10 @@ impl Cast {
         scene
     }
 
-    /// A ticket that forgets is worth nothing without copies of what it has forgotten, so these come along; best of a
+    /// A map that forgets is worth nothing without copies of what it has forgotten, so these come along; best of a
     /// checkout that got far before it failed.
     fn forget(&self, dice: &mut Dice, scene: &mut Scene) {
-        scene.remembers = dice.below(3);
+        scene.forgets = true;
         scene.faults = Faults { copies: 3, ..if dice.chance(50) { Faults::NONE } else { scene.faults } };
         let first = &scene.buyers[0].order;
         let method = if dice.chance(50) { &self.cards[4] } else { first.method() };
@@ -356,10 +378,16 @@ impl Cast {
             buyers: (0..24).map(|number| self.buyer(dice, number, 8, 3)).collect(),
             lines: (0..4).map(|_| self.line(dice, &terms, 8, 23)).collect(),
             terms,
-            remembers: Ended::MEMORY,
-            maps_lag: dice.chance(50),
+            forgets: false,
             checkouts_tell_time: false,
             faults: Self::faults(dice, 12),
         }
     }
+}
+
+/// A layout of one row with these seats, each at this price.
+pub(super) fn layout(seats: impl IntoIterator<Item = TicketId>, price: Money) -> Arc<Layout> {
+    let place = |(x, ticket): (u32, TicketId)| Place { label: None, price, x, y: 0, ticket };
+    let seats = (0..).zip(seats).map(place).collect();
+    Arc::new(Layout::new(vec![Row { name: "A".into(), seats }]).expect("different seats"))
 }

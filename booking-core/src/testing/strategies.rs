@@ -10,16 +10,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::crash::{Cut, House, Order as DeliveryOrder};
-use super::simulate;
+use super::simulate::{self, layout};
 use super::world::Scene;
 use crate::checkout::{Checkout, Order};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::map::ticket::{MakeClaim, Offer, Reserve, TicketCommand};
+use crate::map::{SeatMapCommand, Seats};
 use crate::memory::Memory;
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
 use crate::terms::Terms;
-use crate::ticket::{HoldName, TicketCommand};
-use crate::time::{HoldTtl, Millis, Timestamp};
+use crate::time::{Millis, Timestamp};
 
 /// One of a few ids of a kind.
 fn one_of<T: Clone + std::fmt::Debug + 'static>(
@@ -49,6 +50,12 @@ pub fn ticket_id() -> impl Strategy<Value = TicketId> {
     one_of(&["s1", "s2", "arena:A:3"], |id| TicketId::parse(id).expect("a good id"))
 }
 
+/// One to three seats of the map `global`, in any order.
+pub fn seats() -> impl Strategy<Value = Seats> {
+    let all = vec!["s1", "s2", "s3"].into_iter().map(|id| TicketId::parse(id).expect("a good id")).collect::<Vec<_>>();
+    prop::sample::subsequence(all, 1..=3).prop_shuffle().prop_map(|seats| Seats::new(seats).expect("different seats"))
+}
+
 /// One of the mock gateway's cards.
 pub fn card() -> impl Strategy<Value = PaymentMethodId> {
     let cards = &[
@@ -75,36 +82,54 @@ pub fn moment() -> impl Strategy<Value = Timestamp> {
         .prop_map(Timestamp::from_millis)
 }
 
-fn ttl() -> impl Strategy<Value = HoldTtl> {
-    (1_u64..=4).prop_map(|seconds| HoldTtl::new(Millis::from_secs(seconds)).expect("within 1 second and 2 hours"))
+fn offer() -> impl Strategy<Value = Offer> {
+    let edition = prop_oneof![4 => Just(0_u64), 2 => Just(1), 1 => Just(2)];
+    (edition, vec(option::weighted(0.9, price()), 3)).prop_map(|(edition, prices)| Offer { edition, prices, room: 100 })
 }
 
-/// Any command to a ticket.
+fn nth() -> impl Strategy<Value = Option<u32>> {
+    option::weighted(0.4, 1_u32..4)
+}
+
+/// Anything that one or more seats can be asked together.
 pub fn ticket_command() -> impl Strategy<Value = TicketCommand> {
-    let unlisted = || option::weighted(0.9, price());
-    let name = prop_oneof![4 => hold().prop_map(HoldName::Named), 1 => hold().prop_map(HoldName::Fresh)];
+    let longest = (1_u64..8).prop_map(Millis::from_secs);
     prop_oneof![
-        4 => (user(), name, ttl(), unlisted()).prop_map(|(user, hold, ttl, unlisted)| TicketCommand::Reserve { user, hold, ttl, unlisted }),
-        6 => (user(), hold(), checkout_id(), moment(), unlisted()).prop_map(|(user, hold, checkout, deadline, unlisted)| {
-            TicketCommand::Claim { user, hold, checkout, deadline, unlisted }
+        6 => (user(), hold(), nth(), moment(), longest, offer()).prop_map(|(user, hold, nth, until, longest, offer)| {
+            TicketCommand::Reserve(Reserve { user, hold, nth, until, longest, offer })
         }),
+        6 => (user(), hold(), any::<bool>(), checkout_id(), moment(), offer()).prop_map(
+            |(user, hold, brought, checkout, deadline, offer)| {
+                TicketCommand::Claim(MakeClaim { user, hold, brought, checkout, deadline, offer })
+            }
+        ),
         6 => (hold(), checkout_id(), 0_u64..8).prop_map(|(hold, checkout, fence)| TicketCommand::Confirm { hold, checkout, fence }),
-        2 => hold().prop_map(|hold| TicketCommand::Release { hold }),
-        4 => (hold(), checkout_id()).prop_map(|(hold, checkout)| TicketCommand::Revoke { hold, checkout }),
-        3 => (hold(), moment()).prop_map(|(hold, until)| TicketCommand::Expire { hold, until }),
+        2 => (hold(), nth(), moment()).prop_map(|(hold, nth, until)| TicketCommand::Release { hold, nth, until }),
+        4 => (hold(), checkout_id(), moment()).prop_map(|(hold, checkout, deadline)| TicketCommand::Revoke { hold, checkout, deadline }),
         1 => Just(TicketCommand::Block { reason: "drawn".into() }),
         1 => Just(TicketCommand::Unblock),
-        1 => (price(), option::of(1_u64..4)).prop_map(|(price, edition)| TicketCommand::List { price, edition }),
-        1 => (user(), hold(), unlisted()).prop_map(|(user, hold, unlisted)| TicketCommand::Sell { user, hold, unlisted }),
+        1 => (user(), hold(), offer()).prop_map(|(user, hold, offer)| TicketCommand::Sell { user, hold, offer }),
+        1 => (0_u64..8).prop_map(|up_to| TicketCommand::Recall { up_to }),
         1 => (0_u64..8).prop_map(|up_to| TicketCommand::Reset { up_to }),
-        1 => Just(TicketCommand::Cleanup),
     ]
 }
 
-/// Commands to one ticket, each at a moment; the clock may step back.
-pub fn timeline(length: Range<usize>) -> impl Strategy<Value = Vec<(Timestamp, TicketCommand)>> {
+/// Any command to a map.
+pub fn map_command() -> impl Strategy<Value = SeatMapCommand> {
+    let laid_out = (seats(), price()).prop_map(|(seats, price)| layout(Vec::from(seats), price));
+    prop_oneof![
+        30 => (seats(), ticket_command()).prop_map(|(seats, command)| SeatMapCommand::Seats { seats, command }),
+        2 => moment().prop_map(|due| SeatMapCommand::Expire { due }),
+        1 => (seats(), price()).prop_map(|(seats, price)| SeatMapCommand::List { seats, price }),
+        1 => laid_out.prop_map(|layout| SeatMapCommand::Publish { layout }),
+        1 => Just(SeatMapCommand::ResetAll),
+    ]
+}
+
+/// Commands to one map, each at a moment; the clock may step back.
+pub fn timeline(length: Range<usize>) -> impl Strategy<Value = Vec<(Timestamp, SeatMapCommand)>> {
     let step_back = |times: &mut Vec<Timestamp>| times.sort();
-    (vec(moment(), length.clone()), vec(ticket_command(), length), any::<bool>()).prop_map(
+    (vec(moment(), length.clone()), vec(map_command(), length), any::<bool>()).prop_map(
         move |(mut times, commands, sorted)| {
             if sorted {
                 step_back(&mut times);
@@ -165,10 +190,11 @@ pub fn house() -> impl Strategy<Value = House> {
             // Ann may bring a hold that she has on her tickets, or one that she has made up just now.
             if let (Some(hold), Some(true)) = (&hold, held) {
                 for ticket in &tickets {
-                    let hold = HoldName::Named(hold.clone());
-                    let (ttl, unlisted) = (terms.hold_ttl, terms.unlisted());
-                    let reserve = TicketCommand::Reserve { user: user.clone(), hold, ttl, unlisted };
-                    let _reserved = memory.ask_ticket(ticket, &reserve);
+                    let (map, seats) = (ticket.map_key(), Seats::from(ticket.clone()));
+                    let (until, longest) = (memory.now().plus(terms.hold_ttl.length()), terms.hold_ttl.length());
+                    let (user, hold, offer) = (user.clone(), hold.clone(), memory.offer(&map, &seats));
+                    let command = TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer });
+                    let _reserved = memory.ask(&map, &SeatMapCommand::Seats { seats, command });
                 }
             }
             let order = Order::new(tickets, user, method, hold).expect("one to three different tickets");
@@ -176,30 +202,34 @@ pub fn house() -> impl Strategy<Value = House> {
             let checkout = Checkout::start(id, order, memory.now(), &terms);
             let mut by_step: BTreeMap<u32, Vec<_>> = BTreeMap::new();
             for (step, ticket, command) in rivals {
-                by_step.entry(step).or_default().push((ticket, command));
+                let map = ticket.map_key();
+                let command = SeatMapCommand::Seats { seats: ticket.into(), command };
+                by_step.entry(step).or_default().push((map, command));
             }
             House { memory, checkout, rivals: by_step, cancel_during }
         },
     )
 }
 
-/// What somebody else may do to a ticket: never in the name of the checkout, which nobody outside can act in.
+/// What a rival or an operator may do to a seat: never in the name of the checkout, in which no outsider can act.
 fn rival_command() -> impl Strategy<Value = TicketCommand> {
     let bob = || UserId::parse("bob").expect("a good id");
-    let unlisted = Terms::default().unlisted();
-    let late = Timestamp::from_millis(100_000_000);
+    let offer = || Offer { edition: 0, prices: vec![Terms::default().unlisted()], room: Terms::ROOM };
+    let (soon, late) = (Timestamp::from_millis(1_300_000), Timestamp::from_millis(100_000_000));
     prop_oneof![
         hold().prop_map(move |hold| {
-            TicketCommand::Reserve { user: bob(), hold: HoldName::Named(hold), ttl: HoldTtl::default(), unlisted }
+            let (user, longest, offer) = (bob(), Millis::from_mins(10), offer());
+            TicketCommand::Reserve(Reserve { user, hold, nth: None, until: soon, longest, offer })
         }),
         hold().prop_map(move |hold| {
             let checkout = CheckoutId::parse("bobs").expect("a good id");
-            TicketCommand::Claim { user: bob(), hold, checkout, deadline: late, unlisted }
+            let (user, offer) = (bob(), offer());
+            TicketCommand::Claim(MakeClaim { user, hold, brought: false, checkout, deadline: late, offer })
         }),
-        hold().prop_map(|hold| TicketCommand::Release { hold }),
+        hold().prop_map(move |hold| TicketCommand::Release { hold, nth: None, until: late }),
         Just(TicketCommand::Block { reason: "drawn".into() }),
         Just(TicketCommand::Unblock),
-        price().prop_map(|price| TicketCommand::List { price, edition: None }),
-        hold().prop_map(move |hold| TicketCommand::Sell { user: bob(), hold, unlisted }),
+        Just(TicketCommand::Recall { up_to: u64::MAX }),
+        hold().prop_map(move |hold| TicketCommand::Sell { user: bob(), hold, offer: offer() }),
     ]
 }

@@ -203,7 +203,7 @@ impl Trace {
 /// The scene with one thing in it simpler.
 fn simpler(scene: &Scene) -> Vec<Scene> {
     let mut simpler =
-        vec![Scene { maps_lag: false, ..scene.clone() }, Scene { checkouts_tell_time: false, ..scene.clone() }];
+        vec![Scene { forgets: false, ..scene.clone() }, Scene { checkouts_tell_time: false, ..scene.clone() }];
     for (index, buyer) in scene.buyers.iter().enumerate() {
         let order = &buyer.order;
         let (tickets, user, method, hold) = (order.tickets(), order.user(), order.method(), order.hold());

@@ -1,4 +1,4 @@
-//! A small world in which anything may go wrong: tickets, their maps, checkouts that are pushed, the gateway, and all
+//! A small world in which anything may go wrong: seat maps, checkouts that are pushed, the gateway, and all
 //! that is under way between them. Every driver (search, simulation, crash points, proptest) moves through this one.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Messages arrive in any order, late, twice or never; whoever waits for an answer asks again. Timers fire early, late,
-//! twice, or for a hold that is gone. What runs a checkout crashes anywhere. Only what is asked for in
+//! twice, or when they are not armed any more. What runs a checkout crashes anywhere. Only what is asked for in
 //! [`Faults`] goes wrong, each at most as often as it says there, so a small world has an end.
 
 mod action;
@@ -30,11 +30,10 @@ pub use watch::Watch;
 use super::rules::Rules;
 use crate::checkout::Ending;
 use crate::effect::{Effect, Outcome};
-use crate::ids::{CheckoutId, PaymentKey, TicketId};
+use crate::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use crate::map::{SeatMap, SeatMapCommand};
 use crate::payment::Ledger;
 use crate::running::Running;
-use crate::seat_map::SeatMap;
-use crate::ticket::{Ticket, TicketStatus, Timer};
 use crate::time::Timestamp;
 
 /// When every world begins.
@@ -48,8 +47,7 @@ pub struct World {
     now: Timestamp,
     /// The moment before the last step of time: what a clock that is behind shows.
     earlier: Timestamp,
-    seats: Vec<Place>,
-    maps: Vec<Part<SeatMap>>,
+    maps: Vec<Place>,
     runs: Vec<Option<Run>>,
     ledger: Part<Ledger>,
     mail: Vec<Mail>,
@@ -59,12 +57,12 @@ pub struct World {
     left: Faults,
 }
 
-/// A ticket, which map is its, and its timers.
+/// A map and its timers.
 #[derive(Clone, Debug)]
 struct Place {
-    ticket: Part<Ticket>,
-    map: u8,
-    timers: Vec<Timer>,
+    key: MapKey,
+    map: Part<SeatMap>,
+    timers: Vec<Timestamp>,
 }
 
 /// A checkout that was started.
@@ -76,7 +74,7 @@ struct Run {
     asked: bool,
     crashes: u8,
     killed: bool,
-    /// What time it tells its tickets, in scenes where it does.
+    /// What time it tells its maps, in scenes where it does.
     tells: Option<Timestamp>,
 }
 
@@ -86,13 +84,8 @@ enum Mail {
     Effect(Spot, Part<Effect>),
     Outcome(Spot, Part<Outcome>),
     Wake(Spot, Timestamp),
-    Update {
-        ticket: u8,
-        status: TicketStatus,
-        version: u64,
-    },
     /// A copy of a line that was said.
-    Line(u8),
+    Line(u8, Part<SeatMapCommand>),
 }
 
 impl Mail {
@@ -101,8 +94,7 @@ impl Mail {
             Self::Effect(spot, _) => Item::Effect(*spot),
             Self::Outcome(spot, _) => Item::Outcome(*spot),
             Self::Wake(spot, _) => Item::Wake(*spot),
-            Self::Update { ticket, version, .. } => Item::Update { ticket: *ticket, version: *version },
-            Self::Line(line) => Item::Line(*line),
+            Self::Line(line, _) => Item::Line(*line),
         }
     }
 
@@ -111,8 +103,7 @@ impl Mail {
             Self::Effect(spot, effect) => print(&(0, spot, effect.print())),
             Self::Outcome(spot, outcome) => print(&(1, spot, outcome.print())),
             Self::Wake(spot, at) => print(&(2, spot, at)),
-            Self::Update { ticket, status, version } => print(&(3, ticket, status, version)),
-            Self::Line(line) => print(&(4, line)),
+            Self::Line(line, command) => print(&(3, line, command.print())),
         }
     }
 }
@@ -145,25 +136,19 @@ impl World {
     pub fn new(scene: Arc<Scene>, rules: &'static dyn Rules) -> Self {
         let Scene { tickets, buyers, .. } = &*scene;
         debug_assert_eq!(scene.validate(), Ok(()));
-        let mut maps: Vec<&str> = Vec::new();
-        let mut seats = Vec::with_capacity(tickets.len());
-        let unsold = Part::new(Ticket::default());
+        let mut maps: Vec<Place> = Vec::new();
+        let as_laid_out = Part::new(SeatMap::default());
         for ticket in tickets {
-            let key = ticket.map_str();
-            let map = maps.iter().position(|map| *map == key).unwrap_or_else(|| {
-                maps.push(key);
-                maps.len() - 1
-            });
-            seats.push(Place { ticket: unsold.clone(), map: narrow(map), timers: Vec::new() });
+            if maps.iter().all(|place| place.key.as_str() != ticket.map_str()) {
+                maps.push(Place { key: ticket.map_key(), map: as_laid_out.clone(), timers: Vec::new() });
+            }
         }
-        let maps = vec![Part::new(SeatMap::default()); maps.len()];
         let (runs, left) = (vec![None; buyers.len()], scene.faults);
         Self {
             scene,
             rules,
             now: START,
             earlier: START,
-            seats,
             maps,
             runs,
             ledger: Part::new(Ledger::default()),
@@ -221,6 +206,10 @@ impl World {
         buyer.filter(|buyer| self.runs[*buyer].is_some())
     }
 
+    fn place_of(&self, map: &str) -> Option<usize> {
+        self.maps.iter().position(|place| place.key.as_str() == map)
+    }
+
     fn seat_of(&self, ticket: &TicketId) -> Option<usize> {
         // Ids are shared: most often it is the very same text.
         let shared = self.scene.tickets.iter().position(|id| std::ptr::eq(id.as_str(), ticket.as_str()));
@@ -231,9 +220,9 @@ impl World {
         !run.killed && run.running.ending().is_none()
     }
 
-    /// What is left in the end: tickets and money.
+    /// What is left in the end: seats and money.
     pub(crate) fn print_what_is_left(&self, printer: &mut Printer) {
-        self.seats.iter().for_each(|seat| std::hash::Hasher::write_u128(printer, seat.ticket.print()));
+        self.maps.iter().for_each(|place| std::hash::Hasher::write_u128(printer, place.map.print()));
         std::hash::Hasher::write_u128(printer, self.ledger.print());
     }
 
@@ -244,11 +233,10 @@ impl World {
         let mut put = |word: u128| std::hash::Hasher::write_u128(&mut printer, word);
         let earlier = if self.left.behind > 0 { self.earlier } else { START };
         put(print(&(self.now, earlier, self.said, self.told, self.was_reset, self.left)));
-        for seat in &self.seats {
-            put(seat.ticket.print());
-            put(seat.timers.iter().map(print).fold(0, u128::wrapping_add));
+        for place in &self.maps {
+            put(place.map.print());
+            put(place.timers.iter().map(print).fold(0, u128::wrapping_add));
         }
-        self.maps.iter().for_each(|map| put(map.print()));
         for run in &self.runs {
             put(run.as_ref().map_or(0, |run| {
                 let told = run.tells.map_or(0, |at| print(&at));

@@ -17,7 +17,7 @@ use crate::support::*;
 
 /// A checkout of two tickets by ann, who brought no hold.
 fn start() -> Checkout {
-    start_with(&["s1", "s2"], None)
+    start_with(&["a:1", "b:2"], None)
 }
 
 fn start_with(tickets: &[&str], hold: Option<&str>) -> Checkout {
@@ -87,7 +87,7 @@ fn notifying() -> Checkout {
 }
 
 fn revokes() -> Vec<Effect> {
-    ["s1", "s2"].map(|id| Effect::Line(line(&[id]), revoke_own())).to_vec()
+    ["a:1", "b:2"].map(|id| Effect::Line(line(&[id]), revoke_own())).to_vec()
 }
 fn revoke_own() -> LineCommand {
     LineCommand::Revoke { hold: start().hold(), checkout: checkout_id("c"), deadline: start().deadline() }
@@ -131,13 +131,13 @@ mod forward {
             };
             Effect::Line(line(&[id]), command)
         };
-        assert_eq!(effects(&start()), [claim("s1"), claim("s2")]);
+        assert_eq!(effects(&start()), [claim("a:1"), claim("b:2")]);
     }
 
     #[test]
     fn without_a_hold_id_the_checkout_makes_its_own_from_its_checkout_id() {
         assert_eq!(start().hold(), booking_core::HoldId::of_checkout(&checkout_id("c")));
-        assert_eq!(start_with(&["s1"], Some("anns")).hold(), hold_id("anns"));
+        assert_eq!(start_with(&["a:1"], Some("anns")).hold(), hold_id("anns"));
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod forward {
             let command = LineCommand::Confirm { hold: start().hold(), checkout: checkout_id("c"), fence };
             Effect::Line(line(&[id]), command)
         };
-        assert_eq!(effects(&confirming()), [confirm("s1", 11), confirm("s2", 22)]);
+        assert_eq!(effects(&confirming()), [confirm("a:1", 11), confirm("b:2", 22)]);
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod forward {
     fn step_5_notifies_the_buyer_with_a_dedupe_key() {
         let [Effect::Notify(message)] = &effects(&notifying())[..] else { panic!("no notification") };
         assert_eq!((message.key.as_str(), &message.user, message.amount), ("c:notify", &user("ann"), usd(150)));
-        assert_eq!(message.tickets, [ticket_id("s1"), ticket_id("s2")]);
+        assert_eq!(message.tickets, [ticket_id("a:1"), ticket_id("b:2")]);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod forward {
 
     #[test]
     fn every_stage_has_a_name_for_metrics() {
-        let refused = after(start(), vec![no("s1", TicketRefusal::TicketSold), held(1, usd(1))]);
+        let refused = after(start(), vec![no("a:1", TicketRefusal::TicketSold), held(1, usd(1))]);
         let way = [start(), authorising(), confirming(), capturing(), notifying(), refused];
         let names = way.map(|checkout| checkout.stage().name());
         assert_eq!(names, ["holding", "authorising", "confirming", "capturing", "notifying", "undoing"]);
@@ -221,7 +221,7 @@ mod lines {
         let tickets = ["a:1", "b:1", "a:2", "b:2"].map(ticket_id).to_vec();
         let method = PaymentMethodId::parse("card_success").unwrap();
         let order = Order::new(tickets, user("ann"), method, Some(hold_id("anns"))).unwrap();
-        Checkout::start(checkout_id("c"), order, at(NOW), &Terms { a_line_a_seat: false, ..Terms::default() })
+        Checkout::start(checkout_id("c"), order, at(NOW), &Terms::default())
     }
 
     fn asked(checkout: &Checkout) -> Vec<Line> {
@@ -292,7 +292,7 @@ mod for_nothing {
 
     #[test]
     fn nothing_is_voided_on_the_way_back() {
-        let refused = after(confirming(), vec![done(), no("s2", TicketRefusal::HoldExpired)]);
+        let refused = after(confirming(), vec![done(), no("b:2", TicketRefusal::HoldExpired)]);
         assert_eq!(effects(&refused), revokes());
         assert_eq!(effects(&cancelled_after(start(), vec![held(1, usd(0)), held(2, usd(0))])), revokes());
         assert_eq!(effects(&cancelled_after(confirming(), vec![done(), done()])), revokes());
@@ -310,9 +310,9 @@ mod backward {
 
     #[test]
     fn a_ticket_that_refuses_the_hold_revokes_all_its_tickets_the_refused_ones_too() {
-        let checkout = after(start(), vec![held(1, usd(100)), no("s2", TicketRefusal::TicketSold)]);
+        let checkout = after(start(), vec![held(1, usd(100)), no("b:2", TicketRefusal::TicketSold)]);
         assert_eq!(effects(&checkout), revokes(), "and voids nothing: no authorisation was asked for");
-        let expected = Failure::HoldRefused(of("s2", TicketRefusal::TicketSold));
+        let expected = Failure::HoldRefused(of("b:2", TicketRefusal::TicketSold));
         assert_eq!(failure(checkout), expected, "the caller gets that refusal");
     }
 
@@ -354,9 +354,9 @@ mod backward {
     fn a_confirm_that_is_refused_for_whatever_reason_revokes_and_voids() {
         use TicketRefusal::{HoldExpired, HoldNotFound, TicketBlocked, TicketSold};
         for refusal in [HoldExpired, HoldNotFound, TicketBlocked, TicketSold] {
-            let checkout = after(confirming(), vec![done(), no("s2", refusal)]);
+            let checkout = after(confirming(), vec![done(), no("b:2", refusal)]);
             assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
-            assert_eq!(failure(checkout), Failure::ConfirmRefused(of("s2", refusal)));
+            assert_eq!(failure(checkout), Failure::ConfirmRefused(of("b:2", refusal)));
         }
     }
 
@@ -386,7 +386,7 @@ mod backward {
 
     #[test]
     fn each_undo_is_retried_until_it_is_answered_and_none_is_done_twice_for_that() {
-        let mut checkout = after(confirming(), vec![no("s1", TicketRefusal::HoldExpired), done()]);
+        let mut checkout = after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]);
         checkout = after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         for wait in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
             let [Effect::Sleep(length)] = effects(&checkout)[..] else { panic!("no wait") };
@@ -401,8 +401,8 @@ mod backward {
 
     #[test]
     fn an_undo_cannot_be_refused() {
-        let checkout = after(start(), vec![held(1, usd(1)), no("s2", TicketRefusal::TicketSold)]);
-        let refused = settled(checkout, vec![done(), no("s2", TicketRefusal::TicketSold)]);
+        let checkout = after(start(), vec![held(1, usd(1)), no("b:2", TicketRefusal::TicketSold)]);
+        let refused = settled(checkout, vec![done(), no("b:2", TicketRefusal::TicketSold)]);
         assert!(matches!(refused, Err(Impossible::Kind { op }) if op.index == 1));
     }
 }
@@ -415,27 +415,27 @@ mod the_cause {
         let checkout = start();
         let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
         let mut running = Running::start(checkout);
-        assert_eq!(running.record(&op(1), no("s2", TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
-        assert_eq!(running.record(&op(0), no("s1", TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
-        let expected = Failure::HoldRefused(of("s1", TicketRefusal::TicketBlocked));
+        assert_eq!(running.record(&op(1), no("b:2", TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
+        assert_eq!(running.record(&op(0), no("a:1", TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
+        let expected = Failure::HoldRefused(of("a:1", TicketRefusal::TicketBlocked));
         assert_eq!(failure(running.checkout().clone()), expected);
     }
 
     #[test]
     fn is_that_of_the_earliest_step() {
         let refusal = TicketRefusal::HoldExpired;
-        let checkout = after(confirming(), vec![no("s1", refusal), no("s2", TicketRefusal::TicketSold)]);
+        let checkout = after(confirming(), vec![no("a:1", refusal), no("b:2", TicketRefusal::TicketSold)]);
         let checkout =
             after(checkout, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))]);
         let checkout = after(checkout, vec![slept(u64::MAX)]);
-        assert_eq!(failure(checkout), Failure::ConfirmRefused(of("s1", refusal)));
+        assert_eq!(failure(checkout), Failure::ConfirmRefused(of("a:1", refusal)));
     }
 
     #[test]
     fn a_refusal_comes_before_mixed_currencies_of_the_same_step() {
-        let checkout = start_with(&["s1", "s2", "s3"], None);
+        let checkout = start_with(&["a:1", "b:2", "c:3"], None);
         let euros = Money::new(1, "EUR".parse().unwrap()).unwrap();
-        let checkout = after(checkout, vec![held(1, usd(1)), held(1, euros), no("s3", TicketRefusal::TicketSold)]);
+        let checkout = after(checkout, vec![held(1, usd(1)), held(1, euros), no("c:3", TicketRefusal::TicketSold)]);
         assert!(matches!(failure(checkout), Failure::HoldRefused(_)));
     }
 }
@@ -495,7 +495,7 @@ mod cancel {
 
     #[test]
     fn does_not_hide_the_cause_of_a_step_that_failed() {
-        let checkout = cancelled_after(start(), vec![held(1, usd(1)), no("s2", TicketRefusal::TicketSold)]);
+        let checkout = cancelled_after(start(), vec![held(1, usd(1)), no("b:2", TicketRefusal::TicketSold)]);
         assert!(matches!(failure(checkout), Failure::HoldRefused(_)));
     }
 
@@ -552,8 +552,8 @@ mod the_order {
 
     #[test]
     fn is_what_the_buyer_asked_for() {
-        let order = start_with(&["s2", "s1"], Some("anns")).order().clone();
-        assert_eq!(order.tickets(), [ticket_id("s2"), ticket_id("s1")]);
+        let order = start_with(&["b:2", "a:1"], Some("anns")).order().clone();
+        assert_eq!(order.tickets(), [ticket_id("b:2"), ticket_id("a:1")]);
         assert_eq!((order.user(), order.method().as_str()), (&user("ann"), "card_success"));
         assert_eq!(order.hold(), Some(&hold_id("anns")));
         assert_eq!(start().order().hold(), None);
@@ -583,7 +583,7 @@ mod outcomes {
         let mut running = Running::start(start());
         assert_eq!(running.record(&op(0, 1), held(2, usd(1))), Ok(Recorded::Waiting));
         assert_eq!(
-            running.record(&op(0, 1), no("s2", TicketRefusal::TicketSold)),
+            running.record(&op(0, 1), no("b:2", TicketRefusal::TicketSold)),
             Ok(Recorded::Stale),
             "the first stands"
         );
@@ -619,7 +619,7 @@ mod outcomes {
         let mut running = Running::start(start());
         assert_eq!(running.record(&op(0, 0), done()), Err(Impossible::Kind { op: op(0, 0) }));
         assert_eq!(running.pending().len(), 2, "and the right one may still come");
-        let mut undoing = Running::start(after(confirming(), vec![no("s1", TicketRefusal::HoldExpired), done()]));
+        let mut undoing = Running::start(after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]));
         assert_eq!(undoing.record(&op(3, 0), voided()), Err(Impossible::Kind { op: op(3, 0) }), "a revoke");
         assert_eq!(undoing.record(&op(3, 2), done()), Err(Impossible::Kind { op: op(3, 2) }), "the void");
         assert_eq!(undoing.record(&op(3, 2), voided()), Ok(Recorded::Waiting));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use booking_core::invariants::{MapTurn, check_turn};
+use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState};
 use booking_core::map::{
     Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
@@ -9,7 +11,6 @@ use booking_core::map::{
 use booking_core::money::Money;
 use booking_core::ticket::TicketStatus;
 use booking_core::time::Millis;
-use booking_core::{Machine, turn};
 
 pub(crate) use crate::support::{EARLY, LATE, NOW, UNTIL, at, checkout_id, hold_id, ticket_id, unit_price, usd, user};
 
@@ -166,27 +167,20 @@ impl Map {
         self
     }
 
-    /// Asks, stores, and hands out the answer. A map of which no more is loaded than the command needs answers alike and
-    /// records the same.
+    /// Asks, stores, and hands out the answer. Everything that must hold of a judgement is looked at each time.
     pub(crate) fn ask_map(&mut self, command: &SeatMapCommand) -> Result<SeatMapReply, SeatMapRefusal> {
-        let (mut replayed, mut part) = (self.map.clone(), loaded(&self.map, command));
-        let turn = turn(&mut self.map, command, at(self.now));
-        self.recorded = turn.changed();
-        let in_part = booking_core::turn(&mut part, command, at(self.now));
-        assert_eq!(in_part.event(), turn.event(), "{command:?}: a part of the map records the same");
-        if let Some(event) = turn.event() {
-            replayed.apply(event);
+        let before = self.map.clone();
+        let decision = before.decide(command, at(self.now));
+        let event = decision.as_ref().ok().and_then(|decided| decided.event.as_ref());
+        event.into_iter().for_each(|event| self.map.apply(event));
+        self.recorded = event.is_some();
+        let turn = MapTurn::new(&before, command, at(self.now), &decision, &self.map);
+        if let Err(violation) = check_turn(&turn) {
+            panic!("{violation}\n{command:?}\nbefore {before:?}\nafter {:?}", self.map);
         }
-        assert_eq!(self.map, replayed, "the event alone makes the same of the map");
-        counts_are_right(&self.map);
-        let (outcome, notices) = turn.stored();
-        assert_eq!(
-            in_part.stored(),
-            (outcome.clone(), notices.clone()),
-            "{command:?}: a part of the map answers alike"
-        );
+        let Transition { reply, notices, .. } = decision.inspect_err(|_| self.notices = SeatMapNotices::default())?;
         self.notices = notices;
-        outcome
+        Ok(reply)
     }
 
     pub(crate) fn ask_seats(&mut self, seats: &Seats, command: &TicketCommand) -> Result<SeatMapReply, SeatMapRefusal> {
@@ -319,41 +313,5 @@ impl Map {
     /// When the timer fires next.
     pub(crate) fn armed(&self) -> Option<u64> {
         self.map.header().armed.map(|timer| timer.as_millis())
-    }
-}
-
-/// As much of a map as a command needs.
-fn loaded(map: &SeatMap, command: &SeatMapCommand) -> SeatMap {
-    use booking_core::map::Needs;
-    let (tickets, ended, baskets) = (map.tickets(), map.ended(), map.baskets());
-    let owned = |(seat, ticket): (&booking_core::TicketId, &Ticket)| (seat.clone(), ticket.clone());
-    match command.needs(map.header()) {
-        Needs::AllAndLayout => map.clone(),
-        Needs::All => SeatMap::from_parts(
-            *map.header(),
-            None,
-            tickets.map(owned),
-            ended.map(|(checkout, deadline)| (checkout.clone(), deadline)),
-            baskets.map(|(hold, basket)| (hold.clone(), basket.clone())),
-        ),
-        Needs::Parts { seats, checkout, hold } => SeatMap::from_parts(
-            *map.header(),
-            None,
-            tickets.filter(|(seat, _)| seats.contains(seat)).map(owned),
-            ended.filter(|(id, _)| Some(*id) == checkout).map(|(checkout, deadline)| (checkout.clone(), deadline)),
-            baskets.filter(|(id, _)| Some(*id) == hold).map(|(hold, basket)| (hold.clone(), basket.clone())),
-        ),
-    }
-}
-
-/// What the header counts is there, and the timer is never later than the first end of a hold.
-fn counts_are_right(map: &SeatMap) {
-    let header = map.header();
-    assert_eq!(header.tickets, map.tickets().count() as u64);
-    assert_eq!(header.ended, map.ended().count() as u64);
-    assert_eq!(header.baskets, map.baskets().count() as u64);
-    let first_end = map.tickets().filter_map(|(_, ticket)| ticket.state.hold()).map(|hold| hold.end()).min();
-    if let Some(first_end) = first_end {
-        assert!(header.armed.is_some_and(|armed| armed <= first_end), "armed {:?}, ends {first_end:?}", header.armed);
     }
 }

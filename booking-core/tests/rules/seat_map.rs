@@ -1,12 +1,9 @@
 //! The seat map (§3).
 
-use booking_core::MapKey;
 use booking_core::machine::{Machine, turn};
-use booking_core::memory::Memory;
 use booking_core::seat_map::{
     BATCH, Delta, Layout, LayoutError, News, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply, Summary,
 };
-use booking_core::terms::Terms;
 use booking_core::ticket::TicketStatus::{self, Available, Blocked, Reserved, Sold};
 
 use crate::support::*;
@@ -190,30 +187,6 @@ fn reset_all_goes_out_in_batches_and_leaves_alone_what_changed_since_it_was_aske
 }
 
 #[test]
-fn live_holds_stay_when_a_map_is_reset() {
-    let mut house = Memory::new(at(NOW), Terms::default());
-    house.ask_ticket(&ticket_id("s1"), &reserve("ann", "h")).unwrap();
-    house.ask_ticket(&ticket_id("s2"), &sell("bob", "box")).unwrap();
-    house.ask_ticket(&ticket_id("s3"), &block()).unwrap();
-    let reply = house.ask_map(&MapKey::parse("global").unwrap(), &SeatMapCommand::ResetAll);
-    assert_eq!(reply, SeatMapReply::Resetting { tickets: 3 });
-    let shown: Vec<_> = house.maps()[&MapKey::parse("global").unwrap()].get().map(|(_, status)| status).collect();
-    assert_eq!(shown, [Reserved, Available, Available]);
-}
-
-#[test]
-fn auto_reset_is_off_by_default_and_resets_the_map_when_n_tickets_are_sold() {
-    for (auto_reset_at, left_sold) in [(None, 3), (Some(3), 0), (Some(4), 3)] {
-        let mut house = Memory::new(at(NOW), Terms { auto_reset_at, ..Terms::default() });
-        for i in 0..3 {
-            house.ask_ticket(&ticket_id(&format!("s{i}")), &sell("bob", "box")).unwrap();
-        }
-        assert_eq!(house.maps()[&MapKey::parse("global").unwrap()].summary().sold, left_sold, "{auto_reset_at:?}");
-    }
-    assert_eq!(Terms::default().auto_reset_at, None);
-}
-
-#[test]
 fn auto_reset_comes_with_the_sale_that_fills_the_map_and_with_no_other_news() {
     let tell = |map: &mut SeatMap, ticket: &str, status, version| {
         let auto_reset_at = Some(2);
@@ -248,20 +221,6 @@ fn a_map_stored_in_parts_is_the_same_map() {
     for news in [update("a", Reserved, 1), update("a", Sold, 2)] {
         assert_eq!(ask(&mut around, &news), ask(&mut map, &news), "it judges as the whole map does");
         assert_eq!((around.version(), around.seat(&ticket_id("a"))), (map.version(), map.seat(&ticket_id("a"))));
-    }
-}
-
-#[test]
-fn a_published_layout_prices_its_tickets_and_leaves_their_state() {
-    let mut house = Memory::new(at(NOW), Terms::default());
-    let map = MapKey::parse("arena:A").unwrap();
-    house.ask_ticket(&ticket_id("arena:A:1"), &sell("bob", "box")).unwrap();
-    house.ask_map(&map, &publish((1..=600).map(|i| format!("arena:A:{i}")), 700));
-    assert_eq!(house.tickets().len(), 600);
-    assert!(house.tickets().values().all(|ticket| ticket.listing().unwrap().price == usd(700)));
-    assert_eq!(house.maps()[&map].summary().sold, 1);
-    for (ticket, seat) in house.tickets().iter().map(|(id, ticket)| (ticket, house.maps()[&map].seat(id).unwrap())) {
-        assert_eq!((seat.status, seat.version), (ticket.state().status(), ticket.version()), "the map has converged");
     }
 }
 

@@ -8,6 +8,7 @@ use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::journal::run;
 use booking_core::map::SeatMapRefusal;
+use booking_core::map::Seats;
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::money::Money;
 use booking_core::payment::{
@@ -411,7 +412,10 @@ mod golden {
     /// A checkout of two seats, the second of which another buyer holds.
     fn refused_a_ticket() -> Checkout {
         let mut memory = Memory::new(at(NOW), Terms::default());
-        memory.ask_ticket(&ticket_id("seat-2"), &reserve("user-2", "hold-2")).unwrap();
+        let (map, seats) = (ticket_id("seat-2").map_key(), Seats::from(ticket_id("seat-2")));
+        let offer = memory.offer(&map, &seats);
+        let command = crate::map_support::offering(crate::map_support::reserve("user-2", "hold-2"), |it| *it = offer);
+        memory.ask(&map, &booking_core::map::SeatMapCommand::Seats { seats, command }).unwrap();
         run_in(memory, "card_success").0
     }
 

@@ -24,5 +24,5 @@ fn a_small_world_is_searched_to_its_end() {
     };
     let found = Search::default().run(World::new(scene.into(), &Sound), &mut |_| {});
     assert_eq!(found.broken, None);
-    assert_eq!((found.worlds, found.at_rest), (12_419, 61));
+    assert_eq!((found.worlds, found.at_rest), (9_131, 62));
 }

@@ -250,7 +250,7 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     // Named after its invocation: each name leads to the other.
     let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
     let at = ctx.now();
-    let checkout = Checkout::start(id.clone(), order.clone(), at, ctx.terms());
+    let checkout = Checkout::start(id.clone(), order.clone(), at, &ctx.terms().clone().a_line_a_seat());
     let began = format::write(&Began { checkout, at, notifies: ctx.notifies() });
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
-use booking_core::invariants::{System, Violation, check, check_checkout, check_ticket};
+use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
 use booking_core::payment::Account;
-use booking_core::seat_map::{Delta, Seat};
-use booking_core::ticket::{Ticket, TicketStatus};
+use booking_core::seat_map::Delta;
+use booking_core::ticket::{Ended, EndedId, Ticket, TicketStatus};
 use booking_core::wire::Answer;
 
 use super::scene::{What, map};
@@ -51,7 +51,7 @@ impl World {
     pub(super) fn holds_for(&self, tickets: &[TicketId], checkouts: &[CheckoutId]) -> Result<(), Broken> {
         for id in tickets {
             if let Some(ticket) = self.engine.tickets().get(id) {
-                check_ticket(self, id, ticket)?;
+                check_ticket(self, id, ticket.into())?;
             }
         }
         for id in checkouts {
@@ -356,22 +356,28 @@ fn shown_by(view: &View) -> BTreeMap<TicketId, TicketStatus> {
 }
 
 impl System for World {
-    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, &Ticket)> + '_> {
-        Box::new(self.engine.tickets().iter())
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
+        Box::new(self.engine.tickets().iter().map(|(id, ticket)| (id, ticket.into())))
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         // Of one that is forgotten the engine does not know any more what becomes of its tickets.
         Box::new(self.engine.checkouts().map(|course| course.running.checkout()))
     }
-    fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
-        self.engine.tickets().get(id)
+    fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
+        self.engine.tickets().get(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         let known = self.engine.checkout(id).map(|course| course.running.checkout());
         known.or_else(|| self.ends.get(id).map(|end| &end.checkout))
     }
-    fn shown(&self, ticket: &TicketId) -> Option<Seat> {
-        self.engine.maps().get(ticket.map_str()).and_then(|map| map.seat(ticket)).copied()
+    fn is_shown(&self, id: &TicketId) -> bool {
+        let shown = self.engine.maps().get(id.map_str()).and_then(|map| map.seat(id));
+        let is = self.engine.tickets().get(id).filter(|ticket| ticket.version() > 0);
+        is.map(|ticket| (ticket.state().status(), ticket.version())) == shown.map(|seat| (seat.status, seat.version))
+    }
+    fn may_have_forgotten(&self, id: &TicketId, checkout: &CheckoutId) -> bool {
+        let ended = self.engine.tickets().get(id).map_or(&[][..], |ticket| ticket.ended().ids());
+        ended.len() >= Ended::MEMORY && !ended.contains(&EndedId::Checkout(checkout.clone()))
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         match self.settings().gateway {

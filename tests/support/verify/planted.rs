@@ -10,24 +10,28 @@
 
 use booking_core::checkout::{Checkout, Failure, Stage};
 use booking_core::effect::{Effect, Op, Outcome};
-use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
+use booking_core::ids::{CheckoutId, PaymentKey, TicketId, UserId};
+use booking_core::invariants::Decision;
 use booking_core::inventory::{LineCommand, LineReply};
 use booking_core::machine::{Machine, Transition};
+use booking_core::map::ticket::{
+    Claim, Hold, MakeClaim, Offer, Reserve, Sale, Term, Ticket, TicketCommand, TicketRefusal, TicketState,
+};
+use booking_core::map::{
+    Header, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
+};
+use booking_core::money::Money;
 use booking_core::payment::{
     Account, AuthorizeAnswer, CaptureAnswer, DeclineReason, Ledger, LedgerEvent, Payment, PaymentAnswer, VoidAnswer,
 };
 use booking_core::running::Running;
-use booking_core::seat_map::{SeatMap, SeatMapCommand, SeatMapEvent, SeatMapReply};
 use booking_core::testing::rules::Rules;
-use booking_core::ticket::{
-    Hold, Term, Ticket, TicketCommand, TicketEvent, TicketNotices, TicketRefusal, TicketReply, TicketState, Timer,
-};
 use booking_core::time::{Millis, Timestamp};
 
 /// What a bug breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// A cell of the ticket's table.
+    /// A cell of a seat's table.
     Table,
     /// The number that ties a confirm to its claim.
     Fence,
@@ -43,12 +47,20 @@ pub enum Class {
     Journal,
     /// Notices that outlive a crash.
     Outbox,
-    /// The timers of a ticket.
+    /// The timer of a map.
     TimerSet,
     /// Same key, same answer.
     Idempotency,
-    /// Which of two updates is newer.
+    /// Which change a version names.
     MapVersion,
+    /// All seats of a set, or none.
+    WholeSet,
+    /// What seats there are, and what they cost.
+    Layout,
+    /// The numbers of a buyer's wishes.
+    Wishes,
+    /// What watchers hear.
+    Watchers,
     /// Unknown is not no.
     Unknown,
 }
@@ -66,20 +78,64 @@ pub struct Bug {
     pub rules: &'static dyn Rules,
 }
 
-type Judgement = Result<Transition<Ticket>, TicketRefusal>;
-
-/// Accepts, and changes nothing.
-fn accept(reply: TicketReply) -> Judgement {
-    Ok(Transition { event: None, reply, notices: TicketNotices::default() })
+/// The seats of a command, and what they are asked.
+fn asked(command: &SeatMapCommand) -> Option<(&Seats, &TicketCommand)> {
+    if let SeatMapCommand::Seats { seats, command } = command { Some((seats, command)) } else { None }
 }
 
-/// As the rules decide, but to another state.
-fn move_to(ticket: &Ticket, now: Timestamp, state: TicketState, reply: TicketReply) -> Judgement {
-    let at = now.max(ticket.at());
-    let update = booking_core::ticket::MapUpdate { status: state.status(), version: ticket.version() + 1 };
-    let event = TicketEvent { at, moved: Some(state), listed: None, ended: Vec::new() };
-    let notices = TicketNotices { map: Some(update), timer: None };
-    Ok(Transition { event: Some(event), reply, notices })
+fn ask(seats: &Seats, command: TicketCommand) -> SeatMapCommand {
+    SeatMapCommand::Seats { seats: seats.clone(), command }
+}
+
+fn hold_of<'a>(map: &'a SeatMap, seat: &TicketId) -> Option<&'a Hold> {
+    map.ticket(seat).and_then(|ticket| ticket.state.hold())
+}
+
+fn is_sold(map: &SeatMap, seat: &TicketId) -> bool {
+    map.ticket(seat).is_some_and(|ticket| ticket.state.sale().is_some())
+}
+
+/// The hold with another claim.
+fn claimed(hold: &Hold, claim: Claim) -> TicketState {
+    TicketState::Reserved(Hold { term: Term::Claimed { claim, own: hold.own() }, ..hold.clone() }.into())
+}
+
+/// An event that changes nothing.
+fn nothing(map: &SeatMap) -> SeatMapEvent {
+    SeatMapEvent { header: *map.header(), tickets: vec![], ended: vec![], baskets: vec![], layout: None }
+}
+
+/// Accepts, and changes nothing.
+fn accept(reply: SeatMapReply) -> Decision {
+    Ok(Transition { event: None, reply, notices: SeatMapNotices::default() })
+}
+
+/// As the rules decide, but to other states.
+fn move_to(
+    map: &SeatMap,
+    now: Timestamp,
+    seats: &Seats,
+    to: impl Fn(&TicketState) -> TicketState,
+    reply: SeatMapReply,
+) -> Decision {
+    let mut event = nothing(map);
+    event.header.version += 1;
+    event.header.at = now.max(map.header().at);
+    let mut told = Vec::new();
+    for seat in seats.as_slice() {
+        let before = map.ticket(seat).cloned().unwrap_or_default();
+        let after = Ticket { state: to(&before.state), version: event.header.version, listed: before.listed };
+        told.push((seat.clone(), after.state.status()));
+        let after = Some(after).filter(|it| it.state != TicketState::Available || it.listed.is_some());
+        event.header.tickets += u64::from(after.is_some());
+        event.header.tickets -= u64::from(map.ticket(seat).is_some());
+        event.tickets.push((seat.clone(), after));
+    }
+    let ends = event.tickets.iter().filter_map(|(_, ticket)| ticket.as_ref()?.state.hold()).map(Hold::end);
+    let timer = ends.min().filter(|end| map.header().armed.is_none_or(|armed| *end < armed));
+    event.header.armed = timer.or(event.header.armed);
+    let watchers = Some(News::Changed { version: event.header.version, seats: told });
+    Ok(Transition { event: Some(event), reply, notices: SeatMapNotices { watchers, timer } })
 }
 
 /// A moment before.
@@ -137,81 +193,86 @@ macro_rules! planted {
 
 planted! {
     HoldsNeverLapse, Deadline, true, "holds never lapse" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let end = ticket.hold().map(Hold::end);
-            ticket.decide(command, end.map_or(now, |end| now.min(before(end))))
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let ends = map.tickets().filter_map(|(_, ticket)| ticket.state.hold()).map(Hold::end);
+            map.decide(command, ends.min().map_or(now, |end| now.min(before(end))))
         }
     }
     ReleaseFreesASale, Table, true, "anyone's release frees a sold seat" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            match command {
-                TicketCommand::Release { .. } if ticket.sale().is_some() => {
-                    move_to(ticket, now, TicketState::Available, TicketReply::Done)
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Release { .. })) if is_sold(map, seats.first()) => {
+                    move_to(map, now, seats, |_| TicketState::Available, SeatMapReply::Done)
                 }
-                _ => ticket.decide(command, now),
+                _ => map.decide(command, now),
             }
         }
     }
     ConfirmWithoutAHold, Table, true, "a confirm needs no hold and no payment" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now);
-            match (command, &judged) {
-                (TicketCommand::Confirm { hold, checkout, fence }, Err(TicketRefusal::HoldExpired | TicketRefusal::HoldNotFound)) => {
-                    let to = Some(booking_core::ticket::SoldTo { checkout: checkout.clone(), fence: *fence });
-                    let (by, price) = (booking_core::ids::UserId::parse("somebody").expect("a good id"), booking_core::money::Money::DEFAULT_PRICE);
-                    let sale = booking_core::ticket::Sale { hold: hold.clone(), by, price, until: None, to, at: now.max(ticket.at()) };
-                    move_to(ticket, now, TicketState::Sold(sale.into()), TicketReply::Done)
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            let refused = decided.as_ref().err().map(|refusal| refusal.why);
+            match (asked(command), refused) {
+                (Some((seats, TicketCommand::Confirm { hold, checkout, fence })), Some(TicketRefusal::HoldExpired | TicketRefusal::HoldNotFound)) => {
+                    let claim = Some(Claim { checkout: checkout.clone(), deadline: Timestamp::MAX, fence: *fence });
+                    let (by, price) = (UserId::parse("somebody").expect("a good id"), Money::DEFAULT_PRICE);
+                    let sale = Sale { hold: hold.clone(), by, price, own: None, claim, at: now.max(map.header().at) };
+                    move_to(map, now, seats, |_| TicketState::Sold(sale.clone().into()), SeatMapReply::Done)
                 }
-                _ => judged,
+                _ => decided,
             }
         }
     }
     BothCheckoutsCharge, Claim, true, "one user's two checkouts both charge" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now);
-            match (command, &judged) {
-                (TicketCommand::Claim { user, .. }, Err(TicketRefusal::CheckoutInProgress | TicketRefusal::TicketReserved { .. })) => {
-                    match ticket.hold() {
-                        Some(hold) if hold.by == *user => {
-                            let fence = hold.claim().map_or(ticket.version(), |claim| claim.fence);
-                            accept(TicketReply::Claimed { fence, price: hold.price })
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            let refused = decided.as_ref().err().map(|refusal| refusal.why);
+            match (asked(command), refused) {
+                (Some((seats, TicketCommand::Claim(claim))), Some(TicketRefusal::CheckoutInProgress | TicketRefusal::TicketReserved { .. })) => {
+                    match hold_of(map, seats.first()) {
+                        Some(hold) if hold.by == claim.user => {
+                            let fence = hold.claim().map_or(map.version(), |claim| claim.fence);
+                            accept(SeatMapReply::Claimed { fence, prices: vec![hold.price; seats.as_slice().len()] })
                         }
-                        _ => judged,
+                        _ => decided,
                     }
                 }
-                (TicketCommand::Confirm { .. }, Err(TicketRefusal::TicketSold | TicketRefusal::HoldNotFound)) => accept(TicketReply::Done),
-                _ => judged,
+                (Some((_, TicketCommand::Confirm { .. })), Some(TicketRefusal::TicketSold | TicketRefusal::HoldNotFound)) => accept(SeatMapReply::Done),
+                _ => decided,
             }
         }
     }
     ADeclineFreesOthers, Undo, true, "a declined checkout frees another's seat" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            match command {
-                TicketCommand::Revoke { .. } if ticket.hold().is_some() || ticket.sale().is_some() => {
-                    let mut judged = move_to(ticket, now, TicketState::Available, TicketReply::Done)?;
-                    let ends = ticket.decide(command, now)?.event.map(|event| event.ended).unwrap_or_default();
-                    judged.event.iter_mut().for_each(|event| event.ended.clone_from(&ends));
-                    Ok(judged)
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Revoke { .. })) if map.ticket(seats.first()).is_some() => {
+                    let sound = map.decide(command, now)?.event.unwrap_or_else(|| nothing(map));
+                    let mut decided = move_to(map, now, seats, |_| TicketState::Available, SeatMapReply::Done)?;
+                    if let Some(event) = &mut decided.event {
+                        event.header.ended = sound.header.ended;
+                        event.ended = sound.ended;
+                    }
+                    Ok(decided)
                 }
-                _ => ticket.decide(command, now),
+                _ => map.decide(command, now),
             }
         }
     }
     AResetWipesSales, Table, true, "a reset that is old wipes a sale" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            match command {
-                TicketCommand::Reset { .. } => ticket.decide(&TicketCommand::Cleanup, now),
-                _ => ticket.decide(command, now),
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Reset { .. })) => map.decide(&ask(seats, TicketCommand::Reset { up_to: u64::MAX }), now),
+                _ => map.decide(command, now),
             }
         }
     }
     AKilledCheckoutLeaks, TimerSet, true, "a killed checkout leaks its seat: no timer for claims" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let TicketCommand::Claim { .. } = command {
-                judged.notices.timer = None;
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let Some((_, TicketCommand::Claim(_))) = asked(command) {
+                decided.notices.timer = None;
             }
-            Ok(judged)
+            Ok(decided)
         }
     }
     BooksUndefined, Table, true, "a seat called undefined is booked" {
@@ -252,30 +313,34 @@ planted! {
         }
     }
     ConfirmIgnoresTheFence, Fence, false, "a confirm is taken whatever its fence" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            match command {
-                TicketCommand::Confirm { hold, checkout, .. } => {
-                    let claim = ticket.hold().and_then(Hold::claim).filter(|claim| claim.checkout == *checkout);
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Confirm { hold, checkout, .. })) => {
+                    let claim = hold_of(map, seats.first()).and_then(Hold::claim).filter(|claim| claim.checkout == *checkout);
                     let fence = claim.map_or(0, |claim| claim.fence);
                     let confirm = TicketCommand::Confirm { hold: hold.clone(), checkout: checkout.clone(), fence };
-                    if claim.is_some() { ticket.decide(&confirm, now) } else { ticket.decide(command, now) }
+                    if claim.is_some() { map.decide(&ask(seats, confirm), now) } else { map.decide(command, now) }
                 }
-                _ => ticket.decide(command, now),
+                _ => map.decide(command, now),
             }
         }
     }
     AClaimIsTakenOver, Claim, false, "a claim is taken over by another checkout under the same hold" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now);
-            match (command, &judged, ticket.hold()) {
-                (TicketCommand::Claim { checkout, deadline, .. }, Err(TicketRefusal::CheckoutInProgress), Some(hold)) => {
-                    let fence = ticket.version() + 1;
-                    let claim = booking_core::ticket::Claim { checkout: checkout.clone(), deadline: *deadline, fence };
-                    let term = Term::Claimed { claim, until: hold.until() };
-                    let state = TicketState::Reserved(Hold { term, ..hold.clone() }.into());
-                    move_to(ticket, now, state, TicketReply::Claimed { fence, price: hold.price })
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            let refused = decided.as_ref().err().map(|refusal| refusal.why);
+            match (asked(command), refused) {
+                (Some((seats, TicketCommand::Claim(claim))), Some(TicketRefusal::CheckoutInProgress)) => {
+                    let fence = map.version() + 1;
+                    let made = Claim { checkout: claim.checkout.clone(), deadline: claim.deadline, fence };
+                    let taken = |state: &TicketState| match state {
+                        TicketState::Reserved(hold) => claimed(hold, made.clone()),
+                        other => other.clone(),
+                    };
+                    let prices = seats.as_slice().iter().filter_map(|seat| hold_of(map, seat)).map(|hold| hold.price).collect();
+                    move_to(map, now, seats, taken, SeatMapReply::Claimed { fence, prices })
                 }
-                _ => judged,
+                _ => decided,
             }
         }
     }
@@ -289,97 +354,98 @@ planted! {
                 other => other,
             }
         }
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now);
-            match (command, ticket.hold(), ticket.hold().and_then(Hold::claim)) {
-                (TicketCommand::Claim { checkout, deadline, .. }, Some(hold), Some(claim))
-                    if judged.is_ok() && claim.checkout == *checkout && *deadline > claim.deadline =>
-                {
-                    let claim = booking_core::ticket::Claim { deadline: *deadline, ..claim.clone() };
-                    let reply = TicketReply::Claimed { fence: claim.fence, price: hold.price };
-                    let term = Term::Claimed { claim, until: hold.until() };
-                    move_to(ticket, now, TicketState::Reserved(Hold { term, ..hold.clone() }.into()), reply)
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            match (asked(command), &decided) {
+                (Some((seats, TicketCommand::Claim(claim))), Ok(sound)) => {
+                    let grows = |hold: &Hold| hold.claim().filter(|it| it.checkout == claim.checkout && it.deadline < claim.deadline).cloned();
+                    if hold_of(map, seats.first()).and_then(grows).is_none() {
+                        return decided;
+                    }
+                    let grown = |state: &TicketState| match state {
+                        TicketState::Reserved(hold) => grows(hold).map_or_else(|| state.clone(), |it| claimed(hold, Claim { deadline: claim.deadline, ..it })),
+                        other => other.clone(),
+                    };
+                    move_to(map, now, seats, grown, sound.reply.clone())
                 }
-                _ => judged,
+                _ => decided,
             }
         }
     }
     ALapsedClaimConfirms, Deadline, false, "a claim that has lapsed confirms while its hold is live" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let deadline = ticket.hold().and_then(Hold::claim).map(|claim| claim.deadline);
-            let live = ticket.hold().is_some_and(|hold| now < hold.end());
-            match (command, deadline) {
-                (TicketCommand::Confirm { .. }, Some(deadline)) if live => ticket.decide(command, now.min(before(deadline))),
-                _ => ticket.decide(command, now),
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let claim = asked(command).and_then(|(seats, _)| hold_of(map, seats.first())).filter(|hold| now < hold.end()).and_then(Hold::claim);
+            match (asked(command), claim) {
+                (Some((_, TicketCommand::Confirm { .. })), Some(claim)) => map.decide(command, now.min(before(claim.deadline))),
+                _ => map.decide(command, now),
             }
         }
     }
     TheEndIsStillIn, Deadline, false, "at exactly its end a hold is still live" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let at_the_end = ticket.hold().is_some_and(|hold| hold.end() == now);
-            match command {
-                TicketCommand::Confirm { .. } if at_the_end => ticket.decide(command, before(now)),
-                _ => ticket.decide(command, now),
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let at_the_end = |seats: &Seats| hold_of(map, seats.first()).is_some_and(|hold| hold.end() == now);
+            match asked(command) {
+                Some((seats, TicketCommand::Confirm { .. })) if at_the_end(seats) => map.decide(command, before(now)),
+                _ => map.decide(command, now),
             }
         }
     }
     AStaleTimerEndsAHold, TimerSet, false, "a timer ends whatever hold it finds" {
-        fn fire(&self, timer: Timer) -> TicketCommand {
-            TicketCommand::Expire { hold: timer.hold, until: Timestamp::MAX }
-        }
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
             match command {
-                TicketCommand::Expire { .. } if ticket.hold().is_some() => {
-                    let mut judged = move_to(ticket, now, TicketState::Available, TicketReply::Done)?;
-                    let ends = ticket.decide(command, ticket.hold().map_or(now, Hold::end))?.event.map(|event| event.ended);
-                    judged.event.iter_mut().for_each(|event| event.ended = ends.clone().unwrap_or_default());
-                    Ok(judged)
+                SeatMapCommand::Expire { .. } => {
+                    let held: Vec<_> = map.tickets().filter(|(_, ticket)| ticket.state.hold().is_some()).map(|(id, _)| id.clone()).collect();
+                    let Ok(held) = Seats::new(held) else { return map.decide(command, now) };
+                    move_to(map, now, &held, |_| TicketState::Available, SeatMapReply::Done)
                 }
-                _ => ticket.decide(command, now),
+                _ => map.decide(command, now),
             }
         }
     }
     AnEarlyTimerEndsItsHold, TimerSet, false, "a timer that comes early ends its hold" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
             match command {
-                TicketCommand::Expire { until, .. } => ticket.decide(command, now.max(*until)),
-                _ => ticket.decide(command, now),
+                SeatMapCommand::Expire { due } => map.decide(command, now.max(*due)),
+                _ => map.decide(command, now),
             }
         }
     }
     AnEarlyTimerIsLost, TimerSet, false, "a timer that comes early is not armed again" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let TicketCommand::Expire { .. } = command {
-                judged.notices.timer = None;
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match command {
+                SeatMapCommand::Expire { due } if map.header().armed == Some(*due) && now < *due => {
+                    let event = SeatMapEvent { header: Header { armed: None, ..*map.header() }, ..nothing(map) };
+                    Ok(Transition { event: Some(event), reply: SeatMapReply::Done, notices: SeatMapNotices::default() })
+                }
+                _ => map.decide(command, now),
             }
-            Ok(judged)
         }
     }
-    AnEarlyTimerOfAClaimIsLost, TimerSet, false, "a timer that comes early is not armed again while its hold is claimed" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            let claimed = ticket.hold().is_some_and(|hold| hold.claim().is_some());
-            if let (TicketCommand::Expire { .. }, true) = (command, claimed) {
-                judged.notices.timer = None;
+    AnEarlyTimerOfAClaimIsLost, TimerSet, false, "a timer that comes early is not armed again while a hold is claimed" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match command {
+                SeatMapCommand::Expire { due } if map.header().armed == Some(*due) && now < *due && map.tickets().any(|(_, ticket)| ticket.state.hold().and_then(Hold::claim).is_some()) => {
+                    let event = SeatMapEvent { header: Header { armed: None, ..*map.header() }, ..nothing(map) };
+                    Ok(Transition { event: Some(event), reply: SeatMapReply::Done, notices: SeatMapNotices::default() })
+                }
+                _ => map.decide(command, now),
             }
-            Ok(judged)
         }
     }
-    OnlyTheMinimumIsArmed, TimerSet, false, "of a ticket's timers only the first is kept" {
-        fn arm(&self, armed: &mut Vec<Timer>, timer: Timer) {
-            armed.push(timer);
-            armed.sort_by_key(|timer| timer.until);
-            armed.truncate(1);
+    OnlyALaterTimerIsArmed, TimerSet, false, "a timer is armed only for a later end" {
+        fn arm(&self, armed: &mut Vec<Timestamp>, due: Timestamp) {
+            if armed.iter().all(|other| *other < due) {
+                armed.push(due);
+            }
         }
     }
     ARevokeLeavesNoMark, Undo, false, "a revoke that finds nothing leaves no mark" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now)?;
-            let found_nothing = judged.event.as_ref().is_none_or(|event| event.moved.is_none());
-            match command {
-                TicketCommand::Revoke { .. } if found_nothing => accept(TicketReply::Done),
-                _ => Ok(judged),
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now)?;
+            let found_nothing = decided.event.as_ref().is_none_or(|event| event.tickets.is_empty());
+            match asked(command) {
+                Some((_, TicketCommand::Revoke { .. })) if found_nothing => accept(SeatMapReply::Done),
+                _ => Ok(decided),
             }
         }
     }
@@ -398,36 +464,38 @@ planted! {
         }
     }
     ARevokeLeavesTheSale, Undo, false, "a revoke leaves a sale" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            match command {
-                TicketCommand::Revoke { .. } if ticket.sale().is_some() => accept(TicketReply::Done),
-                _ => ticket.decide(command, now),
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Revoke { .. })) if is_sold(map, seats.first()) => accept(SeatMapReply::Done),
+                _ => map.decide(command, now),
             }
         }
     }
     ARevokeTakesTheHoldToo, Undo, false, "a declined buyer loses the hold" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let TicketCommand::Revoke { .. } = command {
-                let moved = judged.event.as_mut().and_then(|event| event.moved.as_mut());
-                moved.into_iter().for_each(|state| *state = TicketState::Available);
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (Some((_, TicketCommand::Revoke { .. })), Some(event)) = (asked(command), &mut decided.event) {
+                for (_, ticket) in &mut event.tickets {
+                    event.header.tickets -= u64::from(ticket.take().is_some());
+                }
             }
-            Ok(judged)
+            Ok(decided)
         }
     }
     AReleaseForgets, Claim, false, "a released hold can be had again by a late copy" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let TicketCommand::Release { .. } = command {
-                judged.event.iter_mut().for_each(|event| event.ended.clear());
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Release { hold, nth: Some(_), until })) => {
+                    map.decide(&ask(seats, TicketCommand::Release { hold: hold.clone(), nth: None, until: *until }), now)
+                }
+                _ => map.decide(command, now),
             }
-            Ok(judged)
         }
     }
     AReleaseDoesNothing, Table, false, "a release is accepted and does nothing" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let judged = ticket.decide(command, now)?;
-            if let TicketCommand::Release { .. } = command { accept(TicketReply::Done) } else { Ok(judged) }
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now)?;
+            if let Some((_, TicketCommand::Release { .. })) = asked(command) { accept(SeatMapReply::Done) } else { Ok(decided) }
         }
     }
     AnUnknownVoidIsDone, Undo, false, "a void without an answer counts as done" {
@@ -609,76 +677,63 @@ planted! {
             }
         }
     }
-    TheLastUpdateCounts, MapVersion, false, "a map takes whatever comes last" {
-        fn seat_map(&self, _map: &SeatMap, command: &SeatMapCommand) -> Transition<SeatMap> {
-            let SeatMapCommand::Update { ticket, status, version, .. } = command else {
-                unreachable!("a world sends its maps nothing else");
-            };
-            let event = Some(SeatMapEvent::Updated { ticket: ticket.clone(), status: *status, version: *version });
-            Transition { event, reply: SeatMapReply::Done, notices: Default::default() }
-        }
-    }
-    OnlyTheNextUpdateCounts, MapVersion, false, "a map drops an update that came before an older one" {
-        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand) -> Transition<SeatMap> {
-            let SeatMapCommand::Update { ticket, status, version, .. } = command else {
-                unreachable!("a world sends its maps nothing else");
-            };
-            let is_next = map.seat(ticket).map_or(0, |seat| seat.version) + 1 == *version;
-            let event = SeatMapEvent::Updated { ticket: ticket.clone(), status: *status, version: *version };
-            Transition { event: is_next.then_some(event), reply: SeatMapReply::Done, notices: Default::default() }
-        }
-    }
     TimeRunsBack, Deadline, false, "a change is recorded at a time before the last" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            judged.event.iter_mut().for_each(|event| event.at = now);
-            Ok(judged)
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            decided.event.iter_mut().for_each(|event| event.header.at = now);
+            Ok(decided)
         }
     }
     AClaimDropsTheHoldsEnd, Claim, false, "a claim forgets when its hold ends by itself" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let (TicketCommand::Claim { .. }, Some(event)) = (command, &mut judged.event)
-                && let Some(TicketState::Reserved(hold)) = &mut event.moved
-                && let Term::Claimed { claim, .. } = hold.term.clone()
-            {
-                *hold = Hold { term: Term::Claimed { claim, until: None }, ..Hold::clone(hold) }.into();
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (Some((_, TicketCommand::Claim(_))), Some(event)) = (asked(command), &mut decided.event) {
+                for (_, ticket) in &mut event.tickets {
+                    if let Some(Ticket { state: TicketState::Reserved(hold), .. }) = ticket
+                        && let Term::Claimed { claim, .. } = hold.term.clone()
+                    {
+                        *hold = Hold { term: Term::Claimed { claim, own: None }, ..Hold::clone(hold) }.into();
+                    }
+                }
             }
-            Ok(judged)
+            Ok(decided)
         }
     }
     ATakeoverWithCare, Claim, false, "a claim is taken over, and the first one's checkout ends" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = AClaimIsTakenOver.ticket(ticket, command, now)?;
-            let before = ticket.hold().and_then(Hold::claim).map(|claim| claim.checkout.clone());
-            if let (TicketCommand::Claim { checkout, .. }, Some(event), Some(before)) = (command, &mut judged.event, before)
-                && before != *checkout
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = AClaimIsTakenOver.seat_map(map, command, now)?;
+            let first = asked(command).and_then(|(seats, _)| hold_of(map, seats.first())).and_then(Hold::claim);
+            if let (Some((_, TicketCommand::Claim(claim))), Some(event), Some(first)) = (asked(command), &mut decided.event, first)
+                && first.checkout != claim.checkout
                 && event.ended.is_empty()
             {
-                event.ended.push(booking_core::ticket::EndedId::Checkout(before));
+                event.header.ended += 1;
+                event.ended.push((first.checkout.clone(), Some(first.deadline)));
             }
-            Ok(judged)
+            Ok(decided)
         }
     }
     TheEndedAreHeldAgain, Claim, false, "what has ended is remembered, and not looked at" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut forgetful = ticket.clone();
-            match command {
-                TicketCommand::Reserve { .. } | TicketCommand::Claim { .. } => {
-                    forgetful.forget(0);
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((_, TicketCommand::Claim(_))) => {
+                    let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
+                    let forgetful = SeatMap::from_parts(*map.header(), map.layout().cloned(), tickets, [], []);
                     forgetful.decide(command, now)
                 }
-                _ => ticket.decide(command, now),
+                _ => map.decide(command, now),
             }
         }
     }
     AResetLeavesNoMark, Table, false, "a reset leaves no mark of the sale it ends" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let TicketCommand::Reset { .. } | TicketCommand::Cleanup = command {
-                judged.event.iter_mut().for_each(|event| event.ended.clear());
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            let resets = matches!(command, SeatMapCommand::ResetAll) || matches!(asked(command), Some((_, TicketCommand::Reset { .. })));
+            if let Some(event) = decided.event.as_mut().filter(|_| resets) {
+                event.header.ended = map.header().ended;
+                event.ended.clear();
             }
-            Ok(judged)
+            Ok(decided)
         }
     }
     TheFirstPriceIsTheSum, Table, false, "a checkout pays for its first ticket only" {
@@ -695,12 +750,196 @@ planted! {
         }
     }
     TodaysPrice, Claim, false, "a claim costs what is listed today, not what its hold was made at" {
-        fn ticket(&self, ticket: &Ticket, command: &TicketCommand, now: Timestamp) -> Judgement {
-            let mut judged = ticket.decide(command, now)?;
-            if let (TicketReply::Claimed { price, .. }, Some(listing)) = (&mut judged.reply, ticket.listing()) {
-                *price = listing.price;
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (Some((seats, _)), SeatMapReply::Claimed { prices, .. }) = (asked(command), &mut decided.reply) {
+                for (seat, price) in seats.as_slice().iter().zip(prices) {
+                    *price = map.price(seat).unwrap_or(*price);
+                }
             }
-            Ok(judged)
+            Ok(decided)
+        }
+    }
+    HalfASet, WholeSet, false, "the last seat of a set is left as it was" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (Some((seats, _)), Some(event)) = (asked(command), &mut decided.event)
+                && event.tickets.len() == seats.as_slice().len()
+                && event.tickets.len() > 1
+                && let Some((id, ticket)) = event.tickets.pop()
+            {
+                let (was, is) = (u64::from(map.ticket(&id).is_some()), u64::from(ticket.is_some()));
+                event.header.tickets = event.header.tickets + was - is;
+            }
+            Ok(decided)
+        }
+    }
+    ARefusedSetIsDoneInPart, WholeSet, false, "a set that is refused is done up to the seat that refuses" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            match (asked(command), &decided) {
+                (Some((seats, command)), Err(SeatMapRefusal { ticket: Some(named), .. })) => {
+                    let first: Vec<_> = seats.as_slice().iter().take_while(|seat| *seat != named).cloned().collect();
+                    match Seats::new(first) {
+                        Ok(first) => map.decide(&ask(&first, command.clone()), now),
+                        Err(_) => decided,
+                    }
+                }
+                _ => decided,
+            }
+        }
+    }
+    AFenceOfAnotherVersion, Fence, false, "a claim is answered with the version before it" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let SeatMapReply::Claimed { fence, .. } = &mut decided.reply {
+                *fence -= 1;
+            }
+            Ok(decided)
+        }
+    }
+    AVersionDerivedFromRows, MapVersion, false, "the version is that of the newest seat, and one more" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let Some(event) = &mut decided.event {
+                let newest = map.tickets().map(|(_, ticket)| ticket.version).max().unwrap_or(0);
+                if event.header.version > map.version() {
+                    event.header.version = newest + 1;
+                }
+                event.tickets.iter_mut().filter_map(|(_, ticket)| ticket.as_mut()).for_each(|ticket| ticket.version = newest + 1);
+            }
+            Ok(decided)
+        }
+    }
+    ARowKeepsItsVersion, MapVersion, false, "a seat that changes keeps its version" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            for (id, ticket) in decided.event.iter_mut().flat_map(|event| &mut event.tickets) {
+                if let (Some(ticket), Some(before)) = (ticket, map.ticket(id)) {
+                    ticket.version = before.version;
+                }
+            }
+            Ok(decided)
+        }
+    }
+    AMarkIsForgottenEarly, Undo, false, "when the timer fires, each ended checkout is forgotten" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (SeatMapCommand::Expire { .. }, Some(event)) = (command, &mut decided.event) {
+                event.ended = map.ended().map(|(checkout, _)| (checkout.clone(), None)).collect();
+                event.header.ended = 0;
+            }
+            Ok(decided)
+        }
+    }
+    ALayoutForgetsASeat, Layout, false, "a layout without a held or sold seat is taken" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let decided = map.decide(command, now);
+            match (command, &decided) {
+                (SeatMapCommand::Publish { layout }, Err(_)) => {
+                    let known = |id: &TicketId| layout.places().any(|place| place.ticket == *id);
+                    let tickets = map.tickets().filter(|(id, _)| known(id)).map(|(id, ticket)| (id.clone(), ticket.clone()));
+                    let tickets: Vec<_> = tickets.collect();
+                    let header = Header { tickets: tickets.len() as u64, ..*map.header() };
+                    let lost: Vec<_> = map.tickets().filter(|(id, _)| !known(id)).map(|(id, _)| (id.clone(), None)).collect();
+                    let mut decided = SeatMap::from_parts(header, map.layout().cloned(), tickets, [], []).decide(command, now)?;
+                    decided.event.iter_mut().for_each(|event| event.tickets.extend(lost.clone()));
+                    Ok(decided)
+                }
+                _ => decided,
+            }
+        }
+    }
+    AListedPriceOutlivesALayout, Layout, false, "a listed price outlives a layout with another" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (SeatMapCommand::Publish { .. }, Some(event)) = (command, &mut decided.event) {
+                event.tickets.clear();
+                event.header.tickets = map.header().tickets;
+            }
+            Ok(decided)
+        }
+    }
+    AnOldPriceIsTaken, Layout, false, "a price of an older edition is taken" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Claim(claim))) => {
+                    let offer = Offer { edition: map.header().edition, ..claim.offer.clone() };
+                    map.decide(&ask(seats, TicketCommand::Claim(MakeClaim { offer, ..claim.clone() })), now)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    ATimerForTheWrongEnd, TimerSet, false, "the timer is armed for the last end, not the first" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let (Some(timer), Some(event)) = (&mut decided.notices.timer, &mut decided.event) {
+                let last = map.tickets().filter_map(|(_, ticket)| ticket.state.hold()).map(Hold::end).max();
+                *timer = last.map_or(*timer, |last| last.max(*timer));
+                event.header.armed = Some(*timer);
+            }
+            Ok(decided)
+        }
+    }
+    ABroughtHoldTakesAFreeSeat, Claim, false, "a claim that brings a hold takes a seat that is free" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Claim(claim))) => {
+                    map.decide(&ask(seats, TicketCommand::Claim(MakeClaim { brought: false, ..claim.clone() })), now)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    AnOvertakenWishIsDone, Wishes, false, "a wish that a later one has overtaken is carried out" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match (asked(command), map.decide(command, now)) {
+                (Some((seats, TicketCommand::Reserve(wish))), Err(SeatMapRefusal { why: TicketRefusal::Overtaken { .. }, .. })) => {
+                    map.decide(&ask(seats, TicketCommand::Reserve(Reserve { nth: None, ..wish.clone() })), now)
+                }
+                (_, decided) => decided,
+            }
+        }
+    }
+    AWishEndsLaterInEachCopy, Wishes, false, "a hold lasts from when its wish arrives" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Reserve(wish))) if wish.until <= now => {
+                    let until = now.plus(Millis::from_secs(10));
+                    map.decide(&ask(seats, TicketCommand::Reserve(Reserve { until, ..wish.clone() })), now)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    ABlockEndsAHold, Table, false, "a block takes effect while the seat is held" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Block { reason })) if hold_of(map, seats.first()).is_some() => {
+                    move_to(map, now, seats, |_| TicketState::Blocked { reason: reason.clone() }, SeatMapReply::Done)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    ARecallEndsAClaim, Table, false, "a recall ends a hold that a checkout claims" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Recall { .. })) if hold_of(map, seats.first()).and_then(Hold::claim).is_some() => {
+                    move_to(map, now, seats, |_| TicketState::Available, SeatMapReply::Done)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    WatchersHearOfNoLapse, Watchers, false, "watchers do not hear that a hold has lapsed" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            let mut decided = map.decide(command, now)?;
+            if let SeatMapCommand::Expire { .. } = command {
+                decided.notices.watchers = None;
+            }
+            Ok(decided)
         }
     }
 }

@@ -47,8 +47,10 @@ pub enum How {
     Unheard,
     /// Nobody waits for it any longer: it is known to have had no answer, but is under way still. The gateway only.
     TimedOut,
-    /// By a clock that is a step behind. A ticket only.
+    /// By a clock that is a step behind. A map only.
     Behind,
+    /// With prices of the edition before. A map only.
+    Stale,
     /// Before its time. A timer only.
     Early,
 }
@@ -57,27 +59,20 @@ pub enum How {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Item {
-    /// An effect of a checkout, on its way to a ticket, the gateway or the mailbox.
+    /// An effect of a checkout, on its way to a map, the gateway or the mailbox.
     Effect(Spot),
     /// Its outcome, on its way back.
     Outcome(Spot),
     /// The end of a wait.
     Wake(Spot),
-    /// What a ticket tells its map.
-    Update {
-        /// Which ticket.
-        ticket: u8,
-        /// What it was then.
-        version: u64,
-    },
     /// A line that somebody says.
     Line(u8),
     /// A timer.
     Timer {
         /// Whose.
-        ticket: u8,
+        map: u8,
         /// What it was armed for.
-        until: Timestamp,
+        due: Timestamp,
     },
 }
 

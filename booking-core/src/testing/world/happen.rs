@@ -6,20 +6,19 @@ use super::{Action, Buyer, How, Item, Line, Mail, Run, Spot, World, bit, bits, n
 use crate::checkout::{Checkout, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format;
-use crate::ids::PaymentKey;
+use crate::ids::{PaymentKey, TicketId};
 use crate::invariants::{
-    self, System, TicketTurn, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
+    self, MapTurn, SeatFacts, System, Violation, check_checkout, check_ticket, check_turn, check_turn_quickly,
 };
-use crate::inventory::of_ticket;
+use crate::inventory::of_map;
 use crate::machine::{Machine, Transition};
+use crate::map::ticket::{Offer, Reserve, TicketCommand};
+use crate::map::{Header, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats};
 use crate::payment::{Payment, PaymentAnswer};
 use crate::running::{Recorded, Running};
-use crate::seat_map::SeatMapCommand;
+use crate::terms::Terms;
 use crate::testing::sights::Sight;
-use crate::ticket::{
-    Hold, MapUpdate, Ticket, TicketCommand, TicketNotices, TicketRefusal, TicketReply, TicketState, TicketStatus,
-};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// A step that is not possible now, or that breaks a property.
 type Step<T = ()> = Result<T, Violation>;
@@ -49,8 +48,8 @@ impl World {
             for run in bits(watch.touched_runs).filter_map(|index| self.runs[index].as_ref()) {
                 check_checkout(self, run.running.checkout())?;
             }
-            for index in bits(watch.touched_tickets) {
-                check_ticket(self, &self.scene.tickets[index], &self.seats[index].ticket)?;
+            for id in bits(watch.touched_tickets).map(|index| &self.scene.tickets[index]) {
+                check_ticket(self, id, self.ticket(id).unwrap_or_default())?;
             }
         }
         Ok(true)
@@ -83,7 +82,7 @@ impl World {
             let asked = !is_new
                 && self.mail.iter().any(|mail| match mail {
                     Mail::Effect(at, _) | Mail::Wake(at, _) => *at == spot,
-                    Mail::Outcome(..) | Mail::Update { .. } | Mail::Line(_) => false,
+                    Mail::Outcome(..) | Mail::Line(..) => false,
                 });
             if asked {
                 continue;
@@ -172,6 +171,7 @@ impl World {
             How::AnswerLost => Some(self.left.lost),
             How::Unheard | How::TimedOut => Some(self.left.silent),
             How::Behind => Some(self.left.behind),
+            How::Stale => Some(self.left.stale),
             How::Early => Some(self.left.early),
         };
         if budget == Some(0) || (how == How::Behind && self.earlier >= self.now) {
@@ -179,8 +179,8 @@ impl World {
         }
         let arrived = match item {
             Item::Line(line) => self.hear(line, how, watch)?,
-            Item::Timer { ticket, until } => self.fire(usize::from(ticket), until, nth, how, watch)?,
-            Item::Effect(_) | Item::Outcome(_) | Item::Wake(_) | Item::Update { .. } => {
+            Item::Timer { map, due } => self.fire(usize::from(map), due, nth, how, watch)?,
+            Item::Effect(_) | Item::Outcome(_) | Item::Wake(_) => {
                 let mut named = self.mail.iter().enumerate().filter(|(_, mail)| mail.item() == item);
                 match named.nth(nth.into()) {
                     Some((index, _)) => self.open(index, how, watch)?,
@@ -196,6 +196,7 @@ impl World {
                 How::AnswerLost => Some(&mut left.lost),
                 How::Unheard | How::TimedOut => Some(&mut left.silent),
                 How::Behind => Some(&mut left.behind),
+                How::Stale => Some(&mut left.stale),
                 How::Early => Some(&mut left.early),
             };
             if let Some(spent) = spent {
@@ -206,47 +207,75 @@ impl World {
         Ok(arrived)
     }
 
-    /// The clock that a ticket is told.
+    /// The clock that a map is told.
     fn clock(&self, how: How) -> Timestamp {
         if how == How::Behind { self.earlier } else { self.now }
     }
 
-    /// Somebody says a line, or a copy of it arrives.
+    /// A buyer or an operator says a line, or a copy of it arrives.
     fn hear(&mut self, line: u8, how: How, watch: &mut Watch) -> Step<bool> {
         let index = usize::from(line);
-        let Some(Line { ticket, command }) = self.scene.lines.get(index).cloned() else { return Ok(false) };
+        let Some(Line { at, command }) = self.scene.lines.get(index) else { return Ok(false) };
         if !matches!(how, How::Well | How::AndAgain | How::Behind) {
             return Ok(false);
         }
-        if self.said & bit(index) == 0 {
+        let map = self.place_of(at.as_str()).expect("a line is about a map of the scene");
+        let copy = self.mail.iter().position(|mail| mail.item() == Item::Line(line));
+        let command = if self.said & bit(index) == 0 {
             self.said |= bit(index);
-        } else if let Some(copy) = self.mail.iter().position(|mail| mail.item() == Item::Line(line)) {
-            self.mail.remove(copy);
+            Part::new(self.at_the_door(map, command.clone(), self.clock(how)))
         } else {
-            return Ok(false);
-        }
+            match copy.map(|copy| self.mail.remove(copy)) {
+                Some(Mail::Line(_, command)) => command,
+                Some(_) | None => return Ok(false),
+            }
+        };
         if how == How::AndAgain {
-            self.mail.push(Mail::Line(line));
+            self.mail.push(Mail::Line(line, command.clone()));
         }
-        let seat = self.seat_of(&ticket).expect("a line is about a ticket of the scene");
-        let _accepted_or_refused = self.judge(seat, &command, None, self.clock(how), true, watch)?;
+        let _accepted_or_refused = self.judge(map, &command, None, self.clock(how), true, watch)?;
         Ok(true)
     }
 
+    /// What the door adds to a command, once: when a wish ends, and what the seats cost.
+    fn at_the_door(&self, map: usize, mut command: SeatMapCommand, now: Timestamp) -> SeatMapCommand {
+        if let SeatMapCommand::Seats { seats, command } = &mut command {
+            match command {
+                TicketCommand::Reserve(Reserve { until, offer, .. }) => {
+                    *until = now.plus(Millis(until.as_millis()));
+                    *offer = self.offer(map, seats, false);
+                }
+                TicketCommand::Release { until, .. } => *until = now.plus(Millis(until.as_millis())),
+                TicketCommand::Sell { offer, .. } => *offer = self.offer(map, seats, false),
+                _ => {}
+            }
+        }
+        command
+    }
+
+    /// What seats cost, as a host has read it: just now, or before the last edition.
+    fn offer(&self, map: usize, seats: &Seats, stale: bool) -> Offer {
+        let offer = self.maps[map].map.offer(seats, self.scene.terms.unlisted(), Terms::ROOM);
+        let edition = if stale { offer.edition.saturating_sub(1) } else { offer.edition };
+        Offer { edition, ..offer }
+    }
+
     /// A timer fires.
-    fn fire(&mut self, ticket: usize, until: Timestamp, nth: u8, how: How, watch: &mut Watch) -> Step<bool> {
-        let due = until <= self.now;
+    fn fire(&mut self, map: usize, due: Timestamp, nth: u8, how: How, watch: &mut Watch) -> Step<bool> {
+        let is_due = due <= self.now;
         let fitting = match how {
-            How::Well | How::AndAgain => due,
-            How::Early => !due,
-            How::AnswerLost | How::Unheard | How::TimedOut | How::Behind => false,
+            How::Well | How::AndAgain => is_due,
+            How::Early => !is_due,
+            How::AnswerLost | How::Unheard | How::TimedOut | How::Behind | How::Stale => false,
         };
-        let Some(seat) = self.seats.get_mut(ticket).filter(|_| fitting) else { return Ok(false) };
-        let mut named = seat.timers.iter().enumerate().filter(|(_, timer)| timer.until == until);
+        let Some(place) = self.maps.get_mut(map).filter(|_| fitting) else { return Ok(false) };
+        let mut named = place.timers.iter().enumerate().filter(|(_, timer)| **timer == due);
         let Some((index, _)) = named.nth(nth.into()) else { return Ok(false) };
-        let timer = if how == How::AndAgain { seat.timers[index].clone() } else { seat.timers.remove(index) };
-        let command = self.rules.fire(timer);
-        let _accepted_or_refused = self.judge(ticket, &command, None, self.now, true, watch)?;
+        if how != How::AndAgain {
+            place.timers.remove(index);
+        }
+        let command = Part::new(self.rules.fire(due));
+        let _never_refused = self.judge(map, &command, None, self.now, true, watch)?;
         Ok(true)
     }
 
@@ -265,18 +294,15 @@ impl World {
             (Mail::Effect(_, effect), How::Unheard) if matches!(**effect, Effect::Pay(_)) => false,
             (Mail::Effect(_, effect), How::TimedOut) if matches!(**effect, Effect::Pay(_)) => true,
             (Mail::Effect(_, effect), How::Behind) if matches!(**effect, Effect::Line(..)) => false,
-            (Mail::Update { .. }, How::AndAgain) => true,
-            (Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_), _) => {
-                return Ok(false);
-            }
+            (Mail::Effect(_, effect), How::Stale) if self.may_be_stale(effect) => true,
+            (Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Line(..), _) => return Ok(false),
         };
         let mail = if stays { self.mail[index].clone() } else { self.mail.remove(index) };
         match mail {
             Mail::Effect(spot, effect) => self.carry_out(spot, &effect, how, watch)?,
             Mail::Outcome(spot, outcome) => self.record(spot, Outcome::clone(&outcome), watch)?,
             Mail::Wake(spot, _) => self.record(spot, Outcome::Slept { at: self.now }, watch)?,
-            Mail::Update { ticket, status, version } => self.update(usize::from(ticket), status, version, watch),
-            Mail::Line(_) => {}
+            Mail::Line(..) => {}
         }
         Ok(true)
     }
@@ -289,18 +315,17 @@ impl World {
         }
         let outcome = match &**effect {
             Effect::Line(line, command) => {
-                let ticket = line.first();
-                let Some(seat) = self.seat_of(ticket) else {
-                    return Err(broken(
-                        "every_ticket_was_asked_for",
-                        format!("{ticket} is no ticket that anybody wants"),
-                    ));
+                let map = self.place_of(line.at.as_str()).filter(|_| self.has_all(&line.seats));
+                let Some(map) = map else {
+                    let what = format!("{:?} are no tickets that anybody wants", line.seats.as_slice());
+                    return Err(broken("every_ticket_was_asked_for", what));
                 };
                 let kept = how != How::AnswerLost || self.rules.keeps_notices();
                 let told = self.run(spot.buyer).and_then(|run| run.tells).filter(|_| how != How::Behind);
                 let now = told.unwrap_or_else(|| self.clock(how));
-                let answer = self.judge(seat, &command.to_ticket(), Some(effect), now, kept, watch)?;
-                Outcome::Line(of_ticket(ticket, answer))
+                let asked = Part::new(line.ask(command, |seats| self.offer(map, seats, how == How::Stale)));
+                let answer = self.judge(map, &asked, Some(effect), now, kept, watch)?;
+                Outcome::Line(of_map(answer))
             }
             Effect::Pay(payment) => Outcome::Paid(self.pay(spot.buyer, payment, how, watch)),
             Effect::Notify(_) => {
@@ -309,7 +334,8 @@ impl World {
             }
             Effect::Sleep(_) => Outcome::Slept { at: self.now },
         };
-        let nobody_hears = how == How::AnswerLost && matches!(**effect, Effect::Line(..));
+        // A host that told an old price reads the layout again, and asks again.
+        let nobody_hears = matches!(how, How::AnswerLost | How::Stale) && matches!(**effect, Effect::Line(..));
         let waits = self.run(spot.buyer).is_some_and(|run| {
             let checkout = run.running.checkout();
             self.is_under_way(run) && spot.step == checkout.step() && run.running.is_pending(spot.index)
@@ -349,87 +375,95 @@ impl World {
         reply
     }
 
-    /// A ticket judges a command: the whole of its turn, with everything that must hold of it.
+    fn has_all(&self, seats: &Seats) -> bool {
+        seats.as_slice().iter().all(|seat| self.seat_of(seat).is_some())
+    }
+
+    /// A map judges a command: the whole of its turn, with everything that must hold of it.
     fn judge(
         &mut self,
-        seat: usize,
-        command: &TicketCommand,
+        map: usize,
+        command: &Part<SeatMapCommand>,
         effect: Option<&Part<Effect>>,
         now: Timestamp,
         notices_kept: bool,
         watch: &mut Watch,
-    ) -> Step<Result<TicketReply, TicketRefusal>> {
+    ) -> Step<Result<SeatMapReply, SeatMapRefusal>> {
         let rules = self.rules;
-        let before = self.seats[seat].ticket.clone();
-        let (event, outcome, notices) = match rules.ticket(&before, command, now) {
-            Ok(Transition { event, reply, notices }) => (event, Ok(reply), notices),
-            Err(refusal) => (None, Err(refusal), TicketNotices::default()),
-        };
+        let before = self.maps[map].map.clone();
+        let decision = rules.seat_map(&before, command, now);
+        let event = decision.as_ref().ok().and_then(|decided| decided.event.as_ref());
         let changed = event.map(|event| {
-            let mut after = Ticket::clone(&before);
-            after.apply(&event);
+            let mut after = SeatMap::clone(&before);
+            after.apply(event);
             after
         });
         let after = changed.as_ref().unwrap_or(&before);
-        self.see_turn(&before, command, now, &outcome, after, watch);
+        self.see_turn(&before, command, now, &decision, after, watch);
         let known = watch.judged.as_mut().is_some_and(|judged| {
-            let name = effect.map_or_else(|| print(command), Part::print);
+            // What an effect asks is the same each time, but for the prices of a layout.
+            let same = effect.filter(|_| before.header().edition == 0);
+            let name = same.map_or_else(|| command.print(), Part::print);
             !judged.insert(print(&(before.print(), name, now)))
         });
         if !known {
-            let decide = |ticket: &Ticket, command: &TicketCommand, now| rules.ticket(ticket, command, now);
-            let turn = TicketTurn { before: &before, command, now, outcome: &outcome, after, decide: &decide };
+            let decide = |map: &SeatMap, command: &SeatMapCommand, now| rules.seat_map(map, command, now);
+            let turn = MapTurn { before: &before, command, now, decision: &decision, after, decide: &decide };
             if watch.thorough { check_turn(&turn)? } else { check_turn_quickly(&turn)? }
         }
-        if let Some(mut after) = changed {
+        if let (Some(after), Some(event)) = (changed, event) {
+            self.touch(&before, &after, event, command, watch);
+            let place = &mut self.maps[map];
+            place.map = Part::new(if self.scene.forgets { without_marks(&after) } else { after });
+        }
+        let (answer, notices) = match decision {
+            Ok(Transition { reply, notices, .. }) => (Ok(reply), notices),
+            Err(refusal) => (Err(refusal), SeatMapNotices::default()),
+        };
+        if let Some(due) = notices.timer.filter(|_| notices_kept) {
+            self.rules.arm(&mut self.maps[map].timers, due);
+        }
+        Ok(answer)
+    }
+
+    /// What an event has to do with, for what is looked at afterwards.
+    fn touch(
+        &mut self,
+        before: &SeatMap,
+        after: &SeatMap,
+        event: &SeatMapEvent,
+        command: &SeatMapCommand,
+        watch: &mut Watch,
+    ) {
+        let resets = match command {
+            SeatMapCommand::Seats { command, .. } => matches!(command, TicketCommand::Reset { .. }),
+            SeatMapCommand::ResetAll => true,
+            SeatMapCommand::List { .. } | SeatMapCommand::Publish { .. } | SeatMapCommand::Expire { .. } => false,
+        };
+        for (id, _) in &event.tickets {
+            let Some(seat) = self.seat_of(id) else { continue };
             watch.touched_tickets |= bit(seat);
-            for ticket in [&*before, &after] {
-                let claim = ticket.hold().and_then(Hold::claim).map(|claim| &claim.checkout);
-                let sold = ticket.sale().and_then(|sale| sale.to.as_ref()).map(|to| &to.checkout);
-                let runs = claim.into_iter().chain(sold).filter_map(|checkout| self.run_of(checkout));
+            for ticket in [before.ticket(id), after.ticket(id)].into_iter().flatten() {
+                let facts = SeatFacts::from(ticket);
+                let runs =
+                    facts.claimed_by.into_iter().chain(facts.sold_to).filter_map(|checkout| self.run_of(checkout));
                 watch.touched_runs |= runs.fold(0, |set, run| set | bit(run));
             }
-            let is_reset = matches!(command, TicketCommand::Reset { .. } | TicketCommand::Cleanup);
-            if is_reset && before.sale().is_some() && after.sale().is_none() {
+            let sold = |map: &SeatMap| map.ticket(id).is_some_and(|ticket| ticket.state.sale().is_some());
+            if resets && sold(before) && !sold(after) {
                 self.was_reset |= bit(seat);
             }
-            after.forget(self.scene.remembers);
-            self.seats[seat].ticket = Part::new(after);
-            let all_sold = || self.seats.iter().all(|seat| matches!(seat.ticket.state(), TicketState::Sold(_)));
-            if before.sale().is_none() && self.seats[seat].ticket.sale().is_some() && all_sold() {
+            let is_sold = |id: &TicketId| {
+                let map = self.place_of(id.map_str()).map(|place| &*self.maps[place].map);
+                map.filter(|map| !std::ptr::eq(*map, before)).and_then(|map| map.ticket(id)).or(after.ticket(id))
+            };
+            let all_sold = || {
+                let mut sales = self.scene.tickets.iter().map(|id| is_sold(id).and_then(|ticket| ticket.state.sale()));
+                sales.all(|sale| sale.is_some())
+            };
+            if !sold(before) && sold(after) && all_sold() {
                 watch.sights.see(Sight::SoldOut);
             }
-        }
-        if notices_kept {
-            self.send(seat, notices, watch);
-        }
-        Ok(outcome)
-    }
-
-    /// What a ticket tells others.
-    fn send(&mut self, seat: usize, notices: TicketNotices, watch: &mut Watch) {
-        if let Some(timer) = notices.timer {
-            self.rules.arm(&mut self.seats[seat].timers, timer);
-        }
-        if let Some(MapUpdate { status, version }) = notices.map {
-            if self.scene.maps_lag {
-                self.mail.push(Mail::Update { ticket: narrow(seat), status, version });
-            } else {
-                self.update(seat, status, version, watch);
-            }
-        }
-    }
-
-    /// A map is told what a ticket has become.
-    fn update(&mut self, seat: usize, status: TicketStatus, version: u64, watch: &mut Watch) {
-        let map = usize::from(self.seats[seat].map);
-        let ticket = self.scene.tickets[seat].clone();
-        let older = self.maps[map].seat(&ticket).is_some_and(|seat| seat.version > version);
-        older.then(|| watch.sights.see(Sight::StaleUpdate));
-        let command = SeatMapCommand::Update { ticket, status, version, auto_reset_at: None };
-        let Transition { event, .. } = self.rules.seat_map(&self.maps[map], &command);
-        if let Some(event) = event {
-            self.maps[map].change().apply(&event);
         }
     }
 
@@ -465,6 +499,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// A map that has forgotten which checkouts have ended.
+fn without_marks(map: &SeatMap) -> SeatMap {
+    let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
+    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
+    SeatMap::from_parts(Header { ended: 0, ..*map.header() }, map.layout().cloned(), tickets, [], baskets)
 }
 
 fn broken(property: &'static str, what: String) -> Violation {

@@ -2,6 +2,9 @@
 
 use super::{Action, How, Item, Mail, World, bit, narrow};
 use crate::effect::Effect;
+use crate::inventory::LineCommand;
+use crate::map::SeatMapCommand;
+use crate::map::ticket::{Reserve, TicketCommand};
 use crate::testing::dice::Dice;
 use crate::time::Timestamp;
 
@@ -31,10 +34,10 @@ impl World {
             let nth = self.mail[..index].iter().filter(|mail| mail.item() == item).count();
             self.arrivals(item, nth, actions);
         }
-        for (ticket, seat) in self.seats.iter().enumerate() {
-            for (index, timer) in seat.timers.iter().enumerate() {
-                let nth = seat.timers[..index].iter().filter(|other| other.until == timer.until).count();
-                self.arrivals(Item::Timer { ticket: narrow(ticket), until: timer.until }, nth, actions);
+        for (map, place) in self.maps.iter().enumerate() {
+            for (index, due) in place.timers.iter().enumerate() {
+                let nth = place.timers[..index].iter().filter(|other| *other == due).count();
+                self.arrivals(Item::Timer { map: narrow(map), due: *due }, nth, actions);
             }
         }
         if self.next_moment().is_some() {
@@ -51,39 +54,46 @@ impl World {
             }
         };
         let due = match item {
-            Item::Timer { until, .. } => until <= self.now,
+            Item::Timer { due, .. } => due <= self.now,
             Item::Wake(spot) => {
                 self.mail.iter().any(|mail| matches!(mail, Mail::Wake(at, due) if *at == spot && *due <= self.now))
             }
-            Item::Effect(_) | Item::Outcome(_) | Item::Update { .. } | Item::Line(_) => true,
+            Item::Effect(_) | Item::Outcome(_) | Item::Line(_) => true,
         };
         may(due, How::Well);
         match item {
             Item::Effect(spot) => {
                 let effect = self.mail.iter().find_map(|mail| match mail {
                     Mail::Effect(at, effect) if *at == spot => Some(effect),
-                    Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } | Mail::Line(_) => None,
+                    Mail::Effect(..) | Mail::Outcome(..) | Mail::Wake(..) | Mail::Line(..) => None,
                 });
-                let (payment, ticket) = effect.map_or((false, false), |effect| {
+                let (payment, line) = effect.map_or((false, false), |effect| {
                     (matches!(**effect, Effect::Pay(_)), matches!(**effect, Effect::Line(..)))
                 });
-                may(left.copies > 0 && (payment || ticket), How::AndAgain);
-                may(left.lost > 0 && (payment || ticket), How::AnswerLost);
+                let stale = effect.is_some_and(|effect| self.may_be_stale(effect));
+                may(left.copies > 0 && (payment || line), How::AndAgain);
+                may(left.lost > 0 && (payment || line), How::AnswerLost);
                 may(left.silent > 0 && payment, How::Unheard);
                 may(left.silent > 0 && payment, How::TimedOut);
-                may(left.behind > 0 && ticket && self.earlier < self.now, How::Behind);
+                may(left.behind > 0 && line && self.earlier < self.now, How::Behind);
+                may(left.stale > 0 && stale, How::Stale);
             }
             Item::Line(_) => {
                 may(left.copies > 0, How::AndAgain);
                 may(left.behind > 0 && self.earlier < self.now, How::Behind);
             }
-            Item::Update { .. } => may(left.copies > 0, How::AndAgain),
             Item::Timer { .. } => {
                 may(left.early > 0 && !due, How::Early);
                 may(left.copies > 0 && due, How::AndAgain);
             }
             Item::Outcome(_) | Item::Wake(_) => {}
         }
+    }
+
+    /// Whether an effect tells a price, and its map has had another edition.
+    pub(super) fn may_be_stale(&self, effect: &Effect) -> bool {
+        let Effect::Line(line, LineCommand::Claim { .. }) = effect else { return false };
+        self.place_of(line.at.as_str()).is_some_and(|map| self.maps[map].map.header().edition > 0)
     }
 
     /// The next moment at which anything ends or is due; none where nothing waits for time.
@@ -95,17 +105,22 @@ impl World {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         };
-        for seat in &self.seats {
-            seat.timers.iter().for_each(|timer| look(timer.until));
-            if let Some(hold) = seat.ticket.hold() {
+        for place in &self.maps {
+            place.timers.iter().copied().for_each(&mut look);
+            for (_, ticket) in place.map.tickets() {
+                let Some(hold) = ticket.state.hold() else { continue };
                 look(hold.end());
-                hold.until().into_iter().for_each(&mut look);
+                hold.own().map(|own| own.until).into_iter().for_each(&mut look);
                 hold.claim().map(|claim| claim.deadline).into_iter().for_each(&mut look);
             }
+            place.map.ended().for_each(|(_, deadline)| look(deadline));
+            place.map.baskets().for_each(|(_, basket)| look(basket.until));
         }
         for mail in &self.mail {
-            if let Mail::Wake(_, at) = mail {
-                look(*at);
+            match mail {
+                Mail::Wake(_, at) => look(*at),
+                Mail::Line(_, command) => command_end(command).into_iter().for_each(&mut look),
+                Mail::Effect(..) | Mail::Outcome(..) => {}
             }
         }
         for run in self.runs.iter().flatten().filter(|run| self.is_under_way(run)) {
@@ -123,10 +138,10 @@ impl World {
 
     /// A timer, at random.
     pub(crate) fn some_timer(&self, dice: &mut Dice) -> Option<Item> {
-        let ticket = dice.below(self.seats.len());
-        let timers = &self.seats.get(ticket)?.timers;
-        let timer = timers.get(dice.below(timers.len()))?;
-        Some(Item::Timer { ticket: narrow(ticket), until: timer.until })
+        let map = dice.below(self.maps.len());
+        let timers = &self.maps.get(map)?.timers;
+        let due = timers.get(dice.below(timers.len()))?;
+        Some(Item::Timer { map: narrow(map), due: *due })
     }
 
     /// What has waited longest, copies last: what happens next where nothing goes wrong. Nothing at rest.
@@ -137,13 +152,11 @@ impl World {
         if let Some(mail) = first.or_else(|| self.mail.iter().find(due)) {
             return Some(Action::arrive(mail.item(), How::Well));
         }
-        let timers = self.seats.iter().enumerate().flat_map(|(ticket, seat)| {
-            seat.timers.iter().map(move |timer| Item::Timer { ticket: narrow(ticket), until: timer.until })
-        });
-        let first = timers.min_by_key(|timer| if let Item::Timer { until, .. } = timer { *until } else { self.now });
-        match first {
-            Some(Item::Timer { until, .. }) if until > self.now => Some(Action::Tick),
-            Some(timer) => Some(Action::arrive(timer, How::Well)),
+        let timers =
+            self.maps.iter().enumerate().flat_map(|(map, place)| place.timers.iter().map(move |due| (*due, map)));
+        match timers.min() {
+            Some((due, _)) if due > self.now => Some(Action::Tick),
+            Some((due, map)) => Some(Action::arrive(Item::Timer { map: narrow(map), due }, How::Well)),
             None if self.mail.is_empty() => None,
             None => Some(Action::Tick),
         }
@@ -158,8 +171,23 @@ impl World {
                 });
                 pending && !self.mail.iter().any(|mail| matches!(mail, Mail::Outcome(at, _) if at == spot))
             }
-            Mail::Line(_) => false,
-            Mail::Outcome(..) | Mail::Wake(..) | Mail::Update { .. } => true,
+            Mail::Line(..) => false,
+            Mail::Outcome(..) | Mail::Wake(..) => true,
         }
+    }
+}
+
+/// When a wish ends.
+fn command_end(command: &SeatMapCommand) -> Option<Timestamp> {
+    match command {
+        SeatMapCommand::Seats {
+            command: TicketCommand::Reserve(Reserve { until, .. }) | TicketCommand::Release { until, .. },
+            ..
+        } => Some(*until),
+        SeatMapCommand::Seats { .. }
+        | SeatMapCommand::List { .. }
+        | SeatMapCommand::Publish { .. }
+        | SeatMapCommand::ResetAll
+        | SeatMapCommand::Expire { .. } => None,
     }
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::Order;
-use crate::ids::{CheckoutId, TicketId};
+use crate::ids::{CheckoutId, MapKey, TicketId};
+use crate::map::SeatMapCommand;
 use crate::terms::Terms;
-use crate::ticket::{Ended, TicketCommand};
 
 /// Where a world begins. Everything that can happen in it follows from this and from the actions that are chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,15 +15,15 @@ pub struct Scene {
     pub tickets: Vec<TicketId>,
     /// Those who may come and buy, each once; at most [`Scene::MOST`].
     pub buyers: Vec<Buyer>,
-    /// What people may say to a ticket beside that, each line once, in any order; at most [`Scene::MOST`].
+    /// What people may say to a map beside that, each line once, in any order; at most [`Scene::MOST`].
     pub lines: Vec<Line>,
     /// What the host is set to.
     pub terms: Terms,
-    /// How many ended ids a ticket remembers: fewer stand for a ticket that has seen a lot.
-    pub remembers: usize,
-    /// Whether what maps are told is under way for a while, or arrives at once.
-    pub maps_lag: bool,
-    /// Whether tickets ask no clock for a checkout's commands, but judge them at the time that the checkout tells: that
+    /// Whether maps forget at once which checkouts have ended, as no map may: then only fences keep a late copy from
+    /// being carried out.
+    #[serde(default)]
+    pub forgets: bool,
+    /// Whether maps ask no clock for a checkout's commands, but judge them at the time that the checkout tells: that
     /// of its last outcome that has one (its start, a payment, the end of a wait), however late they arrive.
     #[serde(default)]
     pub checkouts_tell_time: bool,
@@ -41,14 +41,15 @@ pub struct Buyer {
     pub order: Order,
 }
 
-/// A command that somebody may send to a ticket.
+/// A command that a buyer or an operator may send to a map. The end of a wish (`until`) is written as how long it is away
+/// when it is first said; what seats cost is read from the map as it is then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// To whom.
-    pub ticket: TicketId,
+    pub at: MapKey,
     /// What.
-    pub command: TicketCommand,
+    pub command: SeatMapCommand,
 }
 
 /// What may go wrong, and how often in one world. What is used up cannot happen any more, so a world with few faults is
@@ -60,14 +61,16 @@ pub struct Faults {
     pub copies: u8,
     /// What runs a checkout crashes.
     pub crashes: u8,
-    /// The answer of a ticket or of the gateway is lost: what was asked is done, but nobody knows.
+    /// The answer of a map or of the gateway is lost: what was asked is done, but nobody knows.
     pub lost: u8,
     /// The gateway gives no answer in time: it never hears, or hears later.
     pub silent: u8,
     /// A timer fires early.
     pub early: u8,
-    /// A ticket is told a time that is past already.
+    /// A map is told a time that is past already.
     pub behind: u8,
+    /// A price comes from an older edition of the layout.
+    pub stale: u8,
     /// An operator kills a checkout for good.
     pub kills: u8,
     /// Somebody cancels a checkout. This is no fault, but as rare.
@@ -77,7 +80,7 @@ pub struct Faults {
 impl Faults {
     /// None at all.
     pub const NONE: Self =
-        Self { copies: 0, crashes: 0, lost: 0, silent: 0, early: 0, behind: 0, kills: 0, cancels: 0 };
+        Self { copies: 0, crashes: 0, lost: 0, silent: 0, early: 0, behind: 0, stale: 0, kills: 0, cancels: 0 };
 }
 
 impl Scene {
@@ -93,7 +96,12 @@ impl Scene {
         if tickets.len().max(buyers.len()).max(lines.len()) > Self::MOST {
             return Err(format!("a scene has at most {} tickets, buyers and lines", Self::MOST));
         }
-        let wanted = buyers.iter().flat_map(|buyer| buyer.order.tickets()).chain(lines.iter().map(|line| &line.ticket));
+        let said = lines.iter().flat_map(|line| line.command.seats());
+        let wanted = buyers.iter().flat_map(|buyer| buyer.order.tickets()).chain(said);
+        if let Some(line) = lines.iter().find(|line| tickets.iter().all(|ticket| ticket.map_str() != line.at.as_str()))
+        {
+            return Err(format!("no ticket of the scene is on {}", line.at));
+        }
         let missing = wanted.into_iter().find(|ticket| !tickets.contains(ticket));
         missing.map_or(Ok(()), |ticket| Err(format!("{ticket} is wanted, and not in the scene")))
     }
@@ -102,15 +110,6 @@ impl Scene {
     #[must_use]
     pub fn new(tickets: Vec<TicketId>, terms: Terms) -> Self {
         let (buyers, lines) = (Vec::new(), Vec::new());
-        Self {
-            tickets,
-            buyers,
-            lines,
-            terms,
-            remembers: Ended::MEMORY,
-            maps_lag: false,
-            checkouts_tell_time: false,
-            faults: Faults::NONE,
-        }
+        Self { tickets, buyers, lines, terms, forgets: false, checkouts_tell_time: false, faults: Faults::NONE }
     }
 }

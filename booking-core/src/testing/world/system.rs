@@ -3,27 +3,21 @@
 use super::{World, bit};
 use crate::checkout::Checkout;
 use crate::ids::{CheckoutId, PaymentKey, TicketId};
-use crate::invariants::System;
+use crate::invariants::{SeatFacts, System};
 use crate::payment::Account;
-use crate::seat_map::Seat;
-use crate::ticket::Ticket;
 
 impl System for World {
-    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, &Ticket)> + '_> {
-        Box::new(self.scene.tickets.iter().zip(self.seats.iter().map(|seat| &*seat.ticket)))
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
+        Box::new(self.maps.iter().flat_map(|place| place.map.tickets()).map(|(id, ticket)| (id, ticket.into())))
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         Box::new(self.runs.iter().flatten().map(|run| run.running.checkout()))
     }
-    fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
-        self.seat_of(id).map(|seat| &*self.seats[seat].ticket)
+    fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
+        self.maps[self.place_of(id.map_str())?].map.ticket(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.run_of(id).and_then(|run| self.runs[run].as_ref()).map(|run| run.running.checkout())
-    }
-    fn shown(&self, ticket: &TicketId) -> Option<Seat> {
-        let seat = &self.seats[self.seat_of(ticket)?];
-        self.maps[usize::from(seat.map)].seat(ticket).copied()
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         let run = self.run_of(checkout).and_then(|run| self.runs[run].as_ref()).filter(|run| run.asked)?;
@@ -41,12 +35,12 @@ impl System for World {
     fn is_told(&self, checkout: &CheckoutId) -> Option<bool> {
         self.run_of(checkout).map(|run| self.told & bit(run) != 0)
     }
-    fn remembers(&self) -> usize {
-        self.scene.remembers
+    fn may_have_forgotten(&self, _ticket: &TicketId, _checkout: &CheckoutId) -> bool {
+        self.scene.forgets
     }
     fn is_at_rest(&self) -> bool {
         self.mail.is_empty()
-            && self.seats.iter().all(|seat| seat.timers.is_empty())
+            && self.maps.iter().all(|place| place.timers.is_empty())
             && self.runs.iter().flatten().all(|run| !self.is_under_way(run))
     }
 }

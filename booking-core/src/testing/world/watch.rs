@@ -4,8 +4,11 @@ use std::hash::BuildHasherDefault;
 
 use super::World;
 use crate::checkout::{Ending, Failure, Stage};
+use crate::ids::TicketId;
+use crate::invariants::Decision;
+use crate::map::ticket::{Hold, TicketCommand, TicketRefusal};
+use crate::map::{SeatMap, SeatMapCommand};
 use crate::testing::sights::{Sight, Sights};
-use crate::ticket::{EndedId, Hold, Ticket, TicketCommand, TicketRefusal, TicketReply};
 use crate::time::Timestamp;
 
 /// A hasher for keys that are prints already.
@@ -60,70 +63,73 @@ impl Watch {
 impl World {
     pub(super) fn see_turn(
         &self,
-        before: &Ticket,
-        command: &TicketCommand,
+        before: &SeatMap,
+        command: &SeatMapCommand,
         now: Timestamp,
-        outcome: &Result<TicketReply, TicketRefusal>,
-        after: &Ticket,
+        decision: &Decision,
+        after: &SeatMap,
         watch: &mut Watch,
     ) {
         let sights = &mut watch.sights;
-        if now < before.at() {
+        if now < before.header().at {
             sights.see(Sight::ClockBehind);
         }
-        if let Some(hold) = before.hold() {
-            if hold.end() == now {
-                sights.see(Sight::AtTheEnd);
-            }
-            let killed = || {
-                let run = hold.claim().and_then(|claim| self.run_of(&claim.checkout));
-                run.and_then(|run| self.runs[run].as_ref()).is_some_and(|run| run.killed)
-            };
-            if after.hold().is_none() && after.sale().is_none() && killed() {
-                sights.see(Sight::LapsedAfterKill);
-            }
+        let refused = decision.as_ref().err().map(|refusal| refusal.why);
+        let run = |checkout| self.run_of(checkout).and_then(|run| self.runs[run].as_ref());
+        let is_on_sale =
+            |id: &TicketId| after.ticket(id).is_none_or(|it| it.state.hold().is_none() && it.state.sale().is_none());
+        let ends = |id: &TicketId| before.ticket(id).and_then(|ticket| ticket.state.hold()).map(Hold::end);
+        sights.see_if(command.seats().iter().any(|id| ends(id) == Some(now)), Sight::AtTheEnd);
+        for (id, ticket) in before.tickets() {
+            let claim = ticket.state.hold().and_then(Hold::claim);
+            let killed = || claim.and_then(|claim| run(&claim.checkout)).is_some_and(|run| run.killed);
+            sights.see_if(is_on_sale(id) && killed(), Sight::LapsedAfterKill);
         }
         match command {
-            TicketCommand::Expire { hold, until } => {
-                if after.hold().is_some_and(|held| held.id != *hold) {
-                    sights.see(Sight::StaleTimer);
-                }
-                if *until > now && after.hold().is_some_and(|held| held.id == *hold && held.end() == *until) {
-                    sights.see(Sight::EarlyTimer);
+            SeatMapCommand::Expire { due } => {
+                sights.see_if(before.header().armed != Some(*due), Sight::StaleTimer);
+                sights.see_if(*due > now && after.header().armed == Some(*due), Sight::EarlyTimer);
+            }
+            SeatMapCommand::Publish { .. } => {
+                sights.see_if(refused.is_some(), Sight::LayoutRefused);
+                let held = after.tickets().any(|(_, ticket)| ticket.state.hold().is_some());
+                sights.see_if(refused.is_none() && held, Sight::LayoutWhileHeld);
+            }
+            SeatMapCommand::List { .. } | SeatMapCommand::ResetAll => {}
+            SeatMapCommand::Seats { seats, command } => {
+                sights.see_if(matches!(refused, Some(TicketRefusal::StaleEdition { .. })), Sight::StaleEdition);
+                sights.see_if(matches!(refused, Some(TicketRefusal::Overtaken { .. })), Sight::Overtaken);
+                let refuses =
+                    |id: &TicketId| decision.as_ref().err().is_some_and(|why| why.ticket.as_ref() == Some(id));
+                let later = seats.as_slice().iter().skip(1).any(refuses);
+                sights.see_if(later, Sight::LaterSeatRefuses);
+                match command {
+                    TicketCommand::Claim(claim) => {
+                        let ended = before.ended().any(|(checkout, _)| *checkout == claim.checkout);
+                        sights.see_if(ended && refused == Some(TicketRefusal::HoldExpired), Sight::RevokeFirst);
+                        let failed = run(&claim.checkout)
+                            .is_some_and(|run| matches!(run.running.ending(), Some(Ending::Failed(_))));
+                        sights.see_if(decision.is_ok() && failed, Sight::Forgotten);
+                    }
+                    TicketCommand::Revoke { checkout, .. } => {
+                        let stage = run(checkout).map(|run| run.running.checkout().stage());
+                        let confirm_refused =
+                            matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused(_), .. }));
+                        for id in seats.as_slice() {
+                            let (was, is) =
+                                (before.ticket(id).map(|it| &it.state), after.ticket(id).map(|it| &it.state));
+                            let sale_gone =
+                                was.is_some_and(|it| it.sale().is_some()) && is.is_none_or(|it| it.sale().is_none());
+                            sights.see_if(confirm_refused && sale_gone, Sight::PartialConfirm);
+                            let claimed =
+                                was.is_some_and(|it| it.hold().and_then(Hold::claim).is_some() || it.sale().is_some());
+                            let held = is.and_then(|it| it.hold()).is_some_and(|hold| hold.claim().is_none());
+                            sights.see_if(claimed && held, Sight::HoldKept);
+                        }
+                    }
+                    _ => {}
                 }
             }
-            TicketCommand::Claim { checkout, .. } => {
-                let ended = || before.ended().ids().contains(&EndedId::Checkout(checkout.clone()));
-                if *outcome == Err(TicketRefusal::HoldExpired) && ended() {
-                    sights.see(Sight::RevokeFirst);
-                }
-                let over = || self.run_of(checkout).and_then(|run| self.runs[run].as_ref());
-                if outcome.is_ok() && over().is_some_and(|run| matches!(run.running.ending(), Some(Ending::Failed(_))))
-                {
-                    sights.see(Sight::Forgotten);
-                }
-            }
-            TicketCommand::Revoke { checkout, .. } => {
-                let run = self.run_of(checkout).and_then(|run| self.runs[run].as_ref());
-                let stage = run.map(|run| run.running.checkout().stage());
-                let refused = matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused(_), .. }));
-                if refused && before.sale().is_some() && after.sale().is_none() {
-                    sights.see(Sight::PartialConfirm);
-                }
-                let claimed = before.hold().and_then(Hold::claim).is_some() || before.sale().is_some();
-                if claimed && after.hold().is_some_and(|hold| hold.claim().is_none()) {
-                    sights.see(Sight::HoldKept);
-                }
-            }
-            TicketCommand::Reserve { .. }
-            | TicketCommand::Confirm { .. }
-            | TicketCommand::Release { .. }
-            | TicketCommand::Block { .. }
-            | TicketCommand::Unblock
-            | TicketCommand::List { .. }
-            | TicketCommand::Sell { .. }
-            | TicketCommand::Reset { .. }
-            | TicketCommand::Cleanup => {}
         }
     }
 

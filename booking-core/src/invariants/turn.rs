@@ -1,0 +1,520 @@
+//! What must hold of a map in each of its judgements.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::seat::Seat;
+use super::{Verdict, require};
+use crate::format;
+use crate::ids::{CheckoutId, HoldId, TicketId};
+use crate::machine::{Machine, Transition};
+use crate::map::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, TicketCommand, TicketRefusal, TicketState};
+use crate::map::{BATCH, MEMORY, Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, Wish};
+use crate::money::Money;
+use crate::ticket::TicketStatus;
+use crate::time::Timestamp;
+
+/// What a map decides.
+pub type Decision = Result<Transition<SeatMap>, SeatMapRefusal>;
+
+/// How a map judges: [`SeatMap::decide`](Machine::decide), or what a harness tries in its place.
+pub type Decide<'a> = &'a dyn Fn(&SeatMap, &SeatMapCommand, Timestamp) -> Decision;
+
+/// A map's judgement of one command.
+#[derive(Clone, Copy)]
+pub struct MapTurn<'a> {
+    /// The map before.
+    pub before: &'a SeatMap,
+    /// What was asked.
+    pub command: &'a SeatMapCommand,
+    /// When, by the host's clock.
+    pub now: Timestamp,
+    /// What it decided.
+    pub decision: &'a Decision,
+    /// The map after.
+    pub after: &'a SeatMap,
+    /// How it judges.
+    pub decide: Decide<'a>,
+}
+
+impl fmt::Debug for MapTurn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapTurn").field("command", self.command).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// The hold that is live at a time.
+pub(super) fn live(state: &TicketState, now: Timestamp) -> Option<&Hold> {
+    state.hold().filter(|hold| now < hold.end())
+}
+
+/// The claim that a hold or a sale has.
+pub(super) fn claim_of(state: &TicketState) -> Option<&Claim> {
+    state.hold().and_then(Hold::claim).or(state.sale().and_then(|sale| sale.claim.as_ref()))
+}
+
+impl<'a> MapTurn<'a> {
+    /// A judgement by the rules as they are.
+    #[must_use]
+    pub fn new(
+        before: &'a SeatMap,
+        command: &'a SeatMapCommand,
+        now: Timestamp,
+        decision: &'a Decision,
+        after: &'a SeatMap,
+    ) -> Self {
+        Self { before, command, now, decision, after, decide: &<SeatMap as Machine>::decide }
+    }
+
+    pub(super) fn effective_now(&self) -> Timestamp {
+        self.now.max(self.before.header().at)
+    }
+
+    /// The seats that a command names together, and what they are asked.
+    pub(super) fn set(&self) -> Option<(&'a Seats, &'a TicketCommand)> {
+        match self.command {
+            SeatMapCommand::Seats { seats, command } => Some((seats, command)),
+            SeatMapCommand::List { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::ResetAll
+            | SeatMapCommand::Expire { .. } => None,
+        }
+    }
+
+    /// What a seat was asked; `None` where the command does not name it.
+    pub(super) fn of_seat(&self, seat: &TicketId) -> Option<&'a TicketCommand> {
+        self.set().filter(|(seats, _)| seats.as_slice().contains(seat)).map(|(_, command)| command)
+    }
+
+    /// Looks at each seat that is stored before or after.
+    pub(super) fn each_seat(&self, look: impl Fn(&Seat<'a>) -> Verdict) -> Verdict {
+        let new = self.after.tickets().filter(|(id, _)| self.before.ticket(id).is_none());
+        let ids = self.before.tickets().chain(new).map(|(id, _)| id);
+        ids.into_iter().try_for_each(|id| look(&Seat::of(self, id)))
+    }
+
+    /// Looks at each seat whose state changed.
+    pub(super) fn each_changed(&self, look: impl Fn(&Seat<'a>) -> Verdict) -> Verdict {
+        self.each_seat(|seat| if seat.before == seat.after { Ok(()) } else { look(seat) })
+    }
+
+    fn offer(&self) -> Option<&'a Offer> {
+        match self.set()?.1 {
+            TicketCommand::Reserve(Reserve { offer, .. })
+            | TicketCommand::Claim(MakeClaim { offer, .. })
+            | TicketCommand::Sell { offer, .. } => Some(offer),
+            TicketCommand::Confirm { .. }
+            | TicketCommand::Revoke { .. }
+            | TicketCommand::Release { .. }
+            | TicketCommand::Block { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::Recall { .. }
+            | TicketCommand::Reset { .. } => None,
+        }
+    }
+
+    /// The price that the caller attests for a seat.
+    pub(super) fn attested(&self, seat: &TicketId) -> Option<Money> {
+        let at = self.set()?.0.as_slice().iter().position(|named| named == seat)?;
+        self.offer()?.prices.get(at).copied().flatten()
+    }
+
+    /// The checkout that asks.
+    fn by_checkout(&self) -> Option<&'a CheckoutId> {
+        match self.set()?.1 {
+            TicketCommand::Claim(MakeClaim { checkout, .. })
+            | TicketCommand::Confirm { checkout, .. }
+            | TicketCommand::Revoke { checkout, .. } => Some(checkout),
+            TicketCommand::Reserve(_)
+            | TicketCommand::Release { .. }
+            | TicketCommand::Block { .. }
+            | TicketCommand::Unblock
+            | TicketCommand::Sell { .. }
+            | TicketCommand::Recall { .. }
+            | TicketCommand::Reset { .. } => None,
+        }
+    }
+
+    /// Whether the command is a numbered wish, and how its number stands to the last one.
+    fn wish(&self) -> Option<(u32, Wish, &'a HoldId)> {
+        match self.set()?.1 {
+            TicketCommand::Reserve(Reserve { nth: Some(nth), hold, .. }) => Some((*nth, Wish::Reserve, hold)),
+            TicketCommand::Release { nth: Some(nth), hold, .. } => Some((*nth, Wish::Release, hold)),
+            _ => None,
+        }
+    }
+
+    fn is_repeated_wish(&self) -> bool {
+        let last = |hold| self.before.baskets().find(|(id, _)| *id == hold).map(|(_, basket)| basket.last);
+        self.wish().is_some_and(|(nth, _, hold)| last(hold).is_some_and(|last| nth <= last))
+    }
+}
+
+/// A checkout has all seats of its line under one fence, claimed or sold, or none of them. What it has changes as one.
+pub(super) fn a_set_is_whole(turn: &MapTurn<'_>) -> Verdict {
+    let now = turn.effective_now();
+    let sets = |map: &SeatMap| {
+        let mut sets: BTreeMap<CheckoutId, BTreeSet<(TicketId, u64, TicketStatus)>> = BTreeMap::new();
+        for (id, ticket) in map.tickets() {
+            let held = live(&ticket.state, now).and_then(Hold::claim).filter(|claim| now < claim.deadline);
+            let sold = ticket.state.sale().and_then(|sale| sale.claim.as_ref());
+            if let Some(claim) = held.or(sold) {
+                let seat = (id.clone(), claim.fence, ticket.state.status());
+                sets.entry(claim.checkout.clone()).or_default().insert(seat);
+            }
+        }
+        sets
+    };
+    let reset = matches!(turn.command, SeatMapCommand::Seats { command: TicketCommand::Reset { .. }, .. });
+    let (before, after) = (sets(turn.before), sets(turn.after));
+    if reset || before == after {
+        return Ok(());
+    }
+    // A host that asks for another line than before has not asked for the whole.
+    let names = turn.set().map(|(named, _)| named.as_slice().iter().collect::<BTreeSet<_>>());
+    let asks_for_another = |checkout: &CheckoutId, had: &BTreeSet<(TicketId, u64, TicketStatus)>| {
+        let had: BTreeSet<&TicketId> = had.iter().map(|(id, ..)| id).collect();
+        turn.by_checkout() == Some(checkout) && names.as_ref() != Some(&had)
+    };
+    let is_judged = |checkout: &CheckoutId| !before.get(checkout).is_some_and(|had| asks_for_another(checkout, had));
+    for (checkout, set) in after.iter().filter(|(checkout, _)| is_judged(checkout)) {
+        let alike = set.iter().map(|(_, fence, status)| (fence, status)).collect::<BTreeSet<_>>().len() == 1;
+        // What an operator has reset in part stays in part.
+        let was_whole = before
+            .get(checkout)
+            .is_none_or(|set| set.iter().map(|(_, fence, status)| (fence, status)).collect::<BTreeSet<_>>().len() == 1);
+        require(alike || !was_whole, || format!("{checkout} has seats in more than one state: {set:?}"))?;
+        let seats = |set: &BTreeSet<(TicketId, u64, TicketStatus)>| {
+            set.iter().map(|(id, ..)| id.clone()).collect::<BTreeSet<_>>()
+        };
+        let whole = match (before.get(checkout), turn.set()) {
+            (Some(before), _) => seats(before) == seats(set),
+            (None, Some((named, _))) => seats(set).iter().eq(named.as_slice().iter().collect::<BTreeSet<_>>()),
+            (None, None) => false,
+        };
+        require(whole, || format!("{checkout} has a part of its seats"))?;
+    }
+    Ok(())
+}
+
+/// A map's history, seen one seat at a time, is a history of the table.
+pub(super) fn a_map_is_its_seats(turn: &MapTurn<'_>) -> Verdict {
+    let Some((seats, command)) = turn.set() else { return Ok(()) };
+    turn.each_changed(|seat| {
+        require(seats.as_slice().contains(seat.id), || format!("{} has changed, and was not named", seat.id))
+    })?;
+    if turn.is_repeated_wish() || seats.as_slice().len() == 1 {
+        return Ok(());
+    }
+    let alone = |seat: &TicketId| {
+        let map = of_one_seat(turn.before, seat);
+        let command =
+            SeatMapCommand::Seats { seats: seat.clone().into(), command: for_one(command, turn.attested(seat)) };
+        let decision = (turn.decide)(&map, &command, turn.now)?;
+        let mut after = map;
+        decision.event.iter().for_each(|event| after.apply(event));
+        Ok::<_, SeatMapRefusal>(after.ticket(seat).map(|ticket| ticket.state.clone()).unwrap_or_default())
+    };
+    match turn.decision {
+        Ok(_) => seats.as_slice().iter().try_for_each(|id| {
+            let is = turn.after.ticket(id).map(|ticket| ticket.state.clone()).unwrap_or_default();
+            require(alone(id) == Ok(is), || format!("{id} alone would have become something else"))
+        }),
+        Err(SeatMapRefusal { ticket: Some(named), why }) => {
+            let before = seats.as_slice().iter().take_while(|seat| *seat != named);
+            let first = before.into_iter().find(|seat| alone(seat).is_err());
+            require(first.is_none(), || format!("{named} is named, and {first:?} before it refuses"))?;
+            let of_a_part = *why == TicketRefusal::HoldExpired && matches!(command, TicketCommand::Claim(_));
+            let refused = alone(named).err().is_some_and(|refusal| refusal.why == *why);
+            require(refused || of_a_part, || format!("{named} alone does not refuse with {why:?}"))
+        }
+        Err(SeatMapRefusal { ticket: None, .. }) => Ok(()),
+    }
+}
+
+/// A map as one of its seats knows it: the others are as they were laid out.
+fn of_one_seat(map: &SeatMap, seat: &TicketId) -> SeatMap {
+    let ticket = map.ticket(seat).map(|ticket| (seat.clone(), ticket.clone()));
+    let ended = map.ended().map(|(checkout, deadline)| (checkout.clone(), deadline));
+    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
+    SeatMap::from_parts(*map.header(), map.layout().cloned(), ticket, ended, baskets)
+}
+
+/// The command as one of its seats hears it.
+fn for_one(command: &TicketCommand, price: Option<Money>) -> TicketCommand {
+    let mut command = command.clone();
+    if let TicketCommand::Reserve(Reserve { offer, .. })
+    | TicketCommand::Claim(MakeClaim { offer, .. })
+    | TicketCommand::Sell { offer, .. } = &mut command
+    {
+        offer.prices = vec![price];
+    }
+    command
+}
+
+pub(super) fn same_command_same_answer(turn: &MapTurn<'_>) -> Verdict {
+    let takes_a_part = turn.before.header().tickets > BATCH as u64;
+    if takes_a_part && matches!(turn.command, SeatMapCommand::Expire { .. }) {
+        return Ok(());
+    }
+    let again = (turn.decide)(turn.after, turn.command, turn.now);
+    let same = match (turn.decision, &again) {
+        (Ok(first), Ok(again)) => {
+            let counts = matches!(
+                turn.command,
+                SeatMapCommand::Publish { .. } | SeatMapCommand::List { .. } | SeatMapCommand::ResetAll
+            );
+            again.event.is_none() && (counts || first.reply == again.reply)
+        }
+        (Err(first), Err(again)) => first == again,
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+    };
+    require(same, || {
+        let reply = |decision: &Decision| match decision {
+            Ok(decision) => format!("{:?}", decision.reply),
+            Err(refusal) => format!("{refusal:?}"),
+        };
+        format!("it was answered {}, and its copy {}", reply(turn.decision), reply(&again))
+    })
+}
+
+pub(super) fn one_change_one_version(turn: &MapTurn<'_>) -> Verdict {
+    let (before, after) = (turn.before, turn.after);
+    require(turn.decision.is_ok() || before == after, || "a refused command changed the map".into())?;
+    let changed = !before.tickets().eq(after.tickets()) || before.layout() != after.layout();
+    let expected = before.version() + u64::from(changed);
+    require(after.version() == expected, || format!("version {} became {}", before.version(), after.version()))?;
+    let at = after.header().at;
+    let right =
+        if changed { at == turn.effective_now() } else { before.header().at <= at && at <= turn.effective_now() };
+    require(right, || format!("the change was recorded at {at:?}"))?;
+    for (id, ticket) in after.tickets().filter(|(id, ticket)| before.ticket(id) != Some(*ticket)) {
+        require(ticket.version == after.version(), || format!("{id} has changed, and has another version"))?;
+    }
+    let header = after.header();
+    let counts = (after.tickets().count(), after.ended().count(), after.baskets().count());
+    let counted = (header.tickets, header.ended, header.baskets);
+    require(counted == (counts.0 as u64, counts.1 as u64, counts.2 as u64), || {
+        format!("the header counts {counted:?}, and there are {counts:?}")
+    })
+}
+
+/// Wherever a claim goes before its deadline, the map remembers that its checkout has ended; until its stored time has
+/// reached the deadline.
+pub(super) fn what_goes_has_ended(turn: &MapTurn<'_>) -> Verdict {
+    let at = turn.after.header().at;
+    let marked = |checkout: &CheckoutId, deadline: Timestamp| {
+        at >= deadline || turn.after.ended().any(|(ended, until)| ended == checkout && until >= deadline)
+    };
+    turn.each_changed(|seat| {
+        let Some(before) = claim_of(seat.before) else { return Ok(()) };
+        let stays = claim_of(seat.after).is_some_and(|after| after.checkout == before.checkout);
+        let known = stays || marked(&before.checkout, before.deadline);
+        require(known, || format!("{}'s claim is gone, and not remembered as ended", before.checkout))
+    })?;
+    for (checkout, deadline) in turn.before.ended() {
+        require(marked(checkout, deadline), || format!("it was forgotten too early that {checkout} has ended"))?;
+    }
+    for (hold, basket) in turn.before.baskets() {
+        let kept = turn.after.baskets().find(|(id, _)| *id == hold);
+        let right =
+            kept.map_or(at >= basket.until, |(_, after)| after.last >= basket.last && after.until >= basket.until);
+        require(right, || "the last wish under a hold was forgotten too early".into())?;
+    }
+    Ok(())
+}
+
+/// The stored form of a map, and as much of it as a command needs, lead to the same.
+pub(super) fn determinism(turn: &MapTurn<'_>) -> Verdict {
+    let stored = format::write(turn.before);
+    let read = format::read::<SeatMap>(&stored).map_err(|error| error.to_string())?;
+    require(format::write(&read) == stored, || "the stored form changes when it is read and written".into())?;
+    for map in [read, loaded(turn.before, turn.command)] {
+        let again = (turn.decide)(&map, turn.command, turn.now);
+        let same = match (turn.decision, &again) {
+            (Ok(first), Ok(again)) => {
+                (&first.event, &first.reply, &first.notices) == (&again.event, &again.reply, &again.notices)
+            }
+            (Err(first), Err(again)) => first == again,
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        require(same, || format!("{:?} ended otherwise on what was stored", turn.command))?;
+    }
+    Ok(())
+}
+
+/// As much of a map as a command needs.
+fn loaded(map: &SeatMap, command: &SeatMapCommand) -> SeatMap {
+    let header = *map.header();
+    let ended = |only: Option<&CheckoutId>| {
+        let all = map.ended().filter(move |(checkout, _)| only.is_none_or(|only| only == *checkout));
+        all.map(|(checkout, deadline)| (checkout.clone(), deadline)).collect::<Vec<_>>()
+    };
+    let baskets = |only: Option<&HoldId>| {
+        let all = map.baskets().filter(move |(hold, _)| only.is_none_or(|only| only == *hold));
+        all.map(|(hold, basket)| (hold.clone(), basket.clone())).collect::<Vec<_>>()
+    };
+    let every = || map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
+    match command.needs(&header) {
+        Needs::Parts { seats, checkout, hold } => {
+            let tickets = seats.iter().filter_map(|id| Some((id.clone(), map.ticket(id)?.clone())));
+            let ended = checkout.map_or_else(Vec::new, |checkout| ended(Some(checkout)));
+            let baskets = hold.map_or_else(Vec::new, |hold| baskets(Some(hold)));
+            SeatMap::from_parts(header, None, tickets, ended, baskets)
+        }
+        Needs::All => SeatMap::from_parts(header, None, every(), ended(None), baskets(None)),
+        Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), every(), ended(None), baskets(None)),
+    }
+}
+
+/// A timer is armed that fires no later than the first hold ends.
+pub(super) fn a_timer_is_armed(turn: &MapTurn<'_>) -> Verdict {
+    let armed = turn.after.header().armed;
+    let end = turn.after.tickets().filter_map(|(_, ticket)| ticket.state.hold()).map(Hold::end).min();
+    let in_time = end.is_none_or(|end| armed.is_some_and(|armed| armed <= end));
+    require(in_time, || format!("a hold ends at {end:?}, and the timer is armed for {armed:?}"))?;
+    let told = turn.decision.as_ref().ok().and_then(|decision| decision.notices.timer);
+    let was = turn.before.header().armed;
+    let right = told.is_none_or(|told| armed == Some(told)) && (armed == was || armed.is_none() || told.is_some());
+    require(right, || format!("the timer is armed for {armed:?}, and the host was told {told:?}"))
+}
+
+pub(super) fn a_layout_forgets_no_seat(turn: &MapTurn<'_>) -> Verdict {
+    let published = turn.before.layout() != turn.after.layout();
+    let Some(layout) = turn.after.layout().filter(|_| published) else { return Ok(()) };
+    let now = turn.effective_now();
+    let known: BTreeSet<&TicketId> = layout.places().map(|place| &place.ticket).collect();
+    let on_sale = |state: &TicketState| match state {
+        TicketState::Available => true,
+        TicketState::Reserved(hold) => hold.end() <= now && hold.then_blocked.is_none(),
+        TicketState::Sold(_) | TicketState::Blocked { .. } => false,
+    };
+    let lost = turn.after.tickets().find(|(id, ticket)| !known.contains(id) && !on_sale(&ticket.state));
+    lost.map_or(Ok(()), |(id, _)| Err(format!("{id} is not on sale, and the layout has no such seat")))
+}
+
+pub(super) fn watchers_hear_each_change(turn: &MapTurn<'_>) -> Verdict {
+    let Ok(Transition { notices, .. }) = turn.decision else { return Ok(()) };
+    let (before, after) = (turn.before, turn.after);
+    let news = match &notices.watchers {
+        None => return require(before.version() == after.version(), || "a change was not told".into()),
+        Some(news) => news,
+    };
+    let (News::Changed { version, .. } | News::Republished { version }) = news;
+    let right = *version == after.version() && before.version() + 1 == after.version();
+    require(right, || format!("version {} was told as {version}", after.version()))?;
+    let republished = matches!(news, News::Republished { .. });
+    require(republished == (before.layout() != after.layout()), || "a layout was not told".into())?;
+    let News::Changed { seats, .. } = news else { return Ok(()) };
+    turn.each_changed(|seat| {
+        let told = seats.iter().any(|(id, status)| id == seat.id && *status == seat.after.status());
+        require(told, || format!("watchers do not hear what {} has become", seat.id))
+    })
+}
+
+pub(super) fn justified_refusal(turn: &MapTurn<'_>) -> Verdict {
+    let Err(SeatMapRefusal { ticket, why }) = turn.decision else { return Ok(()) };
+    let never = match turn.command {
+        SeatMapCommand::Seats { command, .. } => {
+            matches!(command, TicketCommand::Revoke { .. } | TicketCommand::Unblock | TicketCommand::Recall { .. })
+        }
+        SeatMapCommand::List { .. } => turn.before.layout().is_none(),
+        SeatMapCommand::Publish { .. } => false,
+        SeatMapCommand::ResetAll | SeatMapCommand::Expire { .. } => true,
+    };
+    require(!never, || format!("refused with {why:?}, which it never is"))?;
+    let true_then = match ticket {
+        Some(id) => is_true_of_seat(turn, id, *why),
+        None => is_true_of_map(turn, *why),
+    };
+    require(true_then, || format!("{:?} was refused with {why:?} for {ticket:?}", turn.command))
+}
+
+fn has_ended(turn: &MapTurn<'_>, checkout: &CheckoutId) -> bool {
+    turn.before.ended().any(|(ended, _)| ended == checkout)
+}
+
+fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> bool {
+    let now = turn.effective_now();
+    let seat = Seat::of(turn, id);
+    let held = live(seat.before, now);
+    let lapsed = seat.before.hold().filter(|hold| hold.end() <= now);
+    match why {
+        TicketRefusal::TicketReserved { until } => {
+            held.is_some_and(|hold| hold.own().map_or(hold.end(), |own| own.until) == until)
+        }
+        TicketRefusal::TicketSold => seat.before.sale().is_some(),
+        TicketRefusal::TicketBlocked => {
+            let by_its_end = lapsed.is_some_and(|hold| hold.then_blocked.is_some());
+            by_its_end || seat.before.status() == TicketStatus::Blocked
+        }
+        TicketRefusal::TicketNotForSale => match turn.command {
+            SeatMapCommand::List { .. } => {
+                turn.before.layout().is_some_and(|it| it.places().all(|place| place.ticket != *id))
+            }
+            _ => {
+                let listed = turn.before.ticket(id).and_then(|ticket| ticket.listed);
+                listed.or_else(|| turn.attested(id)).is_none()
+            }
+        },
+        TicketRefusal::CheckoutInProgress => held.and_then(Hold::claim).is_some_and(|claim| now < claim.deadline),
+        TicketRefusal::HoldExpired => match turn.set() {
+            Some((seats, TicketCommand::Claim(MakeClaim { brought, checkout, .. }))) => {
+                let free = held.is_none() && seat.before.sale().is_none();
+                let part = || {
+                    seats.as_slice().iter().any(|other| {
+                        let other = Seat::of(turn, other);
+                        claim_of(other.before).is_some_and(|claim| claim.checkout == *checkout)
+                    })
+                };
+                *brought && free || part()
+            }
+            Some((_, TicketCommand::Confirm { checkout, .. })) => held.is_none() && has_ended(turn, checkout),
+            _ => false,
+        },
+        TicketRefusal::HoldNotFound => match turn.set() {
+            Some((_, TicketCommand::Confirm { hold, checkout, fence })) => {
+                let exactly = |held: &Hold| {
+                    let claim = held.claim().filter(|claim| now < claim.deadline);
+                    held.id == *hold && claim.is_some_and(|claim| claim.checkout == *checkout && claim.fence == *fence)
+                };
+                !held.is_some_and(exactly)
+            }
+            _ => false,
+        },
+        TicketRefusal::Overtaken { .. }
+        | TicketRefusal::HoldInUse
+        | TicketRefusal::StaleEdition { .. }
+        | TicketRefusal::Overloaded => false,
+    }
+}
+
+fn is_true_of_map(turn: &MapTurn<'_>, why: TicketRefusal) -> bool {
+    let (now, header) = (turn.effective_now(), turn.before.header());
+    let basket = |hold: &HoldId| turn.before.baskets().find(|(id, _)| *id == hold).map(|(_, basket)| basket);
+    match (why, turn.set().map(|(_, command)| command)) {
+        (TicketRefusal::HoldExpired, Some(TicketCommand::Claim(claim))) => {
+            has_ended(turn, &claim.checkout) || claim.deadline <= now
+        }
+        (TicketRefusal::HoldExpired, Some(TicketCommand::Reserve(Reserve { until, .. }))) => {
+            *until <= now || turn.is_repeated_wish()
+        }
+        (TicketRefusal::HoldExpired, Some(TicketCommand::Release { .. })) => turn.is_repeated_wish(),
+        // Some of its seats are sold to it already, and others are not.
+        (TicketRefusal::HoldNotFound, Some(TicketCommand::Confirm { .. })) => true,
+        (TicketRefusal::Overtaken { last }, _) => turn
+            .wish()
+            .is_some_and(|(nth, _, hold)| basket(hold).is_some_and(|basket| basket.last == last && nth < last)),
+        (TicketRefusal::HoldInUse, _) => {
+            turn.wish().is_some_and(|(nth, _, hold)| basket(hold).is_some_and(|basket| basket.last == nth))
+        }
+        (TicketRefusal::StaleEdition { edition }, _) => {
+            edition == header.edition && turn.offer().is_some_and(|offer| offer.edition != edition)
+        }
+        (TicketRefusal::Overloaded, _) => {
+            let full = header.ended >= MEMORY || header.baskets >= MEMORY;
+            full || turn.offer().is_some_and(|offer| header.edition == 0 && header.tickets >= offer.room)
+        }
+        (_, _) => false,
+    }
+}
