@@ -150,6 +150,7 @@ fn leaked(name: &str) -> &'static str {
     let of_worlds = [
         "every_ticket_was_asked_for",
         "every_outcome_fits",
+        "a_later_wish_stands",
         "known_outcomes_change_nothing",
         "what_is_stored_is_read_back",
         "it_comes_to_rest",

@@ -290,8 +290,10 @@ impl Set<'_> {
     /// Whether a seat that was free costs what an operator has set, or else what the caller attested.
     fn costs_what_it_should(&self, seat: &Seat<'_>) -> bool {
         let price = seat.after.hold().map(|hold| hold.price).or(seat.after.sale().map(|sale| sale.price));
-        let listed = self.turn.before.ticket(seat.id).and_then(|ticket| ticket.listed);
-        listed.or_else(|| self.turn.attested(seat.id)) == price
+        let (map, offer) = (self.turn.before, self.turn.offer());
+        let of_this_edition = offer.is_some_and(|offer| offer.edition == map.header().edition);
+        let listed = map.ticket(seat.id).and_then(|ticket| ticket.listed);
+        of_this_edition && listed.or_else(|| self.turn.attested(seat.id)) == price
     }
 
     fn are_prices(&self, told: &[Money]) -> bool {

@@ -98,7 +98,7 @@ impl<'a> MapTurn<'a> {
         self.each_seat(|seat| if seat.before == seat.after { Ok(()) } else { look(seat) })
     }
 
-    fn offer(&self) -> Option<&'a Offer> {
+    pub(super) fn offer(&self) -> Option<&'a Offer> {
         match self.set()?.1 {
             TicketCommand::Reserve(Reserve { offer, .. })
             | TicketCommand::Claim(MakeClaim { offer, .. })
@@ -165,7 +165,11 @@ pub(super) fn a_set_is_whole(turn: &MapTurn<'_>) -> Verdict {
         }
         sets
     };
-    let reset = matches!(turn.command, SeatMapCommand::Seats { command: TicketCommand::Reset { .. }, .. });
+    // What an operator puts back on sale may be a part.
+    let reset = matches!(
+        turn.command,
+        SeatMapCommand::ResetAll | SeatMapCommand::Seats { command: TicketCommand::Reset { .. }, .. }
+    );
     let (before, after) = (sets(turn.before), sets(turn.after));
     if reset || before == after {
         return Ok(());

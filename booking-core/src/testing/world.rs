@@ -30,7 +30,7 @@ pub use watch::Watch;
 use super::rules::Rules;
 use crate::checkout::Ending;
 use crate::effect::{Effect, Outcome};
-use crate::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use crate::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
 use crate::map::{SeatMap, SeatMapCommand};
 use crate::payment::Ledger;
 use crate::running::Running;
@@ -51,6 +51,8 @@ pub struct World {
     runs: Vec<Option<Run>>,
     ledger: Part<Ledger>,
     mail: Vec<Mail>,
+    /// The last accepted numbered wish under each hold, and until when an older one may still be on its way.
+    wishes: Vec<(u8, HoldId, u32, Timestamp)>,
     said: u64,
     told: u64,
     was_reset: u64,
@@ -153,6 +155,7 @@ impl World {
             runs,
             ledger: Part::new(Ledger::default()),
             mail: Vec::new(),
+            wishes: Vec::new(),
             said: 0,
             told: 0,
             was_reset: 0,
@@ -244,6 +247,7 @@ impl World {
             }));
         }
         put(self.ledger.print());
+        put(self.wishes.iter().map(print).fold(0, u128::wrapping_add));
         // In whatever order they came to be under way: they may arrive in any.
         put(self.mail.iter().map(Mail::print).fold(0, u128::wrapping_add));
         printer.print()

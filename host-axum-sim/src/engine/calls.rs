@@ -204,7 +204,8 @@ impl Engine {
             return Err(refused(Kind::RateLimited));
         }
         self.kept.take_room(cost(&order));
-        let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms.clone().a_line_a_seat()));
+        let running =
+            Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms.clone().a_line_a_seat()));
         let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
         self.go_on(Box::new(course), now);
         Ok(id)

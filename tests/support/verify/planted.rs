@@ -482,7 +482,7 @@ planted! {
             Ok(decided)
         }
     }
-    AReleaseForgets, Claim, false, "a released hold can be had again by a late copy" {
+    AReleaseForgets, Claim, false, "a release that finds nothing leaves no number, and a late copy holds the seat again" {
         fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
             match asked(command) {
                 Some((seats, TicketCommand::Release { hold, nth: Some(_), until })) => {

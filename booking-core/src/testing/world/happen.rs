@@ -411,6 +411,9 @@ impl World {
             let turn = MapTurn { before: &before, command, now, decision: &decision, after, decide: &decide };
             if watch.thorough { check_turn(&turn)? } else { check_turn_quickly(&turn)? }
         }
+        if decision.is_ok() {
+            self.wish(map, command)?;
+        }
         if let (Some(after), Some(event)) = (changed, event) {
             self.touch(&before, &after, event, command, watch);
             let place = &mut self.maps[map];
@@ -424,6 +427,29 @@ impl World {
             self.rules.arm(&mut self.maps[map].timers, due);
         }
         Ok(answer)
+    }
+
+    /// A wish was accepted: none that a later one under its hold has overtaken may be.
+    fn wish(&mut self, map: usize, command: &SeatMapCommand) -> Step {
+        let SeatMapCommand::Seats { command, .. } = command else { return Ok(()) };
+        let (hold, nth, until, reserves) = match command {
+            TicketCommand::Reserve(Reserve { hold, nth: Some(nth), until, .. }) => (hold, *nth, *until, true),
+            TicketCommand::Release { hold, nth: Some(nth), until } => (hold, *nth, *until, false),
+            _ => return Ok(()),
+        };
+        let map = narrow(map);
+        let Some(known) = self.wishes.iter_mut().find(|(at, id, ..)| (*at, id) == (map, hold)) else {
+            self.wishes.push((map, hold.clone(), nth, until));
+            return Ok(());
+        };
+        let (_, _, last, latest) = known;
+        if nth < *last && until <= *latest {
+            let what = || format!("wish {nth} was carried out after wish {last}");
+            return if reserves { Err(broken("a_later_wish_stands", what())) } else { Ok(()) };
+        }
+        // One that comes when nothing older can be on its way begins anew.
+        (*last, *latest) = (nth, until.max(*latest));
+        Ok(())
     }
 
     /// What an event has to do with, for what is looked at afterwards.
