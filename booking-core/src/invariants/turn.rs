@@ -137,11 +137,14 @@ impl<'a> MapTurn<'a> {
 
     /// Whether the command is a numbered wish, and how its number stands to the last one.
     fn wish(&self) -> Option<(u32, Wish, &'a HoldId)> {
-        match self.set()?.1 {
-            TicketCommand::Reserve(Reserve { nth: Some(nth), hold, .. }) => Some((*nth, Wish::Reserve, hold)),
-            TicketCommand::Release { nth: Some(nth), hold, .. } => Some((*nth, Wish::Release, hold)),
-            _ => None,
+        let command = self.set()?.1;
+        if let TicketCommand::Reserve(Reserve { nth: Some(nth), hold, .. }) = command {
+            return Some((*nth, Wish::Reserve, hold));
         }
+        if let TicketCommand::Release { nth: Some(nth), hold, .. } = command {
+            return Some((*nth, Wish::Release, hold));
+        }
+        None
     }
 
     fn is_repeated_wish(&self) -> bool {
@@ -452,15 +455,13 @@ fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> boo
             let by_its_end = lapsed.is_some_and(|hold| hold.then_blocked.is_some());
             by_its_end || seat.before.status() == TicketStatus::Blocked
         }
-        TicketRefusal::TicketNotForSale => match turn.command {
-            SeatMapCommand::List { .. } => {
-                turn.before.layout().is_some_and(|it| it.places().all(|place| place.ticket != *id))
+        TicketRefusal::TicketNotForSale => {
+            if let SeatMapCommand::List { .. } = turn.command {
+                return turn.before.layout().is_some_and(|it| it.places().all(|place| place.ticket != *id));
             }
-            _ => {
-                let listed = turn.before.ticket(id).and_then(|ticket| ticket.listed);
-                listed.or_else(|| turn.attested(id)).is_none()
-            }
-        },
+            let listed = turn.before.ticket(id).and_then(|ticket| ticket.listed);
+            listed.or_else(|| turn.attested(id)).is_none()
+        }
         TicketRefusal::CheckoutInProgress => held.and_then(Hold::claim).is_some_and(|claim| now < claim.deadline),
         TicketRefusal::HoldExpired => match turn.set() {
             Some((seats, TicketCommand::Claim(MakeClaim { brought, checkout, .. }))) => {

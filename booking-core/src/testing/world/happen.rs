@@ -240,14 +240,11 @@ impl World {
     /// What the door adds to a command, once: when a wish ends, and what the seats cost.
     fn at_the_door(&self, map: usize, mut command: SeatMapCommand, now: Timestamp) -> SeatMapCommand {
         if let SeatMapCommand::Seats { seats, command } = &mut command {
-            match command {
-                TicketCommand::Reserve(Reserve { until, offer, .. }) => {
-                    *until = now.plus(Millis(until.as_millis()));
-                    *offer = self.offer(map, seats, false);
-                }
-                TicketCommand::Release { until, .. } => *until = now.plus(Millis(until.as_millis())),
-                TicketCommand::Sell { offer, .. } => *offer = self.offer(map, seats, false),
-                _ => {}
+            if let TicketCommand::Reserve(Reserve { until, .. }) | TicketCommand::Release { until, .. } = command {
+                *until = now.plus(Millis(until.as_millis()));
+            }
+            if let TicketCommand::Reserve(Reserve { offer, .. }) | TicketCommand::Sell { offer, .. } = command {
+                *offer = self.offer(map, seats, false);
             }
         }
         command
@@ -432,11 +429,14 @@ impl World {
     /// A wish was accepted: none that a later one under its hold has overtaken may be.
     fn wish(&mut self, map: usize, command: &SeatMapCommand) -> Step {
         let SeatMapCommand::Seats { command, .. } = command else { return Ok(()) };
-        let (hold, nth, until, reserves) = match command {
-            TicketCommand::Reserve(Reserve { hold, nth: Some(nth), until, .. }) => (hold, *nth, *until, true),
-            TicketCommand::Release { hold, nth: Some(nth), until } => (hold, *nth, *until, false),
-            _ => return Ok(()),
-        };
+        let (hold, nth, until, reserves) =
+            if let TicketCommand::Reserve(Reserve { hold, nth: Some(nth), until, .. }) = command {
+                (hold, *nth, *until, true)
+            } else if let TicketCommand::Release { hold, nth: Some(nth), until } = command {
+                (hold, *nth, *until, false)
+            } else {
+                return Ok(());
+            };
         let map = narrow(map);
         let Some(known) = self.wishes.iter_mut().find(|(at, id, ..)| (*at, id) == (map, hold)) else {
             self.wishes.push((map, hold.clone(), nth, until));

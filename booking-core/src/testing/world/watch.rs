@@ -103,31 +103,23 @@ impl World {
                     |id: &TicketId| decision.as_ref().err().is_some_and(|why| why.ticket.as_ref() == Some(id));
                 let later = seats.as_slice().iter().skip(1).any(refuses);
                 sights.see_if(later, Sight::LaterSeatRefuses);
-                match command {
-                    TicketCommand::Claim(claim) => {
-                        let ended = before.ended().any(|(checkout, _)| *checkout == claim.checkout);
-                        sights.see_if(ended && refused == Some(TicketRefusal::HoldExpired), Sight::RevokeFirst);
-                        let failed = run(&claim.checkout)
-                            .is_some_and(|run| matches!(run.running.ending(), Some(Ending::Failed(_))));
-                        sights.see_if(decision.is_ok() && failed, Sight::Forgotten);
-                    }
-                    TicketCommand::Revoke { checkout, .. } => {
-                        let stage = run(checkout).map(|run| run.running.checkout().stage());
-                        let confirm_refused =
-                            matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused(_), .. }));
-                        for id in seats.as_slice() {
-                            let (was, is) =
-                                (before.ticket(id).map(|it| &it.state), after.ticket(id).map(|it| &it.state));
-                            let sale_gone =
-                                was.is_some_and(|it| it.sale().is_some()) && is.is_none_or(|it| it.sale().is_none());
-                            sights.see_if(confirm_refused && sale_gone, Sight::PartialConfirm);
-                            let claimed =
-                                was.is_some_and(|it| it.hold().and_then(Hold::claim).is_some() || it.sale().is_some());
-                            let held = is.and_then(|it| it.hold()).is_some_and(|hold| hold.claim().is_none());
-                            sights.see_if(claimed && held, Sight::HoldKept);
-                        }
-                    }
-                    _ => {}
+                if let TicketCommand::Claim(claim) = command {
+                    let ended = before.ended().any(|(checkout, _)| *checkout == claim.checkout);
+                    sights.see_if(ended && refused == Some(TicketRefusal::HoldExpired), Sight::RevokeFirst);
+                    let ending = run(&claim.checkout).and_then(|run| run.running.ending());
+                    sights.see_if(decision.is_ok() && matches!(ending, Some(Ending::Failed(_))), Sight::Forgotten);
+                }
+                let TicketCommand::Revoke { checkout, .. } = command else { return };
+                let stage = run(checkout).map(|run| run.running.checkout().stage());
+                let confirm_refused = matches!(stage, Some(Stage::Undoing { failure: Failure::ConfirmRefused(_), .. }));
+                for id in seats.as_slice() {
+                    let (was, is) = (before.ticket(id).map(|it| &it.state), after.ticket(id).map(|it| &it.state));
+                    let was_sold = was.is_some_and(|it| it.sale().is_some());
+                    let sale_gone = was_sold && is.is_none_or(|it| it.sale().is_none());
+                    sights.see_if(confirm_refused && sale_gone, Sight::PartialConfirm);
+                    let claimed = was_sold || was.and_then(|it| it.hold()).and_then(Hold::claim).is_some();
+                    let held = is.and_then(|it| it.hold()).is_some_and(|hold| hold.claim().is_none());
+                    sights.see_if(claimed && held, Sight::HoldKept);
                 }
             }
         }
