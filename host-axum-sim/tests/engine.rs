@@ -7,11 +7,13 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
-use booking_core::invariants::{Snapshot, check};
-use booking_core::payment::{Ledger, Payment, PaymentAnswer};
+use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
+use booking_core::invariants::{SeatFacts, System, check};
+use booking_core::payment::{Account, Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, Kind, parse};
 use host_axum_sim::engine::{
@@ -198,15 +200,8 @@ impl Rig {
             Gateway::Mock { .. } => self.engine.ledger(),
             Gateway::Outside => &self.gateway,
         };
-        let snapshot = Snapshot {
-            tickets: self.engine.tickets(),
-            maps: self.engine.maps(),
-            checkouts: &checkouts.collect(),
-            ledger,
-            reset: &BTreeSet::new(),
-            at_rest,
-        };
-        check(&snapshot).unwrap();
+        let engine = &self.engine;
+        check(&Seen { engine, checkouts: checkouts.collect(), ledger, at_rest }).unwrap();
     }
 
     /// The numbers that follow from what is stored.
@@ -214,6 +209,46 @@ impl Rig {
         let census = self.engine.census(self.now);
         let census = Census { endings: BTreeMap::new(), holds_lapsed: 0, payment_retries: 0, ..census };
         Census { letters_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..census }
+    }
+}
+
+/// The engine, as the properties look at it.
+struct Seen<'a> {
+    engine: &'a Engine,
+    checkouts: BTreeMap<CheckoutId, Checkout>,
+    ledger: &'a Ledger,
+    at_rest: bool,
+}
+
+impl System for Seen<'_> {
+    fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
+        Box::new(self.engine.tickets().iter().map(|(id, ticket)| (id, ticket.into())))
+    }
+    fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
+        Box::new(self.checkouts.values())
+    }
+    fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
+        self.engine.tickets().get(id).map(SeatFacts::from)
+    }
+    fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
+        self.checkouts.get(id)
+    }
+    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
+        self.ledger.account(&PaymentKey::authorize(checkout))
+    }
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
+        Box::new(self.ledger.accounts())
+    }
+    fn is_reset(&self, _ticket: &TicketId) -> bool {
+        false
+    }
+    fn is_shown(&self, id: &TicketId) -> bool {
+        let shown = self.engine.maps().get(id.map_str()).and_then(|map| map.seat(id));
+        let is = self.engine.tickets().get(id);
+        is.map(|ticket| (ticket.state().status(), ticket.version())) == shown.map(|seat| (seat.status, seat.version))
+    }
+    fn is_at_rest(&self) -> bool {
+        self.at_rest
     }
 }
 

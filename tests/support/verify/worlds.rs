@@ -112,7 +112,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
     vec![
         world(
             "two buyers, a crash, a copy",
-            true,
+            false,
             scene(
                 1,
                 vec![buyer(0, "ann", &[0], None, good), buyer(1, "bob", &[0], None, good)],
@@ -180,12 +180,12 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         ),
         world(
             "two tickets, two buyers, nothing goes wrong",
-            false,
+            true,
             scene(2, vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 0], None, good)], vec![], none),
         ),
         world(
             "two buyers, and the gateway does not answer",
-            true,
+            false,
             scene(
                 1,
                 vec![buyer(0, "ann", &[0], None, good), buyer(1, "bob", &[0], None, good)],
@@ -210,7 +210,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         ),
         world(
             "three seats, two checkouts of two, a crash",
-            false,
+            true,
             scene(
                 3,
                 vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 2], None, good)],
@@ -220,12 +220,22 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         ),
         world(
             "three seats, two checkouts of two, a copy",
-            false,
+            true,
             scene(
                 3,
                 vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 2], None, good)],
                 vec![],
                 Faults { copies: 1, ..none },
+            ),
+        ),
+        world(
+            "three seats, two checkouts of two, a crash and a copy",
+            false,
+            scene(
+                3,
+                vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 2], None, good)],
+                vec![],
+                a_crash_and_a_copy,
             ),
         ),
         world(
@@ -240,7 +250,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         ),
         world(
             "three seats of two maps, two checkouts of two",
-            false,
+            true,
             on_two_maps(scene(
                 3,
                 vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1, 2], None, good)],
