@@ -14,6 +14,7 @@
 //!
 //! This file says what a map is and what can be asked of it. `map/turn.rs` judges a command, `map/table.rs` one seat.
 
+mod layout;
 mod table;
 pub mod ticket;
 mod turn;
@@ -23,11 +24,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::seat_map::{Layout, LayoutError, Place, Row, Summary};
+pub use crate::seat_map::Summary;
+pub use layout::{Layout, LayoutError, Place, Row};
 
 use crate::ids::{CheckoutId, HoldId, TicketId};
 use crate::machine::{Machine, Transition};
 use crate::money::Money;
+use crate::terms::Terms;
 use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 use table::Seat;
@@ -71,6 +74,8 @@ pub struct Header {
     pub armed: Option<Timestamp>,
     /// How many seats are stored.
     pub tickets: u64,
+    /// How many seats are sold.
+    pub sold: u64,
     /// How many ended checkouts are remembered.
     pub ended: u64,
     /// How many numbered holds are remembered.
@@ -400,6 +405,13 @@ impl SeatMap {
         self.header.version
     }
 
+    /// Whether so many seats are sold that the host asks it to put them all back on sale. That is for trying things
+    /// ([`Terms::auto_reset_at`]), and off by default.
+    #[must_use]
+    pub fn wants_reset(&self, terms: &Terms) -> bool {
+        terms.auto_reset_at.is_some_and(|most| self.header.sold >= most.into())
+    }
+
     /// The layout, if one was published.
     #[must_use]
     pub fn layout(&self) -> Option<&Arc<Layout>> {
@@ -469,7 +481,7 @@ impl SeatMap {
     #[must_use]
     pub fn price(&self, seat: &TicketId) -> Option<Money> {
         let listed = self.tickets.get(seat).and_then(|ticket| ticket.listed);
-        listed.or_else(|| self.layout.as_ref()?.places().find(|place| place.ticket == *seat).map(|place| place.price))
+        listed.or_else(|| self.layout.as_ref()?.place(seat).map(|place| place.price))
     }
 
     /// What these seats cost, read from this map. `unlisted` is the price of a seat that has none, on a map without a

@@ -108,6 +108,9 @@ impl Memory {
             self.timers.insert((due, key.clone()));
         }
         // Nobody watches here.
+        if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.terms)) {
+            let _never_refused = self.ask(key, &SeatMapCommand::ResetAll);
+        }
         outcome
     }
 

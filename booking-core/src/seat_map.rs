@@ -12,13 +12,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TicketId;
 use crate::machine::{Machine, Transition};
-use crate::money::Money;
+pub use crate::map::{Layout, LayoutError, Place, Row};
 use crate::ticket::{TicketCommand, TicketStatus};
 use crate::time::Timestamp;
 
@@ -59,111 +58,6 @@ pub struct Seat {
     pub version: u64,
     /// The map's version at which it was heard.
     pub heard: u64,
-}
-
-/// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice, and no two seats of a row have one
-/// name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Row>", into = "Vec<Row>")]
-pub struct Layout(Vec<Row>);
-
-/// One row of a layout.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Row {
-    /// What people call it.
-    pub name: String,
-    /// Its seats, in order.
-    pub seats: Vec<Place>,
-}
-
-/// One seat of a layout.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Place {
-    /// The ticket.
-    pub ticket: TicketId,
-    /// What stands on the seat, where that is not what its id [ends with](TicketId::seat_name).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<Arc<str>>,
-    /// What the layout lists it at.
-    pub price: Money,
-    /// Where to draw it: units to the right of the drawing's left edge.
-    pub x: u32,
-    /// Where to draw it: units below the drawing's top edge.
-    pub y: u32,
-}
-
-impl Place {
-    /// What people call the seat, within its row.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.label.as_deref().unwrap_or_else(|| self.ticket.seat_name())
-    }
-}
-
-/// What is wrong with a layout.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// A ticket stands in it twice.
-    #[error("ticket {0} stands in the layout twice")]
-    DuplicateSeat(TicketId),
-    /// A seat has the name of another one of its row.
-    #[error("ticket {0} has the name of another seat of its row")]
-    DuplicateName(TicketId),
-}
-
-impl Layout {
-    /// A layout of these rows.
-    ///
-    /// # Errors
-    /// [`LayoutError`] names the first ticket that stands in it twice, or else the first with another one's name.
-    pub fn new(rows: Vec<Row>) -> Result<Self, LayoutError> {
-        let layout = Self::try_from(rows)?;
-        let alike = layout.0.iter().find_map(|row| {
-            let mut names = BTreeSet::new();
-            row.seats.iter().find(|place| !names.insert(place.name()))
-        });
-        match alike {
-            Some(place) => Err(LayoutError::DuplicateName(place.ticket.clone())),
-            None => Ok(layout),
-        }
-    }
-
-    /// From storage. What seats are called is looked at when a layout is published, and never again.
-    fn stored(mut rows: Vec<Row>) -> Result<Self, LayoutError> {
-        // It is kept for long, and there are many.
-        rows.iter_mut().for_each(|row| row.seats.shrink_to_fit());
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = rows.iter().flat_map(|row| &row.seats).find(|place| !seen.insert(&place.ticket)) {
-            return Err(LayoutError::DuplicateSeat(twice.ticket.clone()));
-        }
-        Ok(Self(rows))
-    }
-
-    /// The rows, in order.
-    #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.0
-    }
-
-    /// The seats of all rows, in order.
-    pub fn places(&self) -> impl Iterator<Item = &Place> {
-        self.0.iter().flat_map(|row| &row.seats)
-    }
-}
-
-impl TryFrom<Vec<Row>> for Layout {
-    type Error = LayoutError;
-    fn try_from(rows: Vec<Row>) -> Result<Self, LayoutError> {
-        Self::stored(rows)
-    }
-}
-
-impl From<Layout> for Vec<Row> {
-    fn from(layout: Layout) -> Self {
-        layout.0
-    }
 }
 
 /// What can be asked of a map.

@@ -183,20 +183,19 @@ pub(super) fn a_set_is_whole(turn: &MapTurn<'_>) -> Verdict {
         let had: BTreeSet<&TicketId> = had.iter().map(|(id, ..)| id).collect();
         turn.by_checkout() == Some(checkout) && names.as_ref() != Some(&had)
     };
-    let is_judged = |checkout: &CheckoutId| !before.get(checkout).is_some_and(|had| asks_for_another(checkout, had));
+    let is_alike = |set: &BTreeSet<(TicketId, u64, TicketStatus)>| {
+        set.iter().map(|(_, fence, status)| (fence, status)).collect::<BTreeSet<_>>().len() == 1
+    };
+    // What was in parts before stays in parts.
+    let is_judged = |checkout: &CheckoutId| {
+        before.get(checkout).is_none_or(|had| is_alike(had) && !asks_for_another(checkout, had))
+    };
     for (checkout, set) in after.iter().filter(|(checkout, _)| is_judged(checkout)) {
-        let alike = set.iter().map(|(_, fence, status)| (fence, status)).collect::<BTreeSet<_>>().len() == 1;
-        // What an operator has reset in part stays in part.
-        let was_whole = before
-            .get(checkout)
-            .is_none_or(|set| set.iter().map(|(_, fence, status)| (fence, status)).collect::<BTreeSet<_>>().len() == 1);
-        require(alike || !was_whole, || format!("{checkout} has seats in more than one state: {set:?}"))?;
-        let seats = |set: &BTreeSet<(TicketId, u64, TicketStatus)>| {
-            set.iter().map(|(id, ..)| id.clone()).collect::<BTreeSet<_>>()
-        };
-        let whole = match (before.get(checkout), turn.set()) {
-            (Some(before), _) => seats(before) == seats(set),
-            (None, Some((named, _))) => seats(set).iter().eq(named.as_slice().iter().collect::<BTreeSet<_>>()),
+        require(is_alike(set), || format!("{checkout} has seats in more than one state: {set:?}"))?;
+        let seats = set.iter().map(|(id, ..)| id);
+        let whole = match (before.get(checkout), &names) {
+            (Some(before), _) => before.iter().map(|(id, ..)| id).eq(seats),
+            (None, Some(named)) => seats.eq(named.iter().copied()),
             (None, None) => false,
         };
         require(whole, || format!("{checkout} has a part of its seats"))?;
@@ -299,11 +298,10 @@ pub(super) fn one_change_one_version(turn: &MapTurn<'_>) -> Verdict {
         require(ticket.version == after.version(), || format!("{id} has changed, and has another version"))?;
     }
     let header = after.header();
-    let counts = (after.tickets().count(), after.ended().count(), after.baskets().count());
-    let counted = (header.tickets, header.ended, header.baskets);
-    require(counted == (counts.0 as u64, counts.1 as u64, counts.2 as u64), || {
-        format!("the header counts {counted:?}, and there are {counts:?}")
-    })
+    let sold = after.tickets().filter(|(_, ticket)| ticket.state.sale().is_some()).count();
+    let counts = [after.tickets().count(), sold, after.ended().count(), after.baskets().count()].map(|n| n as u64);
+    let counted = [header.tickets, header.sold, header.ended, header.baskets];
+    require(counted == counts, || format!("the header counts {counted:?}, and there are {counts:?}"))
 }
 
 /// Wherever a claim goes before its deadline, the map remembers that its checkout has ended; until its stored time has

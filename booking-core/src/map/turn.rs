@@ -10,7 +10,7 @@ use super::ticket::TicketRefusal::{
 };
 use super::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketState};
 use super::{
-    BATCH, Basket, Layout, MEMORY, News, Published, Row, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
+    BATCH, Basket, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
     SeatMapReply, Wish,
 };
 use crate::ids::{CheckoutId, HoldId, TicketId};
@@ -243,12 +243,9 @@ impl<'a> Turn<'a> {
         if self.map.header.edition == 0 {
             return self.list_each(names, price);
         }
-        let mut rows: Vec<Row> = self.map.layout.as_ref().map_or_else(Vec::new, |layout| layout.rows().to_vec());
-        for name in names {
-            let place = rows.iter_mut().flat_map(|row| &mut row.seats).find(|place| place.ticket == *name);
-            place.ok_or_else(|| SeatMapRefusal::of_seat(name, TicketNotForSale))?.price = price;
-        }
-        let layout = Layout::new(rows).expect("the same seats as before, each once");
+        let Some(layout) = &self.map.layout else { return Err(SeatMapRefusal::of_map(TicketNotForSale)) };
+        let repriced = layout.repriced(names, price);
+        let layout = repriced.map_err(|missing| SeatMapRefusal::of_seat(&missing, TicketNotForSale))?;
         self.publish(&Arc::new(layout))
     }
 
@@ -334,9 +331,12 @@ impl<'a> Turn<'a> {
                 self.end(&claim.checkout, claim.deadline);
             }
         }
+        let sold = |state: &TicketState| u64::from(state.sale().is_some());
+        let (was_sold, is_sold) = (sold(state_before), sold(&state));
         let ticket = Some(Ticket { state, version: self.next_version(), listed }).filter(|it| !it.is_as_laid_out());
         let header = &mut self.event.header;
         header.tickets = (header.tickets + u64::from(ticket.is_some())).saturating_sub(u64::from(before.is_some()));
+        header.sold = (header.sold + is_sold).saturating_sub(was_sold);
         self.event.tickets.push((name.clone(), ticket));
     }
 

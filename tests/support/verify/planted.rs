@@ -129,6 +129,8 @@ fn move_to(
         let after = Some(after).filter(|it| it.state != TicketState::Available || it.listed.is_some());
         event.header.tickets += u64::from(after.is_some());
         event.header.tickets -= u64::from(map.ticket(seat).is_some());
+        event.header.sold += u64::from(after.as_ref().is_some_and(|it| it.state.sale().is_some()));
+        event.header.sold -= u64::from(before.state.sale().is_some());
         event.tickets.push((seat.clone(), after));
     }
     let ends = event.tickets.iter().filter_map(|(_, ticket)| ticket.as_ref()?.state.hold()).map(Hold::end);
@@ -768,8 +770,10 @@ planted! {
                 && event.tickets.len() > 1
                 && let Some((id, ticket)) = event.tickets.pop()
             {
-                let (was, is) = (u64::from(map.ticket(&id).is_some()), u64::from(ticket.is_some()));
-                event.header.tickets = event.header.tickets + was - is;
+                let sold = |ticket: Option<&Ticket>| u64::from(ticket.is_some_and(|it| it.state.sale().is_some()));
+                let (was, is) = (map.ticket(&id), ticket.as_ref());
+                event.header.tickets = event.header.tickets + u64::from(was.is_some()) - u64::from(is.is_some());
+                event.header.sold = event.header.sold + sold(was) - sold(is);
             }
             Ok(decided)
         }
@@ -840,7 +844,8 @@ planted! {
                     let known = |id: &TicketId| layout.places().any(|place| place.ticket == *id);
                     let tickets = map.tickets().filter(|(id, _)| known(id)).map(|(id, ticket)| (id.clone(), ticket.clone()));
                     let tickets: Vec<_> = tickets.collect();
-                    let header = Header { tickets: tickets.len() as u64, ..*map.header() };
+                    let sold = tickets.iter().filter(|(_, ticket)| ticket.state.sale().is_some()).count() as u64;
+                let header = Header { tickets: tickets.len() as u64, sold, ..*map.header() };
                     let lost: Vec<_> = map.tickets().filter(|(id, _)| !known(id)).map(|(id, _)| (id.clone(), None)).collect();
                     let mut decided = SeatMap::from_parts(header, map.layout().cloned(), tickets, [], []).decide(command, now)?;
                     decided.event.iter_mut().for_each(|event| event.tickets.extend(lost.clone()));
