@@ -119,6 +119,10 @@ impl<'a> Turn<'a> {
         let standing: Vec<_> = set.seats.iter().map(|seat| seat.standing_claim(user, hold, checkout)).collect();
         if let Some(whole) = standing.iter().copied().collect::<Option<Vec<&Claim>>>() {
             let fence = whole.first().map_or(0, |claim| claim.fence);
+            if let Some(other) = whole.iter().position(|claim| claim.fence != fence) {
+                // They were claimed in parts: no one fence confirms them.
+                return Err(SeatMapRefusal::of_seat(&set.names[other], HoldExpired));
+            }
             let reply = SeatMapReply::Claimed { fence, prices: prices(set.states()) };
             return self.accept(reply);
         }

@@ -35,6 +35,13 @@ mod sets {
     }
 
     #[test]
+    fn seats_that_were_claimed_in_parts_have_no_fence_together() {
+        let mut parts =
+            Map::available().after(&claim("ann", "h", "c", EARLY)).after_seats(&[2], &claim("ann", "h", "c", EARLY));
+        parts.refuses_naming(&[1, 2], &claim("ann", "h", "c", EARLY), Some(2), HoldExpired);
+    }
+
+    #[test]
     fn one_seat_that_refuses_refuses_the_set_and_is_named() {
         let map = Map::available().after_seats(&[2], &reserve("bob", "h2")).after_seats(&[3], &block());
         let held = TicketReserved { until: at(UNTIL) };
