@@ -36,7 +36,7 @@ mod sets {
 
     #[test]
     fn seats_that_were_claimed_in_parts_have_no_fence_together() {
-        let mut parts =
+        let parts =
             Map::available().after(&claim("ann", "h", "c", EARLY)).after_seats(&[2], &claim("ann", "h", "c", EARLY));
         parts.refuses_naming(&[1, 2], &claim("ann", "h", "c", EARLY), Some(2), HoldExpired);
     }
