@@ -265,6 +265,15 @@ pub struct SeatMapNotices {
     pub timer: Option<Timestamp>,
 }
 
+/// A map at a point in time.
+#[derive(Clone, Copy, Debug)]
+pub struct AtTime<'a> {
+    /// The map.
+    pub map: &'a SeatMap,
+    /// The time.
+    pub now: Timestamp,
+}
+
 /// What the watchers of a map hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
@@ -428,6 +437,18 @@ impl SeatMap {
         self.ended.iter().map(|(checkout, deadline)| (checkout, *deadline))
     }
 
+    /// Until when it is remembered that a checkout has ended; `None` where it is not.
+    #[must_use]
+    pub fn ended_at(&self, checkout: &CheckoutId) -> Option<Timestamp> {
+        self.ended.get(checkout).copied()
+    }
+
+    /// The last numbered wish under a hold.
+    #[must_use]
+    pub fn basket(&self, hold: &HoldId) -> Option<&Basket> {
+        self.baskets.get(hold)
+    }
+
     /// The last numbered wish under each hold.
     pub fn baskets(&self) -> impl Iterator<Item = (&HoldId, &Basket)> {
         self.baskets.iter()
@@ -491,6 +512,12 @@ impl SeatMap {
         let default = unlisted.filter(|_| self.layout.is_none());
         let prices = seats.as_slice().iter().map(|seat| self.price(seat).or(default)).collect();
         Offer { edition: self.header.edition, prices, room }
+    }
+
+    /// The map at a point in time, as it is shown.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> AtTime<'_> {
+        AtTime { map: self, now }
     }
 
     /// What is recorded of a seat's state.

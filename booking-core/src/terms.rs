@@ -64,6 +64,15 @@ impl Terms {
     /// How many seats a map without a layout may store.
     pub const ROOM: u64 = 5_000;
 
+    /// How long a hold lasts at most, however often more time is asked for.
+    #[must_use]
+    pub fn longest_hold(&self) -> Millis {
+        self.hold_ttl_max.unwrap_or(self.hold_ttl).length()
+    }
+
+    /// How far the clocks of two doors may be apart.
+    pub const CLOCKS_APART: Millis = Millis::from_mins(1);
+
     /// The price of a ticket that was never listed; `None` where such a ticket is not for sale.
     #[must_use]
     pub fn unlisted(&self) -> Option<Money> {

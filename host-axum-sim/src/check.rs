@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use booking_core::checkout::{Checkout, Ending};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
 use booking_core::invariants::{Check, PROPERTIES, Property, SeatFacts, System, Verdict};
+use booking_core::map::SeatMap;
+use booking_core::map::ticket::Ticket;
 use booking_core::payment::{Account, Ledger};
-use booking_core::seat_map::{Published, Seat, SeatMap};
-use booking_core::ticket::{Ended, EndedId, Ticket, TicketStatus};
+use booking_core::ticket::TicketStatus;
 use booking_core::wire::Refusal;
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
 
+use crate::engine::StoredMap;
 use crate::ledger_file::read_accounts;
 use crate::store::{DirectoryError, Record, is_in_use, read};
 
@@ -33,7 +35,6 @@ pub(crate) struct CheckArgs {
 /// Everything of a directory, as the properties look at it.
 #[derive(Default)]
 struct Kept {
-    tickets: BTreeMap<TicketId, Ticket>,
     maps: BTreeMap<MapKey, SeatMap>,
     checkouts: BTreeMap<CheckoutId, Checkout>,
     ledger: Ledger,
@@ -51,16 +52,9 @@ struct Kept {
 impl Kept {
     fn of(records: impl Iterator<Item = Result<Record, DirectoryError>>) -> Result<Self, DirectoryError> {
         let mut kept = Self::default();
-        let mut layouts: BTreeMap<MapKey, Published> = BTreeMap::new();
-        let mut seats: BTreeMap<MapKey, Vec<(TicketId, Seat)>> = BTreeMap::new();
+        let mut maps = BTreeMap::new();
         for record in records {
             match record? {
-                Record::Ticket(id, ticket) => drop(kept.tickets.insert(id, *ticket)),
-                Record::Layout(map, published) => {
-                    seats.entry(map.clone()).or_default();
-                    layouts.insert(map, *published);
-                }
-                Record::Seat(map, ticket, seat) => seats.entry(map).or_default().push((ticket, seat)),
                 Record::Checkout(course) => {
                     let checkout = course.running.checkout();
                     if is_booked(checkout) {
@@ -78,16 +72,15 @@ impl Kept {
                     kept.ledger.restore(key, account.account);
                 }
                 Record::Key(..) => kept.keys += 1,
-                Record::Errands(_)
-                | Record::CheckoutForgotten(_)
-                | Record::AccountForgotten(_)
-                | Record::KeyForgotten(_) => {}
+                record @ (Record::Map(..)
+                | Record::Layout(..)
+                | Record::Seat(..)
+                | Record::Ended(..)
+                | Record::Basket(..)) => StoredMap::take_in(&mut maps, record),
+                Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
             }
         }
-        for (key, seats) in seats {
-            let map = SeatMap::restored(layouts.remove(&key), seats);
-            kept.maps.insert(key, map);
-        }
+        kept.maps = maps.into_iter().map(|(key, stored)| (key, stored.into_map())).collect();
         let goes_with = |key: &PaymentKey| {
             let id = key.as_str().strip_suffix(":authorize").and_then(|id| CheckoutId::parse(id).ok());
             id.is_some_and(|id| kept.checkouts.contains_key(&id))
@@ -118,7 +111,7 @@ struct Around<'a> {
 
 impl System for Around<'_> {
     fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
-        Box::new(self.kept.tickets.iter().map(|(id, ticket)| (id, ticket.into())))
+        Box::new(self.kept.tickets().map(|(id, ticket)| (id, ticket.into())))
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         let tickets = self.checkout.into_iter().flat_map(|checkout| checkout.order().tickets());
@@ -126,19 +119,10 @@ impl System for Around<'_> {
         Box::new(others.filter_map(|id| self.kept.checkouts.get(id)))
     }
     fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
-        self.kept.tickets.get(id).map(SeatFacts::from)
+        self.kept.maps.get(id.map_str())?.ticket(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.kept.checkouts.get(id)
-    }
-    fn is_shown(&self, id: &TicketId) -> bool {
-        let shown = self.kept.maps.get(id.map_str()).and_then(|map| map.seat(id));
-        let is = self.kept.tickets.get(id).filter(|ticket| ticket.version() > 0);
-        is.map(|ticket| (ticket.state().status(), ticket.version())) == shown.map(|seat| (seat.status, seat.version))
-    }
-    fn may_have_forgotten(&self, id: &TicketId, checkout: &CheckoutId) -> bool {
-        let ended = self.kept.tickets.get(id).map_or(&[][..], |ticket| ticket.ended().ids());
-        ended.len() >= Ended::MEMORY && !ended.contains(&EndedId::Checkout(checkout.clone()))
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         self.kept.ledger.account(&PaymentKey::authorize(checkout))
@@ -179,16 +163,18 @@ impl Kept {
                 .values()
                 .filter(|checkout| !is_about_money || self.is_paid_here(checkout))
                 .for_each(|checkout| see(holds(&Around { kept: self, checkout: Some(checkout) }, checkout))),
-            // What is stored is stored at once, so maps are not behind their tickets.
             Check::Ticket(holds) => self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket.into()))),
-            Check::TicketAtRest(holds) if property.name == "the_map_converges" => {
-                self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket.into())));
-            }
             Check::TicketAtRest(_) | Check::CheckoutAtRest(_) | Check::PerTurn(_) => return None,
         }
-        let all = if matches!(property.check, Check::Checkout(_)) { self.checkouts.len() } else { self.tickets.len() };
+        let all =
+            if matches!(property.check, Check::Checkout(_)) { self.checkouts.len() } else { self.tickets().count() };
         found.passed_over = all - found.looked_at;
         Some(found)
+    }
+
+    /// Every seat that is stored.
+    fn tickets(&self) -> impl Iterator<Item = (&TicketId, &Ticket)> {
+        self.maps.values().flat_map(SeatMap::tickets)
     }
 
     fn around(&self) -> Around<'_> {
@@ -198,10 +184,10 @@ impl Kept {
     /// What a ticket was sold to is forgotten after a day, and the sale stays: of that there is nothing to be said.
     fn each_ticket(&self, mut look: impl FnMut(&TicketId, &Ticket)) {
         let is_known = |ticket: &Ticket| {
-            let to = ticket.sale().and_then(|sale| sale.to.as_ref());
+            let to = ticket.state.sale().and_then(|sale| sale.claim.as_ref());
             to.is_none_or(|to| self.checkouts.contains_key(&to.checkout))
         };
-        self.tickets.iter().filter(|(_, ticket)| is_known(ticket)).for_each(|(id, ticket)| look(id, ticket));
+        self.tickets().filter(|(_, ticket)| is_known(ticket)).for_each(|(id, ticket)| look(id, ticket));
     }
 }
 
@@ -252,7 +238,13 @@ impl CheckArgs {
 /// What there is, in numbers.
 fn tell(kept: &Kept) {
     let mut statuses: BTreeMap<TicketStatus, u64> = BTreeMap::new();
-    kept.tickets.values().for_each(|ticket| *statuses.entry(ticket.state().status()).or_default() += 1);
+    kept.tickets().for_each(|(_, ticket)| *statuses.entry(ticket.state.status()).or_default() += 1);
+    let laid_out = kept.maps.values().filter_map(|map| Some((map.layout()?.len() as u64, map.header().tickets)));
+    let on_sale: u64 = laid_out.map(|(all, stored)| all.saturating_sub(stored)).sum();
+    if on_sale > 0 {
+        *statuses.entry(TicketStatus::Available).or_default() += on_sale;
+    }
+    let tickets: u64 = statuses.values().sum();
     let mut endings: BTreeMap<&'static str, u64> = BTreeMap::new();
     for checkout in kept.checkouts.values() {
         let ending = match checkout.ending() {
@@ -264,7 +256,7 @@ fn tell(kept: &Kept) {
     }
     let statuses: Vec<String> = statuses.iter().map(|(status, count)| format!("{count} {status:?}")).collect();
     let endings: Vec<String> = endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
-    say(&format!("{} tickets: {}", kept.tickets.len(), statuses.join(", ").to_lowercase()));
+    say(&format!("{tickets} tickets: {}", statuses.join(", ").to_lowercase()));
     say(&format!("{} checkouts: {}", kept.checkouts.len(), endings.join(", ")));
     say(&format!("{} maps, {} idempotency keys", kept.maps.len(), kept.keys));
 }

@@ -306,7 +306,7 @@ fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, 
     let (engine, directory) = restored.map_err(because("--data-dir"))?;
     if !is_new {
         let under_way = engine.checkouts().filter(|course| course.ended.is_none()).count();
-        let (tickets, checkouts) = (engine.tickets().len(), engine.checkouts().count());
+        let (tickets, checkouts) = (engine.stored_seats(), engine.checkouts().count());
         tracing::info!(
             "restored {tickets} tickets and {checkouts} checkouts, {under_way} of them under way, from {} in {} ms",
             size(bytes),

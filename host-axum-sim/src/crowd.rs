@@ -23,7 +23,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use axum::routing::any;
 use booking_core::MapKey;
-use booking_core::seat_map::SeatMap;
+use booking_core::map::SeatMap;
 use booking_core::wire::{Answer, Kind, MAX_BODY, Refusal, answer};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,7 +1,8 @@
 //! The venue of `serve --demo`: a theatre of 480 seats, in three sections of three prices.
 
+use booking_core::map::{Layout, Place, Row, SeatMap};
 use booking_core::money::Money;
-use booking_core::seat_map::{Layout, Place, Row, SeatMap, SeatMapCommand};
+use booking_core::seat_map::SeatMapCommand;
 use booking_core::wire::{Answer, Call, Kind, Refusal, SeatMapCall};
 use booking_core::{MapKey, TicketId};
 

@@ -1,8 +1,7 @@
-//! Each effect of a checkout, on this host. Tickets, waits and the mock gateway are inside the engine; real payments and
+//! Each effect of a checkout, on this host. Seat maps, waits and the mock gateway are inside the engine; real payments and
 //! messages are asked of the driver.
 
 use booking_core::effect::{Effect, Op, Outcome};
-use booking_core::inventory::of_ticket;
 use booking_core::time::{Millis, Timestamp};
 
 use crate::engine::{Due, Engine, Gateway, Output};
@@ -12,10 +11,7 @@ impl Engine {
     /// Performs an effect: its outcome, or `None` where that comes later.
     pub(crate) fn perform(&mut self, course: &mut Course, op: &Op, effect: Effect, now: Timestamp) -> Option<Outcome> {
         match effect {
-            Effect::Line(line, command) => {
-                let answer = self.ask_ticket(line.first(), &command.to_ticket(), now);
-                Some(Outcome::Line(of_ticket(line.first(), answer)))
-            }
+            Effect::Line(line, command) => Some(Outcome::Line(self.ask_line(&line, &command, now))),
             Effect::Sleep(length) => {
                 // After a crash the wait that was stored goes on.
                 let wake = *course.wake.get_or_insert_with(|| now.plus(length));

@@ -18,19 +18,18 @@
 mod calls;
 mod courses;
 mod kept;
+mod maps;
 mod messages;
 mod records;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem::discriminant;
-use std::sync::Arc;
 
-use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
-use booking_core::machine::{Machine, Turn, turn};
+use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::machine::turn;
+use booking_core::map::SeatMap;
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
-use booking_core::seat_map::{Errand, News, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapReply};
-use booking_core::ticket::{MapUpdate, Ticket, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
+use booking_core::ticket::TicketStatus;
 use booking_core::time::Timestamp;
 use booking_core::wire::{GatewayCall, Kind};
 
@@ -38,12 +37,13 @@ use crate::store::{Course, Digest, Keyed, Record, Seq};
 use kept::Kept;
 
 pub use messages::{Caller, Fresh, Input, Key, Output, Request, Shown, View};
+pub(crate) use records::StoredMap;
 pub use settings::{Gateway, Limits, Notifier, Settings};
 
 /// Numbers about an engine, for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Tickets that anybody has spoken to, by status as recorded.
+    /// Seats, by status as recorded: those of layouts, and those that any command has named.
     pub tickets: BTreeMap<TicketStatus, u64>,
     /// Checkouts under way, by what they are at.
     pub stages: BTreeMap<&'static str, u64>,
@@ -73,8 +73,8 @@ pub struct Census {
 /// What is to happen at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
-    /// A hold ends.
-    Hold(TicketId),
+    /// The timer of a map fires.
+    Map(MapKey),
     /// A checkout's wait is over.
     Wake(CheckoutId),
     /// The mock gateway answers a checkout.
@@ -90,10 +90,11 @@ pub(crate) enum Due {
 /// What has changed and is to be stored, by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
-    Ticket(TicketId),
+    Map(MapKey),
     Layout(MapKey),
     Seat(MapKey, TicketId),
-    Errands,
+    Ended(MapKey, CheckoutId),
+    Basket(MapKey, HoldId),
     Checkout(CheckoutId),
     Account(PaymentKey),
     Key(Digest),
@@ -106,8 +107,9 @@ const TIMERS_A_TICK: usize = 256;
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    tickets: BTreeMap<TicketId, Ticket>,
     maps: BTreeMap<MapKey, SeatMap>,
+    /// How many seats are stored, of all maps.
+    seats_stored: u64,
     checkouts: BTreeMap<CheckoutId, Box<Course>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
@@ -115,10 +117,6 @@ pub struct Engine {
     keys: BTreeMap<Digest, Keyed>,
     kept: Kept,
     due: BTreeSet<(Timestamp, Due)>,
-    /// What maps want tickets to be told, within the same input.
-    mail: VecDeque<(TicketId, TicketCommand)>,
-    /// Work for every ticket of a map, one batch a tick.
-    errands: VecDeque<(MapKey, Errand)>,
     /// Who waits for a checkout to end, and until when.
     waiting: BTreeMap<CheckoutId, BTreeMap<Caller, Timestamp>>,
     /// Who waits for the mock gateway, for what.
@@ -166,17 +164,6 @@ impl Default for Counts {
     }
 }
 
-/// What is looked at of a ticket before and after each of its turns.
-#[derive(PartialEq, Eq)]
-struct Glance {
-    status: TicketStatus,
-    version: u64,
-    ends: Option<Timestamp>,
-    /// Whether it is a hold of a buyer's own that ends then.
-    is_buyers: bool,
-    holder: Option<UserId>,
-}
-
 impl Engine {
     /// An engine that knows nothing yet.
     #[must_use]
@@ -184,15 +171,13 @@ impl Engine {
         Self {
             kept: Kept::new(settings.keep_for, settings.limits.kept_bytes),
             settings,
-            tickets: BTreeMap::new(),
             maps: BTreeMap::new(),
+            seats_stored: 0,
             checkouts: BTreeMap::new(),
             under_way: BTreeSet::new(),
             ledger: Ledger::default(),
             keys: BTreeMap::new(),
             due: BTreeSet::new(),
-            mail: VecDeque::new(),
-            errands: VecDeque::new(),
             waiting: BTreeMap::new(),
             paying: BTreeMap::new(),
             holders: BTreeMap::new(),
@@ -216,12 +201,6 @@ impl Engine {
         &self.settings
     }
 
-    /// Every ticket that anybody has spoken to.
-    #[must_use]
-    pub fn tickets(&self) -> &BTreeMap<TicketId, Ticket> {
-        &self.tickets
-    }
-
     /// Every map that has heard of anything.
     #[must_use]
     pub fn maps(&self) -> &BTreeMap<MapKey, SeatMap> {
@@ -237,12 +216,6 @@ impl Engine {
     #[must_use]
     pub fn checkout(&self, id: &CheckoutId) -> Option<&Course> {
         self.checkouts.get(id).map(Box::as_ref)
-    }
-
-    /// Whether there is work for whole maps that is still to be done.
-    #[must_use]
-    pub fn has_errands(&self) -> bool {
-        !self.errands.is_empty()
     }
 
     /// The built-in mock gateway's ledger.
@@ -267,9 +240,6 @@ impl Engine {
             Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
             Input::Tick => self.tick(now),
-        }
-        while let Some((ticket, command)) = self.mail.pop_front() {
-            let _done_or_refused = self.ask_ticket(&ticket, &command, now);
         }
         self.forget_the_old(now);
         self.close();
@@ -314,9 +284,6 @@ impl Engine {
     /// When [`Input::Tick`] is wanted at the latest; `None` while nothing is to happen by itself.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        if !self.errands.is_empty() {
-            return Some(Timestamp::default());
-        }
         let due = self.due.first().map(|(at, _)| *at);
         [due, self.kept.next()].into_iter().flatten().min()
     }
@@ -324,11 +291,7 @@ impl Engine {
     /// Whether nothing is under way and nothing will happen by itself, but for what is to be forgotten.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.due.is_empty()
-            && self.errands.is_empty()
-            && self.under_way.is_empty()
-            && self.counts.letters_waiting == 0
-            && self.held.is_empty()
+        self.due.is_empty() && self.under_way.is_empty() && self.counts.letters_waiting == 0 && self.held.is_empty()
     }
 
     /// The numbers, for metrics. Takes as long as there are checkouts under way and timers whose time has come.
@@ -339,7 +302,7 @@ impl Engine {
             *stages.entry(course.running.checkout().stage().name()).or_default() += 1;
         }
         Census {
-            tickets: self.counts.tickets.clone(),
+            tickets: self.seats_by_status(),
             stages,
             endings: self.counts.endings.clone(),
             holds_lapsed: self.counts.holds_lapsed,
@@ -354,7 +317,7 @@ impl Engine {
         }
     }
 
-    /// Time has passed: fires what is due, and does a batch of the work for whole maps.
+    /// Time has passed: fires what is due.
     fn tick(&mut self, now: Timestamp) {
         for _ in 0..TIMERS_A_TICK {
             match self.due.first() {
@@ -363,17 +326,13 @@ impl Engine {
             }
             let (_, due) = self.due.pop_first().expect("just looked at");
             match due {
-                Due::Hold(ticket) => self.hold_ends(&ticket, now),
+                Due::Map(key) => self.timer_fires(&key, now),
                 Due::Wake(id) => self.wake(&id, now),
                 Due::Pay(id) => self.mock_answers(&id, now),
                 Due::Answer(id, caller) => self.answer_meanwhile(&id, caller),
                 Due::Deliver(id) => self.deliver(&id),
                 Due::Gateway(caller) => self.mock_answers_caller(caller, now),
             }
-        }
-        if let Some((map, errand)) = self.errands.pop_front() {
-            self.touched.push(Name::Errands);
-            let _done = self.ask_map(&map, &SeatMapCommand::Continue(errand), now);
         }
     }
 
@@ -387,131 +346,6 @@ impl Engine {
         self.said.push(output);
     }
 
-    /// A hold has ended by itself: the ticket and its map are to know.
-    fn hold_ends(&mut self, ticket: &TicketId, now: Timestamp) {
-        let Some(hold) = self.tickets.get(ticket).and_then(Ticket::hold) else { return };
-        let expire = TicketCommand::Expire { hold: hold.id.clone(), until: hold.end() };
-        let _done_or_refused = self.ask_ticket(ticket, &expire, now);
-    }
-
-    /// Lets a ticket judge a command, and tells its map.
-    ///
-    /// There are no timers to store: which one is armed for a ticket follows from the ticket.
-    pub(crate) fn ask_ticket(
-        &mut self,
-        id: &TicketId,
-        command: &TicketCommand,
-        now: Timestamp,
-    ) -> Result<TicketReply, TicketRefusal> {
-        let count_holders = self.settings.limits.holds_per_user.is_some();
-        // A ticket that has never changed is not kept for the ids that ended there: here a checkout's commands come in
-        // order, so that none can come after what undoes it.
-        let is_worth_it = |ticket: &Ticket| ticket.version() > 0;
-        let look = |ticket: &Ticket| glance(ticket, count_holders);
-        let sold_to = self.sale_at_stake(id, command);
-        let turned = turn_in(&mut self.tickets, id, command, now, is_worth_it, look);
-        let (before, after) = (turned.before, turned.after);
-        // A command that is accepted takes a hold that has lapsed away first, whatever else it does.
-        let is_over = |at: Timestamp| before.ends.is_some_and(|end| end <= at);
-        if before.is_buyers && turned.turn.event().is_some_and(|event| is_over(event.at)) {
-            self.counts.holds_lapsed += 1;
-        }
-        if turned.turn.changed() {
-            self.touched.push(Name::Ticket(id.clone()));
-        }
-        if before != after {
-            self.count_ticket(id, &before, &after);
-        }
-        if let Some(checkout) = sold_to.filter(|_| after.status != TicketStatus::Sold)
-            && let Some(booking) = self.checkouts.get_mut(&checkout)
-        {
-            booking.reset.push(id.clone());
-            self.touched.push(Name::Checkout(checkout));
-        }
-        let (outcome, notices) = turned.turn.stored();
-        if let Some(MapUpdate { status, version }) = notices.map {
-            let auto_reset_at = self.settings.terms.auto_reset_at;
-            let update = SeatMapCommand::Update { ticket: id.clone(), status, version, auto_reset_at };
-            let _done = self.tell_map(id, &update, now);
-        }
-        outcome
-    }
-
-    /// The booking whose sale an operator's command may take away.
-    fn sale_at_stake(&self, id: &TicketId, command: &TicketCommand) -> Option<CheckoutId> {
-        let resets = matches!(command, TicketCommand::Reset { .. } | TicketCommand::Cleanup);
-        let sale = self.tickets.get(id).filter(|_| resets).and_then(Ticket::sale)?;
-        sale.to.as_ref().map(|to| to.checkout.clone())
-    }
-
-    fn count_ticket(&mut self, id: &TicketId, before: &Glance, after: &Glance) {
-        if before.version == 0 {
-            *self.counts.tickets.entry(after.status).or_default() += 1;
-        } else if before.status != after.status {
-            *self.counts.tickets.entry(after.status).or_default() += 1;
-            *self.counts.tickets.entry(before.status).or_default() -= 1;
-        }
-        if before.ends != after.ends {
-            if let Some(at) = before.ends {
-                self.due.remove(&(at, Due::Hold(id.clone())));
-            }
-            if let Some(at) = after.ends {
-                self.due.insert((at, Due::Hold(id.clone())));
-            }
-        }
-        if before.holder != after.holder {
-            if let Some(user) = &before.holder
-                && let Some(count) = self.holders.get_mut(user)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.holders.remove(user);
-                }
-            }
-            if let Some(user) = &after.holder {
-                *self.holders.entry(user.clone()).or_default() += 1;
-            }
-        }
-    }
-
-    fn tell_map(&mut self, ticket: &TicketId, update: &SeatMapCommand, now: Timestamp) -> SeatMapReply {
-        match self.maps.get_key_value(ticket.map_str()) {
-            Some((key, _)) => self.ask_map(&key.clone(), update, now),
-            None => self.ask_map(&ticket.map_key(), update, now),
-        }
-    }
-
-    /// Lets a map take a command, and sends on what follows from it.
-    fn ask_map(&mut self, key: &MapKey, command: &SeatMapCommand, now: Timestamp) -> SeatMapReply {
-        let turn = turn_in(&mut self.maps, key, command, now, |_| true, |_| ()).turn;
-        if turn.changed() {
-            self.touched.push(match command {
-                SeatMapCommand::Update { ticket, .. } => Name::Seat(key.clone(), ticket.clone()),
-                SeatMapCommand::Publish { .. } | SeatMapCommand::ResetAll | SeatMapCommand::Continue(_) => {
-                    Name::Layout(key.clone())
-                }
-            });
-        }
-        let (Ok(reply), notices) = turn.stored();
-        let SeatMapNotices { watchers, tickets, go_on } = notices;
-        match watchers {
-            Some(News::Changed(delta)) => self.said.push(Output::News(key.clone(), Shown::Delta(delta))),
-            Some(News::Republished { .. }) => {
-                let whole = Shown::Whole(Arc::new(self.view(key)));
-                self.said.push(Output::News(key.clone(), whole));
-            }
-            None => {}
-        }
-        self.mail.extend(tickets);
-        if let Some(errand) = go_on {
-            // A newer one of its kind begins anew, and so does what is left of an older one.
-            self.errands.retain(|(of, older)| of != key || discriminant(older) != discriminant(&errand));
-            self.errands.push_back((key.clone(), errand));
-            self.touched.push(Name::Errands);
-        }
-        reply
-    }
-
     pub(crate) fn ask_gateway(&mut self, command: &Payment, now: Timestamp) -> PaymentAnswer {
         let turn = turn(&mut self.ledger, command, now);
         if let Some(event) = turn.event() {
@@ -519,49 +353,5 @@ impl Engine {
         }
         let (Ok(reply), ()) = turn.stored();
         reply
-    }
-}
-
-/// A turn, and what was seen of the object before and after it.
-struct Turned<M: Machine, T> {
-    turn: Turn<M>,
-    before: T,
-    after: T,
-}
-
-/// Lets an object of a table judge a command. An object that nobody has spoken to is not in the table, and only a turn
-/// that changes it into something that is worth it puts it there.
-fn turn_in<K: Ord + Clone, M: Machine, T>(
-    table: &mut BTreeMap<K, M>,
-    key: &K,
-    command: &M::Command,
-    now: Timestamp,
-    is_worth_it: impl Fn(&M) -> bool,
-    look: impl Fn(&M) -> T,
-) -> Turned<M, T> {
-    let turned = |state: &mut M| {
-        let before = look(state);
-        let turn = turn(state, command, now);
-        Turned { turn, before, after: look(state) }
-    };
-    if let Some(state) = table.get_mut(key) {
-        return turned(state);
-    }
-    let mut state = M::default();
-    let turned = turned(&mut state);
-    if turned.turn.changed() && is_worth_it(&state) {
-        table.insert(key.clone(), state);
-    }
-    turned
-}
-
-fn glance(ticket: &Ticket, count_holders: bool) -> Glance {
-    let hold = ticket.hold();
-    Glance {
-        status: ticket.state().status(),
-        version: ticket.version(),
-        ends: hold.map(booking_core::ticket::Hold::end),
-        is_buyers: hold.is_some_and(|hold| hold.until().is_some()),
-        holder: hold.filter(|_| count_holders).map(|hold| hold.by.clone()),
     }
 }

@@ -1,14 +1,26 @@
 //! The command `export`: every booking and every ticket of a data directory as a line of JSON, as they were at one moment.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use booking_core::map::SeatMap;
+use booking_core::map::ticket::Ticket;
+use booking_core::time::Timestamp;
 use booking_core::wire::export;
 use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::process::now;
 use clap::Args;
 
+use crate::engine::StoredMap;
 use crate::store::{Record, create_private, read};
+
+/// Every seat of a map: those of its layout in order, or else those that are stored.
+fn seats(map: &SeatMap, now: Timestamp) -> Vec<String> {
+    let as_laid_out = Ticket { version: map.version(), ..Ticket::default() };
+    let line = |(id, _)| export::seat(id, map.ticket(id).unwrap_or(&as_laid_out), map.price(id), now);
+    map.get(now).map(line).collect()
+}
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -29,29 +41,23 @@ impl ExportArgs {
             Some(path) => Box::new(create_private(path).map_err(because(&format!("--output {}", path.display())))?),
             None => Box::new(io::stdout().lock()),
         };
-        let (mut out, now) = (BufWriter::new(out), now());
+        let mut out = BufWriter::new(out);
+        let mut maps = BTreeMap::new();
+        let mut bookings = Vec::new();
         for record in records {
-            let line = match record.map_err(because("--data-dir"))? {
-                Record::Ticket(id, ticket) => export::ticket(&id, &ticket, now),
-                Record::Checkout(course) => export::booking(course.running.checkout(), course.ended, &course.reset),
-                Record::Layout(..)
-                | Record::Seat(..)
-                | Record::Errands(_)
-                | Record::CheckoutForgotten(_)
-                | Record::Account(..)
-                | Record::AccountForgotten(_)
-                | Record::Key(..)
-                | Record::KeyForgotten(_) => continue,
-            };
-            match writeln!(out, "{line}") {
-                // Whoever reads has read enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                written => written.map_err(because("--output"))?,
+            match record.map_err(because("--data-dir"))? {
+                Record::Checkout(course) => {
+                    bookings.push(export::booking(course.running.checkout(), course.ended, &course.reset));
+                }
+                record => StoredMap::take_in(&mut maps, record),
             }
         }
-        match out.flush() {
+        let seats = maps.into_values().flat_map(|stored| seats(&stored.into_map(), now()));
+        let written = seats.chain(bookings).try_for_each(|line| writeln!(out, "{line}"));
+        match written.and_then(|()| out.flush()) {
+            // The reader has read enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            flushed => flushed.map_err(because("--output")),
+            written => written.map_err(because("--output")),
         }
     }
 }

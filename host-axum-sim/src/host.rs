@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, MapKey};
+use booking_core::map::SeatMap;
 use booking_core::payment::Payment;
-use booking_core::seat_map::SeatMap;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
 use booking_hosting::ports::{Notifier, PaymentGateway};

@@ -84,10 +84,11 @@ fn accounts_of(path: &Path, file: &File) -> Result<(Accounts, u64), LedgerFileEr
         match format::read::<Record>(&line).map_err(|why| wrong(why.to_string()))? {
             Record::Account(key, account) => drop(accounts.insert(key, account)),
             Record::AccountForgotten(key) => drop(accounts.remove(&key)),
-            Record::Ticket(..)
+            Record::Map(..)
             | Record::Layout(..)
             | Record::Seat(..)
-            | Record::Errands(_)
+            | Record::Ended(..)
+            | Record::Basket(..)
             | Record::Checkout(_)
             | Record::CheckoutForgotten(_)
             | Record::Key(..)

@@ -12,13 +12,14 @@ mod power;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use booking_core::format::Format;
-use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
+use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
+use booking_core::map::ticket::Ticket;
+use booking_core::map::{Basket, Header, Layout};
 use booking_core::payment::Account;
 use booking_core::running::Running;
-use booking_core::seat_map::{Errand, Published, Seat};
-use booking_core::ticket::Ticket;
 use booking_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -34,14 +35,16 @@ pub struct Seq(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Record {
-    /// A ticket.
-    Ticket(TicketId, Box<Ticket>),
-    /// A map's layout. Its seats are records of their own.
-    Layout(MapKey, Box<Published>),
-    /// One seat of a map.
-    Seat(MapKey, TicketId, Seat),
-    /// Work for every ticket of a map that is still to be done, for all maps; none most of the time.
-    Errands(Vec<(MapKey, Errand)>),
+    /// What a map remembers as a whole. Its parts are records of their own.
+    Map(MapKey, Box<Header>),
+    /// A map's layout.
+    Layout(MapKey, Arc<Layout>),
+    /// One seat of a map; `None` where it is as it was laid out again.
+    Seat(MapKey, TicketId, Option<Box<Ticket>>),
+    /// A checkout that claims nothing of a map any more, and until when that is remembered; `None` when it is forgotten.
+    Ended(MapKey, CheckoutId, Option<Timestamp>),
+    /// The last numbered wish under a hold; `None` when it is forgotten.
+    Basket(MapKey, HoldId, Option<Box<Basket>>),
     /// A checkout, under way or over.
     Checkout(Box<Course>),
     /// A checkout that is forgotten.
@@ -71,11 +74,12 @@ impl Record {
             key
         };
         match self {
-            Self::Ticket(id, _) => key(b't', &[id.as_str().as_bytes()]),
+            Self::Map(map, _) => key(b'm', &[map.as_str().as_bytes()]),
             Self::Layout(map, _) => key(b'l', &[map.as_str().as_bytes()]),
             // No id has a slash in it.
             Self::Seat(map, ticket, _) => key(b's', &[map.as_str().as_bytes(), b"/", ticket.as_str().as_bytes()]),
-            Self::Errands(_) => key(b'e', &[]),
+            Self::Ended(map, id, _) => key(b'x', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
+            Self::Basket(map, id, _) => key(b'h', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
             Self::Checkout(course) => key(b'c', &[course.running.checkout().id().as_str().as_bytes()]),
             Self::CheckoutForgotten(id) => key(b'c', &[id.as_str().as_bytes()]),
             Self::Account(name, _) | Self::AccountForgotten(name) => key(b'a', &[name.as_str().as_bytes()]),
@@ -87,15 +91,19 @@ impl Record {
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
-            Self::Layout(_, published) => 1_024 + 192 * published.layout.places().count(),
-            Self::Errands(errands) => 1_024 * (1 + errands.len()),
+            Self::Layout(_, layout) => 1_024 + 192 * layout.len(),
+            Self::Basket(_, _, Some(basket)) => 512 + 64 * basket.seats.len(),
             Self::Key(_, keyed) => match &keyed.said {
                 Said::Answer { body, .. } => 512 + body.len(),
                 Said::Checkout(_) => 512,
             },
             Self::Checkout(_) | Self::Account(..) => 1_024,
-            Self::Ticket(..)
+            // A buyer and a hold of a seat may be as long as they may be at all.
+            Self::Seat(_, _, Some(_)) => 1_024,
+            Self::Map(..)
             | Self::Seat(..)
+            | Self::Ended(..)
+            | Self::Basket(..)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
             | Self::KeyForgotten(_) => 256,
@@ -112,11 +120,17 @@ impl Record {
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         match self {
-            Self::CheckoutForgotten(_) | Self::AccountForgotten(_) | Self::KeyForgotten(_) => true,
-            Self::Errands(errands) => errands.is_empty(),
-            Self::Ticket(..)
+            Self::Seat(_, _, None)
+            | Self::Ended(_, _, None)
+            | Self::Basket(_, _, None)
+            | Self::CheckoutForgotten(_)
+            | Self::AccountForgotten(_)
+            | Self::KeyForgotten(_) => true,
+            Self::Map(..)
             | Self::Layout(..)
             | Self::Seat(..)
+            | Self::Ended(..)
+            | Self::Basket(..)
             | Self::Checkout(_)
             | Self::Account(..)
             | Self::Key(..) => false,

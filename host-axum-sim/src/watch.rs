@@ -132,7 +132,8 @@ async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Re
     let until = Instant::now() + GATHER;
     while let Some(shown) = next.take() {
         match shown {
-            Shown::Delta(delta) => deltas.push(delta),
+            // All seats of a change go into one message.
+            Shown::Deltas(changed) => deltas.extend(changed),
             Shown::Whole(view) => {
                 deltas.clear();
                 show(socket, &view).await?;

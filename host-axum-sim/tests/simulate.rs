@@ -72,19 +72,19 @@ bugs! {
             without(batch, |record| matches!(record, Record::Key(..)))
         }
     }
-    SeatsAreNotStored: "what a map heard is not stored", within 2_000, {
+    SeatsAreNotStored: "seats are not stored", within 2_000, {
         fn written(&self, batch: Vec<Record>) -> Vec<Record> {
             without(batch, |record| matches!(record, Record::Seat(..)))
         }
     }
-    ErrandsAreNotStored: "work for a whole map is not stored", within 100_000, {
+    MarksAreNotStored: "that a checkout has ended is not stored", within 5_000, {
         fn written(&self, batch: Vec<Record>) -> Vec<Record> {
-            without(batch, |record| matches!(record, Record::Errands(_)))
+            without(batch, |record| matches!(record, Record::Ended(..)))
         }
     }
     TicketsAfterTheirCheckout: "a sale is stored without its checkout", within 5_000, {
         fn written(&self, batch: Vec<Record>) -> Vec<Record> {
-            let is_sale = batch.iter().any(|record| matches!(record, Record::Ticket(_, ticket) if ticket.sale().is_some()));
+            let is_sale = batch.iter().any(|record| matches!(record, Record::Seat(_, _, Some(ticket)) if ticket.state.sale().is_some()));
             without(batch, |record| is_sale && record.course().is_some())
         }
     }
@@ -96,8 +96,8 @@ bugs! {
     VersionsStartAnew: "a map's version starts anew after a crash", within 20_000, {
         fn restored(&self, mut records: Vec<Record>) -> Vec<Record> {
             for record in &mut records {
-                if let Record::Seat(_, _, seat) = record {
-                    seat.heard = 1;
+                if let Record::Map(_, header) = record {
+                    header.version = 1;
                 }
             }
             records

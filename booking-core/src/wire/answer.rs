@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::kind::{Kind, Refusal};
 use crate::checkout::{Checkout, Ending, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
+use crate::map::{AtTime, Published, SeatMapRefusal, SeatMapReply as SeatMapAnswer};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
 use crate::seat_map::{Layout, Place, Row, SeatMap, SeatMapReply};
@@ -136,19 +137,117 @@ pub(super) struct Shown<'a> {
     pub(super) status: TicketStatus,
 }
 
-pub(super) fn shown(map: &SeatMap) -> Vec<Shown<'_>> {
-    map.get().map(|(id, status)| Shown { id, status }).collect()
+pub(super) fn shown<'a>(map: &impl Shows<'a>) -> Vec<Shown<'a>> {
+    map.seats().into_iter().map(|(id, status)| Shown { id, status }).collect()
+}
+
+/// A map, as far as it is shown.
+pub trait Shows<'a> {
+    /// Its version.
+    fn version(&self) -> u64;
+    /// Its layout's edition.
+    fn edition(&self) -> u64;
+    /// Its layout, if it has one.
+    fn layout(&self) -> Option<&'a Layout>;
+    /// Every seat with its status.
+    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)>;
+    /// Its counts.
+    fn counts(&self) -> crate::seat_map::Summary;
+}
+
+impl<'a> Shows<'a> for &'a SeatMap {
+    fn version(&self) -> u64 {
+        SeatMap::version(self)
+    }
+    fn edition(&self) -> u64 {
+        SeatMap::edition(self)
+    }
+    fn layout(&self) -> Option<&'a Layout> {
+        SeatMap::layout(self)
+    }
+    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)> {
+        self.get().collect()
+    }
+    fn counts(&self) -> crate::seat_map::Summary {
+        self.summary()
+    }
+}
+
+impl<'a> Shows<'a> for AtTime<'a> {
+    fn version(&self) -> u64 {
+        self.map.version()
+    }
+    fn edition(&self) -> u64 {
+        self.map.header().edition
+    }
+    fn layout(&self) -> Option<&'a Layout> {
+        self.map.layout().map(std::convert::AsRef::as_ref)
+    }
+    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)> {
+        self.map.get(self.now).collect()
+    }
+    fn counts(&self) -> crate::seat_map::Summary {
+        self.map.summary(self.now)
+    }
+}
+
+/// What a map said to a command about one ticket, and the ticket's version after that.
+#[must_use]
+pub fn seat(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) -> Answer {
+    let price = |prices: &[Money]| prices.first().copied().unwrap_or(Money::DEFAULT_PRICE);
+    let outcome = outcome.as_ref().map_err(|refusal| refusal.why).map(|reply| match reply {
+        SeatMapAnswer::Reserved { hold, until, prices } => {
+            TicketReply::Reserved { hold: Some(hold.clone()), until: *until, price: price(prices) }
+        }
+        SeatMapAnswer::Claimed { fence, prices } => TicketReply::Claimed { fence: *fence, price: price(prices) },
+        SeatMapAnswer::Sold { prices } => TicketReply::Sold { price: price(prices) },
+        SeatMapAnswer::Published(_) | SeatMapAnswer::Reset { .. } | SeatMapAnswer::Done => TicketReply::Done,
+    });
+    ticket(&outcome, version)
+}
+
+/// What a map said to a command about itself, and its version after that. A layout is answered with what it has changed.
+#[must_use]
+pub fn map_reply(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) -> Answer {
+    #[derive(Serialize)]
+    struct Reset {
+        tickets: u64,
+        version: u64,
+    }
+    #[derive(Serialize)]
+    struct Changed<'a> {
+        #[serde(flatten)]
+        published: &'a Published,
+        version: u64,
+    }
+    match outcome {
+        Ok(SeatMapAnswer::Published(published)) => json(200, &Changed { published, version }),
+        Ok(SeatMapAnswer::Reset { tickets }) => json(200, &Reset { tickets: *tickets, version }),
+        Ok(
+            SeatMapAnswer::Reserved { .. }
+            | SeatMapAnswer::Claimed { .. }
+            | SeatMapAnswer::Sold { .. }
+            | SeatMapAnswer::Done,
+        ) => ok(Some(version)),
+        Err(why) => {
+            let refused = Refusal::from(why.why).at(version);
+            refusal(&match &why.ticket {
+                Some(ticket) => refused.about(ticket.clone()),
+                None => refused,
+            })
+        }
+    }
 }
 
 /// The tickets of a map: `[{ "id", "status" }]`.
 #[must_use]
-pub fn seat_map(map: &SeatMap) -> Answer {
-    json(200, &shown(map))
+pub fn seat_map<'a>(map: impl Shows<'a>) -> Answer {
+    json(200, &shown(&map))
 }
 
 /// The counts of a map: `{ "version", "counts": { "AVAILABLE", "RESERVED", "SOLD", "BLOCKED" } }`.
 #[must_use]
-pub fn summary(map: &SeatMap) -> Answer {
+pub fn summary<'a>(map: impl Shows<'a>) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "UPPERCASE")]
     struct Counts {
@@ -162,7 +261,7 @@ pub fn summary(map: &SeatMap) -> Answer {
         version: u64,
         counts: Counts,
     }
-    let crate::seat_map::Summary { version, available, reserved, sold, blocked } = map.summary();
+    let crate::seat_map::Summary { version, available, reserved, sold, blocked } = map.counts();
     json(200, &Summary { version, counts: Counts { available, reserved, sold, blocked } })
 }
 
@@ -199,7 +298,7 @@ pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
 /// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "label"?, "price", "x", "y" }] }] }`; edition 0 and no rows where none
 /// was published. It looks at the layout alone: a map [restored](SeatMap::restored) without its seats will do.
 #[must_use]
-pub fn plan(map: &SeatMap) -> Answer {
+pub fn plan<'a>(map: impl Shows<'a>) -> Answer {
     #[derive(Serialize)]
     struct Plan<'a> {
         edition: u64,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::kind::Refusal;
 use crate::checkout::{Checkout, Ending};
 use crate::ids::{CheckoutId, PaymentId, TicketId, UserId};
+use crate::map;
 use crate::money::Money;
 use crate::ticket::{Ticket, TicketStatus};
 use crate::time::Timestamp;
@@ -14,24 +15,25 @@ fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("string keys, and a String takes everything")
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    r#type: &'static str,
+    ticket_id: &'a TicketId,
+    status: TicketStatus,
+    reserved_by: Option<&'a UserId>,
+    reserved_until: Option<Timestamp>,
+    version: u64,
+    price: Option<Money>,
+    checkout_id: Option<&'a CheckoutId>,
+    sold_at: Option<Timestamp>,
+}
+
 /// A ticket as it is at `now`: `{ "type": "ticket", "ticketId", "status", "reservedBy", "reservedUntil", "version",
 /// "price", "checkoutId", "soldAt" }`. The price is what it was sold or is held for, else what it is listed at; the
 /// checkout is the one that it was sold to.
 #[must_use]
 pub fn ticket(id: &TicketId, ticket: &Ticket, now: Timestamp) -> String {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Line<'a> {
-        r#type: &'static str,
-        ticket_id: &'a TicketId,
-        status: TicketStatus,
-        reserved_by: Option<&'a UserId>,
-        reserved_until: Option<Timestamp>,
-        version: u64,
-        price: Option<Money>,
-        checkout_id: Option<&'a CheckoutId>,
-        sold_at: Option<Timestamp>,
-    }
     let view = ticket.get(now);
     let (hold, sale) = (ticket.hold().filter(|hold| now < hold.end()), ticket.sale());
     let price = sale.map(|sale| sale.price).or_else(|| hold.map(|hold| hold.price));
@@ -48,6 +50,25 @@ pub fn ticket(id: &TicketId, ticket: &Ticket, now: Timestamp) -> String {
     })
 }
 
+/// A seat of a map as it is at `now`, as [`ticket`] tells it.
+#[must_use]
+pub fn seat(id: &TicketId, ticket: &map::ticket::Ticket, listed: Option<Money>, now: Timestamp) -> String {
+    let view = ticket.get(now);
+    let (hold, sale) = (ticket.state.hold().filter(|hold| now < hold.end()), ticket.state.sale());
+    let price = sale.map(|sale| sale.price).or_else(|| hold.map(|hold| hold.price));
+    line(&Line {
+        r#type: "ticket",
+        ticket_id: id,
+        status: view.status,
+        reserved_by: view.reserved_by.as_ref(),
+        reserved_until: view.reserved_until,
+        version: view.version,
+        price: price.or(ticket.listed).or(listed),
+        checkout_id: sale.and_then(|sale| sale.claim.as_ref()).map(|claim| &claim.checkout),
+        sold_at: sale.map(|sale| sale.at),
+    })
+}
+
 /// A checkout as it stands: `{ "type": "booking", "checkoutId", "status": PENDING | CONFIRMED | FAILED, "userId",
 /// "tickets", … }`, a confirmed one with its `amount` and `paymentId`, a failed one with the `kind` that it was refused
 /// with; `endedAt` once it has ended, and in `reset` the tickets that an operator has put back on sale since.
@@ -55,7 +76,7 @@ pub fn ticket(id: &TicketId, ticket: &Ticket, now: Timestamp) -> String {
 pub fn booking(checkout: &Checkout, ended_at: Option<Timestamp>, reset: &[TicketId]) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Line<'a> {
+    struct Booking<'a> {
         r#type: &'static str,
         checkout_id: &'a CheckoutId,
         status: &'static str,
@@ -80,7 +101,7 @@ pub fn booking(checkout: &Checkout, ended_at: Option<Timestamp>, reset: &[Ticket
         Some(Ending::Failed(failure)) => (status, kind) = ("FAILED", Some(Refusal::from(failure).kind.as_str())),
         None => {}
     }
-    line(&Line {
+    line(&Booking {
         r#type: "booking",
         checkout_id: checkout.id(),
         status,

@@ -40,7 +40,7 @@ pub mod watch;
 pub use answer::Answer;
 pub use handler::{Handler, Service};
 pub use kind::{Kind, Refusal};
-pub use request::{Call, GatewayCall, SeatMapCall, TicketCall};
+pub use request::{AtTheDoor, Call, GatewayCall, SeatMapCall, TicketCall};
 pub use route::{ROOTS, Route, allow, parse, parse_call, route};
 
 /// The longest body of a request, in bytes.

@@ -1,6 +1,8 @@
 //! What can be asked: each handler's body as a type, its fields in the order in which they are checked, and the [`Call`]
 //! that it becomes.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,12 +13,14 @@ use super::{Door, MAX_TEXT};
 use crate::checkout::{Contact, ContactError, Order, OrderError};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::json::{Json, Source, Wrong};
+use crate::map::ticket::{self as seat, Offer, Reserve};
+use crate::map::{self, Seats};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
 use crate::seat_map::{Layout, LayoutError, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
 use crate::ticket::{HoldName, Reader, TicketCommand, TicketStatus};
-use crate::time::{HoldTtl, Millis, TtlOutOfRange};
+use crate::time::{HoldTtl, Millis, Timestamp, TtlOutOfRange};
 
 /// A request, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +106,72 @@ impl TicketCall {
             }
             Self::Sell { user } => Some(TicketCommand::Sell { user, hold: fresh(), unlisted }),
             Self::Command(command) => Some(command),
+        }
+    }
+}
+
+/// What a door adds to a request, once.
+#[derive(Clone, Copy, Debug)]
+pub struct AtTheDoor<'a> {
+    /// The host's terms.
+    pub terms: &'a Terms,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl AtTheDoor<'_> {
+    /// What its map is asked about a ticket; `None` for what only reads. `fresh` is a hold id that no one can guess, made
+    /// anew for each request, and `offer` tells what seats cost.
+    #[must_use]
+    pub fn ask(
+        &self,
+        ticket: &TicketId,
+        call: TicketCall,
+        fresh: impl FnOnce() -> HoldId,
+        offer: impl FnOnce(&Seats) -> Offer,
+    ) -> Option<map::SeatMapCommand> {
+        let (seats, longest) = (Seats::from(ticket.clone()), self.terms.longest_hold());
+        let command = match call.command(self.terms, fresh)? {
+            TicketCommand::Reserve { user, hold, ttl, unlisted: _ } => {
+                let (hold, until, offer) = (hold.id().clone(), self.now.plus(ttl.length()), offer(&seats));
+                seat::TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer })
+            }
+            TicketCommand::Release { hold } => {
+                let until = self.now.plus(longest).plus(Terms::CLOCKS_APART);
+                seat::TicketCommand::Release { hold, nth: None, until }
+            }
+            TicketCommand::Block { reason } => seat::TicketCommand::Block { reason },
+            TicketCommand::Unblock => seat::TicketCommand::Unblock,
+            TicketCommand::Sell { user, hold, unlisted: _ } => {
+                let offer = offer(&seats);
+                seat::TicketCommand::Sell { user, hold, offer }
+            }
+            TicketCommand::Reset { up_to } => seat::TicketCommand::Reset { up_to },
+            TicketCommand::Cleanup => seat::TicketCommand::Reset { up_to: u64::MAX },
+            TicketCommand::List { price, edition: _ } => return Some(map::SeatMapCommand::List { seats, price }),
+            // Not from outside.
+            TicketCommand::Claim { .. }
+            | TicketCommand::Confirm { .. }
+            | TicketCommand::Revoke { .. }
+            | TicketCommand::Expire { .. } => return None,
+        };
+        Some(map::SeatMapCommand::Seats { seats, command })
+    }
+
+    /// What a map is asked about itself; `None` for what only reads.
+    #[must_use]
+    pub fn ask_map(&self, call: SeatMapCall) -> Option<map::SeatMapCommand> {
+        match call {
+            SeatMapCall::Command(SeatMapCommand::Publish { layout }) => {
+                Some(map::SeatMapCommand::Publish { layout: Arc::new(layout) })
+            }
+            SeatMapCall::Command(SeatMapCommand::ResetAll) => Some(map::SeatMapCommand::ResetAll),
+            SeatMapCall::Command(SeatMapCommand::Update { .. } | SeatMapCommand::Continue(_))
+            | SeatMapCall::Update { .. }
+            | SeatMapCall::Get
+            | SeatMapCall::Summary
+            | SeatMapCall::Plan
+            | SeatMapCall::Watch => None,
         }
     }
 }

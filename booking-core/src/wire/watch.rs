@@ -8,10 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{DrawnRow, Shown, drawn, shown};
+use super::answer::{DrawnRow, Shown, Shows, drawn, shown};
 use super::kind::Refusal;
 use super::request;
-use crate::seat_map::{Delta, SeatMap};
+use crate::seat_map::Delta;
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
 pub const PROTOCOL: &str = "booking.watch.v1";
@@ -33,7 +33,7 @@ fn text(message: &impl Serialize) -> String {
 /// `{ "type": "layout", "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; `None` where
 /// the map has none.
 #[must_use]
-pub fn layout(map: &SeatMap) -> Option<String> {
+pub fn layout<'a>(map: &impl Shows<'a>) -> Option<String> {
     #[derive(Serialize)]
     struct Layout<'a> {
         r#type: &'static str,
@@ -46,7 +46,7 @@ pub fn layout(map: &SeatMap) -> Option<String> {
 
 /// `{ "type": "snapshot", "version", "tickets": [{ "id", "status" }] }`
 #[must_use]
-pub fn snapshot(map: &SeatMap) -> String {
+pub fn snapshot<'a>(map: &impl Shows<'a>) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use booking_core::TicketId;
-use booking_core::seat_map::{Layout, Row, SeatMap};
+use booking_core::map::{Row, SeatMap};
 use booking_core::testing::dice::Dice;
 use booking_core::ticket::TicketStatus;
 
@@ -19,12 +19,12 @@ struct Spot {
 /// How many seats of a map's layout are still to be sold, whether held or not.
 pub(super) fn left(map: &SeatMap) -> usize {
     let is_left = |ticket: &TicketId| matches!(status(map, ticket), TicketStatus::Available | TicketStatus::Reserved);
-    map.layout().into_iter().flat_map(Layout::places).filter(|place| is_left(&place.ticket)).count()
+    map.layout().into_iter().flat_map(|layout| layout.places()).filter(|place| is_left(&place.ticket)).count()
 }
 
-/// How a seat of the layout stands: it is on sale before the map has heard of it.
+/// How a seat of the layout is recorded: it is on sale where nothing is stored of it.
 fn status(map: &SeatMap, ticket: &TicketId) -> TicketStatus {
-    map.seat(ticket).map_or(TicketStatus::Available, |seat| seat.status)
+    map.ticket(ticket).map_or(TicketStatus::Available, |ticket| ticket.state.status())
 }
 
 impl Hall {
@@ -34,7 +34,7 @@ impl Hall {
 
     /// Takes in how the map is: another layout may have been published.
     pub(super) fn look(&self, map: &SeatMap) {
-        let rows = map.layout().into_iter().flat_map(Layout::rows);
+        let rows = map.layout().into_iter().flat_map(|layout| layout.rows());
         *self.blocks() = rows.flat_map(|row| blocks(row, map)).collect();
     }
 
@@ -79,15 +79,33 @@ fn blocks(row: &Row, map: &SeatMap) -> Vec<Vec<Spot>> {
 
 #[cfg(test)]
 mod tests {
-    use booking_core::seat_map::{Place, Published, Seat};
+    use std::sync::Arc;
+
+    use booking_core::map::ticket::{Reserve, TicketCommand};
+    use booking_core::map::{SeatMapCommand, Seats};
+    use booking_core::time::{Millis, Timestamp};
+    use booking_core::{HoldId, UserId, turn};
 
     use super::*;
     use crate::demo;
 
+    /// The theatre, each seat with this status.
     fn theatre(status: TicketStatus) -> SeatMap {
-        let seat = |place: &Place| (place.ticket.clone(), Seat { status, version: 1, heard: 1 });
-        let published = Published { layout: demo::layout(), edition: 1, version: 1 };
-        SeatMap::restored(Some(published), demo::layout().places().map(seat))
+        let mut map = SeatMap::default();
+        let ask = |map: &mut SeatMap, command| turn(map, &command, Timestamp::default()).stored().0.unwrap();
+        ask(&mut map, SeatMapCommand::Publish { layout: Arc::new(demo::layout()) });
+        let seats = Seats::new(demo::layout().places().map(|place| place.ticket.clone()).collect()).unwrap();
+        let offer = map.offer(&seats, None, 0);
+        let (user, hold) = (UserId::parse("ann").unwrap(), HoldId::parse("h").unwrap());
+        let (until, longest) = (Timestamp::from_millis(1), Millis(1));
+        let command = match status {
+            TicketStatus::Available => return map,
+            TicketStatus::Reserved => TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer }),
+            TicketStatus::Sold => TicketCommand::Sell { user, hold, offer },
+            TicketStatus::Blocked => TicketCommand::Block { reason: "closed".into() },
+        };
+        ask(&mut map, SeatMapCommand::Seats { seats, command });
+        map
     }
 
     #[test]
@@ -125,16 +143,8 @@ mod tests {
             let (hall, map) = (Hall::default(), theatre(status));
             hall.look(&map);
             assert_eq!(left(&map), is_left);
+            assert_eq!(left(&SeatMap::default()), 0);
             assert_eq!(hall.go_for(4, &mut Dice::new(1)).is_empty(), status != TicketStatus::Available);
         }
-    }
-
-    #[test]
-    fn seats_of_an_earlier_layout_are_not_waited_for() {
-        let stray =
-            (TicketId::parse("demo:old").unwrap(), Seat { status: TicketStatus::Available, version: 1, heard: 1 });
-        let map = SeatMap::restored(theatre(TicketStatus::Sold).published(), [stray]);
-        assert_eq!(left(&map), 480, "those that were never heard of");
-        assert_eq!(left(&SeatMap::default()), 0);
     }
 }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::map::ticket::{Reserve, TicketCommand};
+use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::{CancelRefusal, Running};
-use booking_core::seat_map::{SeatMap, SeatMapCommand};
-use booking_core::ticket::{Ticket, TicketCommand};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{
-    Answer, Call, GatewayCall, Kind, MAX_LAYOUT_BODY, SeatMapCall, TicketCall, answer, gateway, watch,
-};
+use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall, TicketCall, answer, gateway, watch};
 
 use super::courses::cost;
 use super::kept::{What, account_cost};
@@ -98,7 +96,7 @@ impl Engine {
         now: Timestamp,
     ) -> Reply {
         match call {
-            Call::Ticket(id, call) => Reply::Said(self.ticket(&id, call, fresh, now)),
+            Call::Ticket(id, call) => Reply::Said(self.seat(&id, call, fresh, now)),
             Call::SeatMap(map, call) => self.seat_map(caller, map, call, now),
             Call::Process(order) => match self.start(order, process_key, fresh, now) {
                 Ok(id) => Reply::EndOf(id),
@@ -114,71 +112,68 @@ impl Engine {
         }
     }
 
-    fn ticket(&mut self, id: &TicketId, call: TicketCall, fresh: Fresh, now: Timestamp) -> Answer {
+    fn seat(&mut self, id: &TicketId, call: TicketCall, fresh: Fresh, now: Timestamp) -> Answer {
         let terms = &self.settings.terms;
+        let key = id.map_key();
         if let TicketCall::Get(reader) = &call {
-            let view = self.tickets.get(id).map_or_else(|| Ticket::default().get(now), |ticket| ticket.get(now));
+            let nothing = SeatMap::default();
+            let view = self.maps.get(&key).unwrap_or(&nothing).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
-        let Some(command) = call.command(terms, || fresh.hold()) else { return refused(Kind::NotFound) };
-        if self.room_for_tickets() == 0 && !self.tickets.contains_key(id) {
+        let door = AtTheDoor { terms, now };
+        let Some(command) = door.ask(id, call, || fresh.hold(), |seats| self.offer(&key, seats)) else {
+            return refused(Kind::NotFound);
+        };
+        if self.room_for_seats() == 0 && self.ticket(id).is_none() {
             return refused(Kind::Overloaded);
         }
-        if let TicketCommand::Reserve { user, .. } = &command
+        if let SeatMapCommand::Seats { command: TicketCommand::Reserve(Reserve { user, .. }), .. } = &command
             && !self.may_hold(user, std::slice::from_ref(id))
         {
             return refused(Kind::RateLimited);
         }
-        let outcome = self.ask_ticket(id, &command, now);
-        answer::ticket(&outcome, self.tickets.get(id).map_or(0, Ticket::version))
+        let outcome = self.ask_map(&key, &command, now);
+        let version = self.maps.get(&key).map_or(0, |map| map.ticket(id).map_or(map.version(), |it| it.version));
+        answer::seat(&outcome, version)
     }
 
     /// Whether this user may hold these tickets, too.
     fn may_hold(&self, user: &UserId, tickets: &[TicketId]) -> bool {
         let Some(most) = self.settings.limits.holds_per_user else { return true };
-        let is_theirs =
-            |id: &&TicketId| self.tickets.get(*id).and_then(Ticket::hold).is_some_and(|hold| hold.by == *user);
-        let more = tickets.iter().filter(|id| !is_theirs(id)).count();
+        let more = tickets.iter().filter(|id| !self.holds(user, id)).count();
         let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let held = self.holders.get(user).copied().map_or(0, count);
         more == 0 || held.saturating_add(more) <= count(most)
     }
 
-    fn room_for_tickets(&self) -> usize {
-        self.settings.limits.tickets.saturating_sub(self.tickets.len())
-    }
-
-    /// Whether so many of these tickets can be known as well.
+    /// Whether so many of these tickets can be stored as well.
     fn has_room_for<'a>(&self, tickets: impl Iterator<Item = &'a TicketId>) -> bool {
-        let room = self.room_for_tickets();
-        // No request names more than a layout can.
-        room >= MAX_LAYOUT_BODY || {
-            let unknown = tickets.filter(|ticket| !self.tickets.contains_key(*ticket));
-            unknown.take(room.saturating_add(1)).count() <= room
-        }
+        let unknown = tickets.filter(|ticket| self.ticket(ticket).is_none()).count();
+        unknown as u64 <= self.room_for_seats()
     }
 
-    fn seat_map(&mut self, caller: Caller, map: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {
+    fn seat_map(&mut self, caller: Caller, key: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {
         let nothing = SeatMap::default();
-        let known = self.maps.get(&map).unwrap_or(&nothing);
+        let map = self.maps.get(&key).unwrap_or(&nothing);
         match call {
-            SeatMapCall::Get => Reply::Said(answer::seat_map(known)),
-            SeatMapCall::Summary => Reply::Said(answer::summary(known)),
-            SeatMapCall::Plan => Reply::Said(answer::plan(known)),
+            SeatMapCall::Get => Reply::Said(answer::seat_map(map.at(now))),
+            SeatMapCall::Summary => Reply::Said(answer::summary(map.at(now))),
+            SeatMapCall::Plan => Reply::Said(answer::plan(map.at(now))),
             SeatMapCall::Watch => {
-                let view = Arc::new(self.view(&map));
-                self.said.push(Output::Watching(caller, map, view));
+                let view = Arc::new(self.view(&key));
+                self.said.push(Output::Watching(caller, key, view));
                 Reply::Later
             }
             SeatMapCall::Update { .. } | SeatMapCall::Command(_) => {
-                let Some(command) = call.command(&self.settings.terms) else { return Reply::Later };
+                let door = AtTheDoor { terms: &self.settings.terms, now };
+                let Some(command) = door.ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
                 if let SeatMapCommand::Publish { layout } = &command
-                    && !self.has_room_for(layout.places().map(|place| &place.ticket))
+                    && layout.len() as u64 > self.settings.limits.tickets as u64
                 {
                     return Reply::Said(refused(Kind::Overloaded));
                 }
-                let reply = self.ask_map(&map, &command, now);
-                Reply::Said(answer::seat_map_reply(&reply, self.maps.get(&map).map_or(0, SeatMap::version)))
+                let outcome = self.ask_map(&key, &command, now);
+                Reply::Said(answer::map_reply(&outcome, self.maps.get(&key).map_or(0, SeatMap::version)))
             }
         }
     }
@@ -186,8 +181,9 @@ impl Engine {
     /// A map as its watchers first see it.
     pub(super) fn view(&self, map: &MapKey) -> View {
         let nothing = SeatMap::default();
-        let map = self.maps.get(map).unwrap_or(&nothing);
-        View { layout: watch::layout(map), snapshot: watch::snapshot(map), version: map.version() }
+        // As it is recorded: what has lapsed since is told when the timer fires.
+        let map = self.maps.get(map).unwrap_or(&nothing).at(Timestamp::default());
+        View { layout: watch::layout(&map), snapshot: watch::snapshot(&map), version: map.map.version() }
     }
 
     /// Starts a checkout, and drives it as far as it goes without waiting for anybody.
@@ -204,8 +200,7 @@ impl Engine {
             return Err(refused(Kind::RateLimited));
         }
         self.kept.take_room(cost(&order));
-        let running =
-            Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms.clone().a_line_a_seat()));
+        let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));
         let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
         self.go_on(Box::new(course), now);
         Ok(id)

@@ -126,8 +126,8 @@ pub struct View {
 /// What the watchers of a map are to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// One change.
-    Delta(Delta),
+    /// One change: each seat that it has changed. All have one version.
+    Deltas(Vec<Delta>),
     /// All of it anew.
     Whole(Arc<View>),
 }

@@ -1,32 +1,40 @@
 //! What an engine stores of itself, and how it comes back from that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use booking_core::ids::MapKey;
-use booking_core::seat_map::SeatMap;
-use booking_core::ticket::Ticket;
+use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
+use booking_core::map::ticket::Ticket;
+use booking_core::map::{Basket, Header, Layout, SeatMap};
 use booking_core::time::Timestamp;
 
-use super::{Engine, Name, Settings, glance};
+use super::{Engine, Name, Settings};
 use crate::store::{KeptAccount, Record};
 
 impl Engine {
     /// The thing of a name as it is now.
     pub(super) fn record(&self, name: Name) -> Option<Record> {
         Some(match name {
-            Name::Ticket(id) => {
-                let ticket = Box::new(self.tickets.get(&id)?.clone());
-                Record::Ticket(id, ticket)
+            Name::Map(key) => {
+                let header = Box::new(*self.maps.get(&key)?.header());
+                Record::Map(key, header)
             }
             Name::Layout(key) => {
-                let published = Box::new(self.maps.get(&key)?.published()?);
-                Record::Layout(key, published)
+                let layout = self.maps.get(&key)?.layout()?.clone();
+                Record::Layout(key, layout)
             }
-            Name::Seat(key, ticket) => {
-                let seat = *self.maps.get(&key)?.seat(&ticket)?;
-                Record::Seat(key, ticket, seat)
+            Name::Seat(key, id) => {
+                let ticket = self.maps.get(&key)?.ticket(&id).cloned().map(Box::new);
+                Record::Seat(key, id, ticket)
             }
-            Name::Errands => Record::Errands(self.errands.iter().cloned().collect()),
+            Name::Ended(key, id) => {
+                let deadline = self.maps.get(&key)?.ended_at(&id);
+                Record::Ended(key, id, deadline)
+            }
+            Name::Basket(key, id) => {
+                let basket = self.maps.get(&key)?.basket(&id).cloned().map(Box::new);
+                Record::Basket(key, id, basket)
+            }
             Name::Checkout(id) => match self.checkouts.get(&id) {
                 Some(course) => Record::Checkout(course.clone()),
                 None => Record::CheckoutForgotten(id),
@@ -51,25 +59,12 @@ impl Engine {
     #[must_use]
     pub fn restore(settings: Settings, records: impl IntoIterator<Item = Record>, now: Timestamp) -> Self {
         let mut engine = Self::new(settings);
-        let mut layouts = BTreeMap::new();
-        let mut seats: BTreeMap<MapKey, Vec<_>> = BTreeMap::new();
+        let mut maps: BTreeMap<MapKey, StoredMap> = BTreeMap::new();
         for record in records {
             match record {
-                Record::Ticket(id, ticket) => {
-                    let count_holders = engine.settings.limits.holds_per_user.is_some();
-                    let nobody = glance(&Ticket::default(), count_holders);
-                    let is = glance(&ticket, count_holders);
-                    if is != nobody {
-                        engine.count_ticket(&id, &nobody, &is);
-                    }
-                    engine.tickets.insert(id, *ticket);
+                Record::Map(..) | Record::Layout(..) | Record::Seat(..) | Record::Ended(..) | Record::Basket(..) => {
+                    StoredMap::take_in(&mut maps, record);
                 }
-                Record::Layout(key, published) => {
-                    seats.entry(key.clone()).or_default();
-                    layouts.insert(key, *published);
-                }
-                Record::Seat(key, ticket, seat) => seats.entry(key).or_default().push((ticket, seat)),
-                Record::Errands(errands) => engine.errands = errands.into(),
                 Record::Checkout(course) => engine.take_in(course),
                 Record::Account(key, kept) => {
                     if let Some(since) = kept.since {
@@ -81,12 +76,51 @@ impl Engine {
                 Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
             }
         }
-        for (key, seats) in seats {
-            let map = SeatMap::restored(layouts.remove(&key), seats);
+        for (key, stored) in maps {
+            let map = stored.into_map();
+            map.tickets().for_each(|(_, ticket)| engine.count(None, Some(ticket)));
+            engine.seats_stored += map.header().tickets;
+            engine.arm(&key, None, map.header().armed);
             engine.maps.insert(key, map);
         }
         engine.resume(now);
         engine.close();
         engine
+    }
+}
+
+/// What is stored of a map.
+#[derive(Debug, Default)]
+pub(crate) struct StoredMap {
+    header: Header,
+    layout: Option<Arc<Layout>>,
+    tickets: Vec<(TicketId, Ticket)>,
+    ended: Vec<(CheckoutId, Timestamp)>,
+    baskets: Vec<(HoldId, Basket)>,
+}
+
+impl StoredMap {
+    /// Takes a record in, if it is of a map.
+    pub(crate) fn take_in(maps: &mut BTreeMap<MapKey, Self>, record: Record) {
+        match record {
+            Record::Map(key, header) => maps.entry(key).or_default().header = *header,
+            Record::Layout(key, layout) => maps.entry(key).or_default().layout = Some(layout),
+            Record::Seat(key, id, Some(ticket)) => maps.entry(key).or_default().tickets.push((id, *ticket)),
+            Record::Ended(key, id, Some(deadline)) => maps.entry(key).or_default().ended.push((id, deadline)),
+            Record::Basket(key, id, Some(basket)) => maps.entry(key).or_default().baskets.push((id, *basket)),
+            Record::Seat(..)
+            | Record::Ended(..)
+            | Record::Basket(..)
+            | Record::Checkout(_)
+            | Record::CheckoutForgotten(_)
+            | Record::Account(..)
+            | Record::AccountForgotten(_)
+            | Record::Key(..)
+            | Record::KeyForgotten(_) => {}
+        }
+    }
+
+    pub(crate) fn into_map(self) -> SeatMap {
+        SeatMap::from_parts(self.header, self.layout, self.tickets, self.ended, self.baskets)
     }
 }

@@ -7,9 +7,10 @@ use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
 use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
+use booking_core::map::SeatMap;
 use booking_core::payment::Account;
 use booking_core::seat_map::Delta;
-use booking_core::ticket::{Ended, EndedId, Ticket, TicketStatus};
+use booking_core::ticket::TicketStatus;
 use booking_core::wire::Answer;
 
 use super::scene::{What, map};
@@ -50,9 +51,7 @@ impl World {
     /// Looks at everything that the last input has touched.
     pub(super) fn holds_for(&self, tickets: &[TicketId], checkouts: &[CheckoutId]) -> Result<(), Broken> {
         for id in tickets {
-            if let Some(ticket) = self.engine.tickets().get(id) {
-                check_ticket(self, id, ticket.into())?;
-            }
+            check_ticket(self, id, self.ticket(id).unwrap_or_default())?;
         }
         for id in checkouts {
             if let Some(checkout) = self.checkout(id) {
@@ -62,13 +61,6 @@ impl World {
         Ok(())
     }
 
-    fn durable_ticket(&self, id: &TicketId) -> Option<&Ticket> {
-        match self.disk.get(&[b"t", id.as_str().as_bytes()].concat()) {
-            Some(Record::Ticket(_, ticket)) => Some(ticket),
-            _ => None,
-        }
-    }
-
     fn durable_course(&self, id: &CheckoutId) -> Option<&Course> {
         self.disk.get(&[b"c", id.as_str().as_bytes()].concat()).and_then(Record::course)
     }
@@ -76,7 +68,8 @@ impl World {
     /// What somebody is told of tickets is there for good, and from now on it has been told.
     fn is_there_for_good(&mut self, rests_on: &[(TicketId, u64, TicketStatus)]) -> Result<(), Broken> {
         for (id, version, status) in rests_on {
-            let durable = self.durable_ticket(id).map_or(0, Ticket::version);
+            // The map's version is stored with each change of a seat.
+            let durable = self.durable_map_version(id.map_str());
             require(durable >= *version, TOO_SOON, || {
                 format!("an answer rests on version {version} of {id}, and the disk has version {durable}")
             })?;
@@ -173,7 +166,7 @@ impl World {
         require(view.version >= told, "versions_go_on", || {
             format!("a watcher was at version {told} of the map, and is shown version {}", view.version)
         })?;
-        let durable = self.durable_map_version();
+        let durable = self.durable_map_version(map().as_str());
         require(view.version <= durable, TOO_SOON, || {
             format!("version {} of the map is shown, and the disk has version {durable}", view.version)
         })?;
@@ -182,36 +175,29 @@ impl World {
         Ok(())
     }
 
-    fn durable_map_version(&self) -> u64 {
-        let heard = self.disk.durable.values().map(|record| {
-            if let Record::Seat(_, _, seat) = record {
-                seat.heard
-            } else if let Record::Layout(_, published) = record {
-                published.version
-            } else {
-                0
-            }
-        });
-        heard.max().unwrap_or_default()
+    fn durable_map_version(&self, map: &str) -> u64 {
+        match self.disk.get(&[b"m", map.as_bytes()].concat()) {
+            Some(Record::Map(_, header)) => header.version,
+            _ => 0,
+        }
     }
 
     /// A watcher hears of a change.
-    pub(super) fn hears(&mut self, delta: &Delta) -> Result<(), Broken> {
-        let Some(watcher) = &mut self.watcher else { return Ok(()) };
-        let (last, next) = (watcher.version, delta.version);
-        require(next == last + 1, "versions_go_on", || {
+    pub(super) fn hears(&mut self, deltas: &[Delta]) -> Result<(), Broken> {
+        let durable = self.durable_map_version(map().as_str());
+        let (Some(watcher), Some(first)) = (&mut self.watcher, deltas.first()) else { return Ok(()) };
+        let (last, next) = (watcher.version, first.version);
+        let is_next = next == last + 1 && deltas.iter().all(|delta| delta.version == next);
+        require(is_next, "versions_go_on", || {
             format!("a watcher was at version {last} of the map, and hears of version {next}")
         })?;
         watcher.version = next;
-        watcher.shown.insert(delta.id.clone(), delta.status);
+        for delta in deltas {
+            watcher.shown.insert(delta.id.clone(), delta.status);
+        }
         self.told.map_version = self.told.map_version.max(next);
-        let key = [b"shall/", delta.id.as_str().as_bytes()].concat();
-        let durable = match self.disk.get(&key) {
-            Some(Record::Seat(_, _, seat)) => seat.heard,
-            _ => 0,
-        };
         require(durable >= next, TOO_SOON, || {
-            format!("version {next} of the map is told, and the disk has of {} version {durable}", delta.id)
+            format!("version {next} of the map is told, and the disk has version {durable}")
         })
     }
 
@@ -233,9 +219,8 @@ impl World {
     pub(super) fn what_was_told_is_still_so(&self) -> Result<(), Broken> {
         const STAYS: &str = "what_was_told_stays";
         for (id, version, status) in &self.told.tickets {
-            let now = self.engine.tickets().get(id).map(|ticket| (ticket.version(), ticket.state().status()));
-            let is_so =
-                now.is_some_and(|(is, now)| is > *version || (is == *version && now == *status)) || *version == 0;
+            let now = self.engine.seat_version(id);
+            let is_so = now.0 > *version || now == (*version, *status) || *version == 0;
             require(is_so, STAYS, || {
                 format!("{id} was told to be {status:?} at version {version}, and is {now:?} after a crash")
             })?;
@@ -259,30 +244,19 @@ impl World {
         if let Some(watcher) = &self.watcher
             && let Some(map) = self.engine.maps().get(map().as_str())
         {
-            let is: BTreeMap<TicketId, TicketStatus> = map.get().map(|(id, status)| (id.clone(), status)).collect();
-            require(watcher.shown == is, "watchers_see_what_is", || {
+            let is = map.get(self.now).map(|(id, status)| (id.clone(), status));
+            let is: BTreeMap<TicketId, TicketStatus> = is.collect();
+            // Without a layout, a seat that is as it was at first is not listed.
+            let shown =
+                watcher.shown.iter().filter(|(id, status)| is.contains_key(*id) || **status != TicketStatus::Available);
+            require(shown.eq(is.iter()), "watchers_see_what_is", || {
                 format!("a watcher sees {:?}, and the map is {is:?}", watcher.shown)
             })?;
         }
-        self.is_listed()?;
-        let sold = |id: &TicketId| self.engine.tickets().get(id).is_some_and(|ticket| ticket.sale().is_some());
+        let sold = |id: &TicketId| self.engine.ticket(id).is_some_and(|ticket| ticket.state.sale().is_some());
         let is_sold_out = self.scene.tickets.iter().all(sold);
         self.sights.see_if(is_sold_out, Sight::SoldOut);
         Ok(())
-    }
-
-    /// Every seat of a layout has its price.
-    fn is_listed(&self) -> Result<(), Broken> {
-        let Some(map) = self.engine.maps().get(map().as_str()) else { return Ok(()) };
-        let Some(layout) = map.layout() else { return Ok(()) };
-        let edition = |id: &TicketId| {
-            let ticket = self.engine.tickets().get(id);
-            ticket.and_then(Ticket::listing).map(|listing| listing.edition)
-        };
-        let missing = layout.places().find(|place| edition(&place.ticket) != Some(map.edition()));
-        require(missing.is_none(), "a_layout_is_listed", || {
-            format!("edition {} of the layout has {}, which is not listed", map.edition(), missing.expect("one").ticket)
-        })
     }
 
     /// What is stored is all there is: an engine that is made of it is the same.
@@ -290,8 +264,6 @@ impl World {
         const ALL: &str = "what_is_stored_is_all_there_is";
         let records = self.disk.durable.values().cloned();
         let restored = Engine::restore(self.settings().clone(), records, self.now);
-        let same = restored.tickets() == self.engine.tickets();
-        require(same, ALL, || format!("tickets {:?} are stored as {:?}", self.engine.tickets(), restored.tickets()))?;
         let same = restored.maps() == self.engine.maps();
         require(same, ALL, || format!("maps {:?} are stored as {:?}", self.engine.maps(), restored.maps()))?;
         require(restored.checkouts().eq(self.engine.checkouts()), ALL, || {
@@ -341,7 +313,6 @@ impl World {
         self.sights.see_if(!self.performing.is_empty(), Sight::CrashWhilePaying);
         let somebody_waits = self.people.iter().any(|person| !person.waiting.is_empty());
         self.sights.see_if(somebody_waits, Sight::CrashBeforeTheAnswer);
-        self.sights.see_if(self.engine.has_errands(), Sight::ListedInBatches);
     }
 }
 
@@ -357,27 +328,18 @@ fn shown_by(view: &View) -> BTreeMap<TicketId, TicketStatus> {
 
 impl System for World {
     fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
-        Box::new(self.engine.tickets().iter().map(|(id, ticket)| (id, ticket.into())))
+        Box::new(self.engine.maps().values().flat_map(SeatMap::tickets).map(|(id, ticket)| (id, ticket.into())))
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         // Of one that is forgotten the engine does not know any more what becomes of its tickets.
         Box::new(self.engine.checkouts().map(|course| course.running.checkout()))
     }
     fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
-        self.engine.tickets().get(id).map(SeatFacts::from)
+        self.engine.ticket(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         let known = self.engine.checkout(id).map(|course| course.running.checkout());
         known.or_else(|| self.ends.get(id).map(|end| &end.checkout))
-    }
-    fn is_shown(&self, id: &TicketId) -> bool {
-        let shown = self.engine.maps().get(id.map_str()).and_then(|map| map.seat(id));
-        let is = self.engine.tickets().get(id).filter(|ticket| ticket.version() > 0);
-        is.map(|ticket| (ticket.state().status(), ticket.version())) == shown.map(|seat| (seat.status, seat.version))
-    }
-    fn may_have_forgotten(&self, id: &TicketId, checkout: &CheckoutId) -> bool {
-        let ended = self.engine.tickets().get(id).map_or(&[][..], |ticket| ticket.ended().ids());
-        ended.len() >= Ended::MEMORY && !ended.contains(&EndedId::Checkout(checkout.clone()))
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
         match self.settings().gateway {

@@ -31,5 +31,4 @@ booking_core::sights! {
     LetterParked = "a message to a buyer is given up",
     Forgotten = "a finished checkout is forgotten",
     WatchedAgain = "a watcher comes again after a crash",
-    ListedInBatches = "a crash while a layout is listed",
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use booking_core::checkout::Ending;
 use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::map::ticket::{Hold, Ticket, TicketState};
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
-use booking_core::ticket::{Ticket, TicketState};
+use booking_core::ticket::TicketStatus;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Refusal};
 use serde::Serialize;
@@ -242,7 +243,7 @@ impl World {
             }
         }
         for record in records {
-            if let Record::Ticket(id, ticket) = record {
+            if let Record::Seat(_, id, ticket) = record {
                 if !self.scene.tickets.contains(id) {
                     continue;
                 }
@@ -250,8 +251,9 @@ impl World {
                 let from =
                     course.map(|course| story.checkout(course.running.checkout().id())).or_else(|| cause.clone());
                 let from = from.unwrap_or_else(|| id.as_str().to_owned());
-                let event = story.tell(self.now, EventKind::Change, Some(&from), Some(id.as_str()), status(ticket));
-                event.detail = state(ticket);
+                let event =
+                    story.tell(self.now, EventKind::Change, Some(&from), Some(id.as_str()), status(ticket.as_deref()));
+                event.detail = ticket.as_deref().map(state).unwrap_or_default();
             }
         }
         let text =
@@ -375,15 +377,17 @@ fn stage(course: &Course) -> String {
     }
 }
 
-fn status(ticket: &Ticket) -> String {
-    let claimed = ticket.hold().and_then(booking_core::ticket::Hold::claim).is_some();
-    format!("{:?}{}", ticket.state().status(), if claimed { ", claimed" } else { "" })
+fn status(ticket: Option<&Ticket>) -> String {
+    let state = ticket.map(|ticket| &ticket.state);
+    let claimed = state.and_then(TicketState::hold).and_then(Hold::claim).is_some();
+    let status = state.map_or(TicketStatus::Available, TicketState::status);
+    format!("{status:?}{}", if claimed { ", claimed" } else { "" })
 }
 
 fn state(ticket: &Ticket) -> Vec<String> {
     let since = |at: Timestamp| at.as_millis().saturating_sub(START.as_millis());
-    let mut state = vec![format!("version {}", ticket.version())];
-    match ticket.state() {
+    let mut state = vec![format!("version {}", ticket.version)];
+    match &ticket.state {
         TicketState::Reserved(hold) => {
             state.push(format!("held by {} until {} ms", hold.by.as_str(), since(hold.end())))
         }
@@ -396,10 +400,12 @@ fn state(ticket: &Ticket) -> Vec<String> {
 /// A record's name, without what is secret.
 fn named(record: &Record) -> String {
     match record {
-        Record::Ticket(id, ticket) => format!("ticket {id}, version {}", ticket.version()),
+        Record::Map(map, header) => format!("map {map}, version {}", header.version),
         Record::Layout(map, _) => format!("layout of {map}"),
-        Record::Seat(_, ticket, seat) => format!("seat {ticket}, map version {}", seat.heard),
-        Record::Errands(errands) => format!("{} errands", errands.len()),
+        Record::Seat(_, id, Some(ticket)) => format!("seat {id}, version {}", ticket.version),
+        Record::Seat(_, id, None) => format!("seat {id}, as it was laid out"),
+        Record::Ended(map, id, _) => format!("end of checkout {id} on {map}"),
+        Record::Basket(map, ..) => format!("the last wish under a hold on {map}"),
         Record::Checkout(course) => format!("checkout {}", course.running.checkout().id()),
         Record::CheckoutForgotten(id) => format!("checkout {id}, forgotten"),
         Record::Account(key, _) => format!("account {key}"),

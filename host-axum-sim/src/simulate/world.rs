@@ -381,8 +381,11 @@ impl World {
 
     /// Tickets as the engine has them now.
     fn as_they_are(&self, tickets: &[TicketId]) -> Vec<(TicketId, u64, TicketStatus)> {
-        let known = tickets.iter().filter_map(|id| self.engine.tickets().get(id).map(|ticket| (id, ticket)));
-        known.map(|(id, ticket)| (id.clone(), ticket.version(), ticket.state().status())).collect()
+        let as_it_is = |id: &TicketId| {
+            let (version, status) = self.engine.seat_version(id);
+            (id.clone(), version, status)
+        };
+        tickets.iter().map(as_it_is).collect()
     }
 
     pub(super) fn hand(&mut self, input: Input) -> Result<(), Broken> {
@@ -400,11 +403,11 @@ impl World {
                 Output::Store(seq, records) => self.stores(seq, records),
                 Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
-                Output::News(_, Shown::Delta(delta)) => {
-                    if self.watcher.is_some() {
+                Output::News(_, Shown::Deltas(deltas)) => {
+                    for delta in &deltas {
                         self.tells_news(|| format!("{} is {:?}", delta.id, delta.status));
                     }
-                    self.hears(&delta)?;
+                    self.hears(&deltas)?;
                 }
                 Output::News(_, Shown::Whole(view)) => self.sees_anew(&view)?,
                 Output::Pay(op, payment) => {
@@ -427,7 +430,7 @@ impl World {
         self.tells_batch(&records);
         for record in &records {
             match record {
-                Record::Ticket(id, _) => self.touched_tickets.push(id.clone()),
+                Record::Seat(_, id, _) => self.touched_tickets.push(id.clone()),
                 Record::Checkout(course) => {
                     let checkout = course.running.checkout();
                     self.touched_checkouts.push(checkout.id().clone());
@@ -441,9 +444,10 @@ impl World {
                     self.sights.see_if(course.letter == Letter::Parked, Sight::LetterParked);
                 }
                 Record::CheckoutForgotten(_) => self.sights.see(Sight::Forgotten),
-                Record::Layout(..)
-                | Record::Seat(..)
-                | Record::Errands(_)
+                Record::Map(..)
+                | Record::Layout(..)
+                | Record::Ended(..)
+                | Record::Basket(..)
                 | Record::Account(..)
                 | Record::AccountForgotten(_)
                 | Record::Key(..)
@@ -598,8 +602,8 @@ impl World {
 
     /// How many of the scene's tickets are.
     fn reserved(&self) -> usize {
-        let known = self.scene.tickets.iter().filter_map(|id| self.engine.tickets().get(id));
-        known.filter(|ticket| ticket.hold().is_some()).count()
+        let known = self.scene.tickets.iter().filter_map(|id| self.engine.ticket(id));
+        known.filter(|ticket| ticket.state.hold().is_some()).count()
     }
 
     fn fill(&mut self) -> bool {
@@ -655,7 +659,8 @@ impl World {
         let records = self.seams.restored(self.disk.durable.values().cloned().collect());
         self.engine = Engine::restore(self.settings.clone(), records, self.now);
         self.tells_what_is_left();
-        let has_lapsed = self.engine.tickets().values().filter_map(|it| it.hold()).any(|hold| hold.end() <= self.now);
+        let tickets = self.engine.maps().values().flat_map(|map| map.tickets());
+        let has_lapsed = tickets.filter_map(|(_, ticket)| ticket.state.hold()).any(|hold| hold.end() <= self.now);
         self.sights.see_if(has_lapsed && down.0 > 0, Sight::LapsedWhileDown);
         self.what_was_told_is_still_so()?;
         for person in &mut self.people {

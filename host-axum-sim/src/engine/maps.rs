@@ -1,0 +1,210 @@
+//! Seat maps: their turns, and what follows from one: records, numbers, the timer, news.
+
+use std::sync::Arc;
+
+use booking_core::ids::{MapKey, TicketId, UserId};
+use booking_core::inventory::{Line, LineAnswer, LineCommand, of_map};
+use booking_core::machine::{Machine, Transition};
+use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
+use booking_core::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
+use booking_core::seat_map::Delta;
+use booking_core::ticket::TicketStatus;
+use booking_core::time::Timestamp;
+
+use super::{Due, Engine, Name, Output, Shown};
+
+impl Engine {
+    /// A seat as it is recorded: the version of its map where nothing is stored of it.
+    #[must_use]
+    pub fn seat_version(&self, id: &TicketId) -> (u64, TicketStatus) {
+        let Some(map) = self.maps.get(id.map_str()) else { return (0, TicketStatus::Available) };
+        let stored = map.ticket(id).map(|ticket| (ticket.version, ticket.state.status()));
+        stored.unwrap_or((map.version(), TicketStatus::Available))
+    }
+
+    /// Of how many seats anything is stored.
+    #[must_use]
+    pub fn stored_seats(&self) -> u64 {
+        self.seats_stored
+    }
+
+    /// A seat of which anything is stored.
+    #[must_use]
+    pub fn ticket(&self, id: &TicketId) -> Option<&Ticket> {
+        self.maps.get(id.map_str())?.ticket(id)
+    }
+
+    /// Lets a map judge a command, and takes down what follows from it.
+    pub(crate) fn ask_map(
+        &mut self,
+        key: &MapKey,
+        command: &SeatMapCommand,
+        now: Timestamp,
+    ) -> Result<SeatMapReply, SeatMapRefusal> {
+        let nothing = SeatMap::default();
+        let map = self.maps.get(key).unwrap_or(&nothing);
+        let Transition { event, reply, notices } = map.decide(command, now)?;
+        let Some(event) = event else { return Ok(reply) };
+        let rows = event.tickets.iter().map(|(id, after)| (id.clone(), map.ticket(id).cloned(), after.clone()));
+        let rows: Vec<_> = rows.collect();
+        let armed = map.header().armed;
+        let stored = map.header().tickets;
+        for (id, before, after) in &rows {
+            self.seat_changed(id, before.as_ref(), after.as_ref(), command, event.header.at);
+        }
+        self.arm(key, armed, event.header.armed);
+        self.seats_stored = (self.seats_stored + event.header.tickets).saturating_sub(stored);
+        self.touch(key, &event);
+        match self.maps.get_mut(key) {
+            Some(map) => map.apply(&event),
+            None => {
+                let mut map = SeatMap::default();
+                map.apply(&event);
+                self.maps.insert(key.clone(), map);
+            }
+        }
+        match notices.watchers {
+            Some(News::Changed { version, seats }) => {
+                let delta = |(id, status)| Delta { version, id, status };
+                let deltas = seats.into_iter().map(delta).collect();
+                self.said.push(Output::News(key.clone(), Shown::Deltas(deltas)));
+            }
+            Some(News::Republished { .. }) => {
+                let whole = Shown::Whole(Arc::new(self.view(key)));
+                self.said.push(Output::News(key.clone(), whole));
+            }
+            None => {}
+        }
+        if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.settings.terms)) {
+            let _never_refused = self.ask_map(key, &SeatMapCommand::ResetAll, now);
+        }
+        Ok(reply)
+    }
+
+    /// What a checkout asks for a line of its order.
+    pub(crate) fn ask_line(&mut self, line: &Line, command: &LineCommand, now: Timestamp) -> LineAnswer {
+        let command = line.ask(command, |seats| self.offer(&line.at, seats));
+        of_map(self.ask_map(&line.at, &command, now))
+    }
+
+    /// What these seats of a map cost.
+    pub(super) fn offer(&self, key: &MapKey, seats: &Seats) -> Offer {
+        let unlisted = self.settings.terms.unlisted();
+        let nothing = SeatMap::default();
+        let map = self.maps.get(key).unwrap_or(&nothing);
+        let room = map.header().tickets.saturating_add(self.room_for_seats());
+        map.offer(seats, unlisted, room)
+    }
+
+    /// How many more seats may be stored.
+    pub(super) fn room_for_seats(&self) -> u64 {
+        (self.settings.limits.tickets as u64).saturating_sub(self.seats_stored)
+    }
+
+    /// The map's one timer.
+    pub(super) fn arm(&mut self, key: &MapKey, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if before == after {
+            return;
+        }
+        if let Some(at) = before {
+            self.due.remove(&(at, Due::Map(key.clone())));
+        }
+        if let Some(at) = after {
+            self.due.insert((at, Due::Map(key.clone())));
+        }
+    }
+
+    /// The map's timer fires.
+    pub(super) fn timer_fires(&mut self, key: &MapKey, now: Timestamp) {
+        if let Some(due) = self.maps.get(key).and_then(|map| map.header().armed) {
+            let _never_refused = self.ask_map(key, &SeatMapCommand::Expire { due }, now);
+        }
+    }
+
+    fn touch(&mut self, key: &MapKey, event: &SeatMapEvent) {
+        self.touched.push(Name::Map(key.clone()));
+        self.touched.extend(event.tickets.iter().map(|(id, _)| Name::Seat(key.clone(), id.clone())));
+        self.touched.extend(event.ended.iter().map(|(id, _)| Name::Ended(key.clone(), id.clone())));
+        self.touched.extend(event.baskets.iter().map(|(id, _)| Name::Basket(key.clone(), id.clone())));
+        self.touched.extend(event.layout.iter().map(|_| Name::Layout(key.clone())));
+    }
+
+    /// Takes down what a seat's change means for the numbers, and for the booking whose sale it ends.
+    fn seat_changed(
+        &mut self,
+        id: &TicketId,
+        before: Option<&Ticket>,
+        after: Option<&Ticket>,
+        command: &SeatMapCommand,
+        at: Timestamp,
+    ) {
+        self.count(before, after);
+        let hold = |ticket: Option<&Ticket>| ticket.and_then(|ticket| ticket.state.hold()).cloned();
+        let (held, holds) = (hold(before), hold(after));
+        let is_over = held.as_ref().is_some_and(|hold| hold.own().is_some() && hold.end() <= at);
+        if is_over && holds.as_ref().map(|hold| &hold.id) != held.as_ref().map(|hold| &hold.id) {
+            self.counts.holds_lapsed += 1;
+        }
+        let resets = match command {
+            SeatMapCommand::ResetAll => true,
+            SeatMapCommand::Seats { command, .. } => matches!(command, TicketCommand::Reset { .. }),
+            SeatMapCommand::List { .. } | SeatMapCommand::Publish { .. } | SeatMapCommand::Expire { .. } => false,
+        };
+        let sale = before.filter(|_| resets).and_then(|ticket| ticket.state.sale());
+        let sold_still = after.is_some_and(|ticket| ticket.state.sale().is_some());
+        let checkout = sale.filter(|_| !sold_still).and_then(|sale| sale.claim.as_ref()).map(|claim| &claim.checkout);
+        if let Some(booking) = checkout.and_then(|checkout| self.checkouts.get_mut(checkout)) {
+            booking.reset.push(id.clone());
+            self.touched.push(Name::Checkout(booking.running.checkout().id().clone()));
+        }
+    }
+
+    /// Counts a stored seat by its status, and by who holds it.
+    pub(super) fn count(&mut self, before: Option<&Ticket>, after: Option<&Ticket>) {
+        let status = |ticket: &Ticket| ticket.state.status();
+        if before.map(status) != after.map(status) {
+            if let Some(before) = before {
+                let count = self.counts.tickets.entry(status(before)).or_default();
+                *count = count.saturating_sub(1);
+            }
+            if let Some(after) = after {
+                *self.counts.tickets.entry(status(after)).or_default() += 1;
+            }
+        }
+        if self.settings.limits.holds_per_user.is_none() {
+            return;
+        }
+        let holder =
+            |ticket: Option<&Ticket>| ticket.and_then(|ticket| ticket.state.hold()).map(|hold| hold.by.clone());
+        let (before, after) = (holder(before), holder(after));
+        if before != after {
+            before.iter().for_each(|user| self.let_go(user));
+            if let Some(user) = after {
+                *self.holders.entry(user).or_default() += 1;
+            }
+        }
+    }
+
+    fn let_go(&mut self, user: &UserId) {
+        if let Some(count) = self.holders.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                self.holders.remove(user);
+            }
+        }
+    }
+
+    /// How many seats have each status: those that are stored, and those that are as they were laid out.
+    pub(super) fn seats_by_status(&self) -> std::collections::BTreeMap<TicketStatus, u64> {
+        let mut seats = self.counts.tickets.clone();
+        let laid_out = self.maps.values().filter_map(|map| Some((map.layout()?.len() as u64, map.header().tickets)));
+        let on_sale: u64 = laid_out.map(|(all, stored)| all.saturating_sub(stored)).sum();
+        *seats.entry(TicketStatus::Available).or_default() += on_sale;
+        seats
+    }
+
+    /// Whether a buyer holds the seat.
+    pub(super) fn holds(&self, user: &UserId, id: &TicketId) -> bool {
+        self.ticket(id).and_then(|ticket| ticket.state.hold()).is_some_and(|hold: &Hold| hold.by == *user)
+    }
+}
