@@ -209,8 +209,7 @@ pub struct Checkout {
     id: CheckoutId,
     order: Order,
     deadline: Timestamp,
-    /// Where it is not written, a line is a seat.
-    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     a_line_a_seat: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unlisted: Option<Money>,
@@ -408,15 +407,6 @@ pub enum Impossible {
         /// Which effect.
         op: Op,
     },
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-fn is_true(it: &bool) -> bool {
-    *it
 }
 
 impl Checkout {

@@ -171,9 +171,11 @@ async fn a_demo_that_is_started_again_is_as_it_was_also_where_its_operator_has_c
     drop(first);
     let second = start();
     assert_eq!((second.get("/SeatMap/demo/get").await, second.get("/SeatMap/demo/summary").await), before);
-    let seat = json!({ "ticketId": "demo:X", "price": { "minor": 5, "currency": "USD" }, "x": 0, "y": 0 });
-    let layout = json!({ "rows": [{ "name": "X", "seats": [seat] }] });
-    assert_eq!(second.post("/SeatMap/demo/layout", &layout).await.1["edition"], 2);
+    let seat = |id: &str| json!({ "ticketId": id, "price": { "minor": 5, "currency": "USD" }, "x": 0, "y": 0 });
+    let layout = |seats: &[&str]| json!({ "rows": [{ "name": "X", "seats": seats.iter().map(|id| seat(id)).collect::<Vec<_>>() }] });
+    let (status, refused) = second.post("/SeatMap/demo/layout", &layout(&["demo:X"])).await;
+    assert_eq!((status, &refused["kind"], &refused["ticketId"]), (409, &json!("TicketSold"), &json!("demo:A-1")));
+    assert_eq!(second.post("/SeatMap/demo/layout", &layout(&["demo:X", "demo:A-1"])).await.1["edition"], 2);
     drop(second);
     let third = start();
     assert_eq!(third.get("/SeatMap/demo/get").await[0]["id"], "demo:X", "it is the operator's now");
