@@ -45,12 +45,11 @@ impl ExportArgs {
         let mut maps = BTreeMap::new();
         let mut bookings = Vec::new();
         for record in records {
-            match record.map_err(because("--data-dir"))? {
-                Record::Checkout(course) => {
-                    bookings.push(export::booking(course.running.checkout(), course.ended, &course.reset));
-                }
-                record => StoredMap::take_in(&mut maps, record),
+            let record = record.map_err(because("--data-dir"))?;
+            if let Record::Checkout(course) = &record {
+                bookings.push(export::booking(course.running.checkout(), course.ended, &course.reset));
             }
+            StoredMap::take_in(&mut maps, record);
         }
         let seats = maps.into_values().flat_map(|stored| seats(&stored.into_map(), now()));
         let written = seats.chain(bookings).try_for_each(|line| writeln!(out, "{line}"));

@@ -33,7 +33,7 @@ fn text(message: &impl Serialize) -> String {
 /// `{ "type": "layout", "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; `None` where
 /// the map has none.
 #[must_use]
-pub fn layout<'a>(map: &impl Shows<'a>) -> Option<String> {
+pub fn layout<'a>(map: impl Shows<'a>) -> Option<String> {
     #[derive(Serialize)]
     struct Layout<'a> {
         r#type: &'static str,
@@ -46,14 +46,14 @@ pub fn layout<'a>(map: &impl Shows<'a>) -> Option<String> {
 
 /// `{ "type": "snapshot", "version", "tickets": [{ "id", "status" }] }`
 #[must_use]
-pub fn snapshot<'a>(map: &impl Shows<'a>) -> String {
+pub fn snapshot<'a>(map: impl Shows<'a>) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
         version: u64,
         tickets: Vec<Shown<'a>>,
     }
-    text(&Snapshot { r#type: "snapshot", version: map.version(), tickets: shown(map) })
+    text(&Snapshot { r#type: "snapshot", version: map.version(), tickets: shown(&map) })
 }
 
 /// `{ "type": "deltas", "deltas": [{ "version", "id", "status" }] }`: a batch, in order.

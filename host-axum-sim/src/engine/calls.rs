@@ -183,7 +183,7 @@ impl Engine {
         let nothing = SeatMap::default();
         // As it is recorded: what has lapsed since is told when the timer fires.
         let map = self.maps.get(map).unwrap_or(&nothing).at(Timestamp::default());
-        View { layout: watch::layout(&map), snapshot: watch::snapshot(&map), version: map.map.version() }
+        View { layout: watch::layout(map), snapshot: watch::snapshot(map), version: map.map.version() }
     }
 
     /// Starts a checkout, and drives it as far as it goes without waiting for anybody.
