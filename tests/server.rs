@@ -402,7 +402,7 @@ fn the_metrics_tell_requests_tickets_checkouts_timers_and_watchers() {
         ("booking_checkouts_under_way{stage=\"authorising\"}", "1"),
         ("booking_checkouts_ended_total{ending=\"completed\"}", "1"),
         ("booking_checkouts_ended_total{ending=\"PaymentDeclined\"}", "1"),
-        ("booking_timers", "3"),
+        ("booking_timers", "2"),
         ("booking_timers_due", "0"),
         ("booking_watchers", "0"),
         ("booking_connections", "1"),

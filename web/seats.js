@@ -61,15 +61,17 @@ export class Seats {
   }
 
   /**
-   * Takes changes, each one version after the last; those that are known already are passed over.
+   * Takes changes, each one version after the last; those that are known already are passed over. A change of several
+   * seats has one version, and all of it comes in one message.
    * @returns `{ changes, isWhole }`: changes as `snapshot` tells them, and false where some deltas are missing
    */
   deltas(deltas) {
     const changes = [];
+    const known = this.version;
     let isSame = true;
     for (const delta of deltas) {
-      if (this.version !== null && delta.version <= this.version) continue;
-      if (this.version === null || delta.version !== this.version + 1) {
+      if (known !== null && delta.version <= known) continue;
+      if (known === null || (delta.version !== this.version && delta.version !== this.version + 1)) {
         return { changes: isSame ? changes : null, isWhole: false };
       }
       this.version = delta.version;
