@@ -45,6 +45,9 @@ pub enum IdError {
     /// A buyer's id that could be written in another way and look the same.
     #[error("must be in Unicode's normal form C (NFC)")]
     NotNormal,
+    /// A buyer's id with a space before or after it: it looks like another buyer's.
+    #[error("must not begin or end with a space")]
+    SpaceAtAnEnd,
 }
 
 fn check(text: &str) -> Result<(), IdError> {
@@ -175,6 +178,9 @@ fn check_user(text: &str) -> Result<(), IdError> {
     }
     if !text.chars().all(is_printable) {
         return Err(IdError::Unprintable);
+    }
+    if text.starts_with(' ') || text.ends_with(' ') {
+        return Err(IdError::SpaceAtAnEnd);
     }
     if is_nfc(text) { Ok(()) } else { Err(IdError::NotNormal) }
 }
@@ -485,6 +491,9 @@ mod tests {
             ("a\u{1ffff}", IdError::Unprintable),
             ("a\u{e0041}", IdError::Unprintable),
             ("Zoe\u{308}", IdError::NotNormal),
+            (" ann", IdError::SpaceAtAnEnd),
+            ("ann ", IdError::SpaceAtAnEnd),
+            (" ", IdError::SpaceAtAnEnd),
             ("\u{212b}", IdError::NotNormal),
         ] {
             assert_eq!(UserId::parse(bad), Err(why), "{bad:?}");

@@ -193,14 +193,19 @@ impl<'a> Turn<'a> {
         if nth > basket.last {
             return Ok(Number::New);
         }
-        let used_up = basket.seats.is_empty();
-        Err(SeatMapRefusal::of_map(match () {
-            () if nth < basket.last => Overtaken { last: basket.last },
-            () if basket.wish != wish => HoldInUse,
-            () if used_up => HoldExpired,
-            () if basket.seats != seats => HoldInUse,
-            () => return Ok(Number::Again),
-        }))
+        let why = if nth < basket.last {
+            Overtaken { last: basket.last }
+        } else if basket.wish != wish {
+            HoldInUse
+        } else if basket.seats.is_empty() {
+            // It is used up.
+            HoldExpired
+        } else if basket.seats != seats {
+            HoldInUse
+        } else {
+            return Ok(Number::Again);
+        };
+        Err(SeatMapRefusal::of_map(why))
     }
 
     fn remember_wish(
