@@ -47,7 +47,7 @@ fn some_ask(dice: &mut Dice) -> Ask {
         2 => Ask::Release { hold },
         3 => Ask::Lapse { hold },
         4 => Ask::Get { status, by: (status != Status::Available).then_some(user) },
-        5 => Ask::Claim { checkout, user, hold },
+        5 => Ask::Claim { checkout, user, hold, brought: false },
         6 => Ask::Confirm { checkout },
         7 => Ask::Revoke { checkout },
         _ => Ask::Cleanup,
@@ -243,7 +243,10 @@ fn a_revoke_that_comes_after_a_hold_has_ended_helps_to_forget_it() {
         };
         let mut history = vec![
             yes(0, 1, Ask::Reserve { user: 1, hold: 1 }),
-            Operation { said: Said::No(No::Reserved), ..yes(10, 30, Ask::Claim { checkout: 100, user: 2, hold: 50 }) },
+            Operation {
+                said: Said::No(No::Reserved),
+                ..yes(10, 30, Ask::Claim { checkout: 100, user: 2, hold: 50, brought: false })
+            },
             Operation { after: Some(1), ..yes(10, 30, Ask::Revoke { checkout: 100 }) },
             yes(15, 25, Ask::Lapse { hold: 1 }),
         ];
@@ -285,6 +288,7 @@ fn a_lapse_counts_when_the_ticket_records_it_by_a_timer_or_with_the_next_change(
 #[cfg(not(target_family = "wasm"))]
 mod recorded {
     use tests::histories::recorder::{Load, record};
+    use tests::histories::seat::Rules;
     use tests::http::Client;
     use tests::server::Server;
     use tests::size;
@@ -299,7 +303,8 @@ mod recorded {
             &[("BOOKING_ADMIN_TOKEN", admin)],
         );
         let public = Client::new(&server.base);
-        let recording = record(Load::of(requests, 8), &public, &public.with_token(admin));
+        let recording =
+            record(Load { rules: Rules::OfAMap, ..Load::of(requests, 8) }, &public, &public.with_token(admin));
         let _log = server.stop();
         recording.is_linearizable("in-process", requests).unwrap();
         recording.planted_lies_are_found().unwrap();

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use booking_core::testing::dice::Dice;
 use serde_json::{Value, json};
 
-use super::checker::{Operation, Verdict, check};
+use super::checker::{Operation, Verdict, check_from};
 use super::lies;
-use super::seat::{Ask, Name, No, Said, Status};
+use super::seat::{Ask, Name, No, Rules, Said, Seat, Status};
 use crate::http::{Client, Got};
 
 /// How much to ask, of what.
@@ -29,6 +29,8 @@ pub struct Load {
     /// Whether a client that has no answer waits a little before it asks for the next thing: whoever asks a server that is
     /// down learns nothing, as often as it may ask.
     pub rests: bool,
+    /// By which rules the host judges its seats.
+    pub rules: Rules,
 }
 
 impl Load {
@@ -36,7 +38,15 @@ impl Load {
     /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
     pub fn of(requests: usize, at_a_time: usize) -> Self {
-        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1, rests: false }
+        Self {
+            requests,
+            clients: 16,
+            at_a_time,
+            tickets: (requests / 200).max(at_a_time),
+            seed: 1,
+            rests: false,
+            rules: Rules::OfATicket,
+        }
     }
 }
 
@@ -49,6 +59,8 @@ pub struct Recording {
     pub definite: usize,
     /// How many had none.
     pub unknown: usize,
+    /// By which rules the host judges.
+    pub rules: Rules,
 }
 
 /// What was found of a recording.
@@ -66,7 +78,7 @@ impl Recording {
     fn check(&self) -> Checked {
         let mut checked = Checked::default();
         for (ticket, history) in &self.tickets {
-            match check(history) {
+            match check_from(Seat::by(self.rules), history) {
                 Verdict::Linearizable(_) => checked.operations += history.len(),
                 Verdict::Not(_) => checked.wrong.push(*ticket),
                 Verdict::Undecided => checked.undecided.push(*ticket),
@@ -89,7 +101,7 @@ impl Recording {
             return Err(format!(
                 "{what} ticket {ticket} (not linearizable: {wrong:?}; undecided: {undecided:?})\n{}\n{}",
                 shown(history),
-                keep(&format!("{host}-{ticket}"), history)
+                keep(&format!("{host}-{ticket}"), self.rules, history)
             ));
         }
         let answers = self.definite + self.unknown;
@@ -116,8 +128,14 @@ impl Recording {
             if lies.is_empty() {
                 return Err(format!("{name}: it could not be planted"));
             }
-            if let Some(history) = lies.iter().find(|history| !matches!(check(history), Verdict::Not(_))) {
-                return Err(format!("{name}: it is not found\n{}\n{}", shown(history), keep("a-lie", history)));
+            if let Some(history) =
+                lies.iter().find(|history| !matches!(check_from(Seat::by(self.rules), history), Verdict::Not(_)))
+            {
+                return Err(format!(
+                    "{name}: it is not found\n{}\n{}",
+                    shown(history),
+                    keep("a-lie", self.rules, history)
+                ));
             }
         }
         Ok(())
@@ -130,9 +148,9 @@ fn kept() -> PathBuf {
 }
 
 /// Keeps a history. Where it is, and how to check it again.
-fn keep(name: &str, history: &[Operation]) -> String {
+fn keep(name: &str, rules: Rules, history: &[Operation]) -> String {
     let file = kept().join(format!("{name}.json"));
-    let json = serde_json::to_string(history).expect("a history is JSON");
+    let json = serde_json::to_string(&(rules, history)).expect("a history is JSON");
     match std::fs::create_dir_all(kept()).and_then(|()| std::fs::write(&file, json)) {
         Ok(()) => format!("kept; to check it again: cargo xtask verify history target/histories/{name}.json"),
         Err(error) => format!("it could not be kept: {error}"),
@@ -146,12 +164,12 @@ fn keep(name: &str, history: &[Operation]) -> String {
 pub fn check_kept(file: &Path) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
-    let history: Vec<Operation> = serde_json::from_str(&text).map_err(|error| told(&error))?;
+    let (rules, history): (Rules, Vec<Operation>) = serde_json::from_str(&text).map_err(|error| told(&error))?;
     let is_listed = |operation: &Operation| operation.after.is_none_or(|before| before < history.len());
     if !history.iter().all(is_listed) {
         return Err(told(&"an operation comes after one that is not there"));
     }
-    match check(&history) {
+    match check_from(Seat::by(rules), &history) {
         Verdict::Linearizable(_) => Ok(format!("{} operations, linearizable", history.len())),
         Verdict::Not(most) => {
             Err(format!("not linearizable: at most {most} of {} are in order\n{}", history.len(), shown(&history)))
@@ -214,6 +232,7 @@ pub fn record(load: Load, public: &Client, admin: &Client) -> Recording {
             history.push(operation);
         }
     }
+    recording.rules = load.rules;
     recording.tickets.values_mut().for_each(add_lapses);
     recording
 }
@@ -263,7 +282,8 @@ struct One {
 fn id(load: &Load, clock: Instant, ticket: usize) -> String {
     // The address of a clock would be the same twice; its reading is not.
     let run = format!("{clock:?}").bytes().fold(load.seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    format!("history-{run:x}:{ticket}")
+    // A map of its own, so that the map's versions are the seat's.
+    format!("history-{run:x}-{ticket}:1")
 }
 
 impl One {
@@ -345,7 +365,9 @@ impl One {
     }
 
     fn reserve(&mut self, ticket: usize) {
-        let again = self.dice.chance(20).then(|| self.holds.get(&ticket).copied()).flatten();
+        // Where it may be had again under its old name, when it ends is not known well enough.
+        let may_be_over = self.load.rules == Rules::OfATicket;
+        let again = self.dice.chance(20).then(|| self.holds.get(&ticket).copied()).flatten().filter(|_| may_be_over);
         let hold = again.unwrap_or_else(|| self.name());
         let user = self.user();
         let body = json!({ "userId": format!("user-{user}"), "holdId": format!("hold-{hold}"), "ttlMs": 1000 });
@@ -409,7 +431,7 @@ impl One {
                     .push(Seen { ticket, operation: Operation { asked, answered, ask, said, version: None, after } });
                 Some(index)
             };
-            let mut last = write(Ask::Claim { checkout, user, hold }, claim, None);
+            let mut last = write(Ask::Claim { checkout, user, hold, brought: held.is_some() }, claim, None);
             if let Some(said) = confirm {
                 last = write(Ask::Confirm { checkout }, said, last);
             }

@@ -15,6 +15,17 @@ pub struct Seat {
     ended: BTreeMap<Name, u32>,
     versions: Versions,
     memory: Memory,
+    rules: Rules,
+}
+
+/// By which rules a host judges its seats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Rules {
+    /// A seat is an object of its own, and remembers which holds and checkouts have ended.
+    #[default]
+    OfATicket,
+    /// A map owns it. A hold that has ended may be had again; one that is brought has to be there.
+    OfAMap,
 }
 
 /// How many ended ids a ticket remembers.
@@ -158,6 +169,8 @@ pub enum Ask {
         user: Name,
         /// Under which hold.
         hold: Name,
+        /// Whether the buyer brought it.
+        brought: bool,
     },
     /// A checkout takes the ticket.
     Confirm {
@@ -215,6 +228,17 @@ impl Seat {
     #[must_use]
     pub fn remembering(ids: u32) -> Self {
         Self { memory: Memory(ids), ..Self::default() }
+    }
+
+    /// A ticket by these rules.
+    #[must_use]
+    pub fn by(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// Whether a hold has ended for good.
+    fn is_over(&self, hold: Name) -> bool {
+        self.rules == Rules::OfATicket && self.has_ended(hold)
     }
 
     /// Whether it remembers that this has ended.
@@ -298,7 +322,7 @@ impl Seat {
         let refuse = |no| stay(Said::No(no));
         let become_ = |is| (Self { is, ..self.clone() }, Said::Yes);
         match *ask {
-            Ask::Reserve { hold, .. } if self.has_ended(hold) => refuse(No::Expired),
+            Ask::Reserve { hold, .. } if self.is_over(hold) => refuse(No::Expired),
             Ask::Reserve { user, hold } => match self.is {
                 Is::Free => become_(Is::Held(Hold { id: hold, by: user, own_end: OwnEnd::Ahead, checkout: None })),
                 Is::Held(held) if held.id == hold && held.by == user => match held.own_end {
@@ -328,9 +352,10 @@ impl Seat {
                 };
                 stay(if is == (status, by) { Said::Yes } else { Said::No(No::NotFound) })
             }
-            Ask::Claim { checkout, user, hold } => match self.is {
+            Ask::Claim { checkout, user, hold, brought } => match self.is {
                 Is::Sold(held) if held.checkout == Some(checkout) => stay(Said::Yes),
-                _ if self.has_ended(hold) => refuse(No::Expired),
+                _ if self.is_over(hold) => refuse(No::Expired),
+                Is::Free if brought && self.rules == Rules::OfAMap => refuse(No::Expired),
                 Is::Free => {
                     become_(Is::Held(Hold { id: hold, by: user, own_end: OwnEnd::None, checkout: Some(checkout) }))
                 }
