@@ -1,7 +1,8 @@
 //! What a map and its watchers say to each other over the WebSocket `GET /SeatMap/{mapKey}/watch`: one JSON message a
 //! frame.
 //!
-//! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last.
+//! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last. A
+//! change of several seats has one version, and all of it comes in one message.
 //! One that sees a gap asks for a snapshot, and is sent the layout and a snapshot again. One that wants to know whether
 //! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
 //! host may send a watcher away that has said nothing for two minutes.
