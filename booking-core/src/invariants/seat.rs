@@ -216,7 +216,7 @@ impl Set<'_> {
                 again || self.all(|seat| live(seat.after, now).is_none_or(|held| held.id != *hold))
             }
             (TicketCommand::Revoke { hold, checkout, deadline }, SeatMapReply::Done) => {
-                let marked = self.turn.after.ended().any(|(ended, until)| ended == checkout && until >= *deadline);
+                let marked = self.turn.after.ended_at(checkout).is_some_and(|until| until >= *deadline);
                 (marked || self.turn.after.header().at >= *deadline)
                     && self.all(|seat| is_revoked(seat, hold, checkout))
             }

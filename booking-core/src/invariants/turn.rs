@@ -148,7 +148,7 @@ impl<'a> MapTurn<'a> {
     }
 
     fn is_repeated_wish(&self) -> bool {
-        let last = |hold| self.before.baskets().find(|(id, _)| *id == hold).map(|(_, basket)| basket.last);
+        let last = |hold| self.before.basket(hold).map(|basket| basket.last);
         self.wish().is_some_and(|(nth, _, hold)| last(hold).is_some_and(|last| nth <= last))
     }
 }
@@ -309,7 +309,7 @@ pub(super) fn one_change_one_version(turn: &MapTurn<'_>) -> Verdict {
 pub(super) fn what_goes_has_ended(turn: &MapTurn<'_>) -> Verdict {
     let at = turn.after.header().at;
     let marked = |checkout: &CheckoutId, deadline: Timestamp| {
-        at >= deadline || turn.after.ended().any(|(ended, until)| ended == checkout && until >= deadline)
+        at >= deadline || turn.after.ended_at(checkout).is_some_and(|until| until >= deadline)
     };
     turn.each_changed(|seat| {
         let Some(before) = claim_of(seat.before) else { return Ok(()) };
@@ -321,9 +321,8 @@ pub(super) fn what_goes_has_ended(turn: &MapTurn<'_>) -> Verdict {
         require(marked(checkout, deadline), || format!("it was forgotten too early that {checkout} has ended"))?;
     }
     for (hold, basket) in turn.before.baskets() {
-        let kept = turn.after.baskets().find(|(id, _)| *id == hold);
-        let right =
-            kept.map_or(at >= basket.until, |(_, after)| after.last >= basket.last && after.until >= basket.until);
+        let kept = turn.after.basket(hold);
+        let right = kept.map_or(at >= basket.until, |after| after.last >= basket.last && after.until >= basket.until);
         require(right, || "the last wish under a hold was forgotten too early".into())?;
     }
     Ok(())
@@ -436,7 +435,7 @@ pub(super) fn justified_refusal(turn: &MapTurn<'_>) -> Verdict {
 }
 
 fn has_ended(turn: &MapTurn<'_>, checkout: &CheckoutId) -> bool {
-    turn.before.ended().any(|(ended, _)| ended == checkout)
+    turn.before.ended_at(checkout).is_some()
 }
 
 fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> bool {
@@ -494,7 +493,7 @@ fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> boo
 
 fn is_true_of_map(turn: &MapTurn<'_>, why: TicketRefusal) -> bool {
     let (now, header) = (turn.effective_now(), turn.before.header());
-    let basket = |hold: &HoldId| turn.before.baskets().find(|(id, _)| *id == hold).map(|(_, basket)| basket);
+    let basket = |hold: &HoldId| turn.before.basket(hold);
     match (why, turn.set().map(|(_, command)| command)) {
         (TicketRefusal::HoldExpired, Some(TicketCommand::Claim(claim))) => {
             has_ended(turn, &claim.checkout) || claim.deadline <= now

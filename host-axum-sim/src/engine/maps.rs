@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use booking_core::ids::{MapKey, TicketId, UserId};
-use booking_core::inventory::{Line, LineAnswer, LineCommand, of_map};
+use booking_core::ids::{CheckoutId, MapKey, TicketId, UserId};
+use booking_core::invariants::SeatFacts;
+use booking_core::inventory::{Line, LineAnswer, LineCommand, LineReply, of_map};
 use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
 use booking_core::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
@@ -83,8 +84,21 @@ impl Engine {
 
     /// What a checkout asks for a line of its order.
     pub(crate) fn ask_line(&mut self, line: &Line, command: &LineCommand, now: Timestamp) -> LineAnswer {
+        // Here a checkout's commands come in order, each once, so no claim can come after its revoke. One that claimed nothing
+        // leaves no mark: thousands who come too late for a seat cost the map nothing.
+        if let LineCommand::Revoke { checkout, .. } = command
+            && !line.seats.as_slice().iter().any(|id| self.is_of(checkout, id))
+        {
+            return Ok(LineReply::Done);
+        }
         let command = line.ask(command, |seats| self.offer(&line.at, seats));
         of_map(self.ask_map(&line.at, &command, now))
+    }
+
+    /// Whether a seat is claimed by, or sold to, a checkout.
+    fn is_of(&self, checkout: &CheckoutId, id: &TicketId) -> bool {
+        let facts = self.ticket(id).map(SeatFacts::from).unwrap_or_default();
+        facts.claimed_by == Some(checkout) || facts.sold_to == Some(checkout)
     }
 
     /// What these seats of a map cost.
