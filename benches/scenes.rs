@@ -130,7 +130,9 @@ impl Dialect {
     /// Writes the request that holds the hot seat, or holds it longer, for a user who is none of the clients.
     pub fn hold(self, out: &mut Vec<u8>) {
         match self {
-            Self::Host | Self::Steps => json(HOT, r#"{"userId":"holder","holdId":"the-one-that-all-want","ttlMs":7200000}"#, out),
+            Self::Host | Self::Steps => {
+                json(HOT, r#"{"userId":"holder","holdId":"the-one-that-all-want","ttlMs":7200000}"#, out)
+            }
             Self::Reference => json(HOT, r#""holder""#, out),
         }
     }

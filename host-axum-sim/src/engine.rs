@@ -110,6 +110,8 @@ pub struct Engine {
     maps: BTreeMap<MapKey, SeatMap>,
     /// How many seats are stored, of all maps.
     seats_stored: u64,
+    /// The maps that are to be reset when the input is done.
+    to_reset: BTreeSet<MapKey>,
     checkouts: BTreeMap<CheckoutId, Box<Course>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
@@ -173,6 +175,7 @@ impl Engine {
             settings,
             maps: BTreeMap::new(),
             seats_stored: 0,
+            to_reset: BTreeSet::new(),
             checkouts: BTreeMap::new(),
             under_way: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -241,6 +244,7 @@ impl Engine {
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
             Input::Tick => self.tick(now),
         }
+        self.reset_the_full(now);
         self.forget_the_old(now);
         self.close();
     }

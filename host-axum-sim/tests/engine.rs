@@ -520,11 +520,12 @@ fn a_checkout_beyond_the_limit_of_those_under_way_is_refused() {
 
 #[test]
 fn so_many_seats_may_be_stored_and_no_more() {
-    let limits = Limits { tickets: 3, ..Limits::default() };
+    // Two maps, and three seats.
+    let limits = Limits { tickets: 5, ..Limits::default() };
     let mut rig = Rig::new(Settings { limits, ..at_once() });
     let seat = |n: u32| serde_json::json!({ "ticketId": format!("a:{n}"), "price": { "minor": 1, "currency": "USD" }, "x": 0, "y": 0 });
     let layout = |seats: &[u32]| serde_json::json!({ "rows": [{ "name": "A", "seats": seats.iter().map(|n| seat(*n)).collect::<Vec<_>>() }] });
-    assert_eq!(rig.asks("/SeatMap/a/layout", &layout(&[1, 2, 3, 4]).to_string()).kind, Some(Kind::Overloaded));
+    assert_eq!(rig.asks("/SeatMap/a/layout", &layout(&[1, 2, 3, 4, 5, 6]).to_string()).kind, Some(Kind::Overloaded));
     assert_eq!(rig.asks("/SeatMap/a/layout", &layout(&[1, 2]).to_string()).status, 200);
     assert_eq!(rig.engine.stored_seats(), 0, "seats that are as they were laid out take no room");
     assert_eq!(rig.asks("/Checkout/process", &order(&["a:1", "b:1"], "card_success")).status, 200);
@@ -648,6 +649,47 @@ fn a_layout_of_many_seats_is_one_change_and_stays_through_a_crash() {
     assert!(map.layout().unwrap().places().all(|place| map.price(&place.ticket).unwrap().minor() == 5));
     assert_eq!(rig.engine.census(rig.now).tickets[&booking_core::ticket::TicketStatus::Available], 1_000);
     rig.check(true);
+}
+
+#[test]
+fn more_holds_than_one_turn_takes_away_may_end_at_one_moment() {
+    let mut rig = Rig::new(at_once());
+    for n in 0..600 {
+        let held = rig.asks(&format!("/Ticket/a:{n}/reserve"), r#"{"userId":"ann","ttlMs":5000}"#);
+        assert_eq!(held.status, 200);
+    }
+    rig.pass(5_000);
+    rig.rest();
+    assert_eq!((rig.engine.stored_seats(), rig.engine.census(rig.now).holds_lapsed), (0, 600));
+    let _held = rig.asks("/Ticket/a:1/reserve", r#"{"userId":"ann","ttlMs":5000}"#);
+    assert_eq!(rig.engine.census(rig.now).timers, 1, "the map's timer works on");
+}
+
+#[test]
+fn a_booking_whose_sale_fills_its_map_takes_note_that_it_was_reset() {
+    let mut settings = outside();
+    settings.terms.auto_reset_at = Some(1);
+    let mut rig = Rig::new(settings);
+    let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    rig.rest();
+    let booking = rig.engine.checkouts().next().unwrap();
+    assert!(matches!(booking.running.ending(), Some(booking_core::checkout::Ending::Completed { .. })));
+    assert_eq!(booking.reset, ["a:1".parse().unwrap()]);
+}
+
+#[test]
+fn maps_take_room_as_seats_do_and_a_seat_that_is_stored_is_sold_also_where_there_is_none_left() {
+    let limits = Limits { tickets: 6, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    let price = r#"{"price":{"minor":500,"currency":"USD"}}"#;
+    for n in 0..3 {
+        let listed = rig.call(Door::Admin, "POST", &format!("/Ticket/m-{n}:1/list"), price, None);
+        rig.store_all();
+        assert_eq!(rig.answers[&listed].status, 200);
+    }
+    assert_eq!(rig.asks("/Ticket/m-9:1/reserve", "\"ann\"").kind, Some(Kind::Overloaded));
+    assert_eq!(rig.asks("/Ticket/m-0:1/reserve", "\"ann\"").status, 200);
+    assert_eq!(rig.asks("/Checkout/process", &order(&["m-1:1"], "card_success")).status, 200);
 }
 
 #[test]

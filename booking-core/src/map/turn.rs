@@ -26,6 +26,8 @@ pub(super) struct Turn<'a> {
     map: &'a SeatMap,
     now: Timestamp,
     event: SeatMapEvent,
+    /// Where in the event a checkout's end stands.
+    ending: BTreeMap<CheckoutId, usize>,
 }
 
 /// How a numbered wish stands to the last one under its hold.
@@ -50,7 +52,7 @@ impl<'a> Turn<'a> {
     pub(super) fn at(map: &'a SeatMap, now: Timestamp) -> Self {
         let nothing =
             SeatMapEvent { header: map.header, tickets: vec![], ended: vec![], baskets: vec![], layout: None };
-        Self { map, now: now.max(map.header.at), event: nothing }
+        Self { map, now: now.max(map.header.at), event: nothing, ending: BTreeMap::new() }
     }
 
     /// The version after this command's change.
@@ -240,7 +242,8 @@ impl<'a> Turn<'a> {
         let listed = self.map.tickets.get(&names[i]).and_then(|ticket| ticket.listed);
         let price = listed.or(offer.prices.get(i).copied().flatten()).ok_or(TicketNotForSale)?;
         // A layout bounds how many seats there are.
-        if edition == 0 && self.map.header.tickets >= offer.room {
+        let is_stored = self.map.tickets.contains_key(&names[i]);
+        if edition == 0 && !is_stored && self.map.header.tickets >= offer.room {
             return Err(Overloaded);
         }
         Ok(price)
@@ -363,11 +366,12 @@ impl<'a> Turn<'a> {
         if before.is_some_and(|before| *before >= deadline) {
             return;
         }
-        if let Some((_, ended)) = self.event.ended.iter_mut().find(|(ended, _)| ended == checkout) {
+        if let Some((_, ended)) = self.ending.get(checkout).and_then(|at| self.event.ended.get_mut(*at)) {
             *ended = (*ended).max(Some(deadline));
             return;
         }
         self.event.header.ended += u64::from(before.is_none());
+        self.ending.insert(checkout.clone(), self.event.ended.len());
         self.event.ended.push((checkout.clone(), Some(deadline)));
     }
 
@@ -386,6 +390,9 @@ impl<'a> Turn<'a> {
     /// Forgets the wishes of which no copy can come any more, under holds that have no seat here.
     fn forget_baskets(&mut self) {
         self.event.header.at = self.now;
+        if self.map.baskets.is_empty() {
+            return;
+        }
         let live = |ticket: &'a Ticket| ticket.state.hold().filter(|hold| hold.end() > self.now).map(|hold| &hold.id);
         let live: BTreeSet<&HoldId> = self.map.tickets.values().filter_map(live).collect();
         for (hold, basket) in &self.map.baskets {

@@ -127,6 +127,12 @@ impl Engine {
         if self.room_for_seats() == 0 && self.ticket(id).is_none() {
             return refused(Kind::Overloaded);
         }
+        // One that no layout has is not shown anywhere, and would keep each later layout from being published.
+        let layout = self.maps.get(&key).and_then(SeatMap::layout);
+        let is_block = matches!(&command, SeatMapCommand::Seats { command: TicketCommand::Block { .. }, .. });
+        if is_block && layout.is_some_and(|layout| layout.place(id).is_none()) {
+            return refused(Kind::TicketNotForSale);
+        }
         if let SeatMapCommand::Seats { command: TicketCommand::Reserve(Reserve { user, .. }), .. } = &command
             && !self.may_hold(user, std::slice::from_ref(id))
         {

@@ -77,9 +77,17 @@ impl Engine {
             None => {}
         }
         if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.settings.terms)) {
-            let _never_refused = self.ask_map(key, &SeatMapCommand::ResetAll, now);
+            self.to_reset.insert(key.clone());
         }
         Ok(reply)
+    }
+
+    /// Resets the maps that have sold as many seats as they may, once the input that sold them is done: a booking can then
+    /// take note of it.
+    pub(super) fn reset_the_full(&mut self, now: Timestamp) {
+        while let Some(key) = self.to_reset.pop_first() {
+            let _never_refused = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
+        }
     }
 
     /// What a checkout asks for a line of its order.
@@ -110,19 +118,19 @@ impl Engine {
         map.offer(seats, unlisted, room)
     }
 
-    /// How many more seats may be stored.
+    /// How many more seats may be stored. A map takes as much room as a seat, for it is never forgotten: its versions would
+    /// begin anew.
     pub(super) fn room_for_seats(&self) -> u64 {
-        (self.settings.limits.tickets as u64).saturating_sub(self.seats_stored)
+        let taken = self.seats_stored.saturating_add(self.maps.len() as u64);
+        (self.settings.limits.tickets as u64).saturating_sub(taken)
     }
 
     /// The map's one timer.
     pub(super) fn arm(&mut self, key: &MapKey, before: Option<Timestamp>, after: Option<Timestamp>) {
-        if before == after {
-            return;
-        }
-        if let Some(at) = before {
+        if let Some(at) = before.filter(|_| before != after) {
             self.due.remove(&(at, Due::Map(key.clone())));
         }
+        // Also where it is armed for the same time again: it may be the one that has just fired.
         if let Some(at) = after {
             self.due.insert((at, Due::Map(key.clone())));
         }

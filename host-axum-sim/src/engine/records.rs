@@ -84,6 +84,7 @@ impl Engine {
             engine.maps.insert(key, map);
         }
         engine.resume(now);
+        engine.reset_the_full(now);
         engine.close();
         engine
     }
