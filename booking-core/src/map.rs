@@ -42,7 +42,7 @@ pub const BATCH: usize = 256;
 
 /// How many ended checkouts, and how many numbered holds, a map remembers at most. It refuses new ones rather than forget
 /// one before its time.
-pub const MEMORY: u64 = 100_000;
+pub const MEMORY: u64 = 20_000;
 
 /// What a map is: what it remembers as a whole, and each seat that differs from the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
