@@ -232,7 +232,7 @@ fn a_key_is_given_its_first_answer_after_a_crash_and_a_hold_that_ended_meanwhile
         durable.kill();
         std::thread::sleep(Duration::from_millis(1_500));
         durable.start_again();
-        // Nobody asks for the ticket: the timer of its map fires, and nothing is stored of it any more.
+        // No request names the ticket. The timer of its map fires, and nothing is stored of it any more.
         let seats = |client: &Client| client.get("/SeatMap/a/get").body;
         let seat = |id: &str, status: &str| json!({ "id": id, "status": status });
         let all = json!([seat("a:1", "SOLD"), seat("a:3", "RESERVED")]);

@@ -414,7 +414,7 @@ impl SeatMap {
         self.header.version
     }
 
-    /// Whether so many seats are sold that the host asks it to put them all back on sale. That is for trying things
+    /// Whether the host asks the map to put all seats back on sale, as enough are sold. That is for trying things
     /// ([`Terms::auto_reset_at`]), and off by default.
     #[must_use]
     pub fn wants_reset(&self, terms: &Terms) -> bool {
@@ -514,7 +514,7 @@ impl SeatMap {
         Offer { edition: self.header.edition, prices, room }
     }
 
-    /// The map at a point in time, as it is shown.
+    /// What is shown of the map at a point in time.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> AtTime<'_> {
         AtTime { map: self, now }

@@ -107,7 +107,7 @@ impl Memory {
         if let Some(due) = notices.timer {
             self.timers.insert((due, key.clone()));
         }
-        // Nobody watches here.
+        // This host has no watchers.
         if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.terms)) {
             let _never_refused = self.ask(key, &SeatMapCommand::ResetAll);
         }

@@ -18,7 +18,7 @@ use crate::store::{Record, create_private, read};
 /// Every seat of a map: those of its layout in order, or else those that are stored.
 fn seats(map: &SeatMap, now: Timestamp) -> Vec<String> {
     let as_laid_out = Ticket { version: map.version(), ..Ticket::default() };
-    let line = |(id, _)| export::seat(id, map.ticket(id).unwrap_or(&as_laid_out), map.price(id), now);
+    let line = |(id, _)| export::ticket(id, map.ticket(id).unwrap_or(&as_laid_out), map.price(id), now);
     map.get(now).map(line).collect()
 }
 

@@ -8,7 +8,7 @@ use crate::checkout::{Checkout, Ending};
 use crate::ids::{CheckoutId, PaymentId, TicketId, UserId};
 use crate::map;
 use crate::money::Money;
-use crate::ticket::{Ticket, TicketStatus};
+use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 
 fn line(value: &impl Serialize) -> String {
@@ -29,30 +29,11 @@ struct Line<'a> {
     sold_at: Option<Timestamp>,
 }
 
-/// A ticket as it is at `now`: `{ "type": "ticket", "ticketId", "status", "reservedBy", "reservedUntil", "version",
-/// "price", "checkoutId", "soldAt" }`. The price is what it was sold or is held for, else what it is listed at; the
-/// checkout is the one that it was sold to.
+/// A ticket at the time `now`: `{ "type": "ticket", "ticketId", "status", "reservedBy", "reservedUntil", "version",
+/// "price", "checkoutId", "soldAt" }`. The price is what it was sold or is held for, else what an operator or the layout
+/// (`listed`) has set; the checkout is the one that it was sold to.
 #[must_use]
-pub fn ticket(id: &TicketId, ticket: &Ticket, now: Timestamp) -> String {
-    let view = ticket.get(now);
-    let (hold, sale) = (ticket.hold().filter(|hold| now < hold.end()), ticket.sale());
-    let price = sale.map(|sale| sale.price).or_else(|| hold.map(|hold| hold.price));
-    line(&Line {
-        r#type: "ticket",
-        ticket_id: id,
-        status: view.status,
-        reserved_by: view.reserved_by.as_ref(),
-        reserved_until: view.reserved_until,
-        version: view.version,
-        price: price.or_else(|| ticket.listing().map(|listing| listing.price)),
-        checkout_id: sale.and_then(|sale| sale.to.as_ref()).map(|to| &to.checkout),
-        sold_at: sale.map(|sale| sale.at),
-    })
-}
-
-/// A seat of a map as it is at `now`, as [`ticket`] tells it.
-#[must_use]
-pub fn seat(id: &TicketId, ticket: &map::ticket::Ticket, listed: Option<Money>, now: Timestamp) -> String {
+pub fn ticket(id: &TicketId, ticket: &map::ticket::Ticket, listed: Option<Money>, now: Timestamp) -> String {
     let view = ticket.get(now);
     let (hold, sale) = (ticket.state.hold().filter(|hold| now < hold.end()), ticket.state.sale());
     let price = sale.map(|sale| sale.price).or_else(|| hold.map(|hold| hold.price));

@@ -152,7 +152,7 @@ impl Engine {
         more == 0 || held.saturating_add(more) <= count(most)
     }
 
-    /// Whether so many of these tickets can be stored as well.
+    /// Whether there is room to store these tickets as well.
     fn has_room_for<'a>(&self, tickets: impl Iterator<Item = &'a TicketId>) -> bool {
         let unknown = tickets.filter(|ticket| self.ticket(ticket).is_none()).count();
         unknown as u64 <= self.room_for_seats()
@@ -187,7 +187,7 @@ impl Engine {
     /// A map as its watchers first see it.
     pub(super) fn view(&self, map: &MapKey) -> View {
         let nothing = SeatMap::default();
-        // As it is recorded: what has lapsed since is told when the timer fires.
+        // What is recorded: watchers hear of a lapse when the timer fires.
         let map = self.maps.get(map).unwrap_or(&nothing).at(Timestamp::default());
         View { layout: watch::layout(map), snapshot: watch::snapshot(map), version: map.map.version() }
     }

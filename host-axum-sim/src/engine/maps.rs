@@ -15,7 +15,7 @@ use booking_core::time::Timestamp;
 use super::{Due, Engine, Name, Output, Shown};
 
 impl Engine {
-    /// A seat as it is recorded: the version of its map where nothing is stored of it.
+    /// What is recorded of a seat: its version, or its map's where nothing is stored of it, and its status.
     #[must_use]
     pub fn seat_version(&self, id: &TicketId) -> (u64, TicketStatus) {
         let Some(map) = self.maps.get(id.map_str()) else { return (0, TicketStatus::Available) };

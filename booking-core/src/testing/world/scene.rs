@@ -42,7 +42,7 @@ pub struct Buyer {
 }
 
 /// A command that a buyer or an operator may send to a map. The end of a wish (`until`) is written as how long it is away
-/// when it is first said; what seats cost is read from the map as it is then.
+/// when it is first said; what seats cost is read from the map at that moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
