@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
 use tests::histories::recorder::{Load, record};
+use tests::histories::seat::Rules;
 use tests::http::Client;
 use tests::server::{Server, notified};
 use tests::worker::OnWorkerd;
@@ -93,12 +94,13 @@ fn checkouts_that_were_cut_short_come_to_their_end_without_a_request() {
 }
 
 #[test]
-fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
+fn a_hold_ends_by_itself_and_that_is_recorded() {
     let on = OnWorkerd::start(&[]);
     let held = on.client.post("/Ticket/hall:1/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
     assert_eq!(held.status, 200, "{}", held.text);
-    eventually(|| (on.client.get("/SeatMap/hall/summary").body["counts"]["AVAILABLE"] == 1).then_some(()));
-    assert_eq!(on.client.get("/Ticket/hall:1/get").body["version"], 2, "the ticket itself has changed");
+    let version = || on.client.get("/SeatMap/hall/summary").body["version"].clone();
+    eventually(|| (version() == 2).then_some(()));
+    assert_eq!(on.client.get("/SeatMap/hall/get").body, json!([]), "nothing is stored of the seat any more");
 }
 
 #[test]
@@ -109,9 +111,9 @@ fn a_hold_that_ended_while_workerd_was_away_ends_when_it_is_back() {
     on.workerd.kill();
     std::thread::sleep(Duration::from_millis(1_500));
     on.workerd.start_again().unwrap();
-    // Nobody asks the ticket: its map is told by its alarm.
-    let counts = |on: &OnWorkerd| on.client.get("/SeatMap/hall/summary").body["counts"].clone();
-    eventually(|| (counts(&on)["AVAILABLE"] == 1 && counts(&on)["RESERVED"] == 0).then_some(()));
+    // Nothing asks the map to do so: its alarm has rung.
+    let version = || on.client.get("/SeatMap/hall/summary").body["version"].clone();
+    eventually(|| (version() == 2).then_some(()));
 }
 
 #[test]
@@ -135,12 +137,12 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
     let got = quickly("POST", &format!("{path}/reserve"), &ann);
     assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{}", got.text);
     let seen = quickly("GET", &format!("{path}/get"), &Value::Null).body;
-    assert_eq!((&seen["status"], &seen["version"]), (&json!("AVAILABLE"), &json!(0)));
+    assert_eq!((&seen["status"], &seen["version"]), (&json!("AVAILABLE"), &json!(1)), "hall:1 was held");
     // Once: the object goes on with the next request.
     let path = "/Ticket/hall:panic-turn-once";
     assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 503);
     assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 200);
-    assert_eq!(quickly("GET", &format!("{path}/get"), &Value::Null).body["version"], 1);
+    assert_eq!(quickly("GET", &format!("{path}/get"), &Value::Null).body["version"], 2);
     // Before a turn: nobody notices, as the Worker asks the object again.
     assert_eq!(quickly("POST", "/Ticket/hall:panic-object-once/reserve", &ann).status, 200);
     assert_eq!(quickly("POST", "/Ticket/hall:panic-object-always/reserve", &ann).status, 503);
@@ -151,20 +153,33 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
 }
 
 #[test]
-fn a_map_hears_of_a_hold_after_a_crash_also_if_others_ask_for_the_seat_first() {
-    let _built = xtask::worker::bundle().unwrap();
-    // A map that takes nothing, so that the crash comes before it was told.
-    let mut on = OnWorkerd::start_with(With::Faults, &[]);
-    let held = on.client.post("/Ticket/panic-map-always:1/reserve", &json!({ "userId": "ann" }));
-    assert_eq!(held.status, 200, "{}", held.text);
-    on.workerd.kill();
-    on.workerd.setup.with = With::Nothing;
-    on.workerd.start_again().unwrap();
-    // Bob's checkout is refused, and takes back what it never had: a change that tells the map nothing.
-    let got = on.client.post("/Checkout/process", &json!({ "ticketId": "panic-map-always:1", "userId": "bob" }));
-    assert_eq!((got.status, got.kind()), (409, "TicketReserved"), "{}", got.text);
-    let reserved = || on.client.get("/SeatMap/panic-map-always/summary").body["counts"]["RESERVED"] == 1;
-    eventually(|| reserved().then_some(()));
+fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments), ("ADMIN_TOKENS", ADMIN)]);
+    let holds = |ticket: &str, ttl: u64| {
+        let wish = json!({ "userId": "ann", "ttlMs": ttl });
+        assert_eq!(on.client.post(&format!("/Ticket/{ticket}/reserve"), &wish).status, 200, "{ticket}");
+    };
+    holds("hall:1", 60_000);
+    holds("hall:garbled-always", 1_000);
+    holds("hall:3", 1_000);
+    let refused =
+        |got: tests::http::Got| assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{}", got.text);
+    refused(on.client.get("/Ticket/hall:garbled-always/get"));
+    refused(on.client.post("/Ticket/hall:garbled-always/reserve", &json!({ "userId": "bob" })));
+    refused(on.client.with_token(ADMIN).post("/SeatMap/hall/resetAll", &json!({})));
+    // The hold beside it ends, and its neighbours are sold.
+    eventually(|| (on.client.get("/SeatMap/hall/summary").body["version"] == 4).then_some(()));
+    for ticket in ["hall:3", "hall:4"] {
+        let got = on.client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "bob" }));
+        assert_eq!(got.status, 200, "{}", got.text);
+    }
+    let shown = |id: &str, status: &str| json!({ "id": id, "status": status });
+    let seats = [("1", "RESERVED"), ("3", "SOLD"), ("4", "SOLD"), ("garbled-always", "BLOCKED")];
+    let seats = seats.map(|(name, status)| shown(&format!("hall:{name}"), status));
+    assert_eq!(on.client.get("/SeatMap/hall/get").body, json!(seats));
+    assert!(on.log().contains("a seat cannot be read"), "{}", on.log());
 }
 
 #[test]
@@ -194,10 +209,10 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
     let held = on.client.post("/Ticket/hall:panic-alarm-once/reserve", &json!({ "userId": "ann", "ttlMs": 1_000 }));
     assert_eq!(held.status, 200, "{}", held.text);
     let ticket = || on.client.get("/Ticket/hall:panic-alarm-once/get").text;
-    eventually(|| (rang("Ticket") >= 1).then_some(()));
+    eventually(|| (rang("SeatMap") >= 1).then_some(()));
     let before = ticket();
     assert!(before.contains("AVAILABLE") && before.contains(r#""version":2"#), "{before}");
-    eventually(|| (rang("Ticket") >= 2).then_some(()));
+    eventually(|| (rang("SeatMap") >= 2).then_some(()));
     assert_eq!(ticket(), before);
     // This checkout's rings when it has ended.
     let booked = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:alarm-again-once", "userId": "ann" }));
@@ -209,9 +224,6 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
     let before = seen();
     eventually(|| (rang("Checkout") >= 1).then_some(()));
     assert_eq!(seen(), before);
-    // So does its ticket's, which looks whether the map was told.
-    eventually(|| (rang("Ticket") >= 3).then_some(()));
-    assert_eq!(seen(), before);
     let map = on.client.get("/SeatMap/hall/summary").body;
     assert_eq!((&map["counts"]["SOLD"], &map["version"]), (&json!(1), &json!(4)), "each change was told once: {map}");
 }
@@ -221,7 +233,8 @@ fn what_clients_saw_of_the_worker_is_linearizable() {
     let gateway = Server::start("mock-gateway", &["--delay", "1ms"]);
     let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
     let requests = size(3_000, 52_000);
-    let recording = record(Load::of(requests, 24), &on.client, &on.client.with_token(ADMIN));
+    let load = Load { rules: Rules::OfAMap, ..Load::of(requests, 24) };
+    let recording = record(load, &on.client, &on.client.with_token(ADMIN));
     println!("{}", recording.is_linearizable("worker", requests).unwrap());
     recording.planted_lies_are_found().unwrap();
 }
@@ -443,11 +456,7 @@ fn bindings(environment: &str) -> BTreeSet<String> {
 
 #[test]
 fn each_environment_deploys_exactly_what_it_is_meant_to() {
-    let always = [
-        "env.TICKETS (TicketObject) Durable Object",
-        "env.SEAT_MAPS (SeatMapObject) Durable Object",
-        "env.CHECKOUTS (CheckoutObject) Durable Object",
-    ];
+    let always = ["env.SEAT_MAPS (SeatMapObject) Durable Object", "env.CHECKOUTS (CheckoutObject) Durable Object"];
     let variable = |name: &str, value: &str| format!("env.{name} (\"{value}\") Environment Variable");
     let limit = |limit: u32| format!("env.RATE_LIMITER ({limit} requests/60s) Rate Limit");
     let expected = [
@@ -503,23 +512,22 @@ fn cost(log: &str) -> (BTreeMap<String, usize>, usize) {
 fn a_booking_costs_what_the_readme_says() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let on = paying_at(&gateway, &[("LOG_LEVEL", "debug")]);
-    let book = |ticket: &str| {
-        let got = on.client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann" }));
+    let book = |tickets: &[&str]| {
+        let before = on.log().len();
+        let got = on.client.post("/Checkout/process", &json!({ "ticketIds": tickets, "userId": "ann" }));
         assert_eq!(got.status, 200, "{}", got.text);
-        // The map hears of it, and the ticket's alarm comes last, after five seconds.
-        let since = on.log().len();
-        eventually(|| cost(&on.log()[since..]).0.contains_key("Ticket, alarm").then_some(()));
+        // What a checkout writes after its answer.
         std::thread::sleep(Duration::from_secs(2));
+        cost(&on.log()[before..])
     };
     // The first makes the map.
-    book("hall:1");
-    let before = on.log().len();
-    book("hall:2");
-    let (requests, rows) = cost(&on.log()[before..]);
-    let requests: Vec<String> = requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    // The claim and the confirm are turns of the ticket; it tells its map of both.
-    assert_eq!(requests, ["Checkout/call 1", "SeatMap/turn 2", "Ticket, alarm 1", "Ticket/turn 2"]);
-    assert_eq!(rows, 23);
+    book(&["hall:1"]);
+    for (tickets, written) in [(&["hall:2"][..], 19), (&["hall:3", "hall:4"], 22)] {
+        let (requests, rows) = book(tickets);
+        let requests: Vec<String> = requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        assert_eq!(requests, ["Checkout/process 1", "SeatMap/claim 1", "SeatMap/confirm 1"], "{tickets:?}");
+        assert_eq!(rows, written, "{tickets:?}");
+    }
 }
 
 #[test]

@@ -148,6 +148,26 @@ impl Format for crate::map::SeatMap {
     const VERSION: u32 = 1;
 }
 
+impl Format for crate::map::Header {
+    const NAME: &'static str = "seat map's header";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::map::Layout {
+    const NAME: &'static str = "layout";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::map::ticket::Ticket {
+    const NAME: &'static str = "ticket";
+    const VERSION: u32 = 1;
+}
+
+impl Format for crate::map::Basket {
+    const NAME: &'static str = "wish under a hold";
+    const VERSION: u32 = 1;
+}
+
 impl Format for crate::seat_map::SeatMap {
     const NAME: &'static str = "seat map";
     const VERSION: u32 = 1;

@@ -61,6 +61,18 @@ pub enum LineCommand {
     },
 }
 
+impl LineCommand {
+    /// What a seat costs that has no listed price, as the checkout was started with; `None` where it is not for sale, or where
+    /// no price is needed.
+    #[must_use]
+    pub fn unlisted(&self) -> Option<Money> {
+        match self {
+            Self::Claim { unlisted, .. } => *unlisted,
+            Self::Confirm { .. } | Self::Revoke { .. } => None,
+        }
+    }
+}
+
 /// What an accepted command is answered with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,9 +17,10 @@
 mod layout;
 mod table;
 pub mod ticket;
+mod timed;
 mod turn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -35,9 +36,11 @@ use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 use table::Seat;
 use ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketView};
+use timed::Timed;
 use turn::Turn;
 
-/// How many lapsed holds one turn takes away at most. The timer is then armed again.
+/// How many lapsed holds one turn takes away at most; the timer is then armed again. And how many ended checkouts, and wishes
+/// under holds, one turn forgets at most.
 pub const BATCH: usize = 256;
 
 /// How many ended checkouts, and how many numbered holds, a map remembers at most. It refuses new ones rather than forget
@@ -51,12 +54,12 @@ pub struct SeatMap {
     header: Header,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layout: Option<Arc<Layout>>,
-    tickets: BTreeMap<TicketId, Ticket>,
+    tickets: Timed<TicketId, Ticket>,
     /// Checkouts that claim nothing here any more, and until when that has to be remembered.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    ended: BTreeMap<CheckoutId, Timestamp>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    baskets: BTreeMap<HoldId, Basket>,
+    #[serde(default, skip_serializing_if = "Timed::is_empty")]
+    ended: Timed<CheckoutId, Timestamp>,
+    #[serde(default, skip_serializing_if = "Timed::is_empty")]
+    baskets: Timed<HoldId, Basket>,
 }
 
 /// What a map remembers as a whole. Written with each change.
@@ -92,7 +95,7 @@ pub struct Basket {
     pub wish: Wish,
     /// The seats it named. None where a release without a number came after it: then it is used up.
     pub seats: Vec<TicketId>,
-    /// Until when a copy of an older wish may still arrive.
+    /// Until when it is remembered: a copy of an older wish may arrive until then, or a seat is held.
     pub until: Timestamp,
 }
 
@@ -165,6 +168,9 @@ pub enum Needs<'a> {
         checkout: Option<&'a CheckoutId>,
         /// The hold whose last wish may be remembered.
         hold: Option<&'a HoldId>,
+        /// Whether also what ends first: of the seats that are held [`BATCH`] + 1, and as many of the checkouts that have
+        /// ended and of the wishes under holds. The order is that of their ends, and then of their names.
+        ending: bool,
     },
     /// All of it but the layout.
     All,
@@ -359,28 +365,26 @@ impl SeatMapCommand {
         let Self::Seats { seats, command } = self else {
             return match self {
                 Self::List { .. } | Self::Publish { .. } => Needs::AllAndLayout,
-                Self::Seats { .. } | Self::ResetAll | Self::Expire { .. } => Needs::All,
+                Self::Expire { .. } => Needs::Parts { seats: &[], checkout: None, hold: None, ending: true },
+                Self::Seats { .. } | Self::ResetAll => Needs::All,
             };
         };
-        let parts = |checkout, hold| Needs::Parts { seats: seats.as_slice(), checkout, hold };
+        let parts = |checkout, hold, ending| Needs::Parts { seats: seats.as_slice(), checkout, hold, ending };
         match command {
-            // Makes room by forgetting what may be forgotten.
-            TicketCommand::Claim(_) if header.ended >= MEMORY => Needs::All,
-            TicketCommand::Reserve(Reserve { nth: Some(_), .. }) | TicketCommand::Release { nth: Some(_), .. }
-                if header.baskets >= MEMORY =>
-            {
-                Needs::All
+            // A full map makes room by forgetting what may be forgotten.
+            TicketCommand::Claim(MakeClaim { checkout, hold, .. }) => {
+                parts(Some(checkout), Some(hold), header.ended >= MEMORY)
             }
-            TicketCommand::Claim(MakeClaim { checkout, .. })
-            | TicketCommand::Confirm { checkout, .. }
-            | TicketCommand::Revoke { checkout, .. } => parts(Some(checkout), None),
-            TicketCommand::Reserve(Reserve { hold, .. }) | TicketCommand::Release { hold, .. } => {
-                parts(None, Some(hold))
+            TicketCommand::Reserve(Reserve { hold, nth, .. }) | TicketCommand::Release { hold, nth, .. } => {
+                parts(None, Some(hold), nth.is_some() && header.baskets >= MEMORY)
+            }
+            TicketCommand::Confirm { checkout, .. } | TicketCommand::Revoke { checkout, .. } => {
+                parts(Some(checkout), None, false)
             }
             TicketCommand::Block { .. }
             | TicketCommand::Unblock
             | TicketCommand::Sell { .. }
-            | TicketCommand::Recall { .. } => parts(None, None),
+            | TicketCommand::Recall { .. } => parts(None, None, false),
             // It ends sales, and remembers their checkouts.
             TicketCommand::Reset { .. } => Needs::All,
         }
@@ -463,7 +467,7 @@ impl SeatMap {
     /// What a seat is at a point in time. Records nothing.
     #[must_use]
     pub fn view(&self, seat: &TicketId, now: Timestamp) -> TicketView {
-        match self.tickets.get(seat) {
+        match self.ticket(seat) {
             Some(ticket) => ticket.get(now.max(self.header.at)),
             None => TicketView {
                 status: TicketStatus::Available,
@@ -479,8 +483,9 @@ impl SeatMap {
     /// stored, by id.
     pub fn get(&self, now: Timestamp) -> impl Iterator<Item = (&TicketId, TicketStatus)> {
         let laid_out = self.layout.iter().flat_map(|layout| layout.places()).map(|place| &place.ticket);
-        let stored = self.tickets.keys().filter(|_| self.layout.is_none());
-        laid_out.chain(stored).map(move |seat| (seat, self.view(seat, now).status))
+        let stored = self.tickets.iter().map(|(id, _)| id).filter(|_| self.layout.is_none());
+        let now = now.max(self.header.at);
+        laid_out.chain(stored).map(move |seat| (seat, self.seat(seat, now).state.status()))
     }
 
     /// Counts by status at a point in time.
@@ -503,6 +508,16 @@ impl SeatMap {
     pub fn price(&self, seat: &TicketId) -> Option<Money> {
         let listed = self.tickets.get(seat).and_then(|ticket| ticket.listed);
         listed.or_else(|| self.layout.as_ref()?.place(seat).map(|place| place.price))
+    }
+
+    /// Whether a command blocks a seat that the layout does not have. A host refuses it
+    /// ([`TicketNotForSale`](TicketRefusal::TicketNotForSale)): such a seat is shown nowhere, and would keep each later layout
+    /// from being published.
+    #[must_use]
+    pub fn lacks_what_is_blocked(&self, command: &SeatMapCommand) -> bool {
+        let is_block = matches!(command, SeatMapCommand::Seats { command: TicketCommand::Block { .. }, .. });
+        is_block
+            && self.layout.as_ref().is_some_and(|layout| command.seats().iter().any(|id| layout.place(id).is_none()))
     }
 
     /// What these seats cost, read from this map. `unlisted` is the price of a seat that has none, on a map without a
@@ -551,21 +566,11 @@ impl Machine for SeatMap {
 
     fn apply(&mut self, event: &SeatMapEvent) {
         self.header = event.header;
-        store(&mut self.tickets, &event.tickets);
-        store(&mut self.ended, &event.ended);
-        store(&mut self.baskets, &event.baskets);
+        event.tickets.iter().cloned().for_each(|(id, ticket)| self.tickets.put(id, ticket));
+        event.ended.iter().cloned().for_each(|(id, deadline)| self.ended.put(id, deadline));
+        event.baskets.iter().cloned().for_each(|(id, basket)| self.baskets.put(id, basket));
         if event.layout.is_some() {
             self.layout.clone_from(&event.layout);
         }
-    }
-}
-
-/// Puts entries into a table, and takes those away that are `None`.
-fn store<K: Clone + Ord, V: Clone>(table: &mut BTreeMap<K, V>, entries: &[(K, Option<V>)]) {
-    for (key, entry) in entries {
-        match entry {
-            Some(value) => table.insert(key.clone(), value.clone()),
-            None => table.remove(key),
-        };
     }
 }

@@ -66,8 +66,8 @@ impl Terms {
 
     /// How long a hold lasts at most, however often more time is asked for.
     #[must_use]
-    pub fn longest_hold(&self) -> Millis {
-        self.hold_ttl_max.unwrap_or(self.hold_ttl).length()
+    pub fn longest_hold(&self) -> HoldTtl {
+        self.hold_ttl_max.unwrap_or(self.hold_ttl)
     }
 
     /// How far the clocks of two doors may be apart.
@@ -82,7 +82,7 @@ impl Terms {
     /// How long a buyer's own hold lasts: as long as was asked for, but no longer than the operator allows.
     #[must_use]
     pub fn hold_for(&self, asked: Option<HoldTtl>) -> HoldTtl {
-        asked.unwrap_or(self.hold_ttl).min(self.hold_ttl_max.unwrap_or(self.hold_ttl))
+        asked.unwrap_or(self.hold_ttl).min(self.longest_hold())
     }
 }
 

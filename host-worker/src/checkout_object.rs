@@ -102,11 +102,10 @@ impl DurableObject for CheckoutObject {
 impl Course {
     async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
         let (path, body) = (request.path(), request.bytes().await?);
-        let (name, how) = inside::target(&path);
-        let id = CheckoutId::parse(name)?;
+        let id = CheckoutId::parse(inside::target(&path))?;
         let settings = Settings::of(&self.env)?;
-        count("asked", "handler", || format!("Checkout/{}", how.as_str()));
-        let Asked { call, chance: _, key } = inside::read(&body)?;
+        let Asked { call, key } = inside::read::<Asked<CheckoutCall>>(&body)?;
+        count("asked", "handler", || format!("Checkout/{}", call.name()));
         let fingerprint = key.map(|key| key.request).unwrap_or_default();
         match call {
             CheckoutCall::Process(order) => match self.start(&id, order, &fingerprint, &settings)? {
@@ -132,7 +131,7 @@ impl Course {
                 return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?));
             }
             let at = now();
-            let checkout = Checkout::start(id.clone(), order, at, &settings.terms.clone().a_line_a_seat());
+            let checkout = Checkout::start(id.clone(), order, at, &settings.terms);
             journal::start(&self.store, checkout.clone(), request)?;
             self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
             Ok((None, Running::start(checkout)))

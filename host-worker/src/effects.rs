@@ -1,10 +1,9 @@
-//! Each effect of a checkout, on Workers: tickets are objects, the gateway and the notifier are asked over HTTP.
+//! Each effect of a checkout, on Workers: maps are objects, the gateway and the notifier are asked over HTTP.
 
 use booking_core::effect::{Effect, Notification, Outcome};
-use booking_core::format;
-use booking_core::inventory::{Line, LineCommand, of_ticket};
+use booking_core::inventory::{Line, LineCommand};
 use booking_core::payment::{Payment, PaymentAnswer};
-use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, TicketCall, gateway};
+use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, MapCall, gateway};
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
@@ -12,7 +11,7 @@ use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::{Env, Headers};
 
 use crate::body;
-use crate::inside::{self, How, TICKETS};
+use crate::inside::{self, Asked, SEAT_MAPS};
 use crate::settings::{Port, Settings};
 
 /// The longest answer that is read, in bytes.
@@ -34,11 +33,11 @@ pub(crate) async fn pay(settings: &Settings, payment: &Payment) -> Option<Paymen
 }
 
 async fn tell(env: &Env, line: &Line, command: &LineCommand) -> Option<Outcome> {
+    let call = MapCall::Line(line.seats.clone(), command.clone());
+    let asked = Asked { call, key: None };
     // What it answers when it could not keep its turn is no outcome.
-    let call = format::write_json(&TicketCall::Command(command.to_ticket()));
-    let answer = inside::ask(env, TICKETS, line.first().as_str(), How::Turn, &call).await.ok()?;
-    let answer = inside::read(answer.body.as_bytes()).ok()?;
-    Some(Outcome::Line(of_ticket(line.first(), answer)))
+    let answer = inside::ask(env, SEAT_MAPS, line.at.as_str(), &asked).await.ok()?;
+    inside::read(answer.body.as_bytes()).ok().map(Outcome::Line)
 }
 
 /// Delivers a message to a buyer; whether it has been taken.

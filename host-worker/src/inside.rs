@@ -3,7 +3,9 @@
 
 use booking_core::checkout::Order;
 use booking_core::format;
-use booking_core::wire::{Answer, Kind};
+use booking_core::ids::TicketId;
+use booking_core::inventory::LineCommand;
+use booking_core::wire::{Answer, Kind, MapCall};
 use booking_hosting::doors::Fingerprint;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
@@ -16,17 +18,14 @@ use worker::{Env, Request, Response};
 use crate::errors::{Broken, Result};
 
 /// The services, by the binding of their objects.
-pub(crate) const TICKETS: &str = "TICKETS";
 pub(crate) const SEAT_MAPS: &str = "SEAT_MAPS";
 pub(crate) const CHECKOUTS: &str = "CHECKOUTS";
 
-/// A call that the Worker has understood, for an object.
+/// A call for an object. It is the same if it comes again.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Asked<C> {
     /// What is asked.
     pub(crate) call: C,
-    /// 128 bits of chance as hexadecimal digits, for unguessable ids. The same if the call comes again.
-    pub(crate) chance: String,
     /// The idempotency key that it came with.
     pub(crate) key: Option<Key>,
 }
@@ -36,6 +35,23 @@ pub(crate) struct Asked<C> {
 pub(crate) struct Key {
     pub(crate) scope: String,
     pub(crate) request: String,
+}
+
+/// What a call to a map is called in a log.
+pub(crate) fn name_of(call: &MapCall) -> &'static str {
+    match call {
+        MapCall::Seat(..) => "seat",
+        MapCall::Map(_) => "map",
+        MapCall::Line(_, LineCommand::Claim { .. }) => "claim",
+        MapCall::Line(_, LineCommand::Confirm { .. }) => "confirm",
+        MapCall::Line(_, LineCommand::Revoke { .. }) => "revoke",
+        MapCall::Expire(_) => "expire",
+    }
+}
+
+/// The names of seats, one after the other.
+pub(crate) fn names<'a>(ids: impl IntoIterator<Item = &'a TicketId>) -> String {
+    ids.into_iter().map(TicketId::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// What a checkout is asked.
@@ -49,20 +65,13 @@ pub(crate) enum CheckoutCall {
     Status,
 }
 
-/// How an object is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// From outside: an [`Asked`], answered as [`booking_core::wire`] says.
-    Call,
-    /// By another object: a call alone. A ticket answers with its outcome in the form that serde derives.
-    Turn,
-}
-
-impl How {
-    pub(crate) fn as_str(self) -> &'static str {
+impl CheckoutCall {
+    /// What it is called in a log.
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Call => "call",
-            Self::Turn => "turn",
+            Self::Process(_) => "process",
+            Self::Send(_) => "send",
+            Self::Status => "status",
         }
     }
 }
@@ -93,26 +102,21 @@ extern "C" {
 }
 
 /// Has an object, by its service's binding and its name, handle a request.
-async fn fetch(env: &Env, binding: &str, name: &str, how: How, init: &RequestInit) -> Result<web_sys::Response> {
+async fn fetch(env: &Env, binding: &str, name: &str, init: &RequestInit) -> Result<web_sys::Response> {
     let namespace: Namespace = Reflect::get(env.as_ref(), &binding.into())?.unchecked_into();
     // Ids need no escapes.
-    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}/{}", how.as_str()), init)?;
+    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}"), init)?;
     Ok(JsFuture::from(answer).await?.unchecked_into())
 }
 
 /// How often an object is asked that does not answer.
 const TRIES: u32 = 3;
 
-/// Asks an object on behalf of a caller.
-pub(crate) async fn call<C: Serialize>(env: &Env, binding: &str, name: &str, asked: &Asked<C>) -> Result<Answer> {
-    ask(env, binding, name, How::Call, &format::write_json(asked)).await
-}
-
 /// Asks an object. It may be asked more than once: whatever is sent here may come twice.
-pub(crate) async fn ask(env: &Env, binding: &str, name: &str, how: How, body: &[u8]) -> Result<Answer> {
-    let mut failed = 0;
+pub(crate) async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, asked: &Asked<C>) -> Result<Answer> {
+    let (body, mut failed) = (format::write_json(asked), 0);
     loop {
-        match ask_once(env, binding, name, how, body).await {
+        match ask_once(env, binding, name, &body).await {
             Ok(answer) => return Ok(answer),
             Err(why) => {
                 failed += 1;
@@ -125,11 +129,11 @@ pub(crate) async fn ask(env: &Env, binding: &str, name: &str, how: How, body: &[
     }
 }
 
-async fn ask_once(env: &Env, binding: &str, name: &str, how: How, body: &[u8]) -> Result<Answer> {
+async fn ask_once(env: &Env, binding: &str, name: &str, body: &[u8]) -> Result<Answer> {
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body(&Uint8Array::from(body));
-    answer(&fetch(env, binding, name, how, &init).await?).await
+    answer(&fetch(env, binding, name, &init).await?).await
 }
 
 /// What an object answered.
@@ -158,17 +162,13 @@ pub(crate) async fn hand_over(
 ) -> Result<std::result::Result<Response, Answer>> {
     let init = RequestInit::new();
     init.set_headers(came.headers().as_ref());
-    let response = fetch(env, binding, name, How::Call, &init).await?;
+    let response = fetch(env, binding, name, &init).await?;
     if response.status() == 101 { Ok(Ok(response.into())) } else { answer(&response).await.map(Err) }
 }
 
-/// Where a request goes that came to an object: its name, and how it is asked.
-pub(crate) fn target(path: &str) -> (&str, How) {
-    match path.trim_start_matches('/').split_once('/') {
-        Some((name, how)) if how == How::Turn.as_str() => (name, How::Turn),
-        Some((name, _)) => (name, How::Call),
-        None => ("", How::Call),
-    }
+/// The name of the object that a request came to.
+pub(crate) fn target(path: &str) -> &str {
+    path.trim_start_matches('/')
 }
 
 /// An answer on its way back.

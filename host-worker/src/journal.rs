@@ -14,16 +14,16 @@ use crate::store::{Store, Table, number, stored, text, time};
 
 /// The tables of a checkout.
 pub(crate) const SCHEMA: &[Table] = &[
-    Table("journal", "(line INTEGER PRIMARY KEY, entry TEXT NOT NULL)"),
+    Table::new("journal", "(line INTEGER PRIMARY KEY, entry TEXT NOT NULL)"),
     // The request that started it, if that came under a key, how often its alarm has looked after it, when it ended.
-    Table(
+    Table::new(
         "about",
         "(one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL, looked INTEGER NOT NULL, ended INTEGER)",
     ),
     // A wait: of which step, and until when.
-    Table("wait", "(step INTEGER PRIMARY KEY, until INTEGER NOT NULL)"),
+    Table::new("wait", "(step INTEGER PRIMARY KEY, until INTEGER NOT NULL)"),
     // Of the message to the buyer, until it is delivered or given up. The message itself follows from the checkout.
-    Table("letter", "(one INTEGER PRIMARY KEY CHECK (one = 1), failed INTEGER NOT NULL, due INTEGER NOT NULL)"),
+    Table::new("letter", "(one INTEGER PRIMARY KEY CHECK (one = 1), failed INTEGER NOT NULL, due INTEGER NOT NULL)"),
 ];
 
 /// A message that is to be delivered.

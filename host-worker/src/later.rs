@@ -1,4 +1,4 @@
-//! What goes on after an answer, and what is done in the end, whatever happens.
+//! What goes on after an answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,13 +10,4 @@ pub(crate) fn meanwhile(state: &State, work: impl Future<Output = ()> + 'static)
     // Boxed, so that what the SDK makes of a future is there once.
     let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work);
     state.wait_until(work);
-}
-
-/// Does something when it is dropped, also when what it stands in is given up.
-pub(crate) struct Finally<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> Drop for Finally<F> {
-    fn drop(&mut self) {
-        self.0();
-    }
 }

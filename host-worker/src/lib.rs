@@ -11,22 +11,20 @@ mod journal;
 mod later;
 mod limits;
 mod log;
-mod objects;
-mod outbox;
+mod map;
+mod map_tables;
 #[cfg(feature = "restate")]
 mod restate;
 mod routes;
 mod seat_map_object;
 mod settings;
 mod store;
-mod ticket_object;
 mod watchers;
 
 use worker::{Context, Env, Request, Response, event};
 
 pub use checkout_object::CheckoutObject;
 pub use seat_map_object::SeatMapObject;
-pub use ticket_object::TicketObject;
 
 /// Every request from outside comes through here.
 #[event(fetch)]

@@ -1,10 +1,10 @@
 //! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`](booking_core::wire::Route::parse), an
 //! object, bytes out. A request is understood here, once: an object is handed the call.
 
-use booking_core::ids::CheckoutId;
+use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::wire::{
-    Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, Refusal, SeatMapCall, allow, answer, check_idempotency_key,
-    openapi,
+    Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Refusal, SeatMapCall, allow, answer,
+    check_idempotency_key, openapi,
 };
 use booking_hosting::doors::{fingerprint, protocols, scope, shown};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::body::{self, Unread};
 use crate::clock::now;
 use crate::errors::{Broken, unavailable};
 use crate::faults;
-use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, TICKETS, spelt};
+use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, spelt};
 use crate::limits::asks_too_often;
 use crate::log::{Level, say};
 use crate::settings::Settings;
@@ -169,9 +169,12 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
     // Named after its key, so that a repeat finds it; else after chance.
     let checkout = CheckoutId::of_chance(key.map_or(chance, u128::from_be_bytes));
     let key = key.map(|scope| Key { scope: spelt(&scope), request: spelt(&fingerprint(&body)) });
-    let from = Sender { env, chance: format!("{chance:032x}"), key };
+    let from = Sender { env, key };
     let asked = match call {
-        Call::Ticket(id, call) => from.ask(TICKETS, id.as_str(), call).await,
+        Call::Ticket(id, call) => {
+            let door = AtTheDoor::new(&settings.terms, now(), HoldId::of_chance(chance));
+            from.ask(SEAT_MAPS, id.map_str(), MapCall::Seat(id.clone(), call, door)).await
+        }
         Call::SeatMap(map, SeatMapCall::Watch) => {
             if origin.is_some_and(|origin| !may_ask(settings, &request, &origin)) {
                 return Err(Kind::Unauthorized.into());
@@ -182,7 +185,7 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
                 Err(why) => Ok(lost(&why).into()),
             };
         }
-        Call::SeatMap(map, call) => from.ask(SEAT_MAPS, map.as_str(), call).await,
+        Call::SeatMap(map, call) => from.ask(SEAT_MAPS, map.as_str(), MapCall::Map(call)).await,
         Call::Process(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Process(order)).await,
         Call::ProcessSend(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Send(order)).await,
         Call::Status(id) => from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Status).await,
@@ -195,14 +198,13 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
 /// A request, but for its call.
 struct Sender<'a> {
     env: &'a Env,
-    chance: String,
     key: Option<Key>,
 }
 
 impl Sender<'_> {
     async fn ask<C: Serialize>(self, binding: &str, name: &str, call: C) -> Result<Answer, Broken> {
-        let Self { env, chance, key } = self;
-        inside::call(env, binding, name, &Asked { call, chance, key }).await
+        let Self { env, key } = self;
+        inside::ask(env, binding, name, &Asked { call, key }).await
     }
 }
 

@@ -5,14 +5,14 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use booking_core::seat_map::{News, SeatMap};
+use booking_core::map::News;
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
 use crate::faults;
 use crate::log::{Level, say};
-use crate::objects::Object;
+use crate::map::Map;
 use crate::watchers::{self, Watchers};
 
 /// One seat map, under its key.
@@ -20,7 +20,7 @@ use crate::watchers::{self, Watchers};
 /// A panic leaves nothing half done behind: all that counts is in storage, and what is in memory only saves asking it.
 #[durable_object]
 pub struct SeatMapObject {
-    map: AssertUnwindSafe<Rc<Object<SeatMap>>>,
+    map: AssertUnwindSafe<Rc<Map>>,
     watchers: AssertUnwindSafe<Rc<Watchers>>,
 }
 
@@ -35,7 +35,7 @@ impl SeatMapObject {
 impl DurableObject for SeatMapObject {
     fn new(state: State, env: Env) -> Self {
         let watchers = AssertUnwindSafe(Rc::new(Watchers::new(&state)));
-        Self { map: AssertUnwindSafe(Rc::new(Object::new(state, env))), watchers }
+        Self { map: AssertUnwindSafe(Rc::new(Map::new(state, env))), watchers }
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
@@ -44,11 +44,11 @@ impl DurableObject for SeatMapObject {
             return self.watchers.join(&self.map, &request);
         }
         faults::may_panic("panic-map", || request.path());
-        Rc::clone(&self.map).asked(request, self.tell()).await
+        self.map.asked(request, self.tell()).await
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        Rc::clone(&self.map).woken(self.tell()).await
+        self.map.woken(self.tell())
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {

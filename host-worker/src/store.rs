@@ -86,6 +86,11 @@ pub(crate) fn text(text: impl Into<String>) -> SqlStorageValue {
     SqlStorageValue::String(text.into())
 }
 
+/// Nothing, as SQL has it.
+pub(crate) fn blank() -> SqlStorageValue {
+    SqlStorageValue::Null
+}
+
 /// A state as SQL has it.
 pub(crate) fn stored<T: Format>(value: &T) -> SqlStorageValue {
     text(utf8(format::write(value)))
@@ -109,8 +114,22 @@ enum Alarm {
     Set(Option<Timestamp>),
 }
 
-/// A table: its name, and its columns.
-pub(crate) struct Table(pub(crate) &'static str, pub(crate) &'static str);
+/// A table: its name, its columns, and by what else than its key its rows are found.
+pub(crate) struct Table {
+    name: &'static str,
+    columns: &'static str,
+    index: Option<&'static str>,
+}
+
+impl Table {
+    pub(crate) const fn new(name: &'static str, columns: &'static str) -> Self {
+        Self { name, columns, index: None }
+    }
+
+    pub(crate) const fn with_index(self, columns: &'static str) -> Self {
+        Self { index: Some(columns), ..self }
+    }
+}
 
 /// One object's storage.
 pub(crate) struct Store {
@@ -152,7 +171,7 @@ impl Store {
             let tables = self.exec("SELECT name FROM sqlite_master WHERE type = 'table'", &[])?;
             let names: Vec<String> = tables.into_iter().map(|mut row| row.text()).collect::<Result<_>>()?;
             let is_there = |table: &&str| names.iter().any(|name| name == table);
-            self.made.replace(Some(self.schema.iter().map(|table| table.0).filter(is_there).collect()));
+            self.made.replace(Some(self.schema.iter().map(|table| table.name).filter(is_there).collect()));
         }
         Ok(self.made.borrow().as_ref().is_some_and(|made| made.contains(&table)))
     }
@@ -170,9 +189,12 @@ impl Store {
     /// Writes to a table. Only inside a transaction.
     pub(crate) fn write(&self, table: &str, query: &str, bindings: &[SqlStorageValue]) -> Result<()> {
         if !self.is_made(table)? {
-            let Table(name, columns) =
-                self.schema.iter().find(|one| one.0 == table).ok_or(Broken::Missing("such table"))?;
+            let Table { name, columns, index } =
+                self.schema.iter().find(|one| one.name == table).ok_or(Broken::Missing("such table"))?;
             self.exec(&format!("CREATE TABLE {name} {columns}"), &[])?;
+            if let Some(columns) = index {
+                self.exec(&format!("CREATE INDEX {name}_found ON {name} {columns}"), &[])?;
+            }
             if let Some(made) = self.made.borrow_mut().as_mut() {
                 made.push(name);
             }

@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use booking_core::seat_map::{Delta, News, SeatMap};
+use booking_core::map::{News, SeatMap};
+use booking_core::seat_map::Delta;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
 use booking_hosting::doors::protocols;
@@ -17,7 +18,7 @@ use crate::clock::{now, pause};
 use crate::errors::Result;
 use crate::inside;
 use crate::later::meanwhile;
-use crate::objects::{Object, seat_map};
+use crate::map::Map;
 
 /// How long changes are gathered before they are sent together.
 const GATHER: Millis = Millis(25);
@@ -100,7 +101,7 @@ impl Watchers {
     }
 
     /// A request for a WebSocket.
-    pub(crate) fn join(&self, map: &Object<SeatMap>, request: &Request) -> worker::Result<Response> {
+    pub(crate) fn join(&self, map: &Map, request: &Request) -> worker::Result<Response> {
         let header = |name: &str| request.headers().get(name).ok().flatten().unwrap_or_default();
         let is_offered = protocols(&header("Sec-WebSocket-Protocol")).any(|protocol| protocol == watch::PROTOCOL);
         if !header("Upgrade").eq_ignore_ascii_case("websocket") || !is_offered {
@@ -109,7 +110,7 @@ impl Watchers {
         if map.state.get_websockets().len() >= MAX_WATCHERS {
             return inside::respond(answer::refusal(&Kind::Overloaded.into()));
         }
-        let Ok(state) = seat_map(&map.store) else {
+        let Ok(shown) = map.shown() else {
             return inside::respond(answer::refusal(&Kind::StorageUnavailable.into()));
         };
         // What came before the snapshot is in it, and is not told again.
@@ -118,20 +119,21 @@ impl Watchers {
         map.state.accept_web_socket(&server);
         let at = now().as_millis();
         Seen { heard: at, shown: at }.keep(&server)?;
-        show(&server, &state)?;
+        show(&server, &shown)?;
         let headers = Headers::new();
         headers.set("Sec-WebSocket-Protocol", watch::PROTOCOL)?;
         Ok(Response::from_websocket(client)?.with_headers(headers))
     }
 
     /// A change of the map, that has been kept.
-    pub(crate) fn hear(self: &Rc<Self>, map: &Rc<Object<SeatMap>>, news: News) {
+    pub(crate) fn hear(self: &Rc<Self>, map: &Rc<Map>, news: News) {
         if map.state.get_websockets().is_empty() {
             return;
         }
         match news {
-            News::Changed(delta) => {
-                self.deltas.borrow_mut().push(delta);
+            News::Changed { version, seats } => {
+                let deltas = seats.into_iter().map(|(id, status)| Delta { version, id, status });
+                self.deltas.borrow_mut().extend(deltas);
                 if self.deltas.borrow().len() >= BATCH {
                     self.tell(&map.state);
                 } else if !self.gathers.replace(true) {
@@ -145,9 +147,9 @@ impl Watchers {
             }
             News::Republished { .. } => {
                 self.tell(&map.state);
-                if let Ok(state) = seat_map(&map.store) {
+                if let Ok(shown) = map.shown() {
                     for socket in map.state.get_websockets() {
-                        let _gone = show(&socket, &state);
+                        let _gone = show(&socket, &shown);
                     }
                 }
             }
@@ -173,6 +175,8 @@ impl Watchers {
 
 /// Sends the layout and a snapshot.
 fn show(socket: &WebSocket, map: &SeatMap) -> worker::Result<()> {
+    // What is recorded: watchers hear of a lapse when the alarm rings.
+    let map = map.at(Timestamp::default());
     if let Some(layout) = watch::layout(map) {
         socket.send_with_str(layout)?;
     }
@@ -198,7 +202,7 @@ fn is_silent(state: &State, socket: &WebSocket, at: Timestamp) -> bool {
 }
 
 /// A watcher said something.
-pub(crate) async fn said(map: &Object<SeatMap>, socket: &WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+pub(crate) async fn said(map: &Map, socket: &WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
     let bytes = match message {
         WebSocketIncomingMessage::String(text) => text.into_bytes(),
         WebSocketIncomingMessage::Binary(bytes) => bytes,
@@ -228,7 +232,7 @@ pub(crate) async fn said(map: &Object<SeatMap>, socket: &WebSocket, message: Web
             if next > at {
                 pause(Millis(next - at)).await;
             }
-            show(socket, &seat_map(&map.store)?)?;
+            show(socket, &map.shown()?)?;
         }
     }
     Ok(())

@@ -99,11 +99,11 @@ pub fn house(tickets: &[&str], card: &str, hold: Option<&str>) -> House {
 pub fn house_with_a_hold(tickets: &[&str], card: &str) -> House {
     let mut house = house(tickets, card, Some("anns"));
     let (user, hold) = (house.checkout.order().user().clone(), house.checkout.hold());
-    let longest = house.memory.terms.hold_ttl.length();
+    let until = START.plus(house.memory.terms.hold_ttl.length());
     for line in house.checkout.lines() {
         let offer = house.memory.offer(&line.at, &line.seats);
-        let (user, hold, until) = (user.clone(), hold.clone(), START.plus(longest));
-        let command = TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer });
+        let (user, hold) = (user.clone(), hold.clone());
+        let command = TicketCommand::Reserve(Reserve { user, hold, nth: None, until, latest: until, offer });
         let reserved = house.memory.ask(&line.at, &SeatMapCommand::Seats { seats: line.seats, command });
         assert!(reserved.is_ok(), "{} is on sale", line.at);
     }

@@ -287,7 +287,7 @@ impl Setup {
     /// What workerd is told: the bindings of `wrangler.toml`, as it has them itself.
     fn config(&self, files: &[String]) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let ours = &[("TICKETS", "TicketObject"), ("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")][..];
+        let ours = &[("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")][..];
         let ours = || ours.iter().map(|(name, class)| ((*name).to_owned(), (*class).to_owned())).collect();
         let objects: Vec<(String, String)> = self.script.as_ref().map_or_else(ours, |script| script.objects.clone());
         let needs_node = self.script.as_ref().is_some_and(|script| script.needs_node);

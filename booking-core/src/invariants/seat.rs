@@ -152,9 +152,9 @@ pub(super) fn a_hold_keeps_its_terms(turn: &MapTurn<'_>) -> Verdict {
         }
         let same = (before.1, before.2) == (after.1, after.2);
         let end = match (before.3, after.3, turn.of_seat(seat.id)) {
-            (Some(before), Some(after), Some(TicketCommand::Reserve(Reserve { longest, .. }))) => {
-                let most = before.until.max(before.since.plus(*longest));
-                after.since == before.since && before.until <= after.until && after.until <= most
+            (Some(before), Some(after), Some(TicketCommand::Reserve(_))) => {
+                let most = before.until.max(before.latest);
+                after.latest == before.latest && before.until <= after.until && after.until <= most
             }
             (before, after, _) => before == after,
         };
@@ -255,7 +255,7 @@ impl Set<'_> {
         });
         let as_asked = self.all(|seat| {
             let made = seat.after.hold().and_then(Hold::own);
-            let exactly = made.is_some_and(|own| (own.since, own.until) == (now, reserve.until));
+            let exactly = made.is_some_and(|own| (own.until, own.latest) == (reserve.until, reserve.latest));
             !seat.is_free() || exactly && self.costs_what_it_should(seat)
         });
         let own = |seat: &Seat<'_>| {

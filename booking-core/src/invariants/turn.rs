@@ -350,25 +350,36 @@ pub(super) fn determinism(turn: &MapTurn<'_>) -> Verdict {
 /// As much of a map as a command needs.
 fn loaded(map: &SeatMap, command: &SeatMapCommand) -> SeatMap {
     let header = *map.header();
-    let ended = |only: Option<&CheckoutId>| {
-        let all = map.ended().filter(move |(checkout, _)| only.is_none_or(|only| only == *checkout));
-        all.map(|(checkout, deadline)| (checkout.clone(), deadline)).collect::<Vec<_>>()
-    };
-    let baskets = |only: Option<&HoldId>| {
-        let all = map.baskets().filter(move |(hold, _)| only.is_none_or(|only| only == *hold));
-        all.map(|(hold, basket)| (hold.clone(), basket.clone())).collect::<Vec<_>>()
-    };
-    let every = || map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
+    let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
+    let ended = map.ended().map(|(checkout, deadline)| (checkout.clone(), deadline));
+    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
     match command.needs(&header) {
-        Needs::Parts { seats, checkout, hold } => {
-            let tickets = seats.iter().filter_map(|id| Some((id.clone(), map.ticket(id)?.clone())));
-            let ended = checkout.map_or_else(Vec::new, |checkout| ended(Some(checkout)));
-            let baskets = hold.map_or_else(Vec::new, |hold| baskets(Some(hold)));
+        Needs::Parts { seats, checkout, hold, ending } => {
+            let tickets = part(tickets, seats, ending, |ticket| ticket.state.hold().map(Hold::end));
+            let ended = part(ended, checkout, ending, |deadline| Some(*deadline));
+            let baskets = part(baskets, hold, ending, |basket| Some(basket.until));
             SeatMap::from_parts(header, None, tickets, ended, baskets)
         }
-        Needs::All => SeatMap::from_parts(header, None, every(), ended(None), baskets(None)),
-        Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), every(), ended(None), baskets(None)),
+        Needs::All => SeatMap::from_parts(header, None, tickets, ended, baskets),
+        Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), tickets, ended, baskets),
     }
+}
+
+/// Of a map's entries those that are named, and those that end first.
+fn part<'a, K: Ord + 'a, V>(
+    entries: impl Iterator<Item = (K, V)>,
+    named: impl IntoIterator<Item = &'a K>,
+    ending: bool,
+    end: impl Fn(&V) -> Option<Timestamp>,
+) -> Vec<(K, V)> {
+    let named: BTreeSet<&K> = named.into_iter().collect();
+    let (mut part, others): (Vec<_>, Vec<_>) = entries.partition(|(key, _)| named.contains(key));
+    if ending {
+        let mut ending: Vec<_> = others.into_iter().filter_map(|entry| Some((end(&entry.1)?, entry))).collect();
+        ending.sort_by(|(one, (name, _)), (other, (another, _))| one.cmp(other).then(name.cmp(another)));
+        part.extend(ending.into_iter().take(BATCH + 1).map(|(_, entry)| entry));
+    }
+    part
 }
 
 /// A timer is armed that fires no later than the first hold ends.

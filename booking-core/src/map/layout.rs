@@ -10,7 +10,7 @@ use crate::money::Money;
 
 /// Rows of seats, each with a price and a place to draw it. No ticket stands in it twice, and no two seats of a row have one
 /// name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "Vec<Row>")]
 pub struct Layout {
     rows: Vec<Row>,

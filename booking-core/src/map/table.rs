@@ -13,7 +13,7 @@ use super::ticket::TicketState::{self, Available, Blocked, Reserved, Sold};
 use super::ticket::{Claim, Hold, Own, Sale, Term, TicketRefusal};
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::money::Money;
-use crate::time::{Millis, Timestamp};
+use crate::time::Timestamp;
 
 /// What a row of the table ends in: what the seat becomes, or why not.
 pub(super) type Cell = Result<TicketState, TicketRefusal>;
@@ -67,17 +67,17 @@ impl Seat {
         user: &UserId,
         id: &HoldId,
         until: Timestamp,
-        longest: Millis,
+        latest: Timestamp,
         price: impl FnOnce() -> Result<Money, TicketRefusal>,
     ) -> Cell {
         match &self.state {
             Available => {
-                let term = Term::Unclaimed(Own { since: self.now, until });
+                let term = Term::Unclaimed(Own { until, latest });
                 Ok(held(Hold { id: id.clone(), by: user.clone(), price: price()?, term, then_blocked: None }))
             }
             Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.term {
                 Term::Unclaimed(own) if hold.then_blocked.is_none() => {
-                    let until = own.until.max(until.min(own.since.plus(longest)));
+                    let until = own.until.max(until.min(own.latest));
                     Ok(held(Hold { term: Term::Unclaimed(Own { until, ..*own }), ..Hold::clone(hold) }))
                 }
                 Term::Unclaimed(_) | Term::Claimed { own: Some(_), .. } => self.unchanged(),

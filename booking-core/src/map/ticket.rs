@@ -22,7 +22,7 @@ use super::table::Seat;
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::money::Money;
 use crate::ticket::TicketStatus;
-use crate::time::{Millis, Timestamp};
+use crate::time::Timestamp;
 
 /// A seat that differs from its layout. A map keeps none for a seat that is on sale at the layout's price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,10 +94,10 @@ pub enum Term {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Own {
-    /// When it was made. The operator's longest hold counts from here.
-    pub since: Timestamp,
     /// When it ends.
     pub until: Timestamp,
+    /// When it ends at the latest, however often more time is asked for.
+    pub latest: Timestamp,
 }
 
 /// A checkout's grip on a hold while it is being paid.
@@ -210,8 +210,9 @@ pub struct Reserve {
     pub nth: Option<u32>,
     /// When a hold that is made by this ends: the time at the door plus how long it is to last. Copies keep it.
     pub until: Timestamp,
-    /// How long a hold lasts at most, counted from when it was made, however often more time is asked for.
-    pub longest: Millis,
+    /// When such a hold ends at the latest, however often more time is asked for: the time at the door plus the longest that
+    /// the operator allows. A hold keeps what it was made with.
+    pub latest: Timestamp,
     /// What the seats cost.
     pub offer: Offer,
 }

@@ -1,6 +1,6 @@
 //! One turn of a map: a command is judged seat by seat at one effective time, and recorded as one event or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::table::{Cell, Seat};
@@ -96,7 +96,7 @@ impl<'a> Turn<'a> {
     }
 
     fn reserve(mut self, set: &Set<'_>, command: &Reserve) -> Decision {
-        let Reserve { user, hold, nth, until, longest, offer } = command;
+        let Reserve { user, hold, nth, until, latest, offer } = command;
         if let Number::Again = self.number(hold, *nth, Wish::Reserve, set.names)? {
             if !set.seats.iter().all(|seat| seat.is_under(user, hold)) {
                 return Err(SeatMapRefusal::of_map(HoldExpired));
@@ -108,10 +108,13 @@ impl<'a> Turn<'a> {
             return Err(SeatMapRefusal::of_map(HoldExpired));
         }
         let price = |i| self.price(offer, set.names, i);
-        let states = set.judge(|i, seat| seat.reserve(user, hold, *until, *longest, || price(i)))?;
+        let states = set.judge(|i, seat| seat.reserve(user, hold, *until, *latest, || price(i)))?;
         let reply = reserved(hold, &states);
-        if let Some(nth) = *nth {
-            self.remember_wish(hold, nth, Wish::Reserve, set.names, *until)?;
+        let ends = states.iter().filter_map(|state| state.hold().map(Hold::end));
+        let until = ends.fold(*until, Timestamp::max);
+        match *nth {
+            Some(nth) => self.remember_wish(hold, nth, Wish::Reserve, set.names, until)?,
+            None => self.remember_longer(hold, until),
         }
         self.become_all(set, states).accept(reply)
     }
@@ -128,7 +131,7 @@ impl<'a> Turn<'a> {
             let reply = SeatMapReply::Claimed { fence, prices: prices(set.states()) };
             return self.accept(reply);
         }
-        if self.map.ended.contains_key(checkout) || *deadline <= self.now {
+        if self.map.ended.get(checkout).is_some() || *deadline <= self.now {
             return Err(SeatMapRefusal::of_map(HoldExpired));
         }
         let claim = Claim { checkout: checkout.clone(), deadline: *deadline, fence: self.next_version() };
@@ -143,12 +146,13 @@ impl<'a> Turn<'a> {
         if self.event.header.ended >= MEMORY {
             return Err(SeatMapRefusal::of_map(Overloaded));
         }
+        self.remember_longer(hold, *deadline);
         let reply = SeatMapReply::Claimed { fence: claim.fence, prices: prices(&states) };
         self.become_all(set, states).accept(reply)
     }
 
     fn confirm(self, set: &Set<'_>, hold: &HoldId, checkout: &CheckoutId, fence: u64) -> Decision {
-        let ended = self.map.ended.contains_key(checkout);
+        let ended = self.map.ended.get(checkout).is_some();
         let states = set.judge(|_, seat| seat.confirm(hold, checkout, fence, ended))?;
         let already = set.seats.iter().filter(|seat| seat.state.sale().is_some()).count();
         if already > 0 && already < set.seats.len() {
@@ -233,6 +237,13 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
+    /// The last wish under a hold is remembered while a seat is held under it.
+    fn remember_longer(&mut self, hold: &HoldId, until: Timestamp) {
+        if let Some(basket) = self.map.baskets.get(hold).filter(|basket| basket.until < until) {
+            self.event.baskets.push((hold.clone(), Some(Basket { until, ..basket.clone() })));
+        }
+    }
+
     /// What a seat costs that is on sale: what an operator has set, else what the caller attests.
     fn price(&self, offer: &Offer, names: &[TicketId], i: usize) -> Result<Money, TicketRefusal> {
         let edition = self.map.header.edition;
@@ -242,7 +253,7 @@ impl<'a> Turn<'a> {
         let listed = self.map.tickets.get(&names[i]).and_then(|ticket| ticket.listed);
         let price = listed.or(offer.prices.get(i).copied().flatten()).ok_or(TicketNotForSale)?;
         // A layout bounds how many seats there are.
-        let is_stored = self.map.tickets.contains_key(&names[i]);
+        let is_stored = self.map.tickets.get(&names[i]).is_some();
         if edition == 0 && !is_stored && self.map.header.tickets >= offer.room {
             return Err(Overloaded);
         }
@@ -278,7 +289,7 @@ impl<'a> Turn<'a> {
             published.edition = self.map.header.edition;
             return self.accept(SeatMapReply::Published(published));
         }
-        for (name, ticket) in &self.map.tickets {
+        for (name, ticket) in self.map.tickets.iter() {
             let state = self.map.seat(name, self.now).state;
             if let Some(why) = in_the_way(&state).filter(|_| !after.contains_key(name)) {
                 return Err(SeatMapRefusal::of_seat(name, why));
@@ -299,7 +310,7 @@ impl<'a> Turn<'a> {
 
     pub(super) fn reset_all(mut self) -> Decision {
         let mut tickets = 0;
-        for (name, ticket) in &self.map.tickets {
+        for (name, ticket) in self.map.tickets.iter() {
             if matches!(ticket.state, TicketState::Sold(_) | TicketState::Blocked { .. }) {
                 self.put(name, TicketState::Available, ticket.listed);
                 tickets += 1;
@@ -315,16 +326,16 @@ impl<'a> Turn<'a> {
         }
         self.event.header.armed = None;
         self.event.header.at = self.now;
-        let held = |(name, ticket): (&'a TicketId, &'a Ticket)| Some((ticket.state.hold()?.end(), name, ticket));
-        let mut held: Vec<_> = self.map.tickets.iter().filter_map(held).collect();
-        held.sort_unstable_by_key(|(end, name, _)| (*end, *name));
-        let lapsed = held.iter().take(BATCH).take_while(|(end, ..)| *end <= self.now).count();
-        for (_, name, ticket) in &held[..lapsed] {
-            self.put(name, Seat::at(&ticket.state, self.now).state, ticket.listed);
+        let map = self.map;
+        let mut held = map.tickets.ending().peekable();
+        for _ in 0..BATCH {
+            let Some((_, name)) = held.next_if(|(end, _)| *end <= self.now) else { break };
+            let listed = map.tickets.get(name).and_then(|ticket| ticket.listed);
+            self.put(name, map.seat(name, self.now).state, listed);
         }
         self.forget_ended();
         self.forget_baskets();
-        let next_end = held.get(lapsed).map(|(end, ..)| *end);
+        let next_end = held.peek().map(|(end, _)| *end);
         self.accept_and_arm(SeatMapReply::Done, next_end)
     }
 
@@ -379,27 +390,18 @@ impl<'a> Turn<'a> {
     /// if the time is stored too.
     fn forget_ended(&mut self) {
         self.event.header.at = self.now;
-        for (checkout, deadline) in &self.map.ended {
-            if *deadline <= self.now {
-                self.event.ended.push((checkout.clone(), None));
-                self.event.header.ended = self.event.header.ended.saturating_sub(1);
-            }
+        for (_, checkout) in self.map.ended.ending().take(BATCH).take_while(|(deadline, _)| *deadline <= self.now) {
+            self.event.ended.push((checkout.clone(), None));
+            self.event.header.ended = self.event.header.ended.saturating_sub(1);
         }
     }
 
-    /// Forgets the wishes of which no copy can come any more, under holds that have no seat here.
+    /// Forgets the wishes of which no copy can come any more, and whose seats are held no more.
     fn forget_baskets(&mut self) {
         self.event.header.at = self.now;
-        if self.map.baskets.is_empty() {
-            return;
-        }
-        let live = |ticket: &'a Ticket| ticket.state.hold().filter(|hold| hold.end() > self.now).map(|hold| &hold.id);
-        let live: BTreeSet<&HoldId> = self.map.tickets.values().filter_map(live).collect();
-        for (hold, basket) in &self.map.baskets {
-            if basket.until <= self.now && !live.contains(hold) {
-                self.event.baskets.push((hold.clone(), None));
-                self.event.header.baskets = self.event.header.baskets.saturating_sub(1);
-            }
+        for (_, hold) in self.map.baskets.ending().take(BATCH).take_while(|(until, _)| *until <= self.now) {
+            self.event.baskets.push((hold.clone(), None));
+            self.event.header.baskets = self.event.header.baskets.saturating_sub(1);
         }
     }
 

@@ -317,13 +317,11 @@ impl Cast {
         let price = Money::new(1 + dice.below(3) as u64, Money::DEFAULT_PRICE.currency()).expect("little money");
         let nth = dice.chance(40).then(|| dice.between(1, 3).into());
         let (ttl, version) = (terms.hold_ttl.length(), dice.below(8) as u64);
-        let away = Timestamp::from_millis(ttl.0);
+        let (away, far) = (Timestamp::from_millis(ttl.0), Timestamp::from_millis(2 * ttl.0));
         let offer = Offer::default();
         let command = match dice.below(20) {
-            0..=8 => {
-                TicketCommand::Reserve(Reserve { user, hold, nth, until: away, longest: Millis(2 * ttl.0), offer })
-            }
-            9..=11 => TicketCommand::Release { hold, nth, until: Timestamp::from_millis(2 * ttl.0) },
+            0..=8 => TicketCommand::Reserve(Reserve { user, hold, nth, until: away, latest: far, offer }),
+            9..=11 => TicketCommand::Release { hold, nth, until: far },
             12 => TicketCommand::Block { reason: "drawn".into() },
             13 => TicketCommand::Unblock,
             14 => TicketCommand::Sell { user, hold, offer },

@@ -93,10 +93,9 @@ fn nth() -> impl Strategy<Value = Option<u32>> {
 
 /// Anything that one or more seats can be asked together.
 pub fn ticket_command() -> impl Strategy<Value = TicketCommand> {
-    let longest = (1_u64..8).prop_map(Millis::from_secs);
     prop_oneof![
-        6 => (user(), hold(), nth(), moment(), longest, offer()).prop_map(|(user, hold, nth, until, longest, offer)| {
-            TicketCommand::Reserve(Reserve { user, hold, nth, until, longest, offer })
+        6 => (user(), hold(), nth(), moment(), moment(), offer()).prop_map(|(user, hold, nth, until, latest, offer)| {
+            TicketCommand::Reserve(Reserve { user, hold, nth, until, latest, offer })
         }),
         6 => (user(), hold(), any::<bool>(), checkout_id(), moment(), offer()).prop_map(
             |(user, hold, brought, checkout, deadline, offer)| {
@@ -191,9 +190,10 @@ pub fn house() -> impl Strategy<Value = House> {
             if let (Some(hold), Some(true)) = (&hold, held) {
                 for ticket in &tickets {
                     let (map, seats) = (ticket.map_key(), Seats::from(ticket.clone()));
-                    let (until, longest) = (memory.now().plus(terms.hold_ttl.length()), terms.hold_ttl.length());
+                    let until = memory.now().plus(terms.hold_ttl.length());
                     let (user, hold, offer) = (user.clone(), hold.clone(), memory.offer(&map, &seats));
-                    let command = TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer });
+                    let command =
+                        TicketCommand::Reserve(Reserve { user, hold, nth: None, until, latest: until, offer });
                     let _reserved = memory.ask(&map, &SeatMapCommand::Seats { seats, command });
                 }
             }
@@ -218,8 +218,8 @@ fn rival_command() -> impl Strategy<Value = TicketCommand> {
     let (soon, late) = (Timestamp::from_millis(1_300_000), Timestamp::from_millis(100_000_000));
     prop_oneof![
         hold().prop_map(move |hold| {
-            let (user, longest, offer) = (bob(), Millis::from_mins(10), offer());
-            TicketCommand::Reserve(Reserve { user, hold, nth: None, until: soon, longest, offer })
+            let (user, offer) = (bob(), offer());
+            TicketCommand::Reserve(Reserve { user, hold, nth: None, until: soon, latest: soon, offer })
         }),
         hold().prop_map(move |hold| {
             let checkout = CheckoutId::parse("bobs").expect("a good id");

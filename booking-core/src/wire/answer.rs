@@ -229,13 +229,17 @@ pub fn map_reply(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) 
             | SeatMapAnswer::Sold { .. }
             | SeatMapAnswer::Done,
         ) => ok(Some(version)),
-        Err(why) => {
-            let refused = Refusal::from(why.why).at(version);
-            refusal(&match &why.ticket {
-                Some(ticket) => refused.about(ticket.clone()),
-                None => refused,
-            })
-        }
+        Err(why) => refusal(&of_map(why, version)),
+    }
+}
+
+/// What a map's refusal of a command about itself is, at this version of it.
+#[must_use]
+pub fn of_map(SeatMapRefusal { ticket, why }: &SeatMapRefusal, version: u64) -> Refusal {
+    let refused = Refusal::from(*why).at(version);
+    match ticket {
+        Some(ticket) => refused.about(ticket.clone()),
+        None => refused,
     }
 }
 

@@ -28,6 +28,7 @@
 
 mod handler;
 mod kind;
+mod map_call;
 mod request;
 mod route;
 
@@ -40,6 +41,7 @@ pub mod watch;
 pub use answer::Answer;
 pub use handler::{Handler, Service};
 pub use kind::{Kind, Refusal};
+pub use map_call::MapCall;
 pub use request::{AtTheDoor, Call, GatewayCall, SeatMapCall, TicketCall};
 pub use route::{ROOTS, Route, allow, parse, parse_call, route};
 

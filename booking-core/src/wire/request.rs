@@ -110,57 +110,75 @@ impl TicketCall {
     }
 }
 
-/// What a door adds to a request, once.
-#[derive(Clone, Copy, Debug)]
-pub struct AtTheDoor<'a> {
-    /// The host's terms.
-    pub terms: &'a Terms,
-    /// The time.
-    pub now: Timestamp,
+/// What the door of a host adds to a call, once: its time, and what follows from the host's terms then. Copies of the call keep
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AtTheDoor {
+    /// When the call came.
+    pub at: Timestamp,
+    /// A hold id that no one can guess, made anew for each call.
+    pub fresh: HoldId,
+    /// How long a hold lasts when the buyer does not say.
+    pub ttl: HoldTtl,
+    /// How long it lasts at most.
+    pub longest: HoldTtl,
+    /// What a ticket costs that no layout and no `list` has given a price; `None` where it is then not for sale.
+    pub unlisted: Option<Money>,
 }
 
-impl AtTheDoor<'_> {
-    /// What its map is asked about a ticket; `None` for what only reads. `fresh` is a hold id that no one can guess, made
-    /// anew for each request, and `offer` tells what seats cost.
+impl AtTheDoor {
+    /// What a host with these terms adds.
+    #[must_use]
+    pub fn new(terms: &Terms, at: Timestamp, fresh: HoldId) -> Self {
+        let (ttl, longest) = (terms.hold_for(None), terms.longest_hold());
+        Self { at, fresh, ttl, longest, unlisted: terms.unlisted() }
+    }
+
+    /// What its map is asked about a ticket; `None` for what only reads, and for what is not from outside. `offer` tells what
+    /// seats cost.
     #[must_use]
     pub fn ask(
         &self,
         ticket: &TicketId,
         call: TicketCall,
-        fresh: impl FnOnce() -> HoldId,
         offer: impl FnOnce(&Seats) -> Offer,
     ) -> Option<map::SeatMapCommand> {
-        let (seats, longest) = (Seats::from(ticket.clone()), self.terms.longest_hold());
-        let command = match call.command(self.terms, fresh)? {
-            TicketCommand::Reserve { user, hold, ttl, unlisted: _ } => {
-                let (hold, until, offer) = (hold.id().clone(), self.now.plus(ttl.length()), offer(&seats));
-                seat::TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer })
+        let (seats, latest) = (Seats::from(ticket.clone()), self.at.plus(self.longest.length()));
+        let command = match call {
+            TicketCall::Get(_) => return None,
+            TicketCall::Reserve { user, hold, ttl } => {
+                let until = self.at.plus(ttl.unwrap_or(self.ttl).min(self.longest).length());
+                let (hold, offer) = (hold.unwrap_or_else(|| self.fresh.clone()), offer(&seats));
+                seat::TicketCommand::Reserve(Reserve { user, hold, nth: None, until, latest, offer })
             }
-            TicketCommand::Release { hold } => {
-                let until = self.now.plus(longest).plus(Terms::CLOCKS_APART);
-                seat::TicketCommand::Release { hold, nth: None, until }
+            TicketCall::Sell { user } => {
+                seat::TicketCommand::Sell { user, hold: self.fresh.clone(), offer: offer(&seats) }
             }
-            TicketCommand::Block { reason } => seat::TicketCommand::Block { reason },
-            TicketCommand::Unblock => seat::TicketCommand::Unblock,
-            TicketCommand::Sell { user, hold, unlisted: _ } => {
-                let offer = offer(&seats);
-                seat::TicketCommand::Sell { user, hold, offer }
-            }
-            TicketCommand::Reset { up_to } => seat::TicketCommand::Reset { up_to },
-            TicketCommand::Cleanup => seat::TicketCommand::Reset { up_to: u64::MAX },
-            TicketCommand::List { price, edition: _ } => return Some(map::SeatMapCommand::List { seats, price }),
-            // Not from outside.
-            TicketCommand::Claim { .. }
-            | TicketCommand::Confirm { .. }
-            | TicketCommand::Revoke { .. }
-            | TicketCommand::Expire { .. } => return None,
+            TicketCall::Command(command) => match command {
+                TicketCommand::Release { hold } => {
+                    let until = latest.plus(Terms::CLOCKS_APART);
+                    seat::TicketCommand::Release { hold, nth: None, until }
+                }
+                TicketCommand::Block { reason } => seat::TicketCommand::Block { reason },
+                TicketCommand::Unblock => seat::TicketCommand::Unblock,
+                TicketCommand::Reset { up_to } => seat::TicketCommand::Reset { up_to },
+                TicketCommand::Cleanup => seat::TicketCommand::Reset { up_to: u64::MAX },
+                TicketCommand::List { price, edition: _ } => return Some(map::SeatMapCommand::List { seats, price }),
+                TicketCommand::Reserve { .. }
+                | TicketCommand::Sell { .. }
+                | TicketCommand::Claim { .. }
+                | TicketCommand::Confirm { .. }
+                | TicketCommand::Revoke { .. }
+                | TicketCommand::Expire { .. } => return None,
+            },
         };
         Some(map::SeatMapCommand::Seats { seats, command })
     }
 
     /// What a map is asked about itself; `None` for what only reads.
     #[must_use]
-    pub fn ask_map(&self, call: SeatMapCall) -> Option<map::SeatMapCommand> {
+    pub fn ask_map(call: SeatMapCall) -> Option<map::SeatMapCommand> {
         match call {
             SeatMapCall::Command(SeatMapCommand::Publish { layout }) => {
                 Some(map::SeatMapCommand::Publish { layout: Arc::new(layout) })

@@ -10,12 +10,11 @@ use booking_core::map::{
 };
 use booking_core::money::Money;
 use booking_core::ticket::TicketStatus;
-use booking_core::time::Millis;
 
 pub(crate) use crate::support::{EARLY, LATE, NOW, UNTIL, at, checkout_id, hold_id, ticket_id, unit_price, usd, user};
 
-/// The longest that a hold may last by asking for more time.
-pub(crate) const LONGEST: Millis = Millis(1_200_000);
+/// When a hold ends at the latest, by asking for more time.
+pub(crate) const LATEST: u64 = NOW + 1_200_000;
 
 /// Seats `a:1`, `a:2` and so on.
 pub(crate) fn seats(numbers: &[u32]) -> Seats {
@@ -27,7 +26,7 @@ fn offer() -> Offer {
 
 pub(crate) fn reserve(by: &str, hold: &str) -> TicketCommand {
     let (user, hold) = (user(by), hold_id(hold));
-    TicketCommand::Reserve(Reserve { user, hold, nth: None, until: at(UNTIL), longest: LONGEST, offer: offer() })
+    TicketCommand::Reserve(Reserve { user, hold, nth: None, until: at(UNTIL), latest: at(LATEST), offer: offer() })
 }
 pub(crate) fn claim(by: &str, hold: &str, checkout: &str, deadline: u64) -> TicketCommand {
     let (user, hold, checkout) = (user(by), hold_id(hold), checkout_id(checkout));

@@ -41,8 +41,8 @@ mod reserve {
     }
 
     #[test]
-    fn more_time_ends_at_the_longest_hold_counted_from_when_it_was_made() {
-        let most = NOW + LONGEST.0;
+    fn more_time_ends_no_later_than_the_hold_may_that_was_made() {
+        let most = LATEST;
         let map = Map::held().at(UNTIL - 1);
         let map = map.changes(&ending(reserve("ann", "h"), most + 9), &reserved("h", most));
         map.at(most - 1).keeps(&ending(reserve("ann", "h"), most + 99), &reserved("h", most));

@@ -83,7 +83,7 @@ mod tests {
 
     use booking_core::map::ticket::{Reserve, TicketCommand};
     use booking_core::map::{SeatMapCommand, Seats};
-    use booking_core::time::{Millis, Timestamp};
+    use booking_core::time::Timestamp;
     use booking_core::{HoldId, UserId, turn};
 
     use super::*;
@@ -97,10 +97,12 @@ mod tests {
         let seats = Seats::new(demo::layout().places().map(|place| place.ticket.clone()).collect()).unwrap();
         let offer = map.offer(&seats, None, 0);
         let (user, hold) = (UserId::parse("ann").unwrap(), HoldId::parse("h").unwrap());
-        let (until, longest) = (Timestamp::from_millis(1), Millis(1));
+        let until = Timestamp::from_millis(1);
         let command = match status {
             TicketStatus::Available => return map,
-            TicketStatus::Reserved => TicketCommand::Reserve(Reserve { user, hold, nth: None, until, longest, offer }),
+            TicketStatus::Reserved => {
+                TicketCommand::Reserve(Reserve { user, hold, nth: None, until, latest: until, offer })
+            }
             TicketStatus::Sold => TicketCommand::Sell { user, hold, offer },
             TicketStatus::Blocked => TicketCommand::Block { reason: "closed".into() },
         };

@@ -120,17 +120,14 @@ impl Engine {
             let view = self.maps.get(&key).unwrap_or(&nothing).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
-        let door = AtTheDoor { terms, now };
-        let Some(command) = door.ask(id, call, || fresh.hold(), |seats| self.offer(&key, seats)) else {
+        let door = AtTheDoor::new(terms, now, fresh.hold());
+        let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
             return refused(Kind::NotFound);
         };
         if self.room_for_seats() == 0 && self.ticket(id).is_none() {
             return refused(Kind::Overloaded);
         }
-        // One that no layout has is not shown anywhere, and would keep each later layout from being published.
-        let layout = self.maps.get(&key).and_then(SeatMap::layout);
-        let is_block = matches!(&command, SeatMapCommand::Seats { command: TicketCommand::Block { .. }, .. });
-        if is_block && layout.is_some_and(|layout| layout.place(id).is_none()) {
+        if self.maps.get(&key).is_some_and(|map| map.lacks_what_is_blocked(&command)) {
             return refused(Kind::TicketNotForSale);
         }
         if let SeatMapCommand::Seats { command: TicketCommand::Reserve(Reserve { user, .. }), .. } = &command
@@ -171,8 +168,7 @@ impl Engine {
                 Reply::Later
             }
             SeatMapCall::Update { .. } | SeatMapCall::Command(_) => {
-                let door = AtTheDoor { terms: &self.settings.terms, now };
-                let Some(command) = door.ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
+                let Some(command) = AtTheDoor::ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
                 if let SeatMapCommand::Publish { layout } = &command
                     && layout.len() as u64 > self.settings.limits.tickets as u64
                 {

@@ -373,7 +373,7 @@ impl Target {
     /// A map as it is when what was sent to it has arrived.
     /// Whether a map owns its seats there, or seats are objects of their own.
     fn maps_own_seats(&self) -> bool {
-        self.host == Host::InProcess
+        self.host != Host::Restate
     }
 
     fn map_becomes(&self, map: &str, is: &Value) {

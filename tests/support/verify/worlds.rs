@@ -61,7 +61,7 @@ pub fn says(numbers: &[usize], command: TicketCommand) -> Line {
 pub fn wish(user: &str, hold: &str, nth: Option<u32>) -> Reserve {
     let (user, hold) = (UserId::parse(user).expect("a good id"), HoldId::parse(hold).expect("a good id"));
     let ttl = terms().hold_ttl.length();
-    Reserve { user, hold, nth, until: away(ttl), longest: Millis(2 * ttl.0), offer: Offer::default() }
+    Reserve { user, hold, nth, until: away(ttl), latest: away(Millis(2 * ttl.0)), offer: Offer::default() }
 }
 
 /// How long something is away when it is said.

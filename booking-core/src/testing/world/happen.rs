@@ -243,6 +243,9 @@ impl World {
             if let TicketCommand::Reserve(Reserve { until, .. }) | TicketCommand::Release { until, .. } = command {
                 *until = now.plus(Millis(until.as_millis()));
             }
+            if let TicketCommand::Reserve(Reserve { latest, .. }) = command {
+                *latest = now.plus(Millis(latest.as_millis()));
+            }
             if let TicketCommand::Reserve(Reserve { offer, .. }) | TicketCommand::Sell { offer, .. } = command {
                 *offer = self.offer(map, seats, false);
             }

@@ -41,8 +41,8 @@ pub struct Buyer {
     pub order: Order,
 }
 
-/// A command that a buyer or an operator may send to a map. The end of a wish (`until`) is written as how long it is away
-/// when it is first said; what seats cost is read from the map at that moment.
+/// A command that a buyer or an operator may send to a map. The ends of a wish (`until`, `latest`) are written as how long
+/// they are away when it is first said; what seats cost is read from the map at that moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {

@@ -1,0 +1,59 @@
+//! What a map is asked, whichever way that comes: about one of its seats, about itself, or for a checkout. For hosts that send a
+//! map its calls in the form that serde derives.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use super::request::{AtTheDoor, SeatMapCall, TicketCall};
+use crate::ids::{MapKey, TicketId};
+use crate::inventory::{Line, LineCommand};
+use crate::map::{SeatMap, SeatMapCommand, Seats};
+use crate::terms::Terms;
+use crate::time::Timestamp;
+
+/// A request to a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MapCall {
+    /// About one of its seats, from outside, with what the door has added.
+    Seat(TicketId, TicketCall, AtTheDoor),
+    /// About itself, from outside.
+    Map(SeatMapCall),
+    /// About seats that a checkout is to have, or to give back.
+    Line(Seats, LineCommand),
+    /// Its timer fires, which was armed for this time.
+    Expire(Timestamp),
+}
+
+impl MapCall {
+    /// The seats that it names.
+    #[must_use]
+    pub fn seats(&self) -> &[TicketId] {
+        match self {
+            Self::Seat(seat, ..) => std::slice::from_ref(seat),
+            Self::Line(seats, _) => seats.as_slice(),
+            Self::Map(_) | Self::Expire(_) => &[],
+        }
+    }
+
+    /// What the map is asked. `map` needs to have its header and its layout, or as much of that as the seats of this call are;
+    /// what seats cost is read from it.
+    ///
+    /// # Errors
+    /// `NotFound` for what only reads, and for what is none of a map; `TicketNotForSale` for a seat that is to be blocked and
+    /// that the layout does not have.
+    pub fn command(self, key: &MapKey, map: &SeatMap) -> Result<SeatMapCommand, Kind> {
+        let offer = |seats: &Seats, unlisted| map.offer(seats, unlisted, Terms::ROOM);
+        let command = match self {
+            Self::Seat(seat, call, door) => door.ask(&seat, call, |seats| offer(seats, door.unlisted)),
+            Self::Map(call) => AtTheDoor::ask_map(call),
+            Self::Line(seats, command) => {
+                let unlisted = command.unlisted();
+                Some(Line { at: key.clone(), seats }.ask(&command, |seats| offer(seats, unlisted)))
+            }
+            Self::Expire(due) => Some(SeatMapCommand::Expire { due }),
+        };
+        let command = command.ok_or(Kind::NotFound)?;
+        if map.lacks_what_is_blocked(&command) { Err(Kind::TicketNotForSale) } else { Ok(command) }
+    }
+}

@@ -1,0 +1,217 @@
+//! One turn of a map: read what the command needs, let the core decide, keep what has changed with the answer and the
+//! alarm, then answer and tell those who watch. All of it is kept, or nothing.
+
+use booking_core::ids::{MapKey, TicketId};
+use booking_core::inventory::of_map;
+use booking_core::machine::{Machine as _, Transition};
+use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
+use booking_core::terms::Terms;
+use booking_core::time::Millis;
+use booking_core::wire::{Answer, Kind, MapCall, SeatMapCall, TicketCall, answer};
+use worker::{Env, Method, Request, Response, State};
+
+use crate::clock::{Clock, now};
+use crate::errors::{Result, unavailable};
+use crate::faults;
+use crate::inside::{self, Asked};
+use crate::log::{Level, count, say};
+use crate::map_tables::{self as tables, Layouts};
+use crate::settings::Settings;
+use crate::store::{Store, json};
+
+/// A map, as long as it is in memory. Nothing that counts is kept in it.
+pub(crate) struct Map {
+    pub(crate) state: State,
+    env: Env,
+    store: Store,
+    layouts: Layouts,
+    clock: Clock,
+}
+
+/// What a turn ended in, with the map as far as the command needed it.
+struct Turned {
+    outcome: std::result::Result<SeatMapReply, SeatMapRefusal>,
+    map: SeatMap,
+    news: Vec<News>,
+}
+
+/// An answer, and what watchers are told, once all of it is kept.
+type Said = (Answer, Vec<News>);
+
+impl Map {
+    pub(crate) fn new(state: State, env: Env) -> Self {
+        let store = Store::new(&state, tables::SCHEMA);
+        Self { state, env, store, layouts: Layouts::default(), clock: Clock::default() }
+    }
+
+    /// The map as it is shown.
+    pub(crate) fn shown(&self) -> Result<SeatMap> {
+        tables::shown(&self.store, &self.layouts)
+    }
+
+    /// A request of the Worker's or of a checkout. `tell` is told the news of its change, once that is kept.
+    pub(crate) async fn asked(&self, mut request: Request, tell: impl Fn(News)) -> worker::Result<Response> {
+        let answer = match self.answered(&mut request).await {
+            Ok((answer, news)) => {
+                news.into_iter().for_each(tell);
+                answer
+            }
+            Err(why) => {
+                say(
+                    Level::Error,
+                    "a turn could not be kept",
+                    &[("service", "SeatMap".to_owned()), ("why", why.to_string())],
+                );
+                unavailable()
+            }
+        };
+        inside::respond(answer)
+    }
+
+    async fn answered(&self, request: &mut Request) -> Result<Said> {
+        if request.method() != Method::Post {
+            return Ok((answer::refusal(&Kind::NotFound.into()), Vec::new()));
+        }
+        let (path, body) = (request.path(), request.bytes().await?);
+        let key = MapKey::parse(inside::target(&path))?;
+        let asked: Asked<MapCall> = inside::read(&body)?;
+        count("asked", "handler", || format!("SeatMap/{}", inside::name_of(&asked.call)));
+        faults::may_panic("panic-object", || inside::names(asked.call.seats()));
+        let settings = Settings::of(&self.env)?;
+        match asked.call {
+            MapCall::Seat(id, TicketCall::Get(reader), _) => {
+                let view = self.seat(&id)?.view(&id, self.clock.now());
+                Ok((answer::ticket_view(&view.seen_by(&reader, settings.terms.shows_buyers)), Vec::new()))
+            }
+            MapCall::Map(SeatMapCall::Get) => Ok((answer::seat_map(self.shown()?.at(self.clock.now())), Vec::new())),
+            MapCall::Map(SeatMapCall::Summary) => Ok((answer::summary(self.shown()?.at(self.clock.now())), Vec::new())),
+            MapCall::Map(SeatMapCall::Plan) => {
+                let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
+                let layout = self.layouts.of(&self.store, &header)?;
+                // Its seats are many rows, and none of them is asked for.
+                let map = SeatMap::from_parts(header, layout, [], [], []);
+                Ok((answer::plan(map.at(self.clock.now())), Vec::new()))
+            }
+            MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
+            call @ (MapCall::Seat(..) | MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_)) => {
+                self.changed(&key, Asked { call, ..asked }, &settings.terms)
+            }
+        }
+    }
+
+    /// As much of the map as one seat is.
+    fn seat(&self, id: &TicketId) -> Result<SeatMap> {
+        let Some((_, header)) = tables::header(&self.store)? else { return Ok(SeatMap::default()) };
+        let seats = std::slice::from_ref(id);
+        let needs = Needs::Parts { seats, checkout: None, hold: None, ending: false };
+        tables::load(&self.store, header, &self.layouts, needs)
+    }
+
+    /// A call that may change the map.
+    fn changed(&self, map: &MapKey, asked: Asked<MapCall>, terms: &Terms) -> Result<Said> {
+        let Asked { call, key } = asked;
+        self.store.transaction(|| {
+            if let Some(key) = &key
+                && let Some(known) = tables::answered_before(&self.store, key)?
+            {
+                return Ok((known, Vec::new()));
+            }
+            let said = self.judged(map, call, terms)?;
+            if let Some(key) = key
+                && said.0.kind.is_none_or(Kind::is_recorded)
+            {
+                tables::keep_answer(&self.store, key, &said.0, self.clock.now())?;
+            }
+            Ok(said)
+        })
+    }
+
+    fn judged(&self, key: &MapKey, call: MapCall, terms: &Terms) -> Result<Said> {
+        let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
+        let around = SeatMap::from_parts(header, self.layouts.of(&self.store, &header)?, [], [], []);
+        let (seat, is_line) = match &call {
+            MapCall::Seat(id, ..) => (Some(id.clone()), false),
+            MapCall::Line(..) => (None, true),
+            MapCall::Map(_) | MapCall::Expire(_) => (None, false),
+        };
+        let command = match call.command(key, &around) {
+            Ok(command) => command,
+            Err(kind) => return Ok((answer::refusal(&kind.into()), Vec::new())),
+        };
+        let Turned { outcome, map, news } = self.turn(key, &command, terms)?;
+        let answer = match seat {
+            Some(id) => answer::seat(&outcome, map.ticket(&id).map_or(map.version(), |ticket| ticket.version)),
+            None if is_line => Answer { status: 200, body: json(&of_map(outcome)), kind: None },
+            None => answer::map_reply(&outcome, map.version()),
+        };
+        Ok((answer, news))
+    }
+
+    /// Lets the map judge a command, and keeps what has changed. Inside a transaction.
+    fn turn(&self, key: &MapKey, command: &SeatMapCommand, terms: &Terms) -> Result<Turned> {
+        let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
+        let mut map = tables::load(&self.store, header, &self.layouts, command.needs(&header))?;
+        let Transition { event, reply, notices } = match map.decide(command, self.clock.now()) {
+            Ok(transition) => transition,
+            Err(refusal) => return Ok(Turned { outcome: Err(refusal), map, news: Vec::new() }),
+        };
+        let mut news: Vec<News> = notices.watchers.into_iter().collect();
+        if let Some(event) = event {
+            map.apply(&event);
+            tables::write(&self.store, key, &event)?;
+            self.store.wake_at(notices.timer)?;
+            faults::may_panic("panic-turn", || inside::names(event.tickets.iter().map(|(id, _)| id)));
+            if map.wants_reset(terms) && *command != SeatMapCommand::ResetAll {
+                news.extend(self.turn(key, &SeatMapCommand::ResetAll, terms)?.news);
+            }
+        }
+        Ok(Turned { outcome: Ok(reply), map, news })
+    }
+
+    /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
+    pub(crate) fn woken(&self, tell: impl Fn(News)) -> worker::Result<Response> {
+        self.store.woken();
+        count("woken", "service", || "SeatMap".to_owned());
+        match self.lapsed() {
+            Ok(news) => {
+                let gone = inside::names(news.iter().flat_map(changed));
+                news.into_iter().for_each(tell);
+                faults::may_panic("panic-alarm", || gone);
+            }
+            Err(why) => {
+                say(
+                    Level::Error,
+                    "an alarm could not be seen to",
+                    &[("service", "SeatMap".to_owned()), ("why", why.to_string())],
+                );
+                // Retries of the platform's own come to an end; this one does not.
+                let again = if why.may_pass() { Millis::from_secs(1) } else { Millis::from_mins(10) };
+                self.store.wake_at(Some(now().plus(again))).map_err(|why| worker::Error::RustError(why.to_string()))?;
+            }
+        }
+        Response::empty()
+    }
+
+    /// Takes away what has lapsed, if that is what the alarm is for.
+    fn lapsed(&self) -> Result<Vec<News>> {
+        let settings = Settings::of(&self.env)?;
+        self.store.transaction(|| {
+            let Some((key, header)) = tables::header(&self.store)? else { return Ok(Vec::new()) };
+            let Some(due) = header.armed else { return Ok(Vec::new()) };
+            if due > self.clock.now() {
+                return self.store.wake_at(Some(due)).map(|()| Vec::new());
+            }
+            self.turn(&key, &SeatMapCommand::Expire { due }, &settings.terms).map(|turned| turned.news)
+        })
+    }
+}
+
+/// The seats that a change was of.
+fn changed(news: &News) -> impl Iterator<Item = &TicketId> {
+    match news {
+        News::Changed { seats, .. } => seats.as_slice(),
+        News::Republished { .. } => &[],
+    }
+    .iter()
+    .map(|(id, _)| id)
+}

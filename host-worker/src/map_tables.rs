@@ -1,0 +1,250 @@
+//! What the object of a map keeps: its header, its layout, and a row for each seat that differs from the layout, each
+//! checkout that has ended here, each last wish under a hold. A turn reads the rows that its command needs, and writes
+//! those that its event lists.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use booking_core::format::{self, Format};
+use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
+use booking_core::map::ticket::{Hold, Ticket, TicketState};
+use booking_core::map::{BATCH, Basket, Header, Layout, Needs, SeatMap, SeatMapEvent};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, Kind, answer};
+use worker::SqlStorageValue;
+
+use crate::errors::{Broken, Result};
+use crate::faults;
+use crate::inside::Key;
+use crate::log::{Level, say};
+use crate::store::{Row, Store, Table, blank, number, stored, text, time};
+
+/// The tables.
+pub(crate) const SCHEMA: &[Table] = &[
+    Table::new("map", "(one INTEGER PRIMARY KEY CHECK (one = 1), key TEXT NOT NULL, header TEXT NOT NULL)"),
+    // One text, in parts: a row has an end, at two million bytes.
+    Table::new("layout", "(part INTEGER PRIMARY KEY, json TEXT NOT NULL)"),
+    Table::new("tickets", "(id TEXT PRIMARY KEY, ticket TEXT NOT NULL, ends INTEGER) WITHOUT ROWID")
+        .with_index("(ends, id) WHERE ends IS NOT NULL"),
+    Table::new("ended", "(checkout TEXT PRIMARY KEY, ends INTEGER NOT NULL) WITHOUT ROWID")
+        .with_index("(ends, checkout)"),
+    Table::new("baskets", "(hold TEXT PRIMARY KEY, basket TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID")
+        .with_index("(ends, hold)"),
+    // Answers that are given again to the same idempotency key.
+    Table::new(
+        "keys",
+        "(scope TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, \
+         body TEXT NOT NULL) WITHOUT ROWID",
+    )
+    .with_index("(at)"),
+];
+
+/// How long answers are kept, at least: until the next one comes after that.
+const KEEP_KEYS: Millis = Millis::from_mins(24 * 60);
+
+/// How many bytes of a layout stand in a row.
+const PART: usize = 512 * 1024;
+
+/// The last layout that was read, with its edition. It is immutable under that.
+#[derive(Default)]
+pub(crate) struct Layouts(RefCell<Option<(u64, Arc<Layout>)>>);
+
+impl Layouts {
+    /// The layout of a map, if it has one.
+    pub(crate) fn of(&self, store: &Store, header: &Header) -> Result<Option<Arc<Layout>>> {
+        let edition = header.edition;
+        if edition == 0 {
+            return Ok(None);
+        }
+        if let Some((known, layout)) = self.0.borrow().as_ref()
+            && *known == edition
+        {
+            return Ok(Some(Arc::clone(layout)));
+        }
+        let parts = store.rows("layout", "SELECT json FROM layout ORDER BY part", &[])?;
+        let json = parts.into_iter().map(|mut part| part.text()).collect::<Result<String>>()?;
+        let layout: Arc<Layout> = Arc::new(format::read(json.as_bytes())?);
+        self.0.replace(Some((edition, Arc::clone(&layout))));
+        Ok(Some(layout))
+    }
+}
+
+/// A state as it was written down.
+fn read<T: Format>(row: &mut Row) -> Result<T> {
+    Ok(format::read(row.text()?.as_bytes())?)
+}
+
+/// The map's key and header; `None` where nothing was ever written.
+pub(crate) fn header(store: &Store) -> Result<Option<(MapKey, Header)>> {
+    let Some(mut row) = store.row("map", "SELECT key, header FROM map", &[])? else { return Ok(None) };
+    Ok(Some((MapKey::parse(&row.text()?)?, read(&mut row)?)))
+}
+
+fn ticket(mut row: Row) -> Result<(TicketId, Ticket)> {
+    Ok((TicketId::parse(&row.text()?)?, read(&mut row)?))
+}
+
+fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
+    Ok((CheckoutId::parse(&row.text()?)?, row.time()?))
+}
+
+fn basket(mut row: Row) -> Result<(HoldId, Basket)> {
+    Ok((HoldId::parse(&row.text()?)?, read(&mut row)?))
+}
+
+const TICKETS: &str = "SELECT id, ticket FROM tickets";
+const ENDED: &str = "SELECT checkout, ends FROM ended";
+const BASKETS: &str = "SELECT hold, basket FROM baskets";
+
+/// As much of a map as a command needs.
+pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Needs<'_>) -> Result<SeatMap> {
+    let rows = |table, query: &str, bindings: &[SqlStorageValue]| store.rows(table, query, bindings);
+    let (seats, done, hold, ending, layout) = match needs {
+        Needs::Parts { seats, checkout, hold, ending } => (seats, checkout, hold, ending, None),
+        Needs::All | Needs::AllAndLayout => {
+            let layout = if needs == Needs::All { None } else { layouts.of(store, &header)? };
+            let tickets = rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
+            let ended = rows("ended", ENDED, &[])?.into_iter().map(checkout).collect::<Result<Vec<_>>>()?;
+            let baskets = rows("baskets", BASKETS, &[])?.into_iter().map(basket).collect::<Result<Vec<_>>>()?;
+            return Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets));
+        }
+    };
+    let (mut tickets, mut ended, mut baskets) = (Vec::new(), Vec::new(), Vec::new());
+    for id in seats {
+        let row = store.row("tickets", &format!("{TICKETS} WHERE id = ?"), &[text(id.as_str())])?;
+        tickets.extend(row.map(ticket).transpose()?);
+    }
+    if let Some(done) = done {
+        let row = store.row("ended", &format!("{ENDED} WHERE checkout = ?"), &[text(done.as_str())])?;
+        ended.extend(row.map(checkout).transpose()?);
+    }
+    if let Some(hold) = hold {
+        let row = store.row("baskets", &format!("{BASKETS} WHERE hold = ?"), &[text(hold.as_str())])?;
+        baskets.extend(row.map(basket).transpose()?);
+    }
+    if ending {
+        let first = |query: &str, name: &str| {
+            format!("{query} WHERE ends IS NOT NULL ORDER BY ends, {name} LIMIT {}", BATCH + 1)
+        };
+        // One seat that cannot be read must not keep the others from coming back on sale.
+        tickets.extend(readable(rows("tickets", &first(TICKETS, "id"), &[])?));
+        ended.extend(rows("ended", &first(ENDED, "checkout"), &[])?.into_iter().map(checkout).filter_map(Result::ok));
+        baskets.extend(rows("baskets", &first(BASKETS, "hold"), &[])?.into_iter().map(basket).filter_map(Result::ok));
+    }
+    Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets))
+}
+
+/// The seats of these rows that can be read; the others are told to the log.
+fn readable(rows: Vec<Row>) -> impl Iterator<Item = (TicketId, Ticket)> {
+    rows.into_iter().filter_map(|mut row| {
+        let id = row.text().ok().and_then(|id| TicketId::parse(&id).ok())?;
+        read(&mut row).map_or_else(
+            |why: Broken| {
+                say(
+                    Level::Error,
+                    "a seat cannot be read",
+                    &[("ticket", id.as_str().to_owned()), ("why", why.to_string())],
+                );
+                None
+            },
+            |ticket| Some((id.clone(), ticket)),
+        )
+    })
+}
+
+/// A map as it is shown: with its layout, and all of its seats. One that cannot be read is shown as blocked.
+pub(crate) fn shown(store: &Store, layouts: &Layouts) -> Result<SeatMap> {
+    let Some((_, header)) = header(store)? else { return Ok(SeatMap::default()) };
+    let layout = layouts.of(store, &header)?;
+    let ticket = |mut row: Row| {
+        let id = TicketId::parse(&row.text()?)?;
+        let unreadable = || {
+            let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
+            Ticket { state, version: header.version, listed: None }
+        };
+        Ok((id, read(&mut row).unwrap_or_else(|_: Broken| unreadable())))
+    };
+    let tickets = store.rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
+    Ok(SeatMap::from_parts(header, layout, tickets, [], []))
+}
+
+/// Writes what an event has changed.
+pub(crate) fn write(store: &Store, key: &MapKey, event: &SeatMapEvent) -> Result<()> {
+    let SeatMapEvent { header, tickets, ended, baskets, layout } = event;
+    for (id, ticket) in tickets {
+        let id = id.as_str();
+        match ticket {
+            Some(ticket) => {
+                let ends = ticket.state.hold().map(Hold::end).map_or_else(blank, time);
+                let is_garbled = faults::is_asked_for("garbled", || id.to_owned());
+                let row = [text(id), if is_garbled { text("{") } else { stored(ticket) }, ends];
+                store.write("tickets", "INSERT OR REPLACE INTO tickets (id, ticket, ends) VALUES (?, ?, ?)", &row)?;
+            }
+            None => store.write("tickets", "DELETE FROM tickets WHERE id = ?", &[text(id)])?,
+        }
+    }
+    for (checkout, deadline) in ended {
+        let checkout = text(checkout.as_str());
+        match deadline {
+            Some(deadline) => {
+                let row = [checkout, time(*deadline)];
+                store.write("ended", "INSERT OR REPLACE INTO ended (checkout, ends) VALUES (?, ?)", &row)?;
+            }
+            None => store.write("ended", "DELETE FROM ended WHERE checkout = ?", &[checkout])?,
+        }
+    }
+    for (hold, basket) in baskets {
+        let hold = text(hold.as_str());
+        match basket {
+            Some(basket) => {
+                let row = [hold, stored(basket), time(basket.until)];
+                store.write("baskets", "INSERT OR REPLACE INTO baskets (hold, basket, ends) VALUES (?, ?, ?)", &row)?;
+            }
+            None => store.write("baskets", "DELETE FROM baskets WHERE hold = ?", &[hold])?,
+        }
+    }
+    if let Some(layout) = layout {
+        store.write("layout", "DELETE FROM layout", &[])?;
+        for part in in_parts(&json(layout)) {
+            store.write("layout", "INSERT INTO layout (json) VALUES (?)", &[text(part)])?;
+        }
+    }
+    let row = [text(key.as_str()), stored(header)];
+    store.write("map", "INSERT OR REPLACE INTO map (one, key, header) VALUES (1, ?, ?)", &row)
+}
+
+fn json(layout: &Layout) -> String {
+    String::from_utf8(format::write(layout)).expect("JSON is UTF-8")
+}
+
+/// A text in pieces that a row can hold.
+fn in_parts(mut text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(PART));
+        parts.push(part);
+        text = rest;
+    }
+    parts
+}
+
+/// What was answered to this key before, if that is kept still.
+pub(crate) fn answered_before(store: &Store, Key { scope, request }: &Key) -> Result<Option<Answer>> {
+    let query = "SELECT request, status, body FROM keys WHERE scope = ?";
+    let known = store.row("keys", query, &[text(scope.as_str())])?;
+    let Some(mut row) = known else { return Ok(None) };
+    if row.text()? != *request {
+        return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
+    }
+    let status = u16::try_from(row.number()?).map_err(|_| Broken::Column("a status"))?;
+    Ok(Some(Answer { status, body: row.text()?, kind: None }))
+}
+
+/// Keeps an answer for those who ask again under the same key.
+pub(crate) fn keep_answer(store: &Store, Key { scope, request }: Key, answer: &Answer, at: Timestamp) -> Result<()> {
+    let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
+    store.write("keys", "DELETE FROM keys WHERE at < ?", &[number(old)])?;
+    let status = number(u64::from(answer.status));
+    let row = [text(scope), text(request), time(at), status, text(answer.body.as_str())];
+    store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", &row)
+}
