@@ -173,6 +173,11 @@ impl<'a> Context for Invocation<'a> {
         Ok(())
     }
 
+    fn clear(&self, key: &str) -> Result<(), Stop> {
+        self.ctx.clear(key);
+        Ok(())
+    }
+
     fn call(&self, to: Target, input: Bytes) -> Result<Pending<'a>, Stop> {
         let call = self.ctx.call::<Bytes, Bytes>(target(to), None, None, None, Vec::new(), input);
         Ok(Pending { done: Box::pin(async { call.await.map_err(|end| terminal(&end)) }), is_work: false })

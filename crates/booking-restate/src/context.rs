@@ -45,6 +45,11 @@ pub trait Context {
     /// # Errors
     /// [`Stop`].
     fn set(&self, key: &str, value: Bytes) -> Result<(), Stop>;
+    /// Keeps nothing under a key of this object any more.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn clear(&self, key: &str) -> Result<(), Stop>;
     /// Calls another handler.
     ///
     /// # Errors

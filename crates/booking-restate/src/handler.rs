@@ -11,10 +11,14 @@ use serde_json::Value;
 pub enum Handler {
     /// One of the core's table.
     Public(wire::Handler),
-    /// A command to a ticket, from a checkout, a timer, its map, or a buyer whose request was understood.
-    TicketTurn,
-    /// A message to a map, from a ticket or itself.
+    /// A request about a seat, from its own address to its map.
+    MapSeat,
+    /// A call to a map that takes a turn: from a checkout, its timer, or whoever's request was understood.
     MapTurn,
+    /// A layout that is to be kept beside its map.
+    LayoutKeep,
+    /// A layout that is kept there.
+    LayoutGet,
     /// The end of a checkout whose invocation was killed. An operator's.
     Recover,
     /// A message to a buyer, on its way.
@@ -22,10 +26,12 @@ pub enum Handler {
 }
 
 const LETTERS: &str = "Letters";
+const LAYOUTS: &str = "Layouts";
 
 impl Handler {
     /// Those of this platform alone.
-    const OWN: [Self; 4] = [Self::TicketTurn, Self::MapTurn, Self::Recover, Self::Deliver];
+    const OWN: [Self; 6] =
+        [Self::MapSeat, Self::MapTurn, Self::LayoutKeep, Self::LayoutGet, Self::Recover, Self::Deliver];
 
     /// All that are here. The ingress has its own ways to send and to ask, and knows no WebSockets; the mock gateway is a
     /// process of its own, and health is asked of the server.
@@ -43,8 +49,8 @@ impl Handler {
     pub fn service(self) -> &'static str {
         match self {
             Self::Public(handler) => handler.service().as_str(),
-            Self::TicketTurn => Of::Ticket.as_str(),
-            Self::MapTurn => Of::SeatMap.as_str(),
+            Self::MapSeat | Self::MapTurn => Of::SeatMap.as_str(),
+            Self::LayoutKeep | Self::LayoutGet => LAYOUTS,
             Self::Recover => Of::Checkout.as_str(),
             Self::Deliver => LETTERS,
         }
@@ -55,7 +61,10 @@ impl Handler {
     pub fn name(self) -> &'static str {
         match self {
             Self::Public(handler) => handler.name(),
-            Self::TicketTurn | Self::MapTurn => "turn",
+            Self::MapSeat => "seat",
+            Self::MapTurn => "turn",
+            Self::LayoutKeep => "keep",
+            Self::LayoutGet => "get",
             Self::Recover => "recover",
             Self::Deliver => "deliver",
         }
@@ -82,19 +91,27 @@ impl Handler {
         match self {
             Self::Public(handler) => Some(handler.door()),
             Self::Recover => Some(Door::Admin),
-            Self::TicketTurn | Self::MapTurn | Self::Deliver => None,
+            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Deliver => None,
+        }
+    }
+
+    /// How it is tried again, if not until it is done.
+    fn retries(self) -> Option<Retries> {
+        match self {
+            Self::Public(wire::Handler::TicketReserve) | Self::MapSeat => Some(A_WHILE),
+            Self::MapTurn => Some(A_FEW_TIMES),
+            Self::Public(_) | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => None,
         }
     }
 
     fn described(self, open: Door, document: &Value) -> Described {
-        let is_reserve = self == Self::Public(wire::Handler::TicketReserve);
-        let is_shared = matches!(self, Self::Public(handler) if handler.only_reads()) || is_reserve;
-        let is_of_object = match self {
-            Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap),
-            Self::TicketTurn | Self::MapTurn => true,
-            Self::Recover | Self::Deliver => false,
+        let access = match self {
+            // A request waits for nobody: what changes a map takes a turn after it was understood.
+            Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap).then_some(Access::Shared),
+            Self::MapSeat | Self::LayoutGet => Some(Access::Shared),
+            Self::MapTurn | Self::LayoutKeep => Some(Access::Exclusive),
+            Self::Recover | Self::Deliver => None,
         };
-        let access = is_of_object.then_some(if is_shared { Access::Shared } else { Access::Exclusive });
         let (input, output) = match self {
             Self::Public(handler) => {
                 let (body, answer) = openapi::schemas(document, handler);
@@ -104,11 +121,13 @@ impl Handler {
                 let content_type = "application/json";
                 (Some(input), Some(Output { content_type, json_schema: answer, set_content_type_if_empty: false }))
             }
-            Self::TicketTurn | Self::MapTurn | Self::Recover | Self::Deliver => (None, None),
+            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => {
+                (None, None)
+            }
         };
         Described {
             is_private: self.door().is_none_or(|door| door > open),
-            retries: is_reserve.then_some(A_WHILE),
+            retries: self.retries(),
             input,
             output,
             ..Described::new(self.name(), access)
@@ -133,6 +152,10 @@ const RETRIES: Retries = Retries {
 /// With a hold that was not made nothing is lost.
 const A_WHILE: Retries = Retries { attempts: 30, then: GiveUp::Kill, ..RETRIES };
 
+/// A turn has its map for itself, so one that always fails is given up, after 23 seconds: a checkout asks again, and what a buyer
+/// asked for has not happened.
+const A_FEW_TIMES: Retries = Retries { attempts: 10, then: GiveUp::Kill, ..RETRIES };
+
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Everything that Restate is to know of. With `admin`, every client that reaches the ingress can take sold seats back:
@@ -150,6 +173,7 @@ pub fn services(admin: bool) -> Vec<Service> {
         // A turn leaves nothing to look up, and there are many.
         service(Of::Ticket.as_str(), Kind::Object, Some(A_DAY), Some(Duration::ZERO)),
         service(Of::SeatMap.as_str(), Kind::Object, Some(A_DAY), Some(Duration::ZERO)),
+        service(LAYOUTS, Kind::Object, None, Some(Duration::ZERO)),
         // How a checkout ended can be asked for as long as its key is known.
         service(Of::Checkout.as_str(), Kind::Service, Some(A_DAY), Some(A_DAY)),
         service(LETTERS, Kind::Service, None, None),

@@ -6,6 +6,9 @@
 //! | [`FormatError`], [`Impossible`] | a person's | retried, then paused: state and journal stay as they are |
 //! | a cancel | an operator's | the checkout's, at the end of its step: see `journal` |
 //! | the gateway does not answer | the checkout's | an outcome like any other |
+//! | what is kept of a seat cannot be read | a person's | what names the seat is given up: `StorageUnavailable` |
+
+use std::sync::Arc;
 
 use booking_core::checkout::{Checkout, Ending, Impossible, Order};
 use booking_core::effect::Notification;
@@ -13,18 +16,17 @@ use booking_core::format::{self, FormatError};
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
-use booking_core::seat_map::SeatMap;
-use booking_core::ticket::{Ticket, TicketCommand, TicketRefusal};
-use booking_core::time::Timestamp;
-use booking_core::wire::{self, Answer, Call, Kind, Refusal, SeatMapCall, TicketCall, answer};
+use booking_core::map::SeatMap;
+use booking_core::map::ticket::TicketRefusal;
+use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
 
 use crate::context::{Context, Work, json};
 use crate::handler::{Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
-use crate::objects::{self, turn_of, turn_on};
-use crate::records::{Asked, Began, Judged, Lost, Message};
+use crate::maps::{self, Loaded};
+use crate::records::{Began, Forwarded, Judged, Lost, Message};
 
 /// Why there is no answer.
 pub(crate) enum End {
@@ -78,8 +80,10 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
     };
     let said = match handler {
         Handler::Public(handler) => public(ctx, handler).await,
-        Handler::TicketTurn => ticket_turn(ctx).await,
+        Handler::MapSeat => seat(ctx).await,
         Handler::MapTurn => map_turn(ctx).await,
+        Handler::LayoutKeep => maps::keep_layout(ctx).await.map(Reply::from),
+        Handler::LayoutGet => maps::kept_layout(ctx).await.map(Reply::from),
         Handler::Recover => recover(ctx).await,
         Handler::Deliver => deliver(ctx).await,
     };
@@ -127,20 +131,18 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
     }
     let call = wire::parse_call(handler, ctx.key(), &body)?;
     match call {
-        Call::Ticket(_, TicketCall::Get(reader)) => {
-            let ticket = objects::ticket(ctx).await?;
-            say(answer::ticket_view(&ticket.get(ctx.now()).seen_by(&reader, ctx.terms().shows_buyers)))
+        Call::Ticket(ticket, call) => {
+            let map = ticket.map_key();
+            let forwarded = json(&Forwarded { ticket, call });
+            Ok(one(ctx, ctx.call(Handler::MapSeat.target(Some(map.as_str())), forwarded)?).await?.into())
         }
-        Call::Ticket(_, call @ TicketCall::Reserve { .. }) => reserve(ctx, call).await,
-        Call::Ticket(_, call) => {
-            let ticket = objects::ticket(ctx).await?;
-            let Asked { command, at } = asked(ctx, call).await?;
-            let (outcome, version) = turn_on(ctx, ticket, &command, at)?;
-            judged(Judged { outcome, version })
+        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(Loaded::shown(ctx).await?.at(ctx.now()))),
+        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(Loaded::shown(ctx).await?.at(ctx.now()))),
+        Call::SeatMap(key, SeatMapCall::Plan) => {
+            let header = maps::header(ctx).await?;
+            let layout = maps::layout(ctx, &key, header.edition).await?.map(Arc::new);
+            say(answer::plan(SeatMap::from_parts(header, layout, [], [], []).at(ctx.now())))
         }
-        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(&objects::seat_map(ctx).await?)),
-        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(&objects::seat_map(ctx).await?)),
-        Call::SeatMap(_, SeatMapCall::Plan) => say(answer::plan(&objects::seat_map(ctx).await?)),
         Call::SeatMap(_, call) => seat_map(ctx, call).await,
         Call::Process(order) => process(ctx, order).await,
         Call::ProcessSend(_) | Call::Status(_) | Call::Gateway(_) | Call::Health => {
@@ -149,30 +151,32 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
     }
 }
 
-/// What a caller from outside is answered: on Restate a refusal is an error.
-fn judged(Judged { outcome, version }: Judged) -> Said {
-    match outcome {
-        Ok(_) => say(answer::ticket(&outcome, version)),
-        Err(why) => Err(Refusal::from(why).at(version).into()),
-    }
-}
-
-/// A hold for a buyer. A buyer who asks for what others have is refused at once, beside any number of others. Everybody else
-/// takes a turn at the ticket.
+/// A request about a seat, at its map. A buyer who asks for what others have is refused at once, beside any number of others.
+/// Everybody else takes a turn.
 ///
 /// The time of that first look is not recorded. If it is repeated after a crash it may see that a hold of others has
 /// lapsed since, when the refusal has been recorded, but not the end; Restate gives up then, and no client waits for it.
 /// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
-async fn reserve<C: Context>(ctx: &C, call: TicketCall) -> Said {
-    let ticket = objects::ticket(ctx).await?;
-    let first = understood(ctx, call.clone())?;
-    if let Some(refusal) = ticket.decide(&first.command, first.at).err().filter(|refusal| is_for_others(*refusal)) {
-        return Err(Refusal::from(refusal).at(ticket.version()).into());
+async fn seat<C: Context>(ctx: &C) -> Said {
+    let Forwarded { ticket, call } = recorded(&ctx.input())?;
+    let map = Loaded::around(ctx, std::slice::from_ref(&ticket)).await?.to_ask();
+    let version = map.ticket(&ticket).map_or(map.version(), |ticket| ticket.version);
+    if let TicketCall::Get(reader) = &call {
+        let view = map.view(&ticket, ctx.now());
+        return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
-    let Asked { command, at } = asked(ctx, call).await?;
-    let message = json(&Message { command, at: Some(at) });
-    let call = ctx.call(Handler::TicketTurn.target(Some(ctx.key())), message)?;
-    judged(recorded(&one(ctx, call).await?)?)
+    let understood = |door| MapCall::Seat(ticket.clone(), call.clone(), door);
+    let door = at_the_door(ctx)?;
+    let (at, first) = (door.at, understood(door.clone()).command(&maps::key(ctx)?, &map).map_err(Refusal::from)?);
+    if let Some(refusal) = map.decide(&first, at).err().filter(|refusal| is_for_others(refusal.why)) {
+        return Err(Refusal::from(refusal.why).at(version).into());
+    }
+    let door: AtTheDoor = recorded(&one(ctx, ctx.run(Work::Record("asked", json(&door)))?).await?)?;
+    let Judged { outcome, version } = take_turn(ctx, Message { at: door.at, call: understood(door) }).await?;
+    match &outcome {
+        Ok(_) => say(answer::seat(&outcome, version)),
+        Err(refusal) => Err(Refusal::from(refusal.why).at(version).into()),
+    }
 }
 
 /// Whether a refusal says that another buyer has the ticket, or that it is off sale: until that changes, a turn cannot
@@ -191,58 +195,41 @@ fn is_for_others(refusal: TicketRefusal) -> bool {
     }
 }
 
-/// What one thing came to that was asked for; its end is this invocation's.
-async fn one<C: Context>(ctx: &C, pending: C::Pending) -> Result<Bytes, Stop> {
-    let done = ctx.all(vec![pending]).await?.into_iter().next();
-    Ok(done.unwrap_or_else(|| Ok(Bytes::new()))?)
-}
-
-/// What a request means: now, with these terms, and an unguessable hold id.
-fn understood(ctx: &impl Context, call: TicketCall) -> Result<Asked, Stop> {
+/// What this host adds to a request that comes now.
+fn at_the_door(ctx: &impl Context) -> Result<AtTheDoor, Stop> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).map_err(|error| Stop::Retry(error.to_string()))?;
-    let command = call.command(ctx.terms(), || HoldId::of_chance(u128::from_le_bytes(chance)));
-    let command = command.ok_or_else(|| Stop::Retry("a command was asked for".to_owned()))?;
-    Ok(Asked { command, at: ctx.now() })
+    Ok(AtTheDoor::new(ctx.terms(), ctx.now(), HoldId::of_chance(u128::from_le_bytes(chance))))
 }
 
-/// The same, recorded.
-async fn asked<C: Context>(ctx: &C, call: TicketCall) -> Result<Asked, Stop> {
-    let asked = ctx.run(Work::Record("asked", json(&understood(ctx, call)?)))?;
+/// Has the map of this invocation take a turn.
+async fn take_turn<C: Context>(ctx: &C, message: Message) -> Result<Judged, Stop> {
+    let asked = ctx.call(Handler::MapTurn.target(Some(ctx.key())), json(&message))?;
     recorded(&one(ctx, asked).await?)
 }
 
-/// A command from inside. A refusal is an answer to it.
-async fn ticket_turn<C: Context>(ctx: &C) -> Said {
-    let Message { command, at } = recorded(&ctx.input())?;
-    let ticket = objects::ticket(ctx).await?;
-    let accepts = |told: &Timestamp| {
-        // A buyer's request was understood just before, and its time recorded.
-        matches!(command, TicketCommand::Reserve { .. }) || ticket.may_be_told_the_time(&command, *told)
-    };
-    let at = match at.filter(accepts) {
-        Some(at) => at,
-        None => {
-            let now = ctx.run(Work::Record("now", json(&ctx.now())))?;
-            recorded(&one(ctx, now).await?)?
-        }
-    };
-    let (outcome, version) = turn_on::<Ticket, C>(ctx, ticket, &command, at)?;
-    let kind = outcome.as_ref().err().map(|why| Refusal::from(*why).kind);
-    Ok(Reply { body: json(&Judged { outcome, version }), kind })
-}
-
-/// A command to the map of this invocation.
+/// A command to the map of this invocation, from an operator.
 async fn seat_map<C: Context>(ctx: &C, call: SeatMapCall) -> Said {
-    let command = call.command(ctx.terms()).ok_or_else(|| Refusal::from(Kind::NotFound))?;
-    // A map asks no clock.
-    let (Ok(reply), version) = turn_of::<SeatMap, C>(ctx, &command, Timestamp::default()).await?;
-    say(answer::seat_map_reply(&reply, version))
+    let now = ctx.run(Work::Record("asked", json(&ctx.now())))?;
+    let at = recorded(&one(ctx, now).await?)?;
+    let Judged { outcome, version } = take_turn(ctx, Message { call: MapCall::Map(call), at }).await?;
+    match &outcome {
+        Ok(_) => say(answer::map_reply(&outcome, version)),
+        Err(refusal) => Err(answer::of_map(refusal, version).into()),
+    }
 }
 
-/// A message from a ticket, or from the map itself.
+/// A turn of a map. A refusal is an answer to it.
 async fn map_turn<C: Context>(ctx: &C) -> Said {
-    seat_map(ctx, recorded(&ctx.input())?).await
+    let judged = maps::turn(ctx, recorded(&ctx.input())?).await?;
+    let kind = judged.outcome.as_ref().err().map(|refusal| Refusal::from(refusal.why).kind);
+    Ok(Reply { body: json(&judged), kind })
+}
+
+/// What one thing came to that was asked for; its end is this invocation's.
+pub(crate) async fn one<C: Context>(ctx: &C, pending: C::Pending) -> Result<Bytes, Stop> {
+    let done = ctx.all(vec![pending]).await?.into_iter().next();
+    Ok(done.unwrap_or_else(|| Ok(Bytes::new()))?)
 }
 
 /// A checkout, from its start to its end.
@@ -250,7 +237,7 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     // Named after its invocation: each name leads to the other.
     let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
     let at = ctx.now();
-    let checkout = Checkout::start(id.clone(), order.clone(), at, &ctx.terms().clone().a_line_a_seat());
+    let checkout = Checkout::start(id.clone(), order.clone(), at, ctx.terms());
     let began = format::write(&Began { checkout, at, notifies: ctx.notifies() });
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;

@@ -1,9 +1,12 @@
 //! The core's journal, made of Restate's: what is called, run or slept is recorded there, and handed back after a crash.
 //! All effects of a step are asked for before any is awaited.
 //!
-//! **Time.** A checkout tells its tickets what time it is: that of the last outcome that was recorded with one (its
-//! start, a payment, the end of a wait). So a ticket need not record the time again to judge the checkout's commands, and
-//! a replay sends the same bytes.
+//! **Time.** A checkout tells maps what time it is: that of the last outcome that was recorded with one (its start, a payment,
+//! the end of a wait). So a map need not record the time again to judge the checkout's commands, and a replay sends the same
+//! bytes.
+//!
+//! **What is given up.** A turn of a map that cannot be done ends after a few attempts, so that the map goes on. Its checkout
+//! waits and asks again, until a person has seen to it.
 //!
 //! **Cancel.** An operator's cancel ends what is awaited, and the calls that are under way with it. Whether these happened
 //! is unknown, so each effect without an outcome is performed once more, which is harmless, and the cancel goes to the core
@@ -14,9 +17,11 @@ use std::time::Duration;
 use booking_core::checkout::Performed;
 use booking_core::effect::{Effect, Outcome, Step};
 use booking_core::format;
-use booking_core::inventory::of_ticket;
+use booking_core::inventory::of_map;
 use booking_core::journal::Journal;
-use booking_core::time::Timestamp;
+use booking_core::terms::Backoff;
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::MapCall;
 use bytes::Bytes;
 use restate_endpoint::{Done, Stop};
 use serde::de::DeserializeOwned;
@@ -37,11 +42,14 @@ pub(crate) struct Invocation<'a, C> {
     pub(crate) at: Timestamp,
 }
 
+/// The waits before a map is asked again that has given a turn up.
+const AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(10) };
+
 impl<C: Context> Journal for Invocation<'_, C> {
     type Error = End;
 
     async fn perform(&mut self, step: Step) -> Result<Performed, End> {
-        let mut cancel = false;
+        let (mut cancel, mut failed) = (false, 0);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; step.effects.len()];
         loop {
             let (mut places, mut pending) = (Vec::new(), Vec::new());
@@ -62,11 +70,22 @@ impl<C: Context> Journal for Invocation<'_, C> {
                 return Ok(Performed { outcomes, cancel: cancel && self.heeds_cancel });
             }
             let Some(done) = uncancelled(self.ctx.all(pending).await, &mut cancel)? else { continue };
+            let mut is_given_up = false;
             for (place, done) in places.into_iter().zip(done) {
-                if let Some(bytes) = ended(done, &mut cancel)? {
-                    let effect = &step.effects[place].1;
-                    outcomes[place] = Some(self.outcome(effect, Some(&bytes), &mut cancel).await?);
+                let effect = &step.effects[place].1;
+                match done {
+                    Err(end) if end.code != Stop::CANCELLED && matches!(effect, Effect::Line(..)) => is_given_up = true,
+                    done => {
+                        if let Some(bytes) = ended(done, &mut cancel)? {
+                            outcomes[place] = Some(self.outcome(effect, Some(&bytes), &mut cancel).await?);
+                        }
+                    }
                 }
+            }
+            if is_given_up {
+                failed += 1;
+                let pause = self.ctx.sleep(Duration::from_millis(AGAIN.after(failed).0))?;
+                let _slept = uncancelled(self.ctx.all(vec![pause]).await, &mut cancel)?;
             }
         }
     }
@@ -77,8 +96,9 @@ impl<C: Context> Invocation<'_, C> {
     fn ask(&self, effect: &Effect, cancelled: bool) -> Result<Option<C::Pending>, Stop> {
         Ok(match effect {
             Effect::Line(line, command) => {
-                let message = Message { command: command.to_ticket(), at: Some(self.at) };
-                Some(self.ctx.call(Handler::TicketTurn.target(Some(line.first().as_str())), json(&message))?)
+                let call = MapCall::Line(line.seats.clone(), command.clone());
+                let message = json(&Message { call, at: self.at });
+                Some(self.ctx.call(Handler::MapTurn.target(Some(line.at.as_str())), message)?)
             }
             Effect::Pay(payment) => Some(self.ctx.run(Work::Pay(payment.clone()))?),
             Effect::Sleep(_) if cancelled => None,
@@ -96,9 +116,9 @@ impl<C: Context> Invocation<'_, C> {
     async fn outcome(&mut self, effect: &Effect, done: Option<&Bytes>, cancel: &mut bool) -> Result<Outcome, Stop> {
         let bytes = done.map(|bytes| &bytes[..]).unwrap_or_default();
         match effect {
-            Effect::Line(line, _) => {
+            Effect::Line(..) => {
                 let Judged { outcome, .. } = recorded(bytes)?;
-                Ok(Outcome::Line(of_ticket(line.first(), outcome)))
+                Ok(Outcome::Line(of_map(outcome)))
             }
             Effect::Pay(_) => {
                 let Paid { outcome, at } = recorded(bytes)?;
@@ -138,7 +158,7 @@ fn uncancelled(done: Result<Vec<Done>, Stop>, cancel: &mut bool) -> Result<Optio
     }
 }
 
-/// What one thing came to; `None` where it was cancelled, alone or with this invocation. A ticket's refusals are answers, so
+/// What one thing came to; `None` where it was cancelled, alone or with this invocation. A map's refusals are answers, so
 /// nothing else ends what a checkout awaits; if something does, a person has to look, and Restate keeps the journal for that.
 fn ended(done: Done, cancel: &mut bool) -> Result<Option<Bytes>, Stop> {
     match done {

@@ -4,7 +4,7 @@ mod context;
 mod handler;
 mod host;
 mod journal;
-mod objects;
+mod maps;
 mod records;
 
 pub use context::{Context, Work, paid};

@@ -5,36 +5,38 @@ use std::collections::BTreeMap;
 use booking_core::checkout::Checkout;
 use booking_core::effect::Outcome;
 use booking_core::format::Format;
-use booking_core::ids::TicketId;
-use booking_core::seat_map::Seat;
-use booking_core::ticket::{TicketCommand, TicketRefusal, TicketReply};
+use booking_core::ids::{CheckoutId, HoldId, TicketId};
+use booking_core::map::ticket::Ticket;
+use booking_core::map::{Basket, Layout, SeatMapRefusal, SeatMapReply};
+use booking_core::money::Money;
 use booking_core::time::Timestamp;
+use booking_core::wire::{MapCall, TicketCall};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// A command to a ticket, and the sender's time if it has one.
+/// A call to a map that takes a turn, and when it was made. It is recorded by the sender, so a replay is judged at the same time.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Message {
-    /// The command.
-    pub(crate) command: TicketCommand,
-    /// When it was sent.
-    pub(crate) at: Option<Timestamp>,
-}
-
-/// A request as it was understood once, and when. Recorded: other terms or another time after a crash would be another
-/// command.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Asked {
-    /// The command.
-    pub(crate) command: TicketCommand,
-    /// When it was understood.
+    /// The call.
+    pub(crate) call: MapCall,
+    /// When.
     pub(crate) at: Timestamp,
 }
 
-/// What a ticket said to a command, and its version after that.
+/// A request about a seat, on its way from its address to its map.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Forwarded {
+    /// The seat.
+    pub(crate) ticket: TicketId,
+    /// What is asked.
+    pub(crate) call: TicketCall,
+}
+
+/// What a map said to a command, and its version after that; that of the seat, where the call was about one.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Judged {
     /// The reply, or the refusal.
-    pub(crate) outcome: Result<TicketReply, TicketRefusal>,
+    pub(crate) outcome: Result<SeatMapReply, SeatMapRefusal>,
     /// The version.
     pub(crate) version: u64,
 }
@@ -70,15 +72,45 @@ pub(crate) struct Paid {
     pub(crate) at: Timestamp,
 }
 
+/// A layout, on its way to where it is kept.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Edition {
+    /// Its edition.
+    pub(crate) edition: u64,
+    /// The layout.
+    pub(crate) layout: Layout,
+}
+
 /// Some of a map's seats.
 #[derive(Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Seats(pub(crate) BTreeMap<TicketId, Seat>);
+pub(crate) struct Seats {
+    /// Those of the layout, by what they are listed at: each with its place among all seats of the layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) laid_out: Vec<(Money, Vec<(TicketId, u32)>)>,
+    /// Those that differ from the layout.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tickets: BTreeMap<TicketId, Kept>,
+}
 
-/// How many changes a map has had.
+/// What is kept of a seat.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Kept {
+    /// What it is.
+    Ticket(Ticket),
+    /// Something that this build cannot read. It stays as it is.
+    Unreadable(Value),
+}
+
+/// Some of the checkouts that claim nothing on a map any more, and until when that is remembered.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Changes(pub(crate) u64);
+pub(crate) struct Ended(pub(crate) BTreeMap<CheckoutId, Timestamp>);
+
+/// The last numbered wish under some of a map's holds.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Wishes(pub(crate) BTreeMap<HoldId, Basket>);
 
 macro_rules! formats {
     ($($type:ty = $name:literal;)*) => {$(
@@ -91,28 +123,6 @@ macro_rules! formats {
 formats! {
     Began = "start of a checkout";
     Seats = "seats";
-    Changes = "map version";
+    Ended = "ended checkouts";
+    Wishes = "wishes under holds";
 }
-
-/// Where a ticket's state is kept.
-pub(crate) const STATE: &str = "ticket";
-/// Where a map's layout is kept.
-pub(crate) const LAYOUT: &str = "layout";
-/// Where it is kept how many changes a map has had.
-pub(crate) const VERSION: &str = "version";
-
-/// Into how many parts a map's seats are kept, by their ids: what one change writes is one of them, and what a map reads
-/// is no more entries than that.
-const PARTS: u64 = 64;
-
-/// The key of the part that a seat is in: FNV-1a of its id. A change of it would lose the seats of every map that is kept.
-pub(crate) fn part(ticket: &TicketId) -> String {
-    let hash = ticket
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{PART}{:02}", hash % PARTS)
-}
-
-/// What the key of each part begins with.
-pub(crate) const PART: &str = "seats/";

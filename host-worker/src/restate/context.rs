@@ -72,6 +72,10 @@ impl Context for Invocation<'_> {
         self.ctx.set(key, value)
     }
 
+    fn clear(&self, key: &str) -> Result<(), Stop> {
+        self.ctx.clear(key)
+    }
+
     fn call(&self, target: Target, input: Bytes) -> Result<Pending, Stop> {
         self.ctx.call(target, input)
     }
