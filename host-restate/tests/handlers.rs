@@ -49,9 +49,11 @@ async fn discovered(admin: bool) -> BTreeMap<(String, String), Value> {
 }
 
 /// Handlers of Restate alone: `recover` is an operator's, and the others are called by handlers only.
-const OWN: [(&str, &str, Option<Door>); 4] = [
-    ("Ticket", "turn", None),
+const OWN: [(&str, &str, Option<Door>); 6] = [
+    ("SeatMap", "seat", None),
     ("SeatMap", "turn", None),
+    ("Layouts", "keep", None),
+    ("Layouts", "get", None),
     ("Checkout", "recover", Some(Door::Admin)),
     ("Letters", "deliver", None),
 ];
@@ -79,11 +81,17 @@ async fn restate_is_told_the_handlers_of_the_cores_table_and_their_doors() {
 }
 
 #[tokio::test]
-async fn what_only_reads_is_asked_beside_others_and_so_is_a_hold() {
+async fn one_handler_of_a_map_has_it_for_itself_and_all_others_wait_for_nobody() {
     let discovered = discovered(false).await;
-    let shared = discovered.iter().filter(|(_, handler)| handler["ty"] == "SHARED");
-    let shared: Vec<String> = shared.map(|((service, handler), _)| format!("{service}/{handler}")).collect();
-    assert_eq!(shared, ["SeatMap/get", "SeatMap/plan", "SeatMap/summary", "Ticket/get", "Ticket/reserve"]);
+    let exclusive = discovered.iter().filter(|(_, handler)| handler["ty"] == "EXCLUSIVE");
+    let exclusive: Vec<String> = exclusive.map(|((service, handler), _)| format!("{service}/{handler}")).collect();
+    assert_eq!(exclusive, ["Layouts/keep", "SeatMap/turn"]);
+    // What writes is never given up halfway.
+    for handler in ["Layouts/keep", "SeatMap/turn"] {
+        let (service, handler) = handler.split_once('/').unwrap();
+        let handler = &discovered[&(service.to_owned(), handler.to_owned())];
+        assert_eq!(handler["retryPolicyOnMaxAttempts"], Value::Null, "{service}");
+    }
 }
 
 #[tokio::test]

@@ -99,8 +99,9 @@ impl Handler {
     fn retries(self) -> Option<Retries> {
         match self {
             Self::Public(wire::Handler::TicketReserve) | Self::MapSeat => Some(A_WHILE),
-            Self::MapTurn => Some(A_FEW_TIMES),
-            Self::Public(_) | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => None,
+            Self::Public(_) | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => {
+                None
+            }
         }
     }
 
@@ -140,7 +141,7 @@ pub(crate) fn takes_nothing(handler: wire::Handler) -> bool {
     parse_call(handler, "a", b"").is_ok()
 }
 
-/// Until it is done: a host that is away for long must not leave a seat or a payment halfway.
+/// Until it is done: a host that is away for long must not leave a map, a seat or a payment halfway.
 const RETRIES: Retries = Retries {
     first: Duration::from_millis(50),
     factor: 2.0,
@@ -151,10 +152,6 @@ const RETRIES: Retries = Retries {
 
 /// With a hold that was not made nothing is lost.
 const A_WHILE: Retries = Retries { attempts: 30, then: GiveUp::Kill, ..RETRIES };
-
-/// A turn has its map for itself, so one that always fails is given up, after 23 seconds: a checkout asks again, and what a buyer
-/// asked for has not happened.
-const A_FEW_TIMES: Retries = Retries { attempts: 10, then: GiveUp::Kill, ..RETRIES };
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -17,7 +17,7 @@ use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
 use booking_core::map::SeatMap;
-use booking_core::map::ticket::TicketRefusal;
+use booking_core::map::ticket::{TicketRefusal, TicketView};
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
@@ -159,10 +159,10 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
 async fn seat<C: Context>(ctx: &C) -> Said {
     let Forwarded { ticket, call } = recorded(&ctx.input())?;
-    let map = Loaded::around(ctx, std::slice::from_ref(&ticket)).await?.to_ask();
-    let version = map.ticket(&ticket).map_or(map.version(), |ticket| ticket.version);
+    let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket)).await?;
+    let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
-        let view = map.view(&ticket, ctx.now());
+        let view = TicketView { version, ..map.view(&ticket, ctx.now()) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
     let understood = |door| MapCall::Seat(ticket.clone(), call.clone(), door);
@@ -202,10 +202,14 @@ fn at_the_door(ctx: &impl Context) -> Result<AtTheDoor, Stop> {
     Ok(AtTheDoor::new(ctx.terms(), ctx.now(), HoldId::of_chance(u128::from_le_bytes(chance))))
 }
 
-/// Has the map of this invocation take a turn.
-async fn take_turn<C: Context>(ctx: &C, message: Message) -> Result<Judged, Stop> {
+/// Has the map of this invocation take a turn. One that was given up has changed nothing.
+async fn take_turn<C: Context>(ctx: &C, message: Message) -> Result<Judged, End> {
     let asked = ctx.call(Handler::MapTurn.target(Some(ctx.key())), json(&message))?;
-    recorded(&one(ctx, asked).await?)
+    let given_up = |stop: &Stop| matches!(stop, Stop::Terminal(end) if end.code >= 500);
+    match one(ctx, asked).await {
+        Err(stop) if given_up(&stop) => Err(Refusal::from(Kind::StorageUnavailable).into()),
+        done => Ok(recorded(&done?)?),
+    }
 }
 
 /// A command to the map of this invocation, from an operator.

@@ -6,10 +6,14 @@
 //! an invocation in the order of their names as far as the server's `eager-state-size-limit` goes, and are asked for beyond
 //! that; the header comes first. What a layout needs to be drawn is kept beside the map, in an object that turns do not read.
 //!
+//! **A turn is whole** because it always ends: what it writes is seen by others entry by entry, and a crash in between has it go
+//! on from there. So a turn is never given up once it writes, and an operator must not kill one.
+//!
 //! **Time.** A turn asks no clock. Its message says when it was sent, and its timer says when it was to fire.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +49,7 @@ const PARTS: u64 = 64;
 /// How far apart two firings of a map's timer are at least: what ends meanwhile goes with the later one.
 const TIMER: u64 = 1_000;
 
-/// After how long a timer that has not fired is sent again. An operator, or too many failures, may have ended it.
+/// After how long a timer that has not fired is sent again: an operator may have ended it.
 const LOST: Millis = Millis::from_mins(1);
 
 /// The key of the part that something is in: FNV-1a of its name. A change of it would lose what every map keeps.
@@ -66,7 +70,7 @@ pub(crate) struct Loaded {
     layout: Option<Arc<Layout>>,
 }
 
-/// A stored form that this build cannot read: the command that needs it is given up, and the map goes on.
+/// A stored form that this build cannot read, or a command that it cannot judge: the command is given up, and the map goes on.
 fn unreadable<E>(_: E) -> End {
     End::Refused(Kind::StorageUnavailable.into())
 }
@@ -185,9 +189,19 @@ impl Loaded {
         SeatMap::from_parts(self.header, layout, tickets, ended, wishes)
     }
 
-    /// The map with nothing but its header and the layout's part that was read.
-    pub(crate) fn to_ask(&self) -> SeatMap {
+    /// The map, as far as it was read.
+    pub(crate) fn known(&self) -> SeatMap {
         self.map(false)
+    }
+
+    /// The version of a seat that was read: that of its last change, or else one at which the map had it as it is. A part is
+    /// read as a whole, and a map is not while it takes a turn; so the header's version may be another.
+    pub(crate) fn version_of(&self, seat: &TicketId) -> u64 {
+        let Some(seats) = self.seats.get(&part(SEATS, seat.as_str())) else { return 0 };
+        match seats.tickets.get(seat) {
+            Some(Kept::Ticket(ticket)) => ticket.version,
+            Some(Kept::Unreadable(_)) | None => seats.version,
+        }
     }
 
     /// Seats of the layout that were read, in its order. Rows and places are not known here.
@@ -210,6 +224,7 @@ impl Loaded {
         for (id, ticket) in tickets {
             let key = part(SEATS, id.as_str());
             let seats = self.seats.entry(key.clone()).or_default();
+            seats.version = header.version;
             put(&mut seats.tickets, id, ticket.map(Kept::Ticket));
             changed.push(key);
         }
@@ -224,7 +239,7 @@ impl Loaded {
             changed.push(key);
         }
         if let Some(layout) = layout {
-            changed.extend(self.lay_out(&layout));
+            changed.extend(self.lay_out(&layout, header.version));
             // First, so that no header names an edition that is not there.
             let kept = json(&Edition { edition: header.edition, layout: Layout::clone(&layout) });
             one(ctx, ctx.call(Handler::LayoutKeep.target(Some(map.as_str())), kept)?).await?;
@@ -233,7 +248,8 @@ impl Loaded {
         changed.dedup();
         for key in changed {
             match key.split('/').next() {
-                Some(SEATS) => put_part(ctx, &key, self.seats.get(&key), Seats::is_empty)?,
+                // One without seats tells the version still.
+                Some(SEATS) => write(ctx, &key, self.seats.entry(key.clone()).or_default())?,
                 Some(ENDED) => put_part(ctx, &key, self.ended.get(&key), |Ended(ended)| ended.is_empty())?,
                 _ => put_part(ctx, &key, self.wishes.get(&key), |Wishes(wishes)| wishes.is_empty())?,
             }
@@ -243,10 +259,11 @@ impl Loaded {
     }
 
     /// Divides the seats of a layout among the parts; every part that may have changed.
-    fn lay_out(&mut self, layout: &Layout) -> Vec<String> {
+    fn lay_out(&mut self, layout: &Layout, version: u64) -> Vec<String> {
         self.seats.values_mut().for_each(|seats| seats.laid_out.clear());
         for (at, place) in (0..).zip(layout.places()) {
             let seats = self.seats.entry(part(SEATS, place.ticket.as_str())).or_default();
+            seats.version = version;
             let seat = (place.ticket.clone(), at);
             match seats.laid_out.iter_mut().find(|(price, _)| *price == place.price) {
                 Some((_, alike)) => alike.push(seat),
@@ -258,10 +275,6 @@ impl Loaded {
 }
 
 impl Seats {
-    fn is_empty(&self) -> bool {
-        self.tickets.is_empty() && self.laid_out.is_empty()
-    }
-
     fn has_unreadable(&self) -> bool {
         self.tickets.values().any(|kept| matches!(kept, Kept::Unreadable(_)))
     }
@@ -310,18 +323,24 @@ pub(crate) async fn turn<C: Context>(ctx: &C, Message { call, at }: Message) -> 
     if let Some(due) = loaded.header.armed.filter(|due| due.plus(LOST) < at) {
         arm(ctx, &key, due)?;
     }
-    let command = call.command(&key, &loaded.to_ask()).map_err(|kind| End::Refused(kind.into()))?;
+    let command = guarded(|| call.command(&key, &loaded.known()))?.map_err(|kind| End::Refused(kind.into()))?;
     let judged = judge(ctx, &key, &mut loaded, &command, at).await?;
-    let map = loaded.map(false);
-    if map.wants_reset(ctx.terms()) {
+    let of_seat = seat.map(|seat| loaded.version_of(&seat));
+    let version = of_seat.unwrap_or(loaded.header.version);
+    if loaded.known().wants_reset(ctx.terms()) {
         match judge(ctx, &key, &mut loaded, &SeatMapCommand::ResetAll, at).await {
             // A map with a seat that cannot be read stays as it is; what was asked of it is done.
             Ok(_) | Err(End::Refused(_)) => {}
             Err(End::By(stop)) => return Err(End::By(stop)),
         }
     }
-    let of_seat = seat.and_then(|seat| map.ticket(&seat).map(|ticket| ticket.version));
-    Ok(Judged { outcome: judged, version: of_seat.unwrap_or(map.version()) })
+    Ok(Judged { outcome: judged, version })
+}
+
+/// A command that the rules cannot judge, as they panic, is given up before anything is written: the map goes on. (In builds in
+/// which panics unwind.)
+fn guarded<T>(judge: impl FnOnce() -> T) -> Result<T, End> {
+    catch_unwind(AssertUnwindSafe(judge)).map_err(unreadable)
 }
 
 type Outcome = Result<SeatMapReply, SeatMapRefusal>;
@@ -334,7 +353,11 @@ async fn judge<C: Context>(
     at: Timestamp,
 ) -> Result<Outcome, End> {
     loaded.complete(ctx, key, command).await?;
-    match loaded.map(false).decide(command, at) {
+    let decided = guarded(|| {
+        let _terms = ctx.terms();
+        loaded.known().decide(command, at)
+    })?;
+    match decided {
         Ok(Transition { event, reply, notices }) => {
             if let Some(event) = event {
                 loaded.store(ctx, key, event).await?;

@@ -84,6 +84,9 @@ pub(crate) struct Edition {
 /// Some of a map's seats.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Seats {
+    /// The map's version at the last change of any of them.
+    #[serde(default)]
+    pub(crate) version: u64,
     /// Those of the layout, by what they are listed at: each with its place among all seats of the layout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) laid_out: Vec<(Money, Vec<(TicketId, u32)>)>,

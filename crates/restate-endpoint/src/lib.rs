@@ -5,7 +5,6 @@ mod failure;
 mod identity;
 mod manifest;
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -79,25 +78,13 @@ pub struct Endpoint<H> {
     services: Vec<Service>,
     handlers: H,
     keys: Vec<Key>,
-    /// Invocations that have panicked, and how often; the latest last.
-    panics: RefCell<Vec<(String, u32)>>,
 }
-
-/// After so many panics an invocation is paused, for a person to look at, where the server knows pauses (protocol 7). Else
-/// it is tried again, more slowly each time.
-const PANICS: u32 = 5;
-
-/// The longest that is waited after a panic.
-const SLOWEST: Duration = Duration::from_secs(600);
-
-/// Of so many invocations panics are counted.
-const COUNTED: usize = 256;
 
 impl<H: Handlers> Endpoint<H> {
     /// An endpoint with these services. Where there are keys, it answers nothing that was not signed by one of their
     /// owners.
     pub fn new(services: Vec<Service>, handlers: H, keys: Vec<Key>) -> Self {
-        Self { services, handlers, keys, panics: RefCell::default() }
+        Self { services, handlers, keys }
     }
 
     /// Answers a request: of the health, of what there is, or an attempt at an invocation. The body is not asked for
@@ -179,46 +166,29 @@ impl<H: Handlers> Endpoint<H> {
             None => Poll::Ready(None),
         });
         let ended = ended.await;
-        let told = caught(|| self.tell(&context, ended, head.version));
+        let told = caught(|| tell(&context, ended));
         let headers = head.headers.into_iter().map(|header| (header.key.into_owned(), header.value.into_owned()));
         match told {
             Some(body) => Response { status: head.status_code, headers: headers.collect(), body },
             None => Response::error(500, "the attempt could not be ended"),
         }
     }
+}
 
-    /// Writes down how an attempt ended; `None` is a panic.
-    fn tell(&self, context: &Context, ended: Option<Result<Bytes, Stop>>, version: core::Version) -> Bytes {
-        match ended {
-            Some(Ok(bytes)) => context.end(NonEmptyValue::Success(bytes)),
-            Some(Err(Stop::Terminal(end))) => context.end(NonEmptyValue::Failure(end.into())),
-            Some(Err(Stop::Cancelled)) => {
-                context.end(NonEmptyValue::Failure(Terminal::new(Stop::CANCELLED, "cancelled").into()));
-            }
-            Some(Err(Stop::Retry(why))) => context.machine().notify_error(core::Error::internal(why), None),
-            Some(Err(Stop::Suspended | Stop::Broken)) => {}
-            None => {
-                let error = self.panicked(context.invocation_id(), version);
-                context.machine().notify_error(error, None);
-            }
+/// Writes down how an attempt ended; `None` is a panic.
+fn tell(context: &Context, ended: Option<Result<Bytes, Stop>>) -> Bytes {
+    match ended {
+        Some(Ok(bytes)) => context.end(NonEmptyValue::Success(bytes)),
+        Some(Err(Stop::Terminal(end))) => context.end(NonEmptyValue::Failure(end.into())),
+        Some(Err(Stop::Cancelled)) => {
+            context.end(NonEmptyValue::Failure(Terminal::new(Stop::CANCELLED, "cancelled").into()));
         }
-        context.machine().take_output()
+        Some(Err(Stop::Retry(why))) => context.machine().notify_error(core::Error::internal(why), None),
+        Some(Err(Stop::Suspended | Stop::Broken)) => {}
+        // It is tried again as the handler is described.
+        None => context.machine().notify_error(core::Error::internal("the handler panicked"), None),
     }
-
-    /// What Restate is told of a panic.
-    fn panicked(&self, invocation: &str, version: core::Version) -> core::Error {
-        let mut panics = self.panics.borrow_mut();
-        let before = panics.iter().position(|(of, _)| of == invocation).map(|place| panics.remove(place).1);
-        let count = before.unwrap_or_default().saturating_add(1);
-        if panics.len() >= COUNTED {
-            panics.remove(0);
-        }
-        panics.push((invocation.to_owned(), count));
-        let delay = Duration::from_secs(1 << count.min(16)).min(SLOWEST);
-        let error = core::Error::internal("the handler panicked").with_next_retry_delay_override(delay);
-        // Older servers know no pauses.
-        error.with_should_pause(count >= PANICS && version >= core::Version::V7)
-    }
+    context.machine().take_output()
 }
 
 /// Reads an invocation: all of it is there.

@@ -23,8 +23,18 @@ pub(super) struct Host(pub(super) Rc<Settings>);
 impl Handlers for Host {
     async fn handle(&self, ctx: &endpoint::Context) -> Result<Bytes, Stop> {
         count("asked", "handler", || format!("{}/{}", ctx.service(), ctx.handler()));
-        faults::may_panic("panic-restate", || ctx.key().to_owned());
+        may_panic(ctx, "panic-restate");
         handle(&Invocation { ctx, settings: &self.0 }).await
+    }
+}
+
+/// Panics in a turn of a map, where a seat that it names asks for that.
+fn may_panic(ctx: &endpoint::Context, fault: &str) {
+    if ctx.handler() == Handler::MapTurn.name() {
+        faults::may_panic(fault, || {
+            let input = String::from_utf8_lossy(&ctx.input()).into_owned();
+            input.split('"').find(|word| word.contains(fault)).unwrap_or_default().to_owned()
+        });
     }
 }
 
@@ -103,6 +113,8 @@ impl Context for Invocation<'_> {
     }
 
     fn terms(&self) -> &Terms {
+        // A turn asks for them as it judges.
+        may_panic(self.ctx, "panic-judge");
         &self.settings.terms
     }
 

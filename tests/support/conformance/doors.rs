@@ -8,14 +8,14 @@ pub(super) fn messages_between_objects_come_from_nobody_else(target: &Target) {
     let id = a_ticket();
     let map = id.rsplit_once(':').unwrap().0;
     // What objects send one another, as they send it.
-    let to_ticket = |command: Value| (format!("/Ticket/{id}/turn"), json!({ "command": command, "at": 1 }));
-    let to_map = |call: Value| (format!("/SeatMap/{map}/turn"), call);
-    let claim = json!({ "user": "ann", "hold": "h", "checkout": "c", "deadline": 9_000_000_000_000_u64 });
+    let turn = |call: Value| (format!("/SeatMap/{map}/turn"), json!({ "call": call, "at": 1 }));
+    let (deadline, price) = (9_000_000_000_000_u64, json!({ "minor": 1, "currency": "USD" }));
+    let claim = json!({ "user": "ann", "hold": "h", "brought": false, "checkout": "c", "deadline": deadline, "unlisted": price });
     for (path, body) in [
-        to_ticket(json!({ "claim": claim })),
-        to_ticket(json!({ "revoke": { "hold": "h", "checkout": "c" } })),
-        to_map(json!({ "update": { "ticket": id, "status": "SOLD", "version": 99 } })),
-        to_map(json!({ "command": { "continue": { "list": { "edition": 1, "done": 0 } } } })),
+        turn(json!({ "line": [[id], { "claim": claim }] })),
+        turn(json!({ "line": [[id], { "revoke": { "hold": "h", "checkout": "c", "deadline": deadline } }] })),
+        turn(json!({ "expire": deadline })),
+        (format!("/SeatMap/{map}/seat"), json!({ "ticket": id, "call": { "sell": { "user": "ann" } } })),
     ] {
         target.unreachable(&target.public.post(&path, &body));
         target.unreachable(&target.admin.post(&path, &body));

@@ -370,12 +370,7 @@ impl Target {
         })
     }
 
-    /// A map as it is when what was sent to it has arrived.
-    /// Whether a map owns its seats there, or seats are objects of their own.
-    fn maps_own_seats(&self) -> bool {
-        self.host != Host::Restate
-    }
-
+    /// A map as it is, also where a hold has to end first.
     fn map_becomes(&self, map: &str, is: &Value) {
         eventually(|| (self.public.get(&format!("/SeatMap/{map}/get")).body == *is).then_some(()));
     }

@@ -73,11 +73,9 @@ pub(super) fn a_buyer_who_names_no_hold_is_not_told_the_one_they_have(target: &T
     let (id, user) = (a_ticket(), fresh("ann"));
     let first = target.reserve(&id, &json!({ "userId": user }));
     let second = target.reserve(&id, &json!({ "userId": user }));
-    if target.maps_own_seats() {
-        return refused(&second, 409, "TicketReserved");
-    }
-    accepted(&second);
-    assert_eq!((&second.body["holdId"], &second.body["reservedUntil"]), (&Value::Null, &first.body["reservedUntil"]));
+    refused(&second, 409, "TicketReserved");
+    assert_eq!(second.body.get("holdId"), None);
+    accepted(&first);
 }
 
 pub(super) fn a_hold_lasts_as_long_as_was_asked_and_then_is_gone(target: &Target) {
@@ -86,10 +84,8 @@ pub(super) fn a_hold_lasts_as_long_as_was_asked_and_then_is_gone(target: &Target
     let status = target.ticket(&id)["status"].clone();
     assert!(status == "RESERVED" || start.elapsed() >= Duration::from_secs(1), "{status}");
     crate::eventually(|| (target.ticket(&id)["status"] == "AVAILABLE").then_some(()));
-    // Its map hears of it too, and nobody had to touch the ticket for that.
-    let map = id.rsplit_once(':').unwrap().0;
-    let free = json!([{ "id": id, "status": "AVAILABLE" }]);
-    target.map_becomes(map, &if target.maps_own_seats() { json!([]) } else { free });
+    // That is recorded too, and nobody had to touch the ticket for it.
+    target.map_becomes(id.rsplit_once(':').unwrap().0, &json!([]));
     accepted(&target.reserve(&id, &json!({ "userId": fresh("bob") })));
 }
 
@@ -103,10 +99,7 @@ pub(super) fn a_released_ticket_is_on_sale_again(target: &Target) {
     }
     assert_eq!(target.ticket(&id)["status"], "AVAILABLE");
     let again = target.reserve(&id, &json!({ "userId": fresh("ann"), "holdId": hold }));
-    if target.maps_own_seats() {
-        return accepted(&again);
-    }
-    refused(&again, 410, "HoldExpired");
+    accepted(&again);
 }
 
 pub(super) fn a_hold_of_another_cannot_be_released(target: &Target) {
@@ -124,12 +117,9 @@ pub(super) fn a_blocked_ticket_is_off_sale_until_it_is_unblocked(target: &Target
     accepted(&target.admin.post_nothing(&format!("/Ticket/{id}/unblock")));
     let _held = target.hold(&id, &fresh("ann"));
     let blocked = target.admin.post(&format!("/Ticket/{id}/block"), &json!({ "reason": "too late" }));
-    if target.maps_own_seats() {
-        // It takes effect when the hold ends.
-        accepted(&blocked);
-        return assert_eq!(target.ticket(&id)["status"], "RESERVED");
-    }
-    refused(&blocked, 409, "TicketReserved");
+    // It takes effect when the hold ends.
+    accepted(&blocked);
+    assert_eq!(target.ticket(&id)["status"], "RESERVED");
 }
 
 pub(super) fn a_listed_price_is_what_the_next_hold_costs(target: &Target) {
