@@ -12,10 +12,11 @@ use std::time::Duration;
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use booking_core::journal::{replay, run};
+use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand};
+use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::running::Running;
 use booking_core::terms::Terms;
-use booking_core::ticket::{HoldName, Ticket, TicketCommand};
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Door, answer};
 use booking_core::{format, turn};
@@ -42,59 +43,63 @@ fn now_or_never<T>(future: impl Future<Output = T>) -> T {
 
 /// What happens to a seat that is sold and put back on sale: hold, release, hold, claim, confirm, revoke, release.
 /// Every command is accepted and every one is a change.
-fn life_of_a_seat() -> Vec<TicketCommand> {
+fn life_of_a_seat() -> Vec<SeatMapCommand> {
     let terms = Terms::default();
-    let checkout = |id| CheckoutId::parse(id).expect("a good id");
-    let reserve = |id| TicketCommand::Reserve {
+    let (until, deadline) = (NOW.plus(terms.hold_ttl.length()), NOW.plus(terms.checkout_time));
+    let checkout = CheckoutId::parse("checkout-1").expect("a good id");
+    let hold = hold("hold-1");
+    let reserve = TicketCommand::Reserve(reserve("user-1", hold.clone()));
+    let release = TicketCommand::Release { hold: hold.clone(), nth: None, until };
+    let claim = MakeClaim {
         user: user("user-1"),
-        hold: HoldName::Named(hold(id)),
-        ttl: terms.hold_ttl,
-        unlisted: terms.unlisted(),
+        hold: hold.clone(),
+        brought: true,
+        checkout: checkout.clone(),
+        deadline,
+        offer: offer(),
     };
-    let (c1, h2) = (checkout("checkout-1"), hold("hold-2"));
-    let deadline = NOW.plus(terms.checkout_time);
-    vec![
-        reserve("hold-1"),
-        TicketCommand::Release { hold: hold("hold-1") },
-        reserve("hold-2"),
-        TicketCommand::Claim {
-            user: user("user-1"),
-            hold: h2.clone(),
-            checkout: c1.clone(),
-            deadline,
-            unlisted: terms.unlisted(),
-        },
-        TicketCommand::Confirm { hold: h2.clone(), checkout: c1.clone(), fence: 4 },
-        TicketCommand::Revoke { hold: h2.clone(), checkout: c1 },
-        TicketCommand::Release { hold: h2 },
-    ]
+    let commands = vec![
+        reserve.clone(),
+        release.clone(),
+        reserve,
+        TicketCommand::Claim(claim),
+        TicketCommand::Confirm { hold: hold.clone(), checkout: checkout.clone(), fence: 4 },
+        TicketCommand::Revoke { hold, checkout, deadline },
+        release,
+    ];
+    commands.into_iter().map(|command| SeatMapCommand::Seats { seats: ticket_id("a").into(), command }).collect()
+}
+
+fn offer() -> Offer {
+    Offer { edition: 0, prices: vec![Terms::default().unlisted()], room: Terms::ROOM }
+}
+
+fn reserve(by: &str, hold: HoldId) -> Reserve {
+    let until = NOW.plus(Terms::default().hold_ttl.length());
+    Reserve { user: user(by), hold, nth: None, until, latest: until, offer: offer() }
 }
 
 fn transitions(c: &mut Criterion) {
-    let mut group = c.benchmark_group("ticket");
+    let mut group = c.benchmark_group("map");
     let commands = life_of_a_seat();
     group.throughput(Throughput::Elements(commands.len() as u64));
     group.bench_function("transitions", |b| {
         b.iter(|| {
-            let mut ticket = Ticket::default();
+            let mut map = SeatMap::default();
             for command in &commands {
-                let (outcome, notices) = turn(&mut ticket, black_box(command), NOW).stored();
+                let (outcome, notices) = turn(&mut map, black_box(command), NOW).stored();
                 assert!(outcome.is_ok());
                 black_box(&notices);
             }
-            assert_eq!(ticket.version(), 7);
-            ticket
+            assert_eq!(map.version(), 7);
+            map
         });
     });
-    let mut held = Ticket::default();
+    let mut held = SeatMap::default();
     let (reserved, _) = turn(&mut held, &commands[0], NOW).stored();
     assert!(reserved.is_ok());
-    let refused = TicketCommand::Reserve {
-        user: user("user-2"),
-        hold: HoldName::Named(hold("hold-9")),
-        ttl: Terms::default().hold_ttl,
-        unlisted: Terms::default().unlisted(),
-    };
+    let command = TicketCommand::Reserve(reserve("user-2", hold("hold-9")));
+    let refused = SeatMapCommand::Seats { seats: ticket_id("a").into(), command };
     group.throughput(Throughput::Elements(1));
     group.bench_function("refusal", |b| {
         b.iter(|| {
@@ -102,9 +107,10 @@ fn transitions(c: &mut Criterion) {
             assert!(outcome.is_err());
         });
     });
+    let held = held.ticket(&ticket_id("a")).expect("it is held").clone();
     let stored = format::write(&held);
-    group.bench_function("stored form, written", |b| b.iter(|| format::write(black_box(&held))));
-    group.bench_function("stored form, read", |b| b.iter(|| format::read::<Ticket>(black_box(&stored))));
+    group.bench_function("a seat's stored form, written", |b| b.iter(|| format::write(black_box(&held))));
+    group.bench_function("a seat's stored form, read", |b| b.iter(|| format::read::<Ticket>(black_box(&stored))));
     group.finish();
 }
 

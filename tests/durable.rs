@@ -23,7 +23,6 @@ use host_axum_sim::store::read;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
 use tests::histories::recorder::{Load, record};
-use tests::histories::seat::Rules;
 use tests::http::Client;
 use tests::restate::Folder;
 use tests::server::{Server, binary, notified};
@@ -200,8 +199,7 @@ fn what_clients_saw_through_kills_is_linearizable() {
     let mut durable = Durable::start("histories", &["--payment-delay", "1ms", "--max-holds-per-user", "1000000"]);
     let (public, admin) = (durable.client(), durable.admin());
     let (recording, kills) = std::thread::scope(|scope| {
-        let recorded = scope
-            .spawn(|| record(Load { rests: true, rules: Rules::OfAMap, ..Load::of(requests, 8) }, &public, &admin));
+        let recorded = scope.spawn(|| record(Load { rests: true, ..Load::of(requests, 8) }, &public, &admin));
         let mut kills = 0;
         while !recorded.is_finished() {
             std::thread::sleep(Duration::from_millis(1_500));

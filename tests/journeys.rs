@@ -12,10 +12,10 @@ use booking_core::CheckoutId;
 use booking_core::checkout::{Checkout, Ending, Failure};
 use booking_core::format;
 use booking_core::journal::{ReplayError, replay};
+use booking_core::map::ticket::TicketStatus;
 use booking_core::running::Running;
 use booking_core::terms::Terms;
 use booking_core::testing::crash::{Order, abandon, pull, push};
-use booking_core::ticket::TicketStatus;
 use tests::{START, at_rest, captures, count, essence, house, house_with_a_hold, journeys, money_is_stuck};
 
 /// Each journey with its golden journal and its end.

@@ -14,7 +14,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
 use tests::histories::recorder::{Load, record};
-use tests::histories::seat::Rules;
 use tests::http::{Client, Dialect, Got};
 use tests::restate::{Folder, OnRestate};
 use tests::server::Server;
@@ -352,7 +351,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
 fn what_many_clients_see_is_what_tickets_can_do() {
     let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--admin-handlers", "--show-buyers"]);
     let requests = size(3_000, 100_000);
-    let recording = record(Load { rules: Rules::OfAMap, ..Load::of(requests, 16) }, &on.client, &on.client);
+    let recording = record(Load::of(requests, 16), &on.client, &on.client);
     println!("{}", recording.is_linearizable("host-restate", requests).unwrap());
     recording.planted_lies_are_found().unwrap();
 }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
 use tests::histories::recorder::{Load, record};
-use tests::histories::seat::Rules;
 use tests::http::Client;
 use tests::server::{Server, notified};
 use tests::worker::OnWorkerd;
@@ -233,7 +232,7 @@ fn what_clients_saw_of_the_worker_is_linearizable() {
     let gateway = Server::start("mock-gateway", &["--delay", "1ms"]);
     let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
     let requests = size(3_000, 52_000);
-    let load = Load { rules: Rules::OfAMap, ..Load::of(requests, 24) };
+    let load = Load::of(requests, 24);
     let recording = record(load, &on.client, &on.client.with_token(ADMIN));
     println!("{}", recording.is_linearizable("worker", requests).unwrap());
     recording.planted_lies_are_found().unwrap();

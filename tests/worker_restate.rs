@@ -16,7 +16,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
 use tests::histories::recorder::{Load, record};
-use tests::histories::seat::Rules;
 use tests::http::{Client, Got};
 use tests::server::Server;
 use tests::worker::{OnWorkerd, WorkerOnRestate};
@@ -60,7 +59,7 @@ fn what_many_clients_see_is_what_tickets_can_do() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let on = paying_at(&gateway, &[("RESTATE_ADMIN_HANDLERS", "true"), ("SHOW_BUYERS", "true")]);
     let requests = size(2_000, 50_000);
-    let recording = record(Load { rules: Rules::OfAMap, ..Load::of(requests, 24) }, &on.client, &on.client);
+    let recording = record(Load::of(requests, 24), &on.client, &on.client);
     println!("{}", recording.is_linearizable("worker-on-restate", requests).unwrap());
     recording.planted_lies_are_found().unwrap();
 }

@@ -9,8 +9,8 @@ use booking_core::ids::{
     AuthorizationId, CheckoutId, HoldId, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, MAX_USER_LEN, MapKey,
     PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
 };
+use booking_core::map::ticket::TicketStatus;
 use booking_core::money::{Currency, Money};
-use booking_core::ticket::TicketStatus;
 use booking_core::time::{HoldTtl, MAX_EXACT, Timestamp};
 use booking_core::wire::{Door, Handler, IDEMPOTENCY_KEY, Kind, MAX_TEXT, Service};
 use serde_json::{Map, Value, json};
@@ -105,9 +105,9 @@ struct About {
 
 fn about(handler: Handler) -> About {
     use Kind::{
-        CheckoutInProgress, DuplicateTicket, HoldExpired, IdempotencyKeyReused, MixedCurrencies, NotFound,
-        PaymentDeclined, PaymentUnavailable, RateLimited, TicketBlocked, TicketNotForSale, TicketReserved, TicketSold,
-        TooManyTickets, TtlOutOfRange,
+        CheckoutInProgress, DuplicateTicket, HoldExpired, HoldInUse, IdempotencyKeyReused, MixedCurrencies, NotFound,
+        Overtaken, PaymentDeclined, PaymentUnavailable, RateLimited, TicketBlocked, TicketNotForSale, TicketReserved,
+        TicketSold, TooManyTickets, TtlOutOfRange,
     };
     let plain = |body, answer, kinds| About { body, answer, is_accepted: false, kinds };
     match handler {
@@ -115,11 +115,11 @@ fn about(handler: Handler) -> About {
         Handler::TicketReserve => plain(
             json!({ "oneOf": [UserId::schema(), object(
                 &[("userId", UserId::schema())],
-                &[("holdId", HoldId::schema()), ("ttlMs", ttl())],
+                &[("holdId", HoldId::schema()), ("nth", nth()), ("ttlMs", ttl())],
             )] }),
             object(
                 &[
-                    ("holdId", nullable(HoldId::schema())),
+                    ("holdId", HoldId::schema()),
                     ("reservedUntil", Timestamp::schema()),
                     ("price", Money::schema()),
                     ("version", u64::schema()),
@@ -133,23 +133,27 @@ fn about(handler: Handler) -> About {
                 TicketNotForSale,
                 CheckoutInProgress,
                 HoldExpired,
+                Overtaken,
+                HoldInUse,
                 TtlOutOfRange,
                 RateLimited,
             ],
         ),
-        Handler::TicketRelease => {
-            plain(object(&[("holdId", HoldId::schema())], &[]), taken(), &[CheckoutInProgress, TicketSold])
-        }
-        Handler::TicketBlock => plain(object(&[("reason", line())], &[]), taken(), &[TicketReserved, TicketSold]),
+        Handler::TicketRelease => plain(
+            object(&[("holdId", HoldId::schema())], &[("nth", nth())]),
+            taken(),
+            &[CheckoutInProgress, TicketSold, HoldExpired, Overtaken, HoldInUse],
+        ),
+        Handler::TicketBlock => plain(object(&[("reason", line())], &[]), taken(), &[TicketSold, TicketNotForSale]),
         Handler::TicketUnblock => plain(nothing(), taken(), &[]),
-        Handler::TicketList => plain(object(&[("price", Money::schema())], &[]), taken(), &[]),
+        Handler::TicketList => plain(object(&[("price", Money::schema())], &[]), taken(), &[TicketNotForSale]),
         Handler::TicketSell => plain(
             json!({ "oneOf": [UserId::schema(), object(&[("userId", UserId::schema())], &[])] }),
             object(
                 &[("status", json!({ "const": "SOLD" })), ("price", Money::schema()), ("version", u64::schema())],
                 &[],
             ),
-            &[TicketReserved, TicketSold, TicketBlocked, TicketNotForSale, HoldExpired],
+            &[TicketReserved, TicketSold, TicketBlocked, TicketNotForSale],
         ),
         Handler::TicketReset => plain(object(&[("upTo", u64::schema())], &[]), taken(), &[TicketReserved]),
         Handler::TicketCleanup => plain(nothing(), taken(), &[TicketReserved]),
@@ -159,12 +163,27 @@ fn about(handler: Handler) -> About {
         Handler::MapWatch => plain(nothing(), json!({}), &[]),
         Handler::MapLayout => plain(
             layout(),
-            object(&[("tickets", u64::schema()), ("edition", u64::schema()), ("version", u64::schema())], &[]),
-            &[DuplicateTicket],
+            object(
+                &[
+                    ("edition", u64::schema()),
+                    ("tickets", u64::schema()),
+                    ("added", u64::schema()),
+                    ("removed", u64::schema()),
+                    ("repriced", u64::schema()),
+                    ("version", u64::schema()),
+                ],
+                &[],
+            ),
+            &[DuplicateTicket, TicketReserved, TicketSold, TicketBlocked],
         ),
         Handler::MapResetAll => {
             plain(nothing(), object(&[("tickets", u64::schema()), ("version", u64::schema())], &[]), &[])
         }
+        Handler::MapRecall => plain(
+            object(&[("ticketIds", some(TicketId::schema())), ("upTo", u64::schema())], &[]),
+            taken(),
+            &[DuplicateTicket],
+        ),
         Handler::Process => About {
             is_accepted: true,
             ..plain(
@@ -315,6 +334,11 @@ fn nullable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
+/// At least one of these, each once.
+fn some(of: Value) -> Value {
+    json!({ "type": "array", "items": of, "minItems": 1, "uniqueItems": true })
+}
+
 fn list(of: Value) -> Value {
     json!({ "type": "array", "items": of })
 }
@@ -373,6 +397,13 @@ fn text() -> Value {
 
 fn ttl() -> Value {
     json!({ "type": "integer", "minimum": HoldTtl::MIN.0, "maximum": HoldTtl::MAX.0, "description": "milliseconds" })
+}
+
+fn nth() -> Value {
+    json!({
+        "type": "integer", "minimum": 1, "maximum": u32::MAX,
+        "description": "the number of this wish under the hold: 1, 2, 3",
+    })
 }
 
 fn ticket() -> Value {

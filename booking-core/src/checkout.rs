@@ -209,8 +209,6 @@ pub struct Checkout {
     id: CheckoutId,
     order: Order,
     deadline: Timestamp,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    a_line_a_seat: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unlisted: Option<Money>,
     authorize_retry: AuthorizeRetry,
@@ -417,7 +415,6 @@ impl Checkout {
             id,
             order,
             deadline: now.plus(terms.checkout_time),
-            a_line_a_seat: terms.a_line_a_seat,
             unlisted: terms.unlisted(),
             authorize_retry: terms.authorize_retry,
             settle_retry: terms.settle_retry,
@@ -548,7 +545,7 @@ impl Checkout {
     pub fn lines(&self) -> Vec<Line> {
         let mut lines: Vec<(&str, Vec<TicketId>)> = Vec::new();
         for ticket in &self.order.tickets {
-            let known = lines.iter_mut().find(|(map, _)| !self.a_line_a_seat && *map == ticket.map_str());
+            let known = lines.iter_mut().find(|(map, _)| *map == ticket.map_str());
             match known {
                 Some((_, seats)) => seats.push(ticket.clone()),
                 None => lines.push((ticket.map_str(), vec![ticket.clone()])),
@@ -560,9 +557,8 @@ impl Checkout {
     /// How many lines the order has.
     fn count_lines(&self) -> usize {
         let tickets = &self.order.tickets;
-        let is_first = |(i, ticket): &(usize, &TicketId)| {
-            self.a_line_a_seat || !tickets[..*i].iter().any(|before| before.map_str() == ticket.map_str())
-        };
+        let is_first =
+            |(i, ticket): &(usize, &TicketId)| !tickets[..*i].iter().any(|before| before.map_str() == ticket.map_str());
         tickets.iter().enumerate().filter(is_first).count()
     }
 

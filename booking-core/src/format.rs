@@ -138,11 +138,6 @@ fn open(name: &'static str, bytes: &[u8]) -> Result<(u32, Json), FormatError> {
     version.zip(stored).ok_or(FormatError::Misshapen { name })
 }
 
-impl Format for crate::ticket::Ticket {
-    const NAME: &'static str = "ticket";
-    const VERSION: u32 = 1;
-}
-
 impl Format for crate::map::SeatMap {
     const NAME: &'static str = "seat map";
     const VERSION: u32 = 1;
@@ -168,21 +163,6 @@ impl Format for crate::map::Basket {
     const VERSION: u32 = 1;
 }
 
-impl Format for crate::seat_map::SeatMap {
-    const NAME: &'static str = "seat map";
-    const VERSION: u32 = 1;
-}
-
-impl Format for crate::seat_map::Published {
-    const NAME: &'static str = "layout";
-    const VERSION: u32 = 1;
-}
-
-impl Format for crate::seat_map::Seat {
-    const NAME: &'static str = "seat";
-    const VERSION: u32 = 1;
-}
-
 impl Format for crate::checkout::Checkout {
     const NAME: &'static str = "checkout";
     const VERSION: u32 = 1;
@@ -198,7 +178,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::ticket::Ticket;
+    use crate::map::ticket::Ticket;
 
     /// A form that has had three versions: a bare number, `{"count"}`, and `{"count", "unit"}`.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]

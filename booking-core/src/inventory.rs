@@ -6,10 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckoutId, HoldId, MapKey, TicketId, UserId};
-use crate::map::ticket::{MakeClaim, Offer};
+use crate::map::ticket::{MakeClaim, Offer, TicketCommand};
 use crate::map::{SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats};
 use crate::money::Money;
-use crate::ticket::{TicketCommand, TicketRefusal, TicketReply};
 use crate::time::Timestamp;
 
 /// The seats of an order that one seat map decides about.
@@ -98,7 +97,7 @@ impl From<TicketId> for Line {
 }
 
 impl Line {
-    /// The line of seats that belong together: those of one map, or one seat.
+    /// The line of seats of one map.
     pub(crate) fn of(seats: Vec<TicketId>) -> Self {
         let seats = Seats::new(seats).expect("at least one, and an order names none twice");
         Self { at: seats.first().map_key(), seats }
@@ -107,7 +106,6 @@ impl Line {
     /// What its map is asked for the line. `offer` is what the seats cost; only a claim needs it.
     #[must_use]
     pub fn ask(&self, command: &LineCommand, offer: impl FnOnce(&Seats) -> Offer) -> SeatMapCommand {
-        use crate::map::ticket::TicketCommand;
         let command = match command.clone() {
             LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted: _ } => {
                 let offer = offer(&self.seats);
@@ -126,22 +124,6 @@ impl Line {
     }
 }
 
-/// For hosts whose seats are objects of their own: their checkouts have lines of one seat
-/// ([`Terms::a_line_a_seat`](crate::terms::Terms::a_line_a_seat)).
-impl LineCommand {
-    /// What the one seat of the line is asked.
-    #[must_use]
-    pub fn to_ticket(&self) -> TicketCommand {
-        match self.clone() {
-            Self::Claim { user, hold, brought: _, checkout, deadline, unlisted } => {
-                TicketCommand::Claim { user, hold, checkout, deadline, unlisted }
-            }
-            Self::Confirm { hold, checkout, fence } => TicketCommand::Confirm { hold, checkout, fence },
-            Self::Revoke { hold, checkout, deadline: _ } => TicketCommand::Revoke { hold, checkout },
-        }
-    }
-}
-
 /// What a map's answer means for the line.
 ///
 /// # Errors
@@ -155,18 +137,4 @@ pub fn of_map(answer: Result<SeatMapReply, SeatMapRefusal>) -> LineAnswer {
         | SeatMapReply::Reset { .. }
         | SeatMapReply::Done => LineReply::Done,
     })
-}
-
-/// What a seat's answer means for the line that it is.
-///
-/// A reply of another kind is `Done`, which no claim takes: the checkout then says that the outcome does not fit.
-///
-/// # Errors
-/// The seat's refusal.
-pub fn of_ticket(ticket: &TicketId, answer: Result<TicketReply, TicketRefusal>) -> LineAnswer {
-    match answer {
-        Ok(TicketReply::Claimed { fence, price }) => Ok(LineReply::Claimed { fence, prices: vec![price] }),
-        Ok(TicketReply::Reserved { .. } | TicketReply::Sold { .. } | TicketReply::Done) => Ok(LineReply::Done),
-        Err(why) => Err(SeatMapRefusal { ticket: Some(ticket.clone()), why }),
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Where to look
 //!
-//! - [`ticket`], [`seat_map`], [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
+//! - [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
 //! - [`effect`], [`inventory`], [`journal`], [`running`]: what a checkout asks for, of whom, and the two ways to give it.
 //! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
@@ -24,11 +24,9 @@ pub mod memory;
 pub mod money;
 pub mod payment;
 pub mod running;
-pub mod seat_map;
 pub mod terms;
 #[cfg(feature = "simulation")]
 pub mod testing;
-pub mod ticket;
 pub mod time;
 pub mod wire;
 

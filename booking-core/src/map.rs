@@ -25,17 +25,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::seat_map::Summary;
 pub use layout::{Layout, LayoutError, Place, Row};
 
 use crate::ids::{CheckoutId, HoldId, TicketId};
 use crate::machine::{Machine, Transition};
 use crate::money::Money;
 use crate::terms::Terms;
-use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 use table::Seat;
-use ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketView};
+use ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState, TicketStatus, TicketView};
 use timed::Timed;
 use turn::Turn;
 
@@ -295,6 +293,32 @@ pub enum News {
         /// The map's version after it.
         version: u64,
     },
+}
+
+/// One change of a seat, as the watchers of its map hear of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Delta {
+    /// The map's version after it.
+    pub version: u64,
+    /// The seat.
+    pub id: TicketId,
+    /// Its status.
+    pub status: TicketStatus,
+}
+
+/// How many seats of a map are what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The map's version.
+    pub version: u64,
+    /// On sale, those of the layout of which nothing is stored among them.
+    pub available: u64,
+    /// Held.
+    pub reserved: u64,
+    /// Sold.
+    pub sold: u64,
+    /// Off sale.
+    pub blocked: u64,
 }
 
 impl Seats {

@@ -19,9 +19,6 @@ pub struct Terms {
     pub hold_ttl: HoldTtl,
     /// How long it lasts at most, whatever the buyer says; [`Terms::hold_ttl`] where `None`.
     pub hold_ttl_max: Option<HoldTtl>,
-    /// Whether a checkout asks for each seat by itself. For hosts whose seats are objects of their own; without it, it asks
-    /// for all seats of one map together.
-    pub a_line_a_seat: bool,
     /// Whether everybody may see whose a ticket is. Operators, and who shows the hold, always may.
     pub shows_buyers: bool,
     /// How long a checkout may claim its tickets: its deadline is its start plus this.
@@ -41,7 +38,6 @@ impl Default for Terms {
             closed_sales: false,
             hold_ttl: HoldTtl::default(),
             hold_ttl_max: None,
-            a_line_a_seat: false,
             shows_buyers: false,
             checkout_time: Millis::from_mins(15),
             authorize_retry: AuthorizeRetry {
@@ -55,12 +51,6 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// The same for a host whose seats are objects of their own.
-    #[must_use]
-    pub fn a_line_a_seat(self) -> Self {
-        Self { a_line_a_seat: true, ..self }
-    }
-
     /// How many seats a map without a layout may store.
     pub const ROOM: u64 = 5_000;
 

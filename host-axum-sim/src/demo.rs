@@ -2,9 +2,9 @@
 
 use booking_core::map::{Layout, Place, Row, SeatMap};
 use booking_core::money::Money;
-use booking_core::seat_map::SeatMapCommand;
 use booking_core::wire::{Answer, Call, Kind, Refusal, SeatMapCall};
 use booking_core::{MapKey, TicketId};
+use std::sync::Arc;
 
 use crate::host::{Host, Reply};
 
@@ -73,8 +73,8 @@ pub async fn open(host: &Host) -> Result<(), Refusal> {
     if host.look_at(&map(), |map: &SeatMap| map.layout().is_some()) {
         return Ok(());
     }
-    let publish = SeatMapCommand::Publish { layout: layout() };
-    let reply = host.ask(Call::SeatMap(map(), SeatMapCall::Command(publish)), None).await;
+    let publish = SeatMapCall::Publish { layout: Arc::new(layout()) };
+    let reply = host.ask(Call::SeatMap(map(), publish), None).await;
     let refused = match reply {
         Reply::Answer(Answer { kind, .. }) => kind,
         Reply::Watched(_) => Some(Kind::StorageUnavailable),

@@ -28,8 +28,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::machine::turn;
 use booking_core::map::SeatMap;
+use booking_core::map::ticket::TicketStatus;
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
-use booking_core::ticket::TicketStatus;
 use booking_core::time::Timestamp;
 use booking_core::wire::{GatewayCall, Kind};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use booking_core::seat_map::Delta;
+use booking_core::map::Delta;
 use booking_core::wire::{Call, SeatMapCall, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 

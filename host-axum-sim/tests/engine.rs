@@ -647,7 +647,7 @@ fn a_layout_of_many_seats_is_one_change_and_stays_through_a_crash() {
     let map = &rig.engine.maps().values().next().unwrap();
     assert_eq!((map.version(), map.header().edition), (1, 1));
     assert!(map.layout().unwrap().places().all(|place| map.price(&place.ticket).unwrap().minor() == 5));
-    assert_eq!(rig.engine.census(rig.now).tickets[&booking_core::ticket::TicketStatus::Available], 1_000);
+    assert_eq!(rig.engine.census(rig.now).tickets[&booking_core::map::ticket::TicketStatus::Available], 1_000);
     rig.check(true);
 }
 

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use booking_core::map::Delta;
 use booking_core::map::{News, SeatMap};
-use booking_core::seat_map::Delta;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
 use booking_hosting::doors::protocols;

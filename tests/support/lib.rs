@@ -26,13 +26,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use booking_core::invariants::{Snapshot, Violation, check};
+use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::map::{SeatMapCommand, Seats};
 use booking_core::memory::Memory;
 use booking_core::money::Money;
 use booking_core::terms::Terms;
 use booking_core::testing::crash::{Cut, House, Run};
-use booking_core::ticket::TicketStatus;
 use booking_core::time::{Millis, Timestamp};
 
 /// How long a test waits for what must happen before it gives up. It fails a test that hangs; a machine that is ten times

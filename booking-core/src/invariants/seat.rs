@@ -3,10 +3,11 @@
 use super::turn::{MapTurn, claim_of, live};
 use super::{Verdict, require};
 use crate::ids::{CheckoutId, HoldId, TicketId, UserId};
-use crate::map::ticket::{Claim, Hold, MakeClaim, Own, Reserve, Sale, Ticket, TicketCommand, TicketState};
+use crate::map::ticket::{
+    Claim, Hold, MakeClaim, Own, Reserve, Sale, Ticket, TicketCommand, TicketState, TicketStatus,
+};
 use crate::map::{BATCH, SeatMapCommand, SeatMapReply};
 use crate::money::Money;
-use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 
 /// One seat in a judgement.

@@ -8,10 +8,11 @@ use super::{Verdict, require};
 use crate::format;
 use crate::ids::{CheckoutId, HoldId, TicketId};
 use crate::machine::{Machine, Transition};
-use crate::map::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, TicketCommand, TicketRefusal, TicketState};
+use crate::map::ticket::{
+    Claim, Hold, MakeClaim, Offer, Reserve, TicketCommand, TicketRefusal, TicketState, TicketStatus,
+};
 use crate::map::{BATCH, MEMORY, Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, Wish};
 use crate::money::Money;
-use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 
 /// What a map decides.

@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 use super::table::Seat;
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::money::Money;
-use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 
 /// A seat that differs from its layout. A map keeps none for a seat that is on sale at the layout's price.
@@ -35,6 +34,21 @@ pub struct Ticket {
     /// The price an operator has set, on a map without a layout. A layout has the prices of its own seats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Money>,
+}
+
+/// A seat's state as everybody may see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TicketStatus {
+    /// On sale.
+    #[default]
+    Available,
+    /// Held.
+    Reserved,
+    /// Sold.
+    Sold,
+    /// Off sale.
+    Blocked,
 }
 
 /// What a seat is. Each variant holds what is true there and nothing more.

@@ -7,11 +7,10 @@ use serde::Serialize;
 use super::kind::{Kind, Refusal};
 use crate::checkout::{Checkout, Ending, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
-use crate::map::{AtTime, Published, SeatMapRefusal, SeatMapReply as SeatMapAnswer};
+use crate::map::ticket::{TicketStatus, TicketView};
+use crate::map::{AtTime, Layout, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
-use crate::seat_map::{Layout, Place, Row, SeatMap, SeatMapReply};
-use crate::ticket::{TicketRefusal, TicketReply, TicketStatus, TicketView};
 use crate::time::Timestamp;
 
 /// An answer as it goes out: the body is JSON, of type `application/json`.
@@ -79,20 +78,14 @@ impl<'a> Error<'a> {
     }
 }
 
-/// What a ticket said to a command, and its version after that.
+/// What a map said to a command about one ticket, and the ticket's version after that.
 #[must_use]
-pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>, version: u64) -> Answer {
+pub fn seat(outcome: &Result<SeatMapReply, SeatMapRefusal>, version: u64) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Reserved<'a> {
-        hold_id: Option<&'a HoldId>,
+        hold_id: &'a HoldId,
         reserved_until: Timestamp,
-        price: Money,
-        version: u64,
-    }
-    #[derive(Serialize)]
-    struct Claimed {
-        fence: u64,
         price: Money,
         version: u64,
     }
@@ -102,14 +95,18 @@ pub fn ticket(outcome: &Result<TicketReply, TicketRefusal>, version: u64) -> Ans
         price: Money,
         version: u64,
     }
+    let price = |prices: &[Money]| prices.first().copied().unwrap_or(Money::DEFAULT_PRICE);
     match outcome {
-        Ok(TicketReply::Reserved { hold, until, price }) => {
-            json(200, &Reserved { hold_id: hold.as_ref(), reserved_until: *until, price: *price, version })
+        Ok(SeatMapReply::Reserved { hold, until, prices }) => {
+            json(200, &Reserved { hold_id: hold, reserved_until: *until, price: price(prices), version })
         }
-        Ok(TicketReply::Claimed { fence, price }) => json(200, &Claimed { fence: *fence, price: *price, version }),
-        Ok(TicketReply::Sold { price }) => json(200, &Sold { status: TicketStatus::Sold, price: *price, version }),
-        Ok(TicketReply::Done) => ok(Some(version)),
-        Err(why) => refusal(&Refusal::from(*why).at(version)),
+        Ok(SeatMapReply::Sold { prices }) => {
+            json(200, &Sold { status: TicketStatus::Sold, price: price(prices), version })
+        }
+        Ok(
+            SeatMapReply::Claimed { .. } | SeatMapReply::Published(_) | SeatMapReply::Reset { .. } | SeatMapReply::Done,
+        ) => ok(Some(version)),
+        Err(refusal_of) => refusal(&Refusal::from(refusal_of.why).at(version)),
     }
 }
 
@@ -137,78 +134,13 @@ pub(super) struct Shown<'a> {
     pub(super) status: TicketStatus,
 }
 
-pub(super) fn shown<'a>(map: &impl Shows<'a>) -> Vec<Shown<'a>> {
-    map.seats().into_iter().map(|(id, status)| Shown { id, status }).collect()
-}
-
-/// A map, as far as it is shown.
-pub trait Shows<'a> {
-    /// Its version.
-    fn version(&self) -> u64;
-    /// Its layout's edition.
-    fn edition(&self) -> u64;
-    /// Its layout, if it has one.
-    fn layout(&self) -> Option<&'a Layout>;
-    /// Every seat with its status.
-    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)>;
-    /// Its counts.
-    fn counts(&self) -> crate::seat_map::Summary;
-}
-
-impl<'a> Shows<'a> for &'a SeatMap {
-    fn version(&self) -> u64 {
-        SeatMap::version(self)
-    }
-    fn edition(&self) -> u64 {
-        SeatMap::edition(self)
-    }
-    fn layout(&self) -> Option<&'a Layout> {
-        SeatMap::layout(self)
-    }
-    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)> {
-        self.get().collect()
-    }
-    fn counts(&self) -> crate::seat_map::Summary {
-        self.summary()
-    }
-}
-
-impl<'a> Shows<'a> for AtTime<'a> {
-    fn version(&self) -> u64 {
-        self.map.version()
-    }
-    fn edition(&self) -> u64 {
-        self.map.header().edition
-    }
-    fn layout(&self) -> Option<&'a Layout> {
-        self.map.layout().map(std::convert::AsRef::as_ref)
-    }
-    fn seats(&self) -> Vec<(&'a TicketId, TicketStatus)> {
-        self.map.get(self.now).collect()
-    }
-    fn counts(&self) -> crate::seat_map::Summary {
-        self.map.summary(self.now)
-    }
-}
-
-/// What a map said to a command about one ticket, and the ticket's version after that.
-#[must_use]
-pub fn seat(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) -> Answer {
-    let price = |prices: &[Money]| prices.first().copied().unwrap_or(Money::DEFAULT_PRICE);
-    let outcome = outcome.as_ref().map_err(|refusal| refusal.why).map(|reply| match reply {
-        SeatMapAnswer::Reserved { hold, until, prices } => {
-            TicketReply::Reserved { hold: Some(hold.clone()), until: *until, price: price(prices) }
-        }
-        SeatMapAnswer::Claimed { fence, prices } => TicketReply::Claimed { fence: *fence, price: price(prices) },
-        SeatMapAnswer::Sold { prices } => TicketReply::Sold { price: price(prices) },
-        SeatMapAnswer::Published(_) | SeatMapAnswer::Reset { .. } | SeatMapAnswer::Done => TicketReply::Done,
-    });
-    ticket(&outcome, version)
+pub(super) fn shown(AtTime { map, now }: AtTime<'_>) -> Vec<Shown<'_>> {
+    map.get(now).map(|(id, status)| Shown { id, status }).collect()
 }
 
 /// What a map said to a command about itself, and its version after that. A layout is answered with what it has changed.
 #[must_use]
-pub fn map_reply(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) -> Answer {
+pub fn map_reply(outcome: &Result<SeatMapReply, SeatMapRefusal>, version: u64) -> Answer {
     #[derive(Serialize)]
     struct Reset {
         tickets: u64,
@@ -221,13 +153,13 @@ pub fn map_reply(outcome: &Result<SeatMapAnswer, SeatMapRefusal>, version: u64) 
         version: u64,
     }
     match outcome {
-        Ok(SeatMapAnswer::Published(published)) => json(200, &Changed { published, version }),
-        Ok(SeatMapAnswer::Reset { tickets }) => json(200, &Reset { tickets: *tickets, version }),
+        Ok(SeatMapReply::Published(published)) => json(200, &Changed { published, version }),
+        Ok(SeatMapReply::Reset { tickets }) => json(200, &Reset { tickets: *tickets, version }),
         Ok(
-            SeatMapAnswer::Reserved { .. }
-            | SeatMapAnswer::Claimed { .. }
-            | SeatMapAnswer::Sold { .. }
-            | SeatMapAnswer::Done,
+            SeatMapReply::Reserved { .. }
+            | SeatMapReply::Claimed { .. }
+            | SeatMapReply::Sold { .. }
+            | SeatMapReply::Done,
         ) => ok(Some(version)),
         Err(why) => refusal(&of_map(why, version)),
     }
@@ -245,13 +177,13 @@ pub fn of_map(SeatMapRefusal { ticket, why }: &SeatMapRefusal, version: u64) -> 
 
 /// The tickets of a map: `[{ "id", "status" }]`.
 #[must_use]
-pub fn seat_map<'a>(map: impl Shows<'a>) -> Answer {
-    json(200, &shown(&map))
+pub fn seat_map(map: AtTime<'_>) -> Answer {
+    json(200, &shown(map))
 }
 
 /// The counts of a map: `{ "version", "counts": { "AVAILABLE", "RESERVED", "SOLD", "BLOCKED" } }`.
 #[must_use]
-pub fn summary<'a>(map: impl Shows<'a>) -> Answer {
+pub fn summary(AtTime { map, now }: AtTime<'_>) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "UPPERCASE")]
     struct Counts {
@@ -261,12 +193,12 @@ pub fn summary<'a>(map: impl Shows<'a>) -> Answer {
         blocked: u64,
     }
     #[derive(Serialize)]
-    struct Summary {
+    struct Counted {
         version: u64,
         counts: Counts,
     }
-    let crate::seat_map::Summary { version, available, reserved, sold, blocked } = map.counts();
-    json(200, &Summary { version, counts: Counts { available, reserved, sold, blocked } })
+    let Summary { version, available, reserved, sold, blocked } = map.summary(now);
+    json(200, &Counted { version, counts: Counts { available, reserved, sold, blocked } })
 }
 
 /// One seat of a layout, as it is drawn.
@@ -300,38 +232,16 @@ pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
 
 /// Where the seats of a map are drawn, as its watchers are told the layout:
 /// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "label"?, "price", "x", "y" }] }] }`; edition 0 and no rows where none
-/// was published. It looks at the layout alone: a map [restored](SeatMap::restored) without its seats will do.
+/// was published. It looks at the layout alone: a map without its seats will do.
 #[must_use]
-pub fn plan<'a>(map: impl Shows<'a>) -> Answer {
+pub fn plan(AtTime { map, .. }: AtTime<'_>) -> Answer {
     #[derive(Serialize)]
     struct Plan<'a> {
         edition: u64,
         rows: Vec<DrawnRow<'a>>,
     }
-    json(200, &Plan { edition: map.edition(), rows: map.layout().map(drawn).unwrap_or_default() })
-}
-
-/// What a map said to a command, and its version after that.
-#[must_use]
-pub fn seat_map_reply(reply: &SeatMapReply, version: u64) -> Answer {
-    #[derive(Serialize)]
-    struct Published {
-        tickets: u64,
-        edition: u64,
-        version: u64,
-    }
-    #[derive(Serialize)]
-    struct Resetting {
-        tickets: u64,
-        version: u64,
-    }
-    match reply {
-        SeatMapReply::Published { tickets, edition } => {
-            json(200, &Published { tickets: *tickets, edition: *edition, version })
-        }
-        SeatMapReply::Resetting { tickets } => json(200, &Resetting { tickets: *tickets, version }),
-        SeatMapReply::Done => ok(Some(version)),
-    }
+    let rows = map.layout().map(|layout| drawn(layout)).unwrap_or_default();
+    json(200, &Plan { edition: map.header().edition, rows })
 }
 
 /// A checkout that is not over: 202 `{ "checkoutId", "status": "PENDING" }`. To `send` at once, to `process` when the

@@ -7,8 +7,8 @@ use super::kind::Refusal;
 use crate::checkout::{Checkout, Ending};
 use crate::ids::{CheckoutId, PaymentId, TicketId, UserId};
 use crate::map;
+use crate::map::ticket::TicketStatus;
 use crate::money::Money;
-use crate::ticket::TicketStatus;
 use crate::time::Timestamp;
 
 fn line(value: &impl Serialize) -> String {

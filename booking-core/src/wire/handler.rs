@@ -129,6 +129,8 @@ handlers! {
     MapLayout        = SeatMap "layout", Admin, Post, ["SeatMap", ID, "layout"],
         "Admin: publish a layout, and list its tickets";
     MapResetAll      = SeatMap "resetAll", Admin, Post, ["SeatMap", ID, "resetAll"], "Admin: reset every ticket of the map";
+    MapRecall        = SeatMap "recall", Admin, Post, ["SeatMap", ID, "recall"],
+        "Admin: end holds that no checkout claims, if they have not changed since";
     Process          = Checkout "process", Public, Post, ["Checkout", "process"], "Buy tickets, and wait for the end";
     ProcessSend      = Checkout "send", Public, Post, ["Checkout", "process", "send"], "Buy tickets, without waiting";
     CheckoutStatus   = Checkout "status", Public, Get, ["Checkout", ID], "How a checkout stands";

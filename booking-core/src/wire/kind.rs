@@ -6,7 +6,7 @@ use std::fmt;
 use crate::checkout::{Failure, NoAmount};
 use crate::ids::TicketId;
 use crate::map::SeatMapRefusal;
-use crate::ticket::TicketRefusal;
+use crate::map::ticket::TicketRefusal;
 use crate::time::Timestamp;
 
 macro_rules! kinds {

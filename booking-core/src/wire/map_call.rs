@@ -31,7 +31,7 @@ impl MapCall {
     pub fn seats(&self) -> &[TicketId] {
         match self {
             Self::Seat(seat, ..) => std::slice::from_ref(seat),
-            Self::Line(seats, _) => seats.as_slice(),
+            Self::Line(seats, _) | Self::Map(SeatMapCall::Recall { seats, .. }) => seats.as_slice(),
             Self::Map(_) | Self::Expire(_) => &[],
         }
     }

@@ -13,13 +13,11 @@ use super::{Door, MAX_TEXT};
 use crate::checkout::{Contact, ContactError, Order, OrderError};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::json::{Json, Source, Wrong};
-use crate::map::ticket::{self as seat, Offer, Reserve};
-use crate::map::{self, Seats};
+use crate::map::ticket::{self as seat, Offer, Reader, Reserve};
+use crate::map::{Layout, LayoutError, Place, Row, SeatMapCommand, Seats, SeatsError};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, Payment, Void};
-use crate::seat_map::{Layout, LayoutError, Place, Row, SeatMapCommand};
 use crate::terms::Terms;
-use crate::ticket::{HoldName, Reader, TicketCommand, TicketStatus};
 use crate::time::{HoldTtl, Millis, Timestamp, TtlOutOfRange};
 
 /// A request, understood.
@@ -68,7 +66,7 @@ impl Call {
     }
 }
 
-/// A request to a ticket.
+/// A request about a ticket, to its map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketCall {
@@ -80,34 +78,40 @@ pub enum TicketCall {
         user: UserId,
         /// The name that the buyer brought, if any.
         hold: Option<HoldId>,
+        /// The number of this wish under that name, if the buyer counts them.
+        nth: Option<u32>,
         /// How long, if the buyer says.
         ttl: Option<HoldTtl>,
+    },
+    /// A buyer gives it back.
+    Release {
+        /// The hold.
+        hold: HoldId,
+        /// The number of this wish under the hold, if the buyer counts them.
+        nth: Option<u32>,
     },
     /// A sale at the box office.
     Sell {
         /// The buyer.
         user: UserId,
     },
-    /// What needs nothing of the host.
-    Command(TicketCommand),
-}
-
-impl TicketCall {
-    /// The command, with what the host adds: its terms, and a fresh hold id where one is needed (unguessable, and
-    /// made anew for each request). `None` for [`TicketCall::Get`].
-    #[must_use]
-    pub fn command(self, terms: &Terms, fresh: impl FnOnce() -> HoldId) -> Option<TicketCommand> {
-        let unlisted = terms.unlisted();
-        match self {
-            Self::Get(_) => None,
-            Self::Reserve { user, hold, ttl } => {
-                let hold = hold.map_or_else(|| HoldName::Fresh(fresh()), HoldName::Named);
-                Some(TicketCommand::Reserve { user, hold, ttl: terms.hold_for(ttl), unlisted })
-            }
-            Self::Sell { user } => Some(TicketCommand::Sell { user, hold: fresh(), unlisted }),
-            Self::Command(command) => Some(command),
-        }
-    }
+    /// Takes it off sale.
+    Block {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Puts it back on sale.
+    Unblock,
+    /// Sets its price.
+    List {
+        /// What the next hold will cost.
+        price: Money,
+    },
+    /// Puts it back on sale if it has not changed since this version.
+    Reset {
+        /// The newest version that may be taken away.
+        up_to: u64,
+    },
 }
 
 /// What the door of a host adds to a call, once: its time, and what follows from the host's terms then. Copies of the call keep
@@ -143,53 +147,38 @@ impl AtTheDoor {
         ticket: &TicketId,
         call: TicketCall,
         offer: impl FnOnce(&Seats) -> Offer,
-    ) -> Option<map::SeatMapCommand> {
+    ) -> Option<SeatMapCommand> {
+        use seat::TicketCommand;
         let (seats, latest) = (Seats::from(ticket.clone()), self.at.plus(self.longest.length()));
         let command = match call {
             TicketCall::Get(_) => return None,
-            TicketCall::Reserve { user, hold, ttl } => {
+            TicketCall::List { price } => return Some(SeatMapCommand::List { seats, price }),
+            TicketCall::Reserve { user, hold, nth, ttl } => {
                 let until = self.at.plus(ttl.unwrap_or(self.ttl).min(self.longest).length());
                 let (hold, offer) = (hold.unwrap_or_else(|| self.fresh.clone()), offer(&seats));
-                seat::TicketCommand::Reserve(Reserve { user, hold, nth: None, until, latest, offer })
+                TicketCommand::Reserve(Reserve { user, hold, nth, until, latest, offer })
             }
-            TicketCall::Sell { user } => {
-                seat::TicketCommand::Sell { user, hold: self.fresh.clone(), offer: offer(&seats) }
+            TicketCall::Release { hold, nth } => {
+                TicketCommand::Release { hold, nth, until: latest.plus(Terms::CLOCKS_APART) }
             }
-            TicketCall::Command(command) => match command {
-                TicketCommand::Release { hold } => {
-                    let until = latest.plus(Terms::CLOCKS_APART);
-                    seat::TicketCommand::Release { hold, nth: None, until }
-                }
-                TicketCommand::Block { reason } => seat::TicketCommand::Block { reason },
-                TicketCommand::Unblock => seat::TicketCommand::Unblock,
-                TicketCommand::Reset { up_to } => seat::TicketCommand::Reset { up_to },
-                TicketCommand::Cleanup => seat::TicketCommand::Reset { up_to: u64::MAX },
-                TicketCommand::List { price, edition: _ } => return Some(map::SeatMapCommand::List { seats, price }),
-                TicketCommand::Reserve { .. }
-                | TicketCommand::Sell { .. }
-                | TicketCommand::Claim { .. }
-                | TicketCommand::Confirm { .. }
-                | TicketCommand::Revoke { .. }
-                | TicketCommand::Expire { .. } => return None,
-            },
+            TicketCall::Sell { user } => TicketCommand::Sell { user, hold: self.fresh.clone(), offer: offer(&seats) },
+            TicketCall::Block { reason } => TicketCommand::Block { reason },
+            TicketCall::Unblock => TicketCommand::Unblock,
+            TicketCall::Reset { up_to } => TicketCommand::Reset { up_to },
         };
-        Some(map::SeatMapCommand::Seats { seats, command })
+        Some(SeatMapCommand::Seats { seats, command })
     }
 
     /// What a map is asked about itself; `None` for what only reads.
     #[must_use]
-    pub fn ask_map(call: SeatMapCall) -> Option<map::SeatMapCommand> {
+    pub fn ask_map(call: SeatMapCall) -> Option<SeatMapCommand> {
         match call {
-            SeatMapCall::Command(SeatMapCommand::Publish { layout }) => {
-                Some(map::SeatMapCommand::Publish { layout: Arc::new(layout) })
+            SeatMapCall::Publish { layout } => Some(SeatMapCommand::Publish { layout }),
+            SeatMapCall::ResetAll => Some(SeatMapCommand::ResetAll),
+            SeatMapCall::Recall { seats, up_to } => {
+                Some(SeatMapCommand::Seats { seats, command: seat::TicketCommand::Recall { up_to } })
             }
-            SeatMapCall::Command(SeatMapCommand::ResetAll) => Some(map::SeatMapCommand::ResetAll),
-            SeatMapCall::Command(SeatMapCommand::Update { .. } | SeatMapCommand::Continue(_))
-            | SeatMapCall::Update { .. }
-            | SeatMapCall::Get
-            | SeatMapCall::Summary
-            | SeatMapCall::Plan
-            | SeatMapCall::Watch => None,
+            SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan | SeatMapCall::Watch => None,
         }
     }
 }
@@ -206,31 +195,20 @@ pub enum SeatMapCall {
     Plan,
     /// Its changes, as they come, over a WebSocket.
     Watch,
-    /// What a ticket tells it. Never from outside.
-    Update {
-        /// The ticket.
-        ticket: TicketId,
-        /// Its status.
-        status: TicketStatus,
-        /// Its version.
-        version: u64,
+    /// A layout, or a new one.
+    Publish {
+        /// The layout.
+        layout: Arc<Layout>,
     },
-    /// What needs nothing of the host.
-    Command(SeatMapCommand),
-}
-
-impl SeatMapCall {
-    /// The command, with the host's terms; `None` for what only reads.
-    #[must_use]
-    pub fn command(self, terms: &Terms) -> Option<SeatMapCommand> {
-        match self {
-            Self::Get | Self::Summary | Self::Plan | Self::Watch => None,
-            Self::Update { ticket, status, version } => {
-                Some(SeatMapCommand::Update { ticket, status, version, auto_reset_at: terms.auto_reset_at })
-            }
-            Self::Command(command) => Some(command),
-        }
-    }
+    /// Puts every sold or blocked ticket back on sale.
+    ResetAll,
+    /// Ends holds that no checkout claims and that have not changed since this version.
+    Recall {
+        /// Of these tickets.
+        seats: Seats,
+        /// The newest version that may be ended.
+        up_to: u64,
+    },
 }
 
 /// A request to the mock gateway.
@@ -253,14 +231,10 @@ type Body<T> = Result<T, Refusal>;
 
 /// Understands a request: the id in its path, then its body.
 pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
-    use TicketCommand::{Block, Cleanup, List, Release, Reset, Unblock};
+    use TicketCall::{Block, List, Reset, Sell, Unblock};
     let ticket = |read: fn(&[u8]) -> Body<TicketCall>| {
         let id = path_id(handler, id, TicketId::parse)?;
         read(body).map(|call| Call::Ticket(id, call))
-    };
-    let command = |read: fn(&[u8]) -> Body<TicketCommand>| {
-        let id = path_id(handler, id, TicketId::parse)?;
-        read(body).map(|command| Call::Ticket(id, TicketCall::Command(command)))
     };
     let map = |read: fn(&[u8], &MapKey) -> Body<SeatMapCall>| {
         let key = path_id(handler, id, MapKey::parse)?;
@@ -273,21 +247,20 @@ pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
             Ok(TicketCall::Get(hold_id.map_or(Reader::Anyone, |ChosenHold(hold)| Reader::Holder(hold))))
         }),
         Handler::TicketReserve => ticket(reserve),
-        Handler::TicketRelease => {
-            command(|body| fields(body).map(|ReleaseBody { hold_id: ChosenHold(hold) }| Release { hold }))
-        }
-        Handler::TicketBlock => command(|body| fields(body).map(|BlockBody { reason: Line(reason) }| Block { reason })),
-        Handler::TicketUnblock => command(|body| nothing(body).map(|()| Unblock)),
-        Handler::TicketList => command(|body| fields(body).map(|ListBody { price }| List { price, edition: None })),
-        Handler::TicketSell => ticket(|body| buyer(body).map(|SellBody { user_id: user }| TicketCall::Sell { user })),
-        Handler::TicketReset => command(|body| fields(body).map(|ResetBody { up_to }| Reset { up_to })),
-        Handler::TicketCleanup => command(|body| nothing(body).map(|()| Cleanup)),
+        Handler::TicketRelease => ticket(release),
+        Handler::TicketBlock => ticket(|body| fields(body).map(|BlockBody { reason: Line(reason) }| Block { reason })),
+        Handler::TicketUnblock => ticket(|body| nothing(body).map(|()| Unblock)),
+        Handler::TicketList => ticket(|body| fields(body).map(|ListBody { price }| List { price })),
+        Handler::TicketSell => ticket(|body| buyer(body).map(|SellBody { user_id: user }| Sell { user })),
+        Handler::TicketReset => ticket(|body| fields(body).map(|ResetBody { up_to }| Reset { up_to })),
+        Handler::TicketCleanup => ticket(|body| nothing(body).map(|()| Reset { up_to: u64::MAX })),
         Handler::MapGet => map(|body, _| nothing(body).map(|()| SeatMapCall::Get)),
         Handler::MapSummary => map(|body, _| nothing(body).map(|()| SeatMapCall::Summary)),
         Handler::MapPlan => map(|body, _| nothing(body).map(|()| SeatMapCall::Plan)),
         Handler::MapWatch => map(|body, _| nothing(body).map(|()| SeatMapCall::Watch)),
         Handler::MapLayout => map(layout),
-        Handler::MapResetAll => map(|body, _| nothing(body).map(|()| SeatMapCall::Command(SeatMapCommand::ResetAll))),
+        Handler::MapResetAll => map(|body, _| nothing(body).map(|()| SeatMapCall::ResetAll)),
+        Handler::MapRecall => map(recall),
         Handler::Process => order(body).map(Call::Process),
         Handler::ProcessSend => order(body).map(Call::ProcessSend),
         Handler::CheckoutStatus => {
@@ -391,14 +364,33 @@ impl TryFrom<String> for Line {
 struct ReserveBody {
     user_id: UserId,
     hold_id: Option<ChosenHold>,
+    nth: Option<Nth>,
     ttl_ms: Option<u64>,
 }
 
+/// The number of a wish under a hold, from 1.
+#[derive(Deserialize)]
+#[serde(try_from = "u32")]
+struct Nth(u32);
+
+impl TryFrom<u32> for Nth {
+    type Error = &'static str;
+    fn try_from(nth: u32) -> Result<Self, Self::Error> {
+        if nth == 0 { Err("must be at least 1") } else { Ok(Self(nth)) }
+    }
+}
+
 fn reserve(body: &[u8]) -> Body<TicketCall> {
-    let ReserveBody { user_id: user, hold_id, ttl_ms } = buyer(body)?;
+    let ReserveBody { user_id: user, hold_id, nth, ttl_ms } = buyer(body)?;
     let ttl = ttl_ms.map(|millis| HoldTtl::new(Millis(millis))).transpose();
     let ttl = ttl.map_err(|TtlOutOfRange| Kind::TtlOutOfRange)?;
-    Ok(TicketCall::Reserve { user, hold: hold_id.map(|ChosenHold(hold)| hold), ttl })
+    let (hold, nth) = (hold_id.map(|ChosenHold(hold)| hold), nth.map(|Nth(nth)| nth));
+    Ok(TicketCall::Reserve { user, hold, nth, ttl })
+}
+
+fn release(body: &[u8]) -> Body<TicketCall> {
+    let ReleaseBody { hold_id: ChosenHold(hold), nth } = fields(body)?;
+    Ok(TicketCall::Release { hold, nth: nth.map(|Nth(nth)| nth) })
 }
 
 #[derive(Deserialize)]
@@ -418,6 +410,7 @@ struct GetBody {
 #[serde(rename_all = "camelCase")]
 struct ReleaseBody {
     hold_id: ChosenHold,
+    nth: Option<Nth>,
 }
 
 #[derive(Deserialize)]
@@ -435,6 +428,28 @@ struct ListBody {
 struct ResetBody {
     up_to: u64,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecallBody {
+    ticket_ids: Vec<TicketId>,
+    up_to: u64,
+}
+
+fn recall(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
+    let RecallBody { ticket_ids, up_to } = fields(body)?;
+    if let Some(n) = ticket_ids.iter().position(|ticket| ticket.map_str() != key.as_str()) {
+        return Err(Refusal::invalid(&format!("ticketIds[{n}]"), OF_THIS_MAP));
+    }
+    let seats = Seats::new(ticket_ids).map_err(|why| match why {
+        SeatsError::None => Refusal::invalid("ticketIds", "must have at least one ticket"),
+        SeatsError::Duplicate(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),
+    })?;
+    Ok(SeatMapCall::Recall { seats, up_to })
+}
+
+/// What a ticket has to be that a command to a map names.
+const OF_THIS_MAP: &str = "must be a ticket of this map";
 
 #[derive(Deserialize)]
 struct LayoutBody {
@@ -461,7 +476,7 @@ fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
     let LayoutBody { rows } = fields(body)?;
     for (r, row) in rows.iter().enumerate() {
         if let Some(s) = row.seats.iter().position(|place| place.ticket_id.map_str() != key.as_str()) {
-            return Err(Refusal::invalid(&format!("rows[{r}].seats[{s}].ticketId"), "must be a ticket of this map"));
+            return Err(Refusal::invalid(&format!("rows[{r}].seats[{s}].ticketId"), OF_THIS_MAP));
         }
     }
     if rows.iter().all(|row| row.seats.is_empty()) {
@@ -477,7 +492,7 @@ fn layout(body: &[u8], key: &MapKey) -> Body<SeatMapCall> {
         LayoutError::DuplicateSeat(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),
         LayoutError::DuplicateName(ticket) => same_name(&rows, ticket),
     })?;
-    Ok(SeatMapCall::Command(SeatMapCommand::Publish { layout }))
+    Ok(SeatMapCall::Publish { layout: Arc::new(layout) })
 }
 
 /// A seat with the name of another one of its row.

@@ -9,10 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{DrawnRow, Shown, Shows, drawn, shown};
+use super::answer::{DrawnRow, Shown, drawn, shown};
 use super::kind::Refusal;
 use super::request;
-use crate::seat_map::Delta;
+use crate::map::{AtTime, Delta};
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
 pub const PROTOCOL: &str = "booking.watch.v1";
@@ -34,7 +34,7 @@ fn text(message: &impl Serialize) -> String {
 /// `{ "type": "layout", "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; `None` where
 /// the map has none.
 #[must_use]
-pub fn layout<'a>(map: impl Shows<'a>) -> Option<String> {
+pub fn layout(AtTime { map, .. }: AtTime<'_>) -> Option<String> {
     #[derive(Serialize)]
     struct Layout<'a> {
         r#type: &'static str,
@@ -42,19 +42,19 @@ pub fn layout<'a>(map: impl Shows<'a>) -> Option<String> {
         rows: Vec<DrawnRow<'a>>,
     }
     let rows = drawn(map.layout()?);
-    Some(text(&Layout { r#type: "layout", edition: map.edition(), rows }))
+    Some(text(&Layout { r#type: "layout", edition: map.header().edition, rows }))
 }
 
 /// `{ "type": "snapshot", "version", "tickets": [{ "id", "status" }] }`
 #[must_use]
-pub fn snapshot<'a>(map: impl Shows<'a>) -> String {
+pub fn snapshot(map: AtTime<'_>) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
         version: u64,
         tickets: Vec<Shown<'a>>,
     }
-    text(&Snapshot { r#type: "snapshot", version: map.version(), tickets: shown(&map) })
+    text(&Snapshot { r#type: "snapshot", version: map.map.version(), tickets: shown(map) })
 }
 
 /// `{ "type": "deltas", "deltas": [{ "version", "id", "status" }] }`: a batch, in order.

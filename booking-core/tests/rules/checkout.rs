@@ -6,12 +6,12 @@ use booking_core::checkout::{
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId, TicketId};
 use booking_core::inventory::{Line, LineCommand, LineReply};
+use booking_core::map::ticket::TicketRefusal;
 use booking_core::map::{SeatMapRefusal, Seats};
 use booking_core::money::Money;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Terms;
-use booking_core::ticket::TicketRefusal;
 
 use crate::support::*;
 

@@ -15,11 +15,8 @@ mod journal;
 mod map_properties;
 mod map_rules;
 mod map_support;
-mod map_table;
 mod openapi;
-mod seat_map;
 mod support;
-mod ticket_rules;
 mod ticket_table;
 mod wire;
 #[cfg(feature = "testing")]

@@ -7,10 +7,10 @@ use booking_core::map::ticket::TicketRefusal::{
     CheckoutInProgress, HoldExpired, HoldInUse, HoldNotFound, Overloaded, Overtaken, StaleEdition, TicketBlocked,
     TicketNotForSale, TicketReserved, TicketSold,
 };
+use booking_core::map::ticket::TicketStatus::{Available, Blocked, Reserved, Sold};
 use booking_core::map::{
     BATCH, Layout, MEMORY, News, Published, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, SeatsError, Summary,
 };
-use booking_core::ticket::TicketStatus::{Available, Blocked, Reserved, Sold};
 
 use crate::map_support::*;
 

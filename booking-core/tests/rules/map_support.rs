@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use booking_core::invariants::{MapTurn, check_turn};
 use booking_core::machine::{Machine, Transition};
+use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketRefusal, TicketState};
 use booking_core::map::{
     Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
 };
 use booking_core::money::Money;
-use booking_core::ticket::TicketStatus;
 
 pub(crate) use crate::support::{EARLY, LATE, NOW, UNTIL, at, checkout_id, hold_id, ticket_id, unit_price, usd, user};
 

@@ -6,29 +6,32 @@ use booking_core::checkout::{Checkout, Contact, ContactError, Failure, Order};
 use booking_core::effect::Notification;
 use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
+use booking_core::inventory::{LineAnswer, LineCommand, LineReply};
 use booking_core::journal::run;
-use booking_core::map::SeatMapRefusal;
-use booking_core::map::Seats;
+use booking_core::map::ticket::{Reader, Reserve, TicketCommand, TicketRefusal, TicketStatus};
+use booking_core::map::{
+    Delta, Layout, Place, Published, Row, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats,
+};
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
 };
-use booking_core::seat_map::{Delta, Errand, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapReply};
 use booking_core::terms::Terms;
-use booking_core::ticket::{HoldName, Reader, TicketCommand, TicketRefusal, TicketReply, TicketStatus};
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::wire::{
-    self, Answer, Call, Door, GatewayCall, Handler, Kind, ROOTS, Refusal, SeatMapCall, TicketCall, answer, gateway,
-    watch,
+    self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, ROOTS, Refusal, SeatMapCall, TicketCall,
+    answer, gateway, watch,
 };
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use crate::support::*;
+use crate::map_support::*;
+use crate::support::ready;
 
 const PUBLIC: Door = Door::Public;
 
@@ -94,8 +97,8 @@ mod golden {
     use super::*;
 
     fn requests() -> Vec<(&'static str, Call)> {
-        let ticket = |command| Call::Ticket(ticket_id("seat-1"), TicketCall::Command(command));
-        let map = |command| Call::SeatMap(map_key("global"), SeatMapCall::Command(command));
+        let ticket = |call| Call::Ticket(ticket_id("seat-1"), call);
+        let map = |call| Call::SeatMap(map_key("global"), call);
         let pay = |command| Call::Gateway(GatewayCall::Command(command));
         let checkout = || checkout_id("c-1");
         let one_place = Layout::new(vec![Row {
@@ -118,7 +121,10 @@ mod golden {
             ),
             (
                 "ticket reserve, by a buyer alone",
-                Call::Ticket(ticket_id("seat-1"), TicketCall::Reserve { user: user("user-1"), hold: None, ttl: None }),
+                Call::Ticket(
+                    ticket_id("seat-1"),
+                    TicketCall::Reserve { user: user("user-1"), hold: None, nth: None, ttl: None },
+                ),
             ),
             (
                 "ticket reserve",
@@ -127,29 +133,44 @@ mod golden {
                     TicketCall::Reserve {
                         user: user("user-1"),
                         hold: Some(hold_id("hold-1")),
+                        nth: None,
                         ttl: Some(HoldTtl::new(Millis(60_000)).unwrap()),
                     },
                 ),
             ),
-            ("ticket release", ticket(TicketCommand::Release { hold: hold_id("hold-1") })),
-            ("ticket block", ticket(TicketCommand::Block { reason: "Broken seat".into() })),
-            ("ticket unblock", ticket(TicketCommand::Unblock)),
-            ("ticket list", ticket(TicketCommand::List { price: euros(4500), edition: None })),
+            (
+                "ticket reserve, the third wish",
+                ticket(TicketCall::Reserve {
+                    user: user("user-1"),
+                    hold: Some(hold_id("hold-1")),
+                    nth: Some(3),
+                    ttl: None,
+                }),
+            ),
+            ("ticket release", ticket(TicketCall::Release { hold: hold_id("hold-1"), nth: None })),
+            ("ticket release, the fourth wish", ticket(TicketCall::Release { hold: hold_id("hold-1"), nth: Some(4) })),
+            ("ticket block", ticket(TicketCall::Block { reason: "Broken seat".into() })),
+            ("ticket unblock", ticket(TicketCall::Unblock)),
+            ("ticket list", ticket(TicketCall::List { price: euros(4500) })),
             ("ticket sell", Call::Ticket(ticket_id("seat-1"), TicketCall::Sell { user: user("user-1") })),
-            ("ticket reset", ticket(TicketCommand::Reset { up_to: 7 })),
-            ("ticket cleanup", ticket(TicketCommand::Cleanup)),
+            ("ticket reset", ticket(TicketCall::Reset { up_to: 7 })),
+            ("ticket cleanup", ticket(TicketCall::Reset { up_to: u64::MAX })),
             ("map get", Call::SeatMap(map_key("global"), SeatMapCall::Get)),
             ("map summary", Call::SeatMap(map_key("arena:A"), SeatMapCall::Summary)),
             ("map plan", Call::SeatMap(map_key("arena:A"), SeatMapCall::Plan)),
             ("map watch", Call::SeatMap(map_key("global"), SeatMapCall::Watch)),
             (
                 "map layout",
-                Call::SeatMap(
-                    map_key("arena:A"),
-                    SeatMapCall::Command(SeatMapCommand::Publish { layout: one_place.unwrap() }),
-                ),
+                Call::SeatMap(map_key("arena:A"), SeatMapCall::Publish { layout: Arc::new(one_place.unwrap()) }),
             ),
-            ("map resetAll", map(SeatMapCommand::ResetAll)),
+            ("map resetAll", map(SeatMapCall::ResetAll)),
+            (
+                "map recall",
+                map(SeatMapCall::Recall {
+                    seats: Seats::new(vec![ticket_id("seat-2"), ticket_id("seat-1")]).unwrap(),
+                    up_to: 7,
+                }),
+            ),
             ("checkout process", Call::Process(order(&["seat-1"], "card_success", None))),
             (
                 "checkout process, with everything",
@@ -223,34 +244,37 @@ mod golden {
         }
         let checkout = || checkout_id("c-1");
         let own = || booking_core::HoldId::of_checkout(&checkout());
-        let claim = |hold, unlisted| {
-            let deadline = at(1_900_000);
-            TicketCommand::Claim { user: user("user-1"), hold, checkout: checkout(), deadline, unlisted }
+        let claim = |hold, brought, unlisted| {
+            let (user, checkout, deadline) = (user("user-1"), checkout(), at(1_900_000));
+            LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted }
         };
-        let commands = [
-            ("ticket claim", claim(own(), Some(usd(10_000)))),
-            ("ticket claim, sales closed", claim(hold_id("hold-1"), None)),
-            ("ticket confirm", TicketCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 }),
-            ("ticket revoke", TicketCommand::Revoke { hold: own(), checkout: checkout() }),
-            ("ticket expire", TicketCommand::Expire { hold: own(), until: at(1_900_000) }),
-            ("ticket list, from a layout", TicketCommand::List { price: euros(4500), edition: Some(2) }),
-            ("ticket reset", TicketCommand::Reset { up_to: 7 }),
-        ];
-        let errand = |errand| SeatMapCall::Command(SeatMapCommand::Continue(errand));
+        let revoke = LineCommand::Revoke { hold: own(), checkout: checkout(), deadline: at(1_900_000) };
+        let seats = || Seats::new(vec![ticket_id("arena:A:2"), ticket_id("arena:A:1")]).unwrap();
+        let door = AtTheDoor::new(&Terms::default(), at(NOW), hold_id("fresh"));
+        let reserve = TicketCall::Reserve { user: user("user-1"), hold: None, nth: None, ttl: None };
         let calls = [
-            ("map update", SeatMapCall::Update { ticket: ticket_id("seat-1"), status: TicketStatus::Sold, version: 3 }),
-            ("map continue listing", errand(Errand::List { edition: 2, done: 256 })),
-            ("map continue resetting", errand(Errand::Reset { as_of: 9, after: ticket_id("seat-1") })),
+            ("a checkout claims", MapCall::Line(seats(), claim(own(), false, Some(usd(10_000))))),
+            ("a checkout claims a hold, sales closed", MapCall::Line(seats(), claim(hold_id("hold-1"), true, None))),
+            (
+                "a checkout confirms",
+                MapCall::Line(seats(), LineCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 }),
+            ),
+            ("a checkout revokes", MapCall::Line(seats(), revoke)),
+            ("a buyer reserves", MapCall::Seat(ticket_id("arena:A:1"), reserve, door)),
+            ("an operator publishes", MapCall::Map(SeatMapCall::Publish { layout: Arc::new(layout()) })),
+            ("an operator resets", MapCall::Map(SeatMapCall::ResetAll)),
+            ("an operator recalls", MapCall::Map(SeatMapCall::Recall { seats: seats(), up_to: 7 })),
+            ("the timer fires", MapCall::Expire(at(1_900_000))),
         ];
-        let outcomes: [(&str, Result<TicketReply, TicketRefusal>); 3] = [
-            ("ticket answers a claim", Ok(claimed(7))),
-            ("ticket answers a confirm", Ok(TicketReply::Done)),
-            ("ticket refuses", Err(TicketRefusal::HoldExpired)),
+        let refused = SeatMapRefusal { ticket: Some(ticket_id("arena:A:1")), why: TicketRefusal::HoldExpired };
+        let answers: [(&str, LineAnswer); 3] = [
+            ("a map answers a claim", Ok(LineReply::Claimed { fence: 7, prices: vec![usd(500), usd(700)] })),
+            ("a map answers a confirm", Ok(LineReply::Done)),
+            ("a map refuses", Err(refused)),
         ];
-        let commands = commands.map(|(is, command)| line(is, &TicketCall::Command(command)));
         let calls = calls.map(|(is, call)| line(is, &call));
-        let outcomes = outcomes.map(|(is, outcome)| line(is, &outcome));
-        assert_golden(&[&commands[..], &calls, &outcomes].concat(), include_str!("../fixtures/messages.jsonl"));
+        let answers = answers.map(|(is, answer)| line(is, &answer));
+        assert_golden(&[&calls[..], &answers].concat(), include_str!("../fixtures/messages.jsonl"));
     }
 
     fn contact() -> Contact {
@@ -272,15 +296,13 @@ mod golden {
 
     #[test]
     fn every_answer() {
-        let reserved = |hold| Ok(TicketReply::Reserved { hold, until: at(1_900_000), price: unit_price() });
-        let mut seat = Seat::available();
-        let available = seat.ticket.get(at(NOW));
-        seat.ask(&reserve("user-1", "hold-1")).unwrap();
-        let held = seat.ticket.get(at(NOW));
-        seat.ask(&claim("user-1", "hold-1", "c-1", EARLY)).unwrap();
-        seat.ask(&confirm("hold-1", "c-1", 2)).unwrap();
-        let sold = seat.ticket.get(at(NOW));
-        let blocked = Seat::blocked().ticket.get(at(NOW));
+        let view = |map: &Map| map.map.view(&ticket_id("a:1"), at(NOW));
+        let prices = || vec![unit_price()];
+        let reserved = SeatMapReply::Reserved { hold: hold_id("hold-1"), until: at(1_900_000), prices: prices() };
+        let published = Published { edition: 2, tickets: 2, added: 1, removed: 3, repriced: 1 };
+        let seat = |why| Err(SeatMapRefusal { ticket: Some(ticket_id("a:1")), why });
+        let held = Map::available().after(&reserve("user-1", "hold-1"));
+        let sold = held.clone().after(&claim("user-1", "hold-1", "c-1", EARLY)).after(&confirm("hold-1", "c-1", 2));
         let (done, house) = booked();
         let pending =
             Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
@@ -289,23 +311,22 @@ mod golden {
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
         let actual = lines([
-            ("ok", answer::ticket(&Ok(TicketReply::Done), 4)),
-            ("ticket reserve", answer::ticket(&reserved(Some(hold_id("hold-1"))), 1)),
-            ("ticket reserve, hold not told", answer::ticket(&reserved(None), 1)),
-            ("ticket claim", answer::ticket(&Ok(claimed(3)), 3)),
-            ("ticket sell", answer::ticket(&Ok(TicketReply::Sold { price: unit_price() }), 2)),
-            ("ticket refused", answer::ticket(&Err(TicketRefusal::TicketSold), 7)),
-            ("ticket refused, held", answer::ticket(&Err(TicketRefusal::TicketReserved { until: at(UNTIL) }), 7)),
-            ("ticket get, available", answer::ticket_view(&available)),
-            ("ticket get, reserved", answer::ticket_view(&held)),
-            ("ticket get, sold", answer::ticket_view(&sold)),
-            ("ticket get, blocked", answer::ticket_view(&blocked)),
-            ("map get", answer::seat_map(&arena())),
-            ("map summary", answer::summary(&arena())),
-            ("map plan", answer::plan(&arena())),
-            ("map plan, without a layout", answer::plan(&SeatMap::default())),
-            ("map layout", answer::seat_map_reply(&SeatMapReply::Published { tickets: 2, edition: 1 }, 1)),
-            ("map resetAll", answer::seat_map_reply(&SeatMapReply::Resetting { tickets: 50 }, 51)),
+            ("ok", answer::seat(&Ok(SeatMapReply::Done), 4)),
+            ("ticket reserve", answer::seat(&Ok(reserved), 1)),
+            ("ticket sell", answer::seat(&Ok(SeatMapReply::Sold { prices: prices() }), 2)),
+            ("ticket refused", answer::seat(&seat(TicketRefusal::TicketSold), 7)),
+            ("ticket refused, held", answer::seat(&seat(TicketRefusal::TicketReserved { until: at(UNTIL) }), 7)),
+            ("ticket get, available", answer::ticket_view(&view(&Map::available()))),
+            ("ticket get, reserved", answer::ticket_view(&view(&held))),
+            ("ticket get, sold", answer::ticket_view(&view(&sold))),
+            ("ticket get, blocked", answer::ticket_view(&view(&Map::available().after(&block())))),
+            ("map get", answer::seat_map(arena().at(at(NOW)))),
+            ("map summary", answer::summary(arena().at(at(NOW)))),
+            ("map plan", answer::plan(arena().at(at(NOW)))),
+            ("map plan, without a layout", answer::plan(SeatMap::default().at(at(NOW)))),
+            ("map layout", answer::map_reply(&Ok(SeatMapReply::Published(published)), 51)),
+            ("map layout, refused", answer::map_reply(&seat(TicketRefusal::TicketSold), 51)),
+            ("map resetAll", answer::map_reply(&Ok(SeatMapReply::Reset { tickets: 50 }), 51)),
             ("checkout pending", answer::processed(&pending)),
             ("checkout confirmed", answer::processed(&done)),
             ("checkout confirmed, for nothing", answer::processed(&for_nothing)),
@@ -357,9 +378,11 @@ mod golden {
     fn every_message_to_a_watcher() {
         let delta = |version, status| Delta { version, id: ticket_id("arena:A:2"), status };
         let deltas = [delta(3, TicketStatus::Reserved), delta(4, TicketStatus::Available)];
-        let actual = [watch::layout(&arena()).unwrap(), watch::snapshot(&arena()), watch::deltas(&deltas)];
+        let arena = arena();
+        let shown = arena.at(at(NOW));
+        let actual = [watch::layout(shown).unwrap(), watch::snapshot(shown), watch::deltas(&deltas)];
         assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));
-        assert_eq!(watch::layout(&SeatMap::default()), None);
+        assert_eq!(watch::layout(SeatMap::default().at(at(NOW))), None);
         assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
         assert_eq!(watch::parse(watch::PING.as_bytes()), Ok(watch::Ask::Ping));
         for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {
@@ -392,13 +415,12 @@ mod golden {
     /// A map with a layout of two, one of them sold.
     fn arena() -> SeatMap {
         let mut map = SeatMap::default();
-        let (ticket, status) = (ticket_id("arena:A:1"), TicketStatus::Sold);
-        for command in [
-            SeatMapCommand::Publish { layout: layout() },
-            SeatMapCommand::Update { ticket, status, version: 1, auto_reset_at: None },
-        ] {
-            booking_core::turn(&mut map, &command, at(NOW)).stored().0.unwrap();
-        }
+        let publish = SeatMapCommand::Publish { layout: Arc::new(layout()) };
+        booking_core::turn(&mut map, &publish, at(NOW)).stored().0.unwrap();
+        let seats = Seats::from(ticket_id("arena:A:1"));
+        let offer = map.offer(&seats, None, 0);
+        let command = TicketCommand::Sell { user: user("user-1"), hold: hold_id("hold-1"), offer };
+        booking_core::turn(&mut map, &SeatMapCommand::Seats { seats, command }, at(NOW)).stored().0.unwrap();
         map
     }
 
@@ -414,8 +436,8 @@ mod golden {
         let mut memory = Memory::new(at(NOW), Terms::default());
         let (map, seats) = (ticket_id("seat-2").map_key(), Seats::from(ticket_id("seat-2")));
         let offer = memory.offer(&map, &seats);
-        let command = crate::map_support::offering(crate::map_support::reserve("user-2", "hold-2"), |it| *it = offer);
-        memory.ask(&map, &booking_core::map::SeatMapCommand::Seats { seats, command }).unwrap();
+        let command = offering(reserve("user-2", "hold-2"), |it| *it = offer);
+        memory.ask(&map, &SeatMapCommand::Seats { seats, command }).unwrap();
         run_in(memory, "card_success").0
     }
 
@@ -536,7 +558,7 @@ mod paths {
 mod doors {
     use super::*;
 
-    const ADMIN: [&str; 8] = [
+    const ADMIN: [&str; 9] = [
         "/Ticket/a/block",
         "/Ticket/a/unblock",
         "/Ticket/a/list",
@@ -545,6 +567,7 @@ mod doors {
         "/Ticket/a/cleanup",
         "/SeatMap/m/layout",
         "/SeatMap/m/resetAll",
+        "/SeatMap/m/recall",
     ];
     #[test]
     fn admin_routes_are_not_there_for_the_public() {
@@ -572,12 +595,6 @@ mod doors {
         assert_eq!(wrong(PUBLIC, "/Ticket/a/reserve", body), "`checkout` is not a field of this request");
         let body = r#"{"holdId":"h","checkout":"c"}"#;
         assert_eq!(wrong(PUBLIC, "/Ticket/a/release", body), "`checkout` is not a field of this request");
-    }
-
-    #[test]
-    fn only_a_map_may_say_which_edition_lists_a_ticket() {
-        let body = r#"{"price":{"minor":1,"currency":"USD"},"edition":9}"#;
-        assert_eq!(wrong(Door::Admin, "/Ticket/a/list", body), "`edition` is not a field of this request");
     }
 
     #[test]
@@ -644,6 +661,7 @@ mod bodies {
             ),
             (RESERVE, r#"{"userId":"u","ttlMs":"60000"}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
             (RESERVE, r#"{"userId":"u","more":1}"#, "`more` is not a field of this request"),
+            (RESERVE, r#"{"userId":"u","holdId":"h","nth":0}"#, "`nth` must be at least 1"),
             (RESERVE, "[]", "`body` must be an object"),
             (RESERVE, "7", "`body` must be an object"),
             (PROCESS, r#"{"userId":"u"}"#, "`ticketId` is missing"),
@@ -680,6 +698,13 @@ mod bodies {
                 "/Ticket/a/reset",
                 r#"{"upTo":9007199254740992}"#,
                 "`upTo` must be a whole number from 0 to 9007199254740991",
+            ),
+            ("/SeatMap/m/recall", r#"{"ticketIds":["m:1"]}"#, "`upTo` is missing"),
+            ("/SeatMap/m/recall", r#"{"ticketIds":[],"upTo":1}"#, "`ticketIds` must have at least one ticket"),
+            (
+                "/SeatMap/m/recall",
+                r#"{"ticketIds":["m:1","n:1"],"upTo":1}"#,
+                "`ticketIds[1]` must be a ticket of this map",
             ),
             ("/SeatMap/m/layout", r#"{"rows":[]}"#, "`rows` must have at least one seat"),
             (
@@ -851,14 +876,6 @@ mod precedence {
         let layout = format!(r#"{{"rows":[{{"name":"A","seats":[{place},{place}]}}]}}"#);
         let refusal = wire::parse(Door::Admin, "POST", "/SeatMap/m/layout", layout.as_bytes()).unwrap_err();
         assert_eq!(refusal.kind, Kind::DuplicateTicket);
-    }
-
-    #[test]
-    fn hold_expired_comes_before_the_cells_and_these_before_not_for_sale() {
-        let ended = Seat::held().after(&release("h"));
-        ended.clone().after(&block()).refuses(&closed(reserve("ann", "h")), TicketRefusal::HoldExpired);
-        ended.clone().after(&block()).refuses(&closed(reserve("ann", "h2")), TicketRefusal::TicketBlocked);
-        ended.refuses(&closed(reserve("ann", "h2")), TicketRefusal::TicketNotForSale);
     }
 }
 
@@ -1035,27 +1052,46 @@ mod commands {
         let terms = Terms {
             closed_sales: true,
             hold_ttl: HoldTtl::new(Millis(5000)).unwrap(),
-            auto_reset_at: Some(50),
+            hold_ttl_max: Some(HoldTtl::new(Millis(60_000)).unwrap()),
             ..Terms::default()
         };
-        let reserve = || TicketCall::Reserve { user: user("u"), hold: None, ttl: None };
-        let Some(TicketCommand::Reserve { hold, ttl, unlisted, .. }) = reserve().command(&terms, || hold_id("fresh"))
-        else {
-            panic!()
+        let (door, seat) = (AtTheDoor::new(&terms, at(NOW), hold_id("fresh")), ticket_id("a"));
+        let map = SeatMap::default();
+        let ask = |call| door.ask(&seat, call, |seats| map.offer(seats, door.unlisted, 7));
+        let asked = |call| match ask(call) {
+            Some(SeatMapCommand::Seats { seats, command }) if seats.as_slice() == [ticket_id("a")] => command,
+            other => panic!("{other:?}"),
         };
-        assert_eq!((hold, ttl.length(), unlisted), (HoldName::Fresh(hold_id("fresh")), Millis(5000), None));
-        let Some(TicketCommand::Sell { unlisted, .. }) =
-            (TicketCall::Sell { user: user("u") }).command(&Terms::default(), || hold_id("f"))
-        else {
-            panic!()
-        };
-        assert_eq!(unlisted, Some(unit_price()));
-        assert_eq!(TicketCall::Get(Reader::Anyone).command(&terms, || hold_id("f")), None);
-        let set = SeatMapCall::Update { ticket: ticket_id("a"), status: TicketStatus::Sold, version: 1 };
-        let Some(SeatMapCommand::Update { auto_reset_at, .. }) = set.command(&terms) else { panic!() };
-        assert_eq!(auto_reset_at, Some(50));
-        for reads in [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch] {
-            assert_eq!(reads.command(&terms), None);
+        let ttl = |millis| Some(HoldTtl::new(Millis(millis)).unwrap());
+        for (asked_for, lasts) in [(None, 5_000), (ttl(30_000), 30_000), (ttl(90_000), 60_000)] {
+            let call = TicketCall::Reserve { user: user("u"), hold: None, nth: None, ttl: asked_for };
+            let TicketCommand::Reserve(Reserve { hold, nth, until, latest, offer, .. }) = asked(call) else { panic!() };
+            assert_eq!((hold, nth, until, latest), (hold_id("fresh"), None, at(NOW + lasts), at(NOW + 60_000)));
+            assert_eq!((offer.edition, &offer.prices[..], offer.room), (0, &[None][..], 7));
         }
+        let wish = TicketCall::Reserve { user: user("u"), hold: Some(hold_id("h")), nth: Some(2), ttl: None };
+        let TicketCommand::Reserve(Reserve { hold, nth, .. }) = asked(wish) else { panic!() };
+        assert_eq!((hold, nth), (hold_id("h"), Some(2)));
+        let back = TicketCommand::Release { hold: hold_id("h"), nth: Some(3), until: at(NOW + 120_000) };
+        assert_eq!(asked(TicketCall::Release { hold: hold_id("h"), nth: Some(3) }), back);
+        let TicketCommand::Sell { hold, .. } = asked(TicketCall::Sell { user: user("u") }) else { panic!() };
+        assert_eq!(hold, hold_id("fresh"));
+        assert_eq!(ask(TicketCall::Get(Reader::Anyone)), None);
+        for reads in [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch] {
+            assert_eq!(AtTheDoor::ask_map(reads), None);
+        }
+    }
+
+    #[test]
+    fn of_a_checkout_are_asked_at_the_price_that_it_began_with() {
+        let unlisted = Some(usd(300));
+        let (user, hold, checkout) = (user("u"), hold_id("h"), checkout_id("c"));
+        let claim = LineCommand::Claim { user, hold, brought: false, checkout, deadline: at(LATE), unlisted };
+        let call = MapCall::Line(seats(&[1, 2]), claim);
+        let command = call.command(&map_key("a"), &SeatMap::default()).unwrap();
+        let SeatMapCommand::Seats { command: TicketCommand::Claim(claim), .. } = command else { panic!() };
+        assert_eq!(claim.offer.prices, [unlisted; 2]);
+        let reads = MapCall::Map(SeatMapCall::Get).command(&map_key("a"), &SeatMap::default());
+        assert_eq!(reads, Err(Kind::NotFound));
     }
 }

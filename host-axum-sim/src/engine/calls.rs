@@ -167,7 +167,7 @@ impl Engine {
                 self.said.push(Output::Watching(caller, key, view));
                 Reply::Later
             }
-            SeatMapCall::Update { .. } | SeatMapCall::Command(_) => {
+            SeatMapCall::Publish { .. } | SeatMapCall::ResetAll | SeatMapCall::Recall { .. } => {
                 let Some(command) = AtTheDoor::ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
                 if let SeatMapCommand::Publish { layout } = &command
                     && layout.len() as u64 > self.settings.limits.tickets as u64

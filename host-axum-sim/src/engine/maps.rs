@@ -6,10 +6,10 @@ use booking_core::ids::{CheckoutId, MapKey, TicketId, UserId};
 use booking_core::invariants::SeatFacts;
 use booking_core::inventory::{Line, LineAnswer, LineCommand, LineReply, of_map};
 use booking_core::machine::{Machine, Transition};
+use booking_core::map::Delta;
+use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
 use booking_core::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
-use booking_core::seat_map::Delta;
-use booking_core::ticket::TicketStatus;
 use booking_core::time::Timestamp;
 
 use super::{Due, Engine, Name, Output, Shown};

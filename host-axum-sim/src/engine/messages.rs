@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
+use booking_core::map::Delta;
 use booking_core::payment::Payment;
-use booking_core::seat_map::Delta;
 use booking_core::wire::{Answer, Call};
 
 use crate::store::{Digest, Record, Seq};

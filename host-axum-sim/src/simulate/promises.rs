@@ -7,10 +7,10 @@ use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
 use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
+use booking_core::map::Delta;
 use booking_core::map::SeatMap;
+use booking_core::map::ticket::TicketStatus;
 use booking_core::payment::Account;
-use booking_core::seat_map::Delta;
-use booking_core::ticket::TicketStatus;
 use booking_core::wire::Answer;
 
 use super::scene::{What, map};

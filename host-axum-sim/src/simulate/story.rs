@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use booking_core::checkout::Ending;
 use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Ticket, TicketState};
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
-use booking_core::ticket::TicketStatus;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Refusal};
 use serde::Serialize;

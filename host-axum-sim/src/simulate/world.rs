@@ -15,9 +15,9 @@ use std::sync::Arc;
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::map::ticket::{Reader, TicketStatus};
+use booking_core::map::{Layout, Place, Row};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
-use booking_core::seat_map::{Layout, Place, Row, SeatMapCommand};
-use booking_core::ticket::{Reader, TicketCommand, TicketStatus};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall};
 use serde::{Deserialize, Serialize};
@@ -210,25 +210,20 @@ impl What {
         let to = |ticket: &TicketId, call| Some(Call::Ticket(ticket.clone(), call));
         match self {
             Self::Reserve { ticket, user, hold, ttl } => {
-                to(ticket, TicketCall::Reserve { user: user.clone(), hold: hold.clone(), ttl: *ttl })
+                to(ticket, TicketCall::Reserve { user: user.clone(), hold: hold.clone(), nth: None, ttl: *ttl })
             }
-            Self::Release { ticket, hold } => {
-                to(ticket, TicketCall::Command(TicketCommand::Release { hold: hold.clone() }))
-            }
+            Self::Release { ticket, hold } => to(ticket, TicketCall::Release { hold: hold.clone(), nth: None }),
             Self::Process(order) => Some(Call::Process(order.clone())),
             Self::Send(order) => Some(Call::ProcessSend(order.clone())),
             Self::Get(ticket) => to(ticket, TicketCall::Get(Reader::Operator)),
             Self::Watch => Some(Call::SeatMap(map(), SeatMapCall::Watch)),
-            Self::Block(ticket) => {
-                to(ticket, TicketCall::Command(TicketCommand::Block { reason: "seen to".to_owned() }))
-            }
-            Self::Unblock(ticket) => to(ticket, TicketCall::Command(TicketCommand::Unblock)),
+            Self::Block(ticket) => to(ticket, TicketCall::Block { reason: "seen to".to_owned() }),
+            Self::Unblock(ticket) => to(ticket, TicketCall::Unblock),
             Self::Sell { ticket, user } => to(ticket, TicketCall::Sell { user: user.clone() }),
-            Self::Cleanup(ticket) => to(ticket, TicketCall::Command(TicketCommand::Cleanup)),
-            Self::ResetAll => Some(Call::SeatMap(map(), SeatMapCall::Command(SeatMapCommand::ResetAll))),
+            Self::Cleanup(ticket) => to(ticket, TicketCall::Reset { up_to: u64::MAX }),
+            Self::ResetAll => Some(Call::SeatMap(map(), SeatMapCall::ResetAll)),
             Self::Publish(seats) => {
-                let publish = SeatMapCommand::Publish { layout: layout(*seats) };
-                Some(Call::SeatMap(map(), SeatMapCall::Command(publish)))
+                Some(Call::SeatMap(map(), SeatMapCall::Publish { layout: Arc::new(layout(*seats)) }))
             }
             Self::Cancel(_) => None,
         }

@@ -125,6 +125,23 @@ pub(super) fn a_reset_of_the_whole_map_leaves_live_holds(target: &Target) {
     target.map_becomes(&map, &json!([{ "id": ids[2], "status": "RESERVED" }]));
 }
 
+pub(super) fn a_recall_ends_holds_that_have_not_changed_since_and_leaves_what_is_being_paid_for(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    let recall = |ids: &[String], up_to: u64| {
+        target.admin.post(&format!("/SeatMap/{map}/recall"), &json!({ "ticketIds": ids, "upTo": up_to }))
+    };
+    let _held = target.hold(&ids[0], "ann");
+    let seen = target.ticket(&ids[0])["version"].as_u64().unwrap();
+    let _held_later = target.hold(&ids[1], "bob");
+    accepted(&target.process(&json!({ "ticketId": ids[2], "userId": "eve" })));
+    accepted(&recall(&ids, seen));
+    let statuses: Vec<_> = ids.iter().map(|id| target.ticket(id)["status"].clone()).collect();
+    assert_eq!(statuses, ["AVAILABLE", "RESERVED", "SOLD"]);
+    refused(&recall(&[], 1), 400, "InvalidRequest");
+    refused(&recall(&[ids[0].clone(), ids[0].clone()], 1), 422, "DuplicateTicket");
+    refused(&recall(&[super::a_ticket()], 1), 400, "InvalidRequest");
+}
+
 /// One who watches a map.
 struct Watcher(WebSocket<TcpStream>);
 

@@ -46,12 +46,6 @@ pub const DIFFERENCES: &[Difference] = &[
         case: "StorageUnavailable",
         reason: "it takes a disk that is full, or fails: that is tried in tests/durable.rs and host-axum-sim/tests",
     },
-    Difference { host: Host::InProcess, case: "Overtaken", reason: NO_NUMBERS },
-    Difference { host: Host::InProcess, case: "HoldInUse", reason: NO_NUMBERS },
-    restate("Overtaken", NO_NUMBERS),
-    restate("HoldInUse", NO_NUMBERS),
-    worker("Overtaken", NO_NUMBERS),
-    worker("HoldInUse", NO_NUMBERS),
     // Idempotency keys are the ingress's: it records whatever was answered first.
     restate("the_same_key_with_other_bytes_is_refused", "the ingress gives the first answer, whatever the bytes"),
     restate("what_the_machines_did_not_answer_is_not_recorded", "the ingress records refusals of a request's form too"),
@@ -94,8 +88,6 @@ pub const DIFFERENCES: &[Difference] = &[
     worker("Overloaded", "there is no end to the objects that the platform keeps"),
     worker("StorageUnavailable", "the platform's storage does not fail here"),
 ];
-
-const NO_NUMBERS: &str = "wishes under a hold are numbered by maps that own their seats, and no host has these yet";
 
 const NO_WATCH: &str = "the ingress knows requests and answers, and no WebSockets";
 
@@ -170,6 +162,7 @@ cases! {
         a_hold_lasts_as_long_as_was_asked_and_then_is_gone
         a_released_ticket_is_on_sale_again
         a_hold_of_another_cannot_be_released
+        a_later_wish_under_a_hold_overtakes_an_earlier_one
         a_blocked_ticket_is_off_sale_until_it_is_unblocked
         a_listed_price_is_what_the_next_hold_costs
         the_box_office_sells_without_a_payment
@@ -232,6 +225,7 @@ cases! {
         the_same_layout_again_changes_nothing
         a_layout_names_each_of_its_tickets_once_and_no_others
         a_reset_of_the_whole_map_leaves_live_holds
+        a_recall_ends_holds_that_have_not_changed_since_and_leaves_what_is_being_paid_for
         a_watcher_sees_the_layout_a_snapshot_and_every_change
         a_watcher_that_asks_gets_a_snapshot
         a_watcher_that_pings_is_answered

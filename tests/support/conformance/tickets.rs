@@ -109,6 +109,23 @@ pub(super) fn a_hold_of_another_cannot_be_released(target: &Target) {
     assert_eq!(target.ticket(&id)["status"], "RESERVED");
 }
 
+pub(super) fn a_later_wish_under_a_hold_overtakes_an_earlier_one(target: &Target) {
+    let (id, user, hold) = (a_ticket(), fresh("ann"), fresh("hold"));
+    let reserve = |nth: u32| target.reserve(&id, &json!({ "userId": user, "holdId": hold, "nth": nth }));
+    let release =
+        |nth: u32| target.public.post(&format!("/Ticket/{id}/release"), &json!({ "holdId": hold, "nth": nth }));
+    let first = reserve(1);
+    accepted(&first);
+    assert_eq!(reserve(1).text, first.text, "asked again, it is carried out once");
+    refused(&release(1), 409, "HoldInUse");
+    accepted(&release(2));
+    // A copy of the first comes late.
+    refused(&reserve(1), 409, "Overtaken");
+    assert_eq!(target.ticket(&id)["status"], "AVAILABLE");
+    accepted(&reserve(3));
+    assert_eq!(target.ticket(&id)["status"], "RESERVED");
+}
+
 pub(super) fn a_blocked_ticket_is_off_sale_until_it_is_unblocked(target: &Target) {
     let id = a_ticket();
     accepted(&target.admin.post(&format!("/Ticket/{id}/block"), &json!({ "reason": "a broken seat" })));

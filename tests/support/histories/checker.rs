@@ -69,17 +69,11 @@ struct Frame {
 /// Looks for an order of one ticket's operations, in any order given.
 #[must_use]
 pub fn check(history: &[Operation]) -> Verdict {
-    check_from(Seat::default(), history)
-}
-
-/// The same, of a ticket that begins like this.
-#[must_use]
-pub fn check_from(seat: Seat, history: &[Operation]) -> Verdict {
     let search = Search::of(history);
     let definite = history.iter().filter(|operation| operation.answered.is_some()).count();
     let (mut order, mut met, mut furthest) = (Vec::new(), HashSet::new(), 0);
     let placed = vec![0; history.len().div_ceil(64)];
-    let mut stack = vec![search.reach(placed, seat, &mut order)];
+    let mut stack = vec![search.reach(placed, Seat::default(), &mut order)];
     while let Some(frame) = stack.last_mut() {
         furthest = furthest.max(frame.length);
         order.truncate(frame.length);
@@ -111,27 +105,21 @@ pub fn check_from(seat: Seat, history: &[Operation]) -> Verdict {
 struct Search<'a> {
     history: &'a [Operation],
     by_asking: Vec<usize>,
-    /// The operations that a name's having ended makes a difference to.
-    askers: HashMap<Name, Vec<usize>>,
+    /// The claims of each checkout.
+    claims: HashMap<Name, Vec<usize>>,
 }
 
 impl<'a> Search<'a> {
     fn of(history: &'a [Operation]) -> Self {
         let mut by_asking: Vec<usize> = (0..history.len()).collect();
         by_asking.sort_by_key(|index| history[*index].asked);
-        let mut askers: HashMap<Name, Vec<usize>> = HashMap::new();
+        let mut claims: HashMap<Name, Vec<usize>> = HashMap::new();
         for (index, operation) in history.iter().enumerate() {
-            let names = match operation.ask {
-                Ask::Reserve { hold, .. } => [Some(hold), None],
-                Ask::Claim { checkout, hold, .. } => [Some(checkout), Some(hold)],
-                Ask::Revoke { checkout } => [Some(checkout), None],
-                Ask::Release { .. } | Ask::Lapse { .. } | Ask::Get { .. } | Ask::Confirm { .. } | Ask::Cleanup => {
-                    [None, None]
-                }
-            };
-            names.into_iter().flatten().for_each(|name| askers.entry(name).or_default().push(index));
+            if let Ask::Claim { checkout, .. } = operation.ask {
+                claims.entry(checkout).or_default().push(index);
+            }
         }
-        Self { history, by_asking, askers }
+        Self { history, by_asking, claims }
     }
 
     /// Gives an operation its moment, if it can have it now.
@@ -140,15 +128,12 @@ impl<'a> Search<'a> {
         let seat = seat.after(ask, *said, *version)?;
         let mut placed = placed.clone();
         place(&mut placed, index);
-        let is_left = |index: &usize| !is_placed(&placed, *index);
-        let seat = seat.to_whom(|name| self.askers.get(&name).is_some_and(|askers| askers.iter().any(is_left)));
         Some((placed, seat))
     }
 
     /// Gives its moment to everything that may come next and changes nothing, now or at any other time: a look, a refusal,
-    /// a revoke of what its checkout has not claimed and will not, unless something may end meanwhile: a ticket forgets what
-    /// ended when enough has ended since, so it matters whether a revoke comes before or after that. Any order with it later
-    /// is one with it now. What is left may be tried.
+    /// a revoke of what its checkout has not claimed and will not. Any order with it later is one with it now. What is left may
+    /// be tried.
     fn reach(&self, placed: Placed, seat: Seat, order: &mut Vec<usize>) -> Frame {
         let mut frame = Frame { placed, seat, length: 0, next: Vec::new() };
         let least = frame.seat.least_version();
@@ -164,9 +149,7 @@ impl<'a> Search<'a> {
                 let never = match ask {
                     Ask::Get { .. } => true,
                     Ask::Revoke { checkout } => {
-                        !frame.seat.is_of(*checkout)
-                            && !self.may_claim(*checkout, &frame.placed)
-                            && !self.may_end_meanwhile(index, &frame)
+                        !frame.seat.is_of(*checkout) && !self.may_claim(*checkout, &frame.placed)
                     }
                     Ask::Reserve { .. }
                     | Ask::Release { .. }
@@ -187,41 +170,9 @@ impl<'a> Search<'a> {
         frame
     }
 
-    /// Whether something that is asked for later may end before this operation is answered.
-    fn may_end_meanwhile(&self, index: usize, frame: &Frame) -> bool {
-        let until = self.history[index].answered.unwrap_or(u64::MAX);
-        let others = || self.left(&frame.placed).filter(|other| *other != index);
-        let meanwhile = || others().take_while(|other| self.history[*other].asked <= until);
-        let is_asked_for = |name: Name, but: usize| {
-            let askers = self.askers.get(&name).into_iter().flatten();
-            askers.filter(|asker| **asker != but).any(|asker| !is_placed(&frame.placed, *asker))
-        };
-        let may_be_had = |hold: Name| {
-            let takes = |other: usize| {
-                let ask = self.history[other].ask;
-                matches!(ask, Ask::Reserve { hold: of, .. } | Ask::Claim { hold: of, .. } if of == hold)
-            };
-            frame.seat.is_under(hold) || meanwhile().any(takes)
-        };
-        meanwhile().any(|other| match self.history[other].ask {
-            Ask::Lapse { hold } | Ask::Release { hold } => is_asked_for(hold, other) && may_be_had(hold),
-            Ask::Cleanup => {
-                frame.seat.is_sold() || meanwhile().any(|other| matches!(self.history[other].ask, Ask::Confirm { .. }))
-            }
-            Ask::Revoke { checkout } => {
-                let is_its = frame.seat.is_of(checkout) || self.may_claim(checkout, &frame.placed);
-                is_its || is_asked_for(checkout, other)
-            }
-            Ask::Reserve { .. } | Ask::Get { .. } | Ask::Claim { .. } | Ask::Confirm { .. } => false,
-        })
-    }
-
     /// Whether a claim of this checkout is left.
     fn may_claim(&self, checkout: Name, placed: &Placed) -> bool {
-        let is_claim =
-            |index: &&usize| matches!(self.history[**index].ask, Ask::Claim { checkout: of, .. } if of == checkout);
-        let askers = self.askers.get(&checkout).into_iter().flatten();
-        askers.filter(is_claim).any(|index| !is_placed(placed, *index))
+        self.claims.get(&checkout).into_iter().flatten().any(|index| !is_placed(placed, *index))
     }
 
     fn left(&self, placed: &Placed) -> impl Iterator<Item = usize> {

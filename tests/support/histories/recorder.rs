@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use booking_core::testing::dice::Dice;
 use serde_json::{Value, json};
 
-use super::checker::{Operation, Verdict, check_from};
+use super::checker::{Operation, Verdict, check};
 use super::lies;
-use super::seat::{Ask, Name, No, Rules, Said, Seat, Status};
+use super::seat::{Ask, Name, No, Said, Status};
 use crate::http::{Client, Got};
 
 /// How much to ask, of what.
@@ -29,8 +29,6 @@ pub struct Load {
     /// Whether a client that has no answer waits a little before it asks for the next thing: whoever asks a server that is
     /// down learns nothing, as often as it may ask.
     pub rests: bool,
-    /// By which rules the host judges its seats.
-    pub rules: Rules,
 }
 
 impl Load {
@@ -38,15 +36,7 @@ impl Load {
     /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
     pub fn of(requests: usize, at_a_time: usize) -> Self {
-        Self {
-            requests,
-            clients: 16,
-            at_a_time,
-            tickets: (requests / 200).max(at_a_time),
-            seed: 1,
-            rests: false,
-            rules: Rules::OfATicket,
-        }
+        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1, rests: false }
     }
 }
 
@@ -59,8 +49,6 @@ pub struct Recording {
     pub definite: usize,
     /// How many had none.
     pub unknown: usize,
-    /// By which rules the host judges.
-    pub rules: Rules,
 }
 
 /// What was found of a recording.
@@ -78,7 +66,7 @@ impl Recording {
     fn check(&self) -> Checked {
         let mut checked = Checked::default();
         for (ticket, history) in &self.tickets {
-            match check_from(Seat::by(self.rules), history) {
+            match check(history) {
                 Verdict::Linearizable(_) => checked.operations += history.len(),
                 Verdict::Not(_) => checked.wrong.push(*ticket),
                 Verdict::Undecided => checked.undecided.push(*ticket),
@@ -101,7 +89,7 @@ impl Recording {
             return Err(format!(
                 "{what} ticket {ticket} (not linearizable: {wrong:?}; undecided: {undecided:?})\n{}\n{}",
                 shown(history),
-                keep(&format!("{host}-{ticket}"), self.rules, history)
+                keep(&format!("{host}-{ticket}"), history)
             ));
         }
         let answers = self.definite + self.unknown;
@@ -128,14 +116,8 @@ impl Recording {
             if lies.is_empty() {
                 return Err(format!("{name}: it could not be planted"));
             }
-            if let Some(history) =
-                lies.iter().find(|history| !matches!(check_from(Seat::by(self.rules), history), Verdict::Not(_)))
-            {
-                return Err(format!(
-                    "{name}: it is not found\n{}\n{}",
-                    shown(history),
-                    keep("a-lie", self.rules, history)
-                ));
+            if let Some(history) = lies.iter().find(|history| !matches!(check(history), Verdict::Not(_))) {
+                return Err(format!("{name}: it is not found\n{}\n{}", shown(history), keep("a-lie", history)));
             }
         }
         Ok(())
@@ -148,9 +130,9 @@ fn kept() -> PathBuf {
 }
 
 /// Keeps a history. Where it is, and how to check it again.
-fn keep(name: &str, rules: Rules, history: &[Operation]) -> String {
+fn keep(name: &str, history: &[Operation]) -> String {
     let file = kept().join(format!("{name}.json"));
-    let json = serde_json::to_string(&(rules, history)).expect("a history is JSON");
+    let json = serde_json::to_string(history).expect("a history is JSON");
     match std::fs::create_dir_all(kept()).and_then(|()| std::fs::write(&file, json)) {
         Ok(()) => format!("kept; to check it again: cargo xtask verify history target/histories/{name}.json"),
         Err(error) => format!("it could not be kept: {error}"),
@@ -164,12 +146,12 @@ fn keep(name: &str, rules: Rules, history: &[Operation]) -> String {
 pub fn check_kept(file: &Path) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
-    let (rules, history): (Rules, Vec<Operation>) = serde_json::from_str(&text).map_err(|error| told(&error))?;
+    let history: Vec<Operation> = serde_json::from_str(&text).map_err(|error| told(&error))?;
     let is_listed = |operation: &Operation| operation.after.is_none_or(|before| before < history.len());
     if !history.iter().all(is_listed) {
         return Err(told(&"an operation comes after one that is not there"));
     }
-    match check_from(Seat::by(rules), &history) {
+    match check(&history) {
         Verdict::Linearizable(_) => Ok(format!("{} operations, linearizable", history.len())),
         Verdict::Not(most) => {
             Err(format!("not linearizable: at most {most} of {} are in order\n{}", history.len(), shown(&history)))
@@ -232,7 +214,6 @@ pub fn record(load: Load, public: &Client, admin: &Client) -> Recording {
             history.push(operation);
         }
     }
-    recording.rules = load.rules;
     recording.tickets.values_mut().for_each(add_lapses);
     recording
 }
@@ -365,19 +346,13 @@ impl One {
     }
 
     fn reserve(&mut self, ticket: usize) {
-        // Where it may be had again under its old name, when it ends is not known well enough.
-        let may_be_over = self.load.rules == Rules::OfATicket;
-        let again = self.dice.chance(20).then(|| self.holds.get(&ticket).copied()).flatten().filter(|_| may_be_over);
-        let hold = again.unwrap_or_else(|| self.name());
+        // Under a name of its own: when one ends that was had before is not known well enough.
+        let hold = self.name();
         let user = self.user();
         let body = json!({ "userId": format!("user-{user}"), "holdId": format!("hold-{hold}"), "ttlMs": 1000 });
         let asked = self.ask(false, &self.path(ticket, "reserve"), &body);
         let said = said(asked.1.as_ref());
-        if again.is_some() || said == Said::No(No::Expired) {
-            self.holds.remove(&ticket);
-        } else {
-            self.holds.insert(ticket, hold);
-        }
+        self.holds.insert(ticket, hold);
         self.write(ticket, asked, Ask::Reserve { user, hold }, said);
     }
 

@@ -1,7 +1,5 @@
 //! A ticket as clients see it: the table of the specification (§2) once more, on purpose not by the code under test.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 /// A user, a hold or a checkout, by number.
@@ -11,31 +9,7 @@ pub type Name = u32;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat {
     is: Is,
-    /// What has ended here, and how much has ended since.
-    ended: BTreeMap<Name, u32>,
     versions: Versions,
-    memory: Memory,
-    rules: Rules,
-}
-
-/// By which rules a host judges its seats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Rules {
-    /// A seat is an object of its own, and remembers which holds and checkouts have ended.
-    #[default]
-    OfATicket,
-    /// A map owns it. A hold that has ended may be had again; one that is brought has to be there.
-    OfAMap,
-}
-
-/// How many ended ids a ticket remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Memory(u32);
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self(16)
-    }
 }
 
 /// The versions that a ticket may be at, as far as its answers have told.
@@ -224,46 +198,6 @@ pub enum Said {
 }
 
 impl Seat {
-    /// A ticket that remembers less than others, so that short histories make it forget.
-    #[must_use]
-    pub fn remembering(ids: u32) -> Self {
-        Self { memory: Memory(ids), ..Self::default() }
-    }
-
-    /// A ticket by these rules.
-    #[must_use]
-    pub fn by(rules: Rules) -> Self {
-        Self { rules, ..Self::default() }
-    }
-
-    /// Whether a hold has ended for good.
-    fn is_over(&self, hold: Name) -> bool {
-        self.rules == Rules::OfATicket && self.has_ended(hold)
-    }
-
-    /// Whether it remembers that this has ended.
-    fn has_ended(&self, name: Name) -> bool {
-        self.ended.contains_key(&name)
-    }
-
-    fn end(&mut self, name: Name) {
-        if !self.has_ended(name) {
-            let Memory(memory) = self.memory;
-            self.ended.retain(|_, since| {
-                *since += 1;
-                *since < memory
-            });
-            self.ended.insert(name, 0);
-        }
-    }
-
-    /// The same ticket to everybody who asks for no other names than these: it forgets that the others have ended.
-    #[must_use]
-    pub fn to_whom(mut self, is_asked_for: impl Fn(Name) -> bool) -> Self {
-        self.ended.retain(|name, _| is_asked_for(*name));
-        self
-    }
-
     /// Whether this checkout holds or has the ticket.
     #[must_use]
     pub fn is_of(&self, checkout: Name) -> bool {
@@ -271,21 +205,6 @@ impl Seat {
             Is::Free => false,
             Is::Held(hold) | Is::Sold(hold) => hold.checkout == Some(checkout),
         }
-    }
-
-    /// Whether it is held or sold under this hold.
-    #[must_use]
-    pub fn is_under(&self, hold: Name) -> bool {
-        match self.is {
-            Is::Free => false,
-            Is::Held(held) | Is::Sold(held) => held.id == hold,
-        }
-    }
-
-    /// Whether it is sold.
-    #[must_use]
-    pub fn is_sold(&self) -> bool {
-        matches!(self.is, Is::Sold(_))
     }
 
     /// The ticket after it was asked, if it could have given this answer at this version.
@@ -322,7 +241,6 @@ impl Seat {
         let refuse = |no| stay(Said::No(no));
         let become_ = |is| (Self { is, ..self.clone() }, Said::Yes);
         match *ask {
-            Ask::Reserve { hold, .. } if self.is_over(hold) => refuse(No::Expired),
             Ask::Reserve { user, hold } => match self.is {
                 Is::Free => become_(Is::Held(Hold { id: hold, by: user, own_end: OwnEnd::Ahead, checkout: None })),
                 Is::Held(held) if held.id == hold && held.by == user => match held.own_end {
@@ -334,12 +252,12 @@ impl Seat {
             },
             Ask::Release { hold } => match self.is {
                 Is::Held(held) if held.id == hold && held.checkout.is_some() => refuse(No::InProgress),
-                Is::Held(held) if held.id == hold => (self.without(held), Said::Yes),
+                Is::Held(held) if held.id == hold => become_(Is::Free),
                 Is::Free | Is::Held(_) => stay(Said::Yes),
                 Is::Sold(_) => refuse(No::Sold),
             },
             Ask::Lapse { hold } => match self.is {
-                Is::Held(held) if held.id == hold && held.checkout.is_none() => (self.without(held), Said::Yes),
+                Is::Held(held) if held.id == hold && held.checkout.is_none() => become_(Is::Free),
                 Is::Held(held) if held.id == hold => become_(Is::Held(Hold { own_end: OwnEnd::Over, ..held })),
                 Is::Sold(held) if held.id == hold => become_(Is::Sold(Hold { own_end: OwnEnd::Over, ..held })),
                 Is::Free | Is::Held(_) | Is::Sold(_) => stay(Said::Yes),
@@ -354,8 +272,7 @@ impl Seat {
             }
             Ask::Claim { checkout, user, hold, brought } => match self.is {
                 Is::Sold(held) if held.checkout == Some(checkout) => stay(Said::Yes),
-                _ if self.is_over(hold) => refuse(No::Expired),
-                Is::Free if brought && self.rules == Rules::OfAMap => refuse(No::Expired),
+                Is::Free if brought => refuse(No::Expired),
                 Is::Free => {
                     become_(Is::Held(Hold { id: hold, by: user, own_end: OwnEnd::None, checkout: Some(checkout) }))
                 }
@@ -373,36 +290,18 @@ impl Seat {
                 Is::Sold(_) => refuse(No::Sold),
                 Is::Free | Is::Held(_) => refuse(No::NotFound),
             },
-            Ask::Revoke { checkout } => {
-                let mut marked = self.clone();
-                marked.end(checkout);
-                match self.is {
-                    Is::Held(held) | Is::Sold(held) if held.checkout == Some(checkout) => match held.own_end {
-                        OwnEnd::Ahead => (Self { is: Is::Held(Hold { checkout: None, ..held }), ..marked }, Said::Yes),
-                        OwnEnd::None | OwnEnd::Over => (marked.without(Hold { checkout: None, ..held }), Said::Yes),
-                    },
-                    Is::Free | Is::Held(_) | Is::Sold(_) => (marked, Said::Yes),
-                }
-            }
+            Ask::Revoke { checkout } => match self.is {
+                Is::Held(held) | Is::Sold(held) if held.checkout == Some(checkout) => match held.own_end {
+                    OwnEnd::Ahead => become_(Is::Held(Hold { checkout: None, ..held })),
+                    OwnEnd::None | OwnEnd::Over => become_(Is::Free),
+                },
+                Is::Free | Is::Held(_) | Is::Sold(_) => stay(Said::Yes),
+            },
             Ask::Cleanup => match self.is {
                 Is::Free => stay(Said::Yes),
                 Is::Held(_) => refuse(No::Reserved),
-                Is::Sold(held) => {
-                    let mut marked = self.clone();
-                    marked.end(held.id);
-                    (marked.without(held), Said::Yes)
-                }
+                Is::Sold(_) => become_(Is::Free),
             },
         }
-    }
-
-    /// On sale, and the hold is never to be had again if it had an end of its own.
-    fn without(&self, held: Hold) -> Self {
-        let mut free = Self { is: Is::Free, ..self.clone() };
-        if held.own_end != OwnEnd::None {
-            free.end(held.id);
-        }
-        held.checkout.into_iter().for_each(|checkout| free.end(checkout));
-        free
     }
 }
