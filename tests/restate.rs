@@ -319,7 +319,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
         let text = |column: &str| row[column].as_str().unwrap().to_owned();
         let (key, mut value): (String, Value) = (text("key"), serde_json::from_str(&text("value_utf8")).unwrap());
         if let Some(odd) = value["is"]["tickets"].get_mut("hall:odd") {
-            *odd = json!({ "state": "levitating" });
+            *odd = json!(r#"{"v":1,"is":{"state":"levitating"}}"#);
         }
         (key, json!(value.to_string().into_bytes()))
     };

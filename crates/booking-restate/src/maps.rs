@@ -33,7 +33,7 @@ use crate::context::{Context, json};
 use crate::handler::Handler;
 use crate::host::{End, one};
 use crate::journal::recorded;
-use crate::records::{Edition, Ended, Judged, Kept, Message, Seats, Wishes};
+use crate::records::{Edition, Ended, Judged, Message, Seats, Wishes};
 
 /// Where the header of a map is kept.
 const HEADER: &str = "header";
@@ -61,11 +61,14 @@ fn part(kind: &str, name: &str) -> String {
 }
 
 /// As much of a map as was read.
+#[derive(Default)]
 pub(crate) struct Loaded {
     header: Header,
     seats: BTreeMap<String, Seats>,
     ended: BTreeMap<String, Ended>,
     wishes: BTreeMap<String, Wishes>,
+    /// The seats that a command needs, of those in these parts.
+    tickets: BTreeMap<TicketId, Ticket>,
     /// The layout as it is drawn, where a command needs it.
     layout: Option<Arc<Layout>>,
 }
@@ -104,19 +107,25 @@ impl Loaded {
     /// The header, and what is kept of these seats.
     pub(crate) async fn around<C: Context>(ctx: &C, seats: &[TicketId]) -> Result<Self, End> {
         let header = header(ctx).await?;
-        let mut loaded =
-            Self { header, seats: BTreeMap::new(), ended: BTreeMap::new(), wishes: BTreeMap::new(), layout: None };
+        let mut loaded = Self { header, ..Self::default() };
         for seat in seats {
-            add(ctx, &mut loaded.seats, part(SEATS, seat.as_str())).await?;
+            let key = part(SEATS, seat.as_str());
+            add(ctx, &mut loaded.seats, key.clone()).await?;
+            if let Some(kept) = loaded.seats.get(&key).and_then(|seats| seats.tickets.get(seat)) {
+                // What names a seat that cannot be read is given up.
+                loaded.tickets.insert(seat.clone(), format::read(kept.as_bytes()).map_err(unreadable)?);
+            }
         }
-        // What names a seat that cannot be read is given up.
-        let all_readable = seats.iter().all(|seat| loaded.is_readable(seat));
-        if all_readable { Ok(loaded) } else { Err(unreadable(())) }
+        Ok(loaded)
     }
 
-    fn is_readable(&self, seat: &TicketId) -> bool {
-        let kept = self.seats.get(&part(SEATS, seat.as_str())).and_then(|seats| seats.tickets.get(seat));
-        !matches!(kept, Some(Kept::Unreadable(_)))
+    /// Takes every seat of the parts that were read. What one becomes that cannot be read, `otherwise` says.
+    fn take_all(&mut self, otherwise: impl Fn() -> Result<Option<Ticket>, End>) -> Result<(), End> {
+        for (id, kept) in self.seats.values().flat_map(|seats| &seats.tickets) {
+            let ticket = format::read(kept.as_bytes()).map_or_else(|_| otherwise(), |ticket| Ok(Some(ticket)))?;
+            put(&mut self.tickets, id.clone(), ticket);
+        }
+        Ok(())
     }
 
     /// Every seat, as a look at the map shows it.
@@ -124,7 +133,9 @@ impl Loaded {
         let mut loaded = Self::around(ctx, &[]).await?;
         let keys = ctx.keys().await?;
         loaded.every(ctx, &keys, SEATS, true).await?;
-        Ok(loaded.map(true))
+        let version = loaded.header.version;
+        loaded.take_all(|| Ok(Some(unreadable_seat(version))))?;
+        Ok(loaded.known())
     }
 
     /// Reads every part of a kind. One that cannot be read is left out, where that is allowed.
@@ -163,9 +174,7 @@ impl Loaded {
             for kind in [SEATS, ENDED, WISHES] {
                 self.every(ctx, &keys, kind, lenient).await?;
             }
-            if !lenient && self.seats.values().any(Seats::has_unreadable) {
-                return Err(unreadable(()));
-            }
+            self.take_all(|| if lenient { Ok(None) } else { Err(unreadable(())) })?;
         }
         if needs == Needs::AllAndLayout {
             self.layout = layout(ctx, map, self.header.edition).await?.map(Arc::new);
@@ -173,35 +182,21 @@ impl Loaded {
         Ok(())
     }
 
-    /// The map, as far as it was read. Its layout has the seats that were read, with their prices; with `blocked`, a seat that
-    /// cannot be read is shown as that.
-    fn map(&self, blocked: bool) -> SeatMap {
+    /// The map, as far as it was read. Its layout has the seats of the parts that were read, with their prices.
+    pub(crate) fn known(&self) -> SeatMap {
         let layout = self.layout.clone().or_else(|| (self.header.edition > 0).then(|| Arc::new(self.laid_out())));
-        let ticket = |(id, kept): (&TicketId, &Kept)| match kept {
-            Kept::Ticket(ticket) => Some((id.clone(), ticket.clone())),
-            Kept::Unreadable(_) if blocked => Some((id.clone(), unreadable_seat(self.header.version))),
-            Kept::Unreadable(_) => None,
-        };
-        let tickets = self.seats.values().flat_map(|seats| &seats.tickets).filter_map(ticket);
+        let tickets = self.tickets.iter().map(|(id, ticket)| (id.clone(), ticket.clone()));
         let ended = self.ended.values().flat_map(|Ended(ended)| ended).map(|(id, until)| (id.clone(), *until));
         let wishes = self.wishes.values().flat_map(|Wishes(wishes)| wishes);
         let wishes = wishes.map(|(id, basket)| (id.clone(), basket.clone()));
         SeatMap::from_parts(self.header, layout, tickets, ended, wishes)
     }
 
-    /// The map, as far as it was read.
-    pub(crate) fn known(&self) -> SeatMap {
-        self.map(false)
-    }
-
     /// The version of a seat that was read: that of its last change, or else one at which the map had it as it is. A part is
     /// read as a whole, and a map is not while it takes a turn; so the header's version may be another.
     pub(crate) fn version_of(&self, seat: &TicketId) -> u64 {
         let Some(seats) = self.seats.get(&part(SEATS, seat.as_str())) else { return 0 };
-        match seats.tickets.get(seat) {
-            Some(Kept::Ticket(ticket)) => ticket.version,
-            Some(Kept::Unreadable(_)) | None => seats.version,
-        }
+        self.tickets.get(seat).map_or(seats.version, |ticket| ticket.version)
     }
 
     /// Seats of the layout that were read, in its order. Rows and places are not known here.
@@ -225,7 +220,8 @@ impl Loaded {
             let key = part(SEATS, id.as_str());
             let seats = self.seats.entry(key.clone()).or_default();
             seats.version = header.version;
-            put(&mut seats.tickets, id, ticket.map(Kept::Ticket));
+            put(&mut seats.tickets, id.clone(), ticket.as_ref().map(text));
+            put(&mut self.tickets, id, ticket);
             changed.push(key);
         }
         for (id, until) in ended {
@@ -274,12 +270,6 @@ impl Loaded {
     }
 }
 
-impl Seats {
-    fn has_unreadable(&self) -> bool {
-        self.tickets.values().any(|kept| matches!(kept, Kept::Unreadable(_)))
-    }
-}
-
 /// Reads a part, unless it was read.
 async fn add<T: Format + Default, C: Context>(
     ctx: &C,
@@ -291,6 +281,11 @@ async fn add<T: Format + Default, C: Context>(
         missing.insert(part);
     }
     Ok(())
+}
+
+/// A seat in its stored form.
+fn text(ticket: &Ticket) -> String {
+    String::from_utf8(format::write(ticket)).expect("JSON is UTF-8")
 }
 
 fn put<K: Ord, V>(entries: &mut BTreeMap<K, V>, key: K, value: Option<V>) {

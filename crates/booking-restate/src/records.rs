@@ -6,13 +6,11 @@ use booking_core::checkout::Checkout;
 use booking_core::effect::Outcome;
 use booking_core::format::Format;
 use booking_core::ids::{CheckoutId, HoldId, TicketId};
-use booking_core::map::ticket::Ticket;
 use booking_core::map::{Basket, Layout, SeatMapRefusal, SeatMapReply};
 use booking_core::money::Money;
 use booking_core::time::Timestamp;
 use booking_core::wire::{MapCall, TicketCall};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A call to a map that takes a turn, and when it was made. It is recorded by the sender, so a replay is judged at the same time.
 #[derive(Serialize, Deserialize)]
@@ -90,19 +88,9 @@ pub(crate) struct Seats {
     /// Those of the layout, by what they are listed at: each with its place among all seats of the layout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) laid_out: Vec<(Money, Vec<(TicketId, u32)>)>,
-    /// Those that differ from the layout.
+    /// Those that differ from the layout, each in its own stored form: one that this build cannot read stays as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) tickets: BTreeMap<TicketId, Kept>,
-}
-
-/// What is kept of a seat.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Kept {
-    /// What it is.
-    Ticket(Ticket),
-    /// Something that this build cannot read. It stays as it is.
-    Unreadable(Value),
+    pub(crate) tickets: BTreeMap<TicketId, String>,
 }
 
 /// Some of the checkouts that claim nothing on a map any more, and until when that is remembered.
