@@ -96,6 +96,7 @@ impl Setup {
             .env("RESTATE_DISABLE_TELEMETRY", "true")
             .env("RESTATE_LOG_FORMAT", "compact")
             .env("RESTATE_LOG_DISABLE_ANSI_CODES", "true")
+            .env("RESTATE_WORKER__INVOKER__EAGER_STATE_SIZE_LIMIT", "64KB")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(cannot)?)

@@ -159,7 +159,7 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
 async fn seat<C: Context>(ctx: &C) -> Said {
     let Forwarded { ticket, call } = recorded(&ctx.input())?;
-    let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket)).await?;
+    let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
         let view = TicketView { version, ..map.view(&ticket, ctx.now()) };

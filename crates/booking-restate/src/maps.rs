@@ -1,24 +1,26 @@
 //! What Restate keeps of a map, and a turn of it: read what the command needs, let the core decide, write what has changed,
 //! arm the timer.
 //!
-//! The header is an entry of its own. Seats, ended checkouts and wishes are kept in parts, by a hash of their names: a turn
-//! reads and writes a few small entries, and a look at the whole map reads no more than there are parts. Entries are sent with
-//! an invocation in the order of their names as far as the server's `eager-state-size-limit` goes, and are asked for beyond
-//! that; the header comes first. What a layout needs to be drawn is kept beside the map, in an object that turns do not read.
+//! **A change is one entry.** What a handler writes is kept entry by entry, also where an operator then kills it. So the header and
+//! what has changed last are written together, in one entry that takes the place of what the others say. When there is much of it,
+//! it goes to where it belongs, before the entry is written anew: seats, ended checkouts and wishes are kept in parts, by a hash of
+//! their names. A turn reads and writes a few small entries, and a look at the whole map reads no more than there are parts.
 //!
-//! **A turn is whole** because it always ends: what it writes is seen by others entry by entry, and a crash in between has it go
-//! on from there. So a turn is never given up once it writes, and an operator must not kill one.
+//! Entries are sent with an invocation in the order of their names as far as the server's `eager-state-size-limit` goes, and are
+//! asked for beyond that; the header comes first. What a layout needs to be drawn is kept beside the map, in an object that turns do
+//! not read.
 //!
 //! **Time.** A turn asks no clock. Its message says when it was sent, and its timer says when it was to fire.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use booking_core::format::{self, Format};
 use booking_core::ids::{MapKey, TicketId};
+use booking_core::inventory::LineCommand;
 use booking_core::machine::{Machine as _, Transition};
 use booking_core::map::ticket::{Ticket, TicketState};
 use booking_core::map::{
@@ -33,10 +35,13 @@ use crate::context::{Context, json};
 use crate::handler::Handler;
 use crate::host::{End, one};
 use crate::journal::recorded;
-use crate::records::{Edition, Ended, Judged, Message, Seats, Wishes};
+use crate::records::{Edition, Ended, Head, Judged, LaidOut, Message, Recent, Seats, Wishes};
 
-/// Where the header of a map is kept.
+/// Where the header of a map is kept, with what has changed last.
 const HEADER: &str = "header";
+
+/// How many changes are kept with the header at most, before they go to their parts.
+const RECENT: usize = 32;
 
 /// What the keys of each kind of parts begin with. In the order of their names they come after the header.
 const ENDED: &str = "marks";
@@ -63,7 +68,7 @@ fn part(kind: &str, name: &str) -> String {
 /// As much of a map as was read.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    header: Header,
+    head: Head,
     seats: BTreeMap<String, Seats>,
     ended: BTreeMap<String, Ended>,
     wishes: BTreeMap<String, Wishes>,
@@ -100,18 +105,27 @@ pub(crate) fn key(ctx: &impl Context) -> Result<MapKey, Stop> {
 
 /// The map's header.
 pub(crate) async fn header<C: Context>(ctx: &C) -> Result<Header, End> {
+    Ok(head(ctx).await?.header)
+}
+
+async fn head<C: Context>(ctx: &C) -> Result<Head, End> {
     Ok(read(ctx, HEADER).await?.unwrap_or_default())
 }
 
 impl Loaded {
-    /// The header, and what is kept of these seats.
-    pub(crate) async fn around<C: Context>(ctx: &C, seats: &[TicketId]) -> Result<Self, End> {
-        let header = header(ctx).await?;
-        let mut loaded = Self { header, ..Self::default() };
+    /// The header, and what is kept of these seats; with what they cost, if that is asked.
+    pub(crate) async fn around<C: Context>(ctx: &C, seats: &[TicketId], costs: bool) -> Result<Self, End> {
+        let mut loaded = Self { head: head(ctx).await?, ..Self::default() };
         for seat in seats {
             let key = part(SEATS, seat.as_str());
-            add(ctx, &mut loaded.seats, key.clone()).await?;
-            if let Some(kept) = loaded.seats.get(&key).and_then(|seats| seats.tickets.get(seat)) {
+            if costs || !loaded.head.recent.tickets.contains_key(seat) {
+                add(ctx, &mut loaded.seats, key.clone()).await?;
+            }
+            let kept = match loaded.head.recent.tickets.get(seat) {
+                Some((_, kept)) => kept.as_ref(),
+                None => loaded.seats.get(&key).and_then(|seats| seats.tickets.get(seat)),
+            };
+            if let Some(kept) = kept {
                 // What names a seat that cannot be read is given up.
                 loaded.tickets.insert(seat.clone(), format::read(kept.as_bytes()).map_err(unreadable)?);
             }
@@ -121,8 +135,14 @@ impl Loaded {
 
     /// Takes every seat of the parts that were read. What one becomes that cannot be read, `otherwise` says.
     fn take_all(&mut self, otherwise: impl Fn() -> Result<Option<Ticket>, End>) -> Result<(), End> {
-        for (id, kept) in self.seats.values().flat_map(|seats| &seats.tickets) {
-            let ticket = format::read(kept.as_bytes()).map_or_else(|_| otherwise(), |ticket| Ok(Some(ticket)))?;
+        let in_parts = self.seats.values().flat_map(|seats| &seats.tickets).map(|(id, kept)| (id, Some(kept)));
+        let recent = self.head.recent.tickets.iter().map(|(id, (_, kept))| (id, kept.as_ref()));
+        for (id, kept) in in_parts.chain(recent) {
+            let ticket = match kept.map(|kept| format::read(kept.as_bytes())) {
+                Some(Err(_)) => otherwise()?,
+                Some(Ok(ticket)) => Some(ticket),
+                None => None,
+            };
             put(&mut self.tickets, id.clone(), ticket);
         }
         Ok(())
@@ -130,10 +150,10 @@ impl Loaded {
 
     /// Every seat, as a look at the map shows it.
     pub(crate) async fn shown<C: Context>(ctx: &C) -> Result<SeatMap, End> {
-        let mut loaded = Self::around(ctx, &[]).await?;
+        let mut loaded = Self::around(ctx, &[], false).await?;
         let keys = ctx.keys().await?;
         loaded.every(ctx, &keys, SEATS, true).await?;
-        let version = loaded.header.version;
+        let version = loaded.head.header.version;
         loaded.take_all(|| Ok(Some(unreadable_seat(version))))?;
         Ok(loaded.known())
     }
@@ -142,9 +162,9 @@ impl Loaded {
     async fn every<C: Context>(&mut self, ctx: &C, keys: &[String], kind: &str, lenient: bool) -> Result<(), End> {
         for key in keys.iter().filter(|key| key.starts_with(kind)) {
             let done = match kind {
-                SEATS => add(ctx, &mut self.seats, key.clone()).await,
-                ENDED => add(ctx, &mut self.ended, key.clone()).await,
-                _ => add(ctx, &mut self.wishes, key.clone()).await,
+                SEATS => add(ctx, &mut self.seats, key.clone()).await.map(|_| ()),
+                ENDED => add(ctx, &mut self.ended, key.clone()).await.map(|_| ()),
+                _ => add(ctx, &mut self.wishes, key.clone()).await.map(|_| ()),
             };
             match done {
                 Err(End::Refused(_)) if lenient => {}
@@ -156,15 +176,15 @@ impl Loaded {
 
     /// Reads what a command needs beside the seats that it names.
     async fn complete<C: Context>(&mut self, ctx: &C, map: &MapKey, command: &SeatMapCommand) -> Result<(), End> {
-        let needs = command.needs(&self.header);
+        let needs = command.needs(&self.head.header);
         let (checkout, hold, all) = match needs {
             Needs::Parts { checkout, hold, ending, .. } => (checkout, hold, ending),
             Needs::All | Needs::AllAndLayout => (None, None, true),
         };
-        if let Some(checkout) = checkout.filter(|_| self.header.ended > 0) {
+        if let Some(checkout) = checkout.filter(|_| self.head.header.ended > 0) {
             add(ctx, &mut self.ended, part(ENDED, checkout.as_str())).await?;
         }
-        if let Some(hold) = hold.filter(|_| self.header.baskets > 0) {
+        if let Some(hold) = hold.filter(|_| self.head.header.baskets > 0) {
             add(ctx, &mut self.wishes, part(WISHES, hold.as_str())).await?;
         }
         if all {
@@ -177,31 +197,37 @@ impl Loaded {
             self.take_all(|| if lenient { Ok(None) } else { Err(unreadable(())) })?;
         }
         if needs == Needs::AllAndLayout {
-            self.layout = layout(ctx, map, self.header.edition).await?.map(Arc::new);
+            self.layout = layout(ctx, map, self.head.header.edition).await?.map(Arc::new);
         }
         Ok(())
     }
 
     /// The map, as far as it was read. Its layout has the seats of the parts that were read, with their prices.
     pub(crate) fn known(&self) -> SeatMap {
-        let layout = self.layout.clone().or_else(|| (self.header.edition > 0).then(|| Arc::new(self.laid_out())));
+        let layout = self.layout.clone().or_else(|| (self.head.header.edition > 0).then(|| Arc::new(self.laid_out())));
         let tickets = self.tickets.iter().map(|(id, ticket)| (id.clone(), ticket.clone()));
-        let ended = self.ended.values().flat_map(|Ended(ended)| ended).map(|(id, until)| (id.clone(), *until));
-        let wishes = self.wishes.values().flat_map(|Wishes(wishes)| wishes);
-        let wishes = wishes.map(|(id, basket)| (id.clone(), basket.clone()));
-        SeatMap::from_parts(self.header, layout, tickets, ended, wishes)
+        let recent = &self.head.recent;
+        let ended = overlaid(self.ended.values().flat_map(|Ended(ended)| ended), &recent.ended);
+        let wishes = overlaid(self.wishes.values().flat_map(|Wishes(wishes)| wishes), &recent.wishes);
+        SeatMap::from_parts(self.head.header, layout, tickets, ended, wishes)
     }
 
-    /// The version of a seat that was read: that of its last change, or else one at which the map had it as it is. A part is
-    /// read as a whole, and a map is not while it takes a turn; so the header's version may be another.
+    /// The version of a seat that was read: that of its last change, or else one at which the map had it as it was laid out. (A part
+    /// may have been written after the header was read.)
     pub(crate) fn version_of(&self, seat: &TicketId) -> u64 {
-        let Some(seats) = self.seats.get(&part(SEATS, seat.as_str())) else { return 0 };
-        self.tickets.get(seat).map_or(seats.version, |ticket| ticket.version)
+        let recent = self.head.recent.tickets.get(seat).map(|(version, _)| *version);
+        let own = recent.or_else(|| self.tickets.get(seat).map(|ticket| ticket.version));
+        own.unwrap_or_else(|| {
+            let part = self.seats.get(&part(SEATS, seat.as_str())).map_or(0, |seats| seats.version);
+            part.max(self.head.header.version)
+        })
     }
 
     /// Seats of the layout that were read, in its order. Rows and places are not known here.
     fn laid_out(&self) -> Layout {
-        let prices = self.seats.values().flat_map(|seats| &seats.laid_out);
+        let edition = self.head.header.edition;
+        let laid_out = self.seats.values().flat_map(|seats| &seats.laid_out).filter(|it| it.edition == edition);
+        let prices = laid_out.flat_map(|laid_out| &laid_out.prices);
         let mut seats: Vec<(u32, Place)> = prices
             .flat_map(|(price, seats)| seats.iter().map(|(ticket, at)| (*at, ticket, *price)))
             .map(|(at, ticket, price)| (at, Place { ticket: ticket.clone(), label: None, price, x: 0, y: 0 }))
@@ -215,72 +241,105 @@ impl Loaded {
     /// Takes in what an event has changed, and writes it.
     async fn store<C: Context>(&mut self, ctx: &C, map: &MapKey, event: SeatMapEvent) -> Result<(), End> {
         let SeatMapEvent { header, tickets, ended, baskets, layout } = event;
-        let mut changed = Vec::new();
-        for (id, ticket) in tickets {
-            let key = part(SEATS, id.as_str());
-            let seats = self.seats.entry(key.clone()).or_default();
-            seats.version = header.version;
-            put(&mut seats.tickets, id.clone(), ticket.as_ref().map(text));
-            put(&mut self.tickets, id, ticket);
-            changed.push(key);
-        }
-        for (id, until) in ended {
-            let key = part(ENDED, id.as_str());
-            put(&mut self.ended.entry(key.clone()).or_default().0, id, until);
-            changed.push(key);
-        }
-        for (id, basket) in baskets {
-            let key = part(WISHES, id.as_str());
-            put(&mut self.wishes.entry(key.clone()).or_default().0, id, basket);
-            changed.push(key);
+        if self.head.recent.len() + tickets.len() + ended.len() + baskets.len() > RECENT {
+            self.put_away(ctx).await?;
         }
         if let Some(layout) = layout {
-            changed.extend(self.lay_out(&layout, header.version));
             // First, so that no header names an edition that is not there.
             let kept = json(&Edition { edition: header.edition, layout: Layout::clone(&layout) });
             one(ctx, ctx.call(Handler::LayoutKeep.target(Some(map.as_str())), kept)?).await?;
+            self.lay_out(&layout, header.edition);
+            self.seats.iter().try_for_each(|(key, seats)| write(ctx, key, seats))?;
         }
-        changed.sort_unstable();
-        changed.dedup();
-        for key in changed {
-            match key.split('/').next() {
-                // One without seats tells the version still.
-                Some(SEATS) => write(ctx, &key, self.seats.entry(key.clone()).or_default())?,
-                Some(ENDED) => put_part(ctx, &key, self.ended.get(&key), |Ended(ended)| ended.is_empty())?,
-                _ => put_part(ctx, &key, self.wishes.get(&key), |Wishes(wishes)| wishes.is_empty())?,
-            }
+        let recent = &mut self.head.recent;
+        for (id, ticket) in tickets {
+            recent.tickets.insert(id.clone(), (header.version, ticket.as_ref().map(text)));
+            put(&mut self.tickets, id, ticket);
         }
-        self.header = header;
-        Ok(write(ctx, HEADER, &header)?)
+        recent.ended.extend(ended);
+        recent.wishes.extend(baskets);
+        self.head.header = header;
+        Ok(write(ctx, HEADER, &self.head)?)
     }
 
-    /// Divides the seats of a layout among the parts; every part that may have changed.
-    fn lay_out(&mut self, layout: &Layout, version: u64) -> Vec<String> {
-        self.seats.values_mut().for_each(|seats| seats.laid_out.clear());
-        for (at, place) in (0..).zip(layout.places()) {
-            let seats = self.seats.entry(part(SEATS, place.ticket.as_str())).or_default();
-            seats.version = version;
-            let seat = (place.ticket.clone(), at);
-            match seats.laid_out.iter_mut().find(|(price, _)| *price == place.price) {
-                Some((_, alike)) => alike.push(seat),
-                None => seats.laid_out.push((place.price, vec![seat])),
+    /// Puts what has changed last where it belongs. It stays what it is: the header takes its place until it is written anew.
+    async fn put_away<C: Context>(&mut self, ctx: &C) -> Result<(), End> {
+        let Recent { tickets, ended, wishes } = std::mem::take(&mut self.head.recent);
+        let mut changed = BTreeSet::new();
+        for (id, (version, kept)) in tickets {
+            let key = part(SEATS, id.as_str());
+            let seats = add(ctx, &mut self.seats, key.clone()).await?;
+            seats.version = seats.version.max(version);
+            put(&mut seats.tickets, id, kept);
+            changed.insert(key);
+        }
+        for (id, until) in ended {
+            let key = part(ENDED, id.as_str());
+            put(&mut add(ctx, &mut self.ended, key.clone()).await?.0, id, until);
+            changed.insert(key);
+        }
+        for (id, basket) in wishes {
+            let key = part(WISHES, id.as_str());
+            put(&mut add(ctx, &mut self.wishes, key.clone()).await?.0, id, basket);
+            changed.insert(key);
+        }
+        for key in changed {
+            if let Some(seats) = self.seats.get(&key) {
+                write(ctx, &key, seats)?;
+            } else if let Some(ended) = self.ended.get(&key) {
+                write(ctx, &key, ended)?;
+            } else if let Some(wishes) = self.wishes.get(&key) {
+                write(ctx, &key, wishes)?;
             }
         }
-        self.seats.keys().cloned().collect()
+        Ok(())
+    }
+
+    /// Divides the seats of a layout among the parts, beside those of the layout before it.
+    fn lay_out(&mut self, layout: &Layout, edition: u64) {
+        for seats in self.seats.values_mut() {
+            seats.laid_out.retain(|before| before.edition + 1 == edition);
+        }
+        for (at, place) in (0..).zip(layout.places()) {
+            let seats = self.seats.entry(part(SEATS, place.ticket.as_str())).or_default();
+            if seats.laid_out.last().is_none_or(|last| last.edition != edition) {
+                seats.laid_out.push(LaidOut { edition, prices: Vec::new() });
+            }
+            let seat = (place.ticket.clone(), at);
+            let prices = seats.laid_out.last_mut().map(|last| &mut last.prices).into_iter();
+            for prices in prices {
+                match prices.iter_mut().find(|(price, _)| *price == place.price) {
+                    Some((_, alike)) => alike.push(seat.clone()),
+                    None => prices.push((place.price, vec![seat.clone()])),
+                }
+            }
+        }
     }
 }
 
-/// Reads a part, unless it was read.
-async fn add<T: Format + Default, C: Context>(
+/// Entries of parts, with the latest changes in the place of what they say.
+fn overlaid<'a, K: Clone + Ord + 'a, V: Clone + 'a>(
+    parts: impl Iterator<Item = (&'a K, &'a V)>,
+    recent: &'a BTreeMap<K, Option<V>>,
+) -> impl Iterator<Item = (K, V)> {
+    let parts = parts.filter(|(key, _)| !recent.contains_key(*key)).map(|(key, value)| (key, Some(value)));
+    let recent = recent.iter().map(|(key, value)| (key, value.as_ref()));
+    parts.chain(recent).filter_map(|(key, value)| Some((key.clone(), value?.clone())))
+}
+
+/// A part, read unless it was.
+async fn add<'a, T: Format + Default, C: Context>(
     ctx: &C,
-    parts: &mut BTreeMap<String, T>,
+    parts: &'a mut BTreeMap<String, T>,
     key: String,
-) -> Result<(), End> {
-    if let Entry::Vacant(missing) = parts.entry(key) {
-        let part = read(ctx, missing.key()).await?.unwrap_or_default();
-        missing.insert(part);
-    }
-    Ok(())
+) -> Result<&'a mut T, End> {
+    Ok(match parts.entry(key) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(missing) => {
+            let part = read(ctx, missing.key()).await?.unwrap_or_default();
+            missing.insert(part)
+        }
+    })
 }
 
 /// A seat in its stored form.
@@ -295,33 +354,22 @@ fn put<K: Ord, V>(entries: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
     };
 }
 
-fn put_part<T: Format>(
-    ctx: &impl Context,
-    key: &str,
-    part: Option<&T>,
-    is_empty: impl Fn(&T) -> bool,
-) -> Result<(), Stop> {
-    match part.filter(|part| !is_empty(part)) {
-        Some(part) => write(ctx, key, part),
-        None => ctx.clear(key),
-    }
-}
-
 /// A turn of the map of this invocation.
 pub(crate) async fn turn<C: Context>(ctx: &C, Message { call, at }: Message) -> Result<Judged, End> {
     let key = key(ctx)?;
-    let mut loaded = Loaded::around(ctx, call.seats()).await?;
+    let costs = !matches!(call, MapCall::Line(_, LineCommand::Confirm { .. } | LineCommand::Revoke { .. }));
+    let mut loaded = Loaded::around(ctx, call.seats(), costs).await?;
     let seat = match &call {
         MapCall::Seat(seat, ..) => Some(seat.clone()),
         MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_) => None,
     };
-    if let Some(due) = loaded.header.armed.filter(|due| due.plus(LOST) < at) {
+    if let Some(due) = loaded.head.header.armed.filter(|due| due.plus(LOST) < at) {
         arm(ctx, &key, due)?;
     }
     let command = guarded(|| call.command(&key, &loaded.known()))?.map_err(|kind| End::Refused(kind.into()))?;
     let judged = judge(ctx, &key, &mut loaded, &command, at).await?;
     let of_seat = seat.map(|seat| loaded.version_of(&seat));
-    let version = of_seat.unwrap_or(loaded.header.version);
+    let version = of_seat.unwrap_or(loaded.head.header.version);
     if loaded.known().wants_reset(ctx.terms()) {
         match judge(ctx, &key, &mut loaded, &SeatMapCommand::ResetAll, at).await {
             // A map with a seat that cannot be read stays as it is; what was asked of it is done.
@@ -414,6 +462,6 @@ mod tests {
     #[test]
     fn names_go_to_the_parts_that_they_always_went_to() {
         let part = |name: &str| part(SEATS, name);
-        assert_eq!(["arena:A:12", "hall:1", "a"].map(part), ["seats/00", "seats/00", "seats/00"]);
+        assert_eq!(["arena:A:12", "hall:1", "a"].map(part), ["seats/34", "seats/43", "seats/12"]);
     }
 }

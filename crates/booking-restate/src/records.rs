@@ -6,7 +6,7 @@ use booking_core::checkout::Checkout;
 use booking_core::effect::Outcome;
 use booking_core::format::Format;
 use booking_core::ids::{CheckoutId, HoldId, TicketId};
-use booking_core::map::{Basket, Layout, SeatMapRefusal, SeatMapReply};
+use booking_core::map::{Basket, Header, Layout, SeatMapRefusal, SeatMapReply};
 use booking_core::money::Money;
 use booking_core::time::Timestamp;
 use booking_core::wire::{MapCall, TicketCall};
@@ -79,18 +79,63 @@ pub(crate) struct Edition {
     pub(crate) layout: Layout,
 }
 
+/// What is written with each change of a map, as one entry: so a change is kept as a whole, or not at all.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// The map's header.
+    pub(crate) header: Header,
+    /// What has changed and is not in the parts yet. It takes the place of what they say.
+    #[serde(default, skip_serializing_if = "Recent::is_empty")]
+    pub(crate) recent: Recent,
+}
+
+/// The latest changes of a map.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Recent {
+    /// Seats, with the version of their last change: in their own stored form, or as they were laid out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tickets: BTreeMap<TicketId, (u64, Option<String>)>,
+    /// Checkouts that claim nothing any more, and those whose end is forgotten.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) ended: BTreeMap<CheckoutId, Option<Timestamp>>,
+    /// The last wishes under holds, and those that are forgotten.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) wishes: BTreeMap<HoldId, Option<Basket>>,
+}
+
+impl Recent {
+    /// How many entries it has.
+    pub(crate) fn len(&self) -> usize {
+        self.tickets.len() + self.ended.len() + self.wishes.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Some of a map's seats.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Seats {
     /// The map's version at the last change of any of them.
-    #[serde(default)]
     pub(crate) version: u64,
-    /// Those of the layout, by what they are listed at: each with its place among all seats of the layout.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) laid_out: Vec<(Money, Vec<(TicketId, u32)>)>,
+    /// Those of the layout, and of the one before it: it is known by the header which of them counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) laid_out: Vec<LaidOut>,
     /// Those that differ from the layout, each in its own stored form: one that this build cannot read stays as it is.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tickets: BTreeMap<TicketId, String>,
+}
+
+/// Some of the seats of a layout.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LaidOut {
+    /// Its edition.
+    pub(crate) edition: u64,
+    /// The seats by what they are listed at, each with its place among all seats of the layout.
+    pub(crate) prices: Vec<(Money, Vec<(TicketId, u32)>)>,
 }
 
 /// Some of the checkouts that claim nothing on a map any more, and until when that is remembered.
@@ -113,6 +158,7 @@ macro_rules! formats {
 }
 formats! {
     Began = "start of a checkout";
+    Head = "seat map's header";
     Seats = "seats";
     Ended = "ended checkouts";
     Wishes = "wishes under holds";
