@@ -145,7 +145,7 @@ fn the_in_process_engine_knows_no_runtime_no_clock_and_no_chance() {
         let name = path.strip_prefix("host-axum-sim/src/").unwrap_or_default();
         let is_simulated =
             name.starts_with("simulate/") && !["simulate/command.rs", "simulate/many.rs"].contains(&name);
-        let others = ["objects.rs", "effects.rs", "errors.rs", "store.rs", "store/frame.rs"];
+        let others = ["effects.rs", "errors.rs", "store.rs", "store/frame.rs"];
         name.starts_with("engine") || is_simulated || others.contains(&name)
     };
     let engine: Vec<(&str, &str)> = rust(&files).filter(|(path, _)| is_engine(path)).collect();

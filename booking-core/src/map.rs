@@ -544,12 +544,15 @@ impl SeatMap {
             && self.layout.as_ref().is_some_and(|layout| command.seats().iter().any(|id| layout.place(id).is_none()))
     }
 
-    /// What these seats cost, read from this map. `unlisted` is the price of a seat that has none, on a map without a
-    /// layout, and `room` how many seats such a map may store.
+    /// What these seats cost, read from this map. `unlisted` is the price of a seat on a map without a layout, where an operator has
+    /// listed none; `None` where such maps sell nothing. `room` is how many seats such a map may store.
     #[must_use]
     pub fn offer(&self, seats: &Seats, unlisted: Option<Money>, room: u64) -> Offer {
-        let default = unlisted.filter(|_| self.layout.is_none());
-        let prices = seats.as_slice().iter().map(|seat| self.price(seat).or(default)).collect();
+        let price = |seat| match &self.layout {
+            Some(layout) => layout.place(seat).map(|place| place.price),
+            None => unlisted,
+        };
+        let prices = seats.as_slice().iter().map(price).collect();
         Offer { edition: self.header.edition, prices, room }
     }
 

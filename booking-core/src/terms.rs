@@ -11,9 +11,9 @@ use crate::time::{HoldTtl, Millis};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Terms {
-    /// What a ticket costs that no layout and no `list` has given a price.
+    /// What a ticket costs that no layout and no `list` has given a price. Maps without a layout sell in its currency alone.
     pub unit_price: Money,
-    /// Whether only tickets with a listed price are for sale.
+    /// Whether only seats of a layout are for sale: a map without one sells nothing.
     pub closed_sales: bool,
     /// How long a buyer's own hold lasts when the buyer does not say.
     pub hold_ttl: HoldTtl,
@@ -63,7 +63,7 @@ impl Terms {
     /// How far the clocks of two doors may be apart.
     pub const CLOCKS_APART: Millis = Millis::from_mins(1);
 
-    /// The price of a ticket that was never listed; `None` where such a ticket is not for sale.
+    /// The price of a ticket on a map without a layout that was never listed; `None` where such maps sell nothing.
     #[must_use]
     pub fn unlisted(&self) -> Option<Money> {
         (!self.closed_sales).then_some(self.unit_price)

@@ -28,7 +28,7 @@ use booking_core::ids::{CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketI
 use booking_core::invariants::{Snapshot, Violation, check};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Reserve, TicketCommand};
-use booking_core::map::{SeatMapCommand, Seats};
+use booking_core::map::{Layout, Place, Row, SeatMapCommand, Seats};
 use booking_core::memory::Memory;
 use booking_core::money::Money;
 use booking_core::terms::Terms;
@@ -127,10 +127,14 @@ pub fn journeys() -> Vec<Journey> {
     // Nothing runs after the authorisation until the claims are over.
     let asleep = vec![Cut { after: 7, downtime: Terms::default().checkout_time }];
     let cancelled = House { cancel_during: Some(1), ..house(&two, "card_success", None) };
-    let euros = Money::new(100, "EUR".parse().expect("three letters")).expect("little money");
-    let listed = SeatMapCommand::List { seats: ticket("seat-1").into(), price: euros };
+    let price = Money::new(100, "EUR".parse().expect("three letters")).expect("little money");
+    let seats = vec![Place { ticket: ticket("seat-1"), label: None, price, x: 0, y: 0 }];
+    let layout = Layout::new(vec![Row { name: "A".into(), seats }]).expect("one seat");
     let mixed = House {
-        rivals: BTreeMap::from([(0, vec![(ticket("seat-1").map_key(), listed)])]),
+        rivals: BTreeMap::from([(
+            0,
+            vec![(ticket("seat-1").map_key(), SeatMapCommand::Publish { layout: layout.into() })],
+        )]),
         ..house(&two, "card_success", None)
     };
     vec![

@@ -293,8 +293,7 @@ impl Set<'_> {
         let price = seat.after.hold().map(|hold| hold.price).or(seat.after.sale().map(|sale| sale.price));
         let (map, offer) = (self.turn.before, self.turn.offer());
         let of_this_edition = offer.is_some_and(|offer| offer.edition == map.header().edition);
-        let listed = map.ticket(seat.id).and_then(|ticket| ticket.listed);
-        of_this_edition && listed.or_else(|| self.turn.attested(seat.id)) == price
+        of_this_edition && price.is_some() && self.turn.price(seat.id) == price
     }
 
     fn are_prices(&self, told: &[Money]) -> bool {

@@ -115,9 +115,16 @@ impl<'a> MapTurn<'a> {
     }
 
     /// The price that the caller attests for a seat.
-    pub(super) fn attested(&self, seat: &TicketId) -> Option<Money> {
+    fn attested(&self, seat: &TicketId) -> Option<Money> {
         let at = self.set()?.0.as_slice().iter().position(|named| named == seat)?;
         self.offer()?.prices.get(at).copied().flatten()
+    }
+
+    /// What a seat costs: what the caller attests, or what is listed, in the same currency.
+    pub(super) fn price(&self, seat: &TicketId) -> Option<Money> {
+        let attested = self.attested(seat)?;
+        let listed = self.before.ticket(seat).and_then(|ticket| ticket.listed);
+        Some(listed.unwrap_or(attested)).filter(|price| price.currency() == attested.currency())
     }
 
     /// The checkout that asks.
@@ -468,8 +475,7 @@ fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> boo
             if let SeatMapCommand::List { .. } = turn.command {
                 return turn.before.layout().is_some_and(|it| it.places().all(|place| place.ticket != *id));
             }
-            let listed = turn.before.ticket(id).and_then(|ticket| ticket.listed);
-            listed.or_else(|| turn.attested(id)).is_none()
+            turn.price(id).is_none()
         }
         TicketRefusal::CheckoutInProgress => held.and_then(Hold::claim).is_some_and(|claim| now < claim.deadline),
         TicketRefusal::HoldExpired => match turn.set() {

@@ -244,14 +244,19 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// What a seat costs that is on sale: what an operator has set, else what the caller attests.
+    /// What a seat costs that is on sale: what the caller attests, or what an operator has set for a seat without a layout, in the
+    /// same currency.
     fn price(&self, offer: &Offer, names: &[TicketId], i: usize) -> Result<Money, TicketRefusal> {
         let edition = self.map.header.edition;
         if offer.edition != edition {
             return Err(StaleEdition { edition });
         }
         let listed = self.map.tickets.get(&names[i]).and_then(|ticket| ticket.listed);
-        let price = listed.or(offer.prices.get(i).copied().flatten()).ok_or(TicketNotForSale)?;
+        let offered = offer.prices.get(i).copied().flatten().ok_or(TicketNotForSale)?;
+        let price = listed.unwrap_or(offered);
+        if price.currency() != offered.currency() {
+            return Err(TicketNotForSale);
+        }
         // A layout bounds how many seats there are.
         let is_stored = self.map.tickets.get(&names[i]).is_some();
         if edition == 0 && !is_stored && self.map.header.tickets >= offer.room {

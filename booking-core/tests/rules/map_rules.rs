@@ -371,7 +371,7 @@ mod prices_and_layouts {
     fn a_price_that_an_operator_has_set_is_the_price_charged() {
         let map = Map::available().then(&list(&[1], 500));
         assert_eq!(map.map.view(&ticket_id("a:1"), at(NOW)).version, 1);
-        let map = map.after(&closed(reserve("ann", "h")));
+        let map = map.after(&reserve("ann", "h"));
         assert_eq!(map.price(), Some(usd(500)));
         let listed_since = map.then(&list(&[1], 700));
         assert_eq!(listed_since.price(), Some(usd(500)), "a hold keeps the price it was made at");
@@ -400,9 +400,21 @@ mod prices_and_layouts {
     }
 
     #[test]
-    fn a_map_without_a_layout_sells_no_seat_without_a_price() {
-        Map::available().refuses(&closed(reserve("ann", "h")), TicketNotForSale);
-        Map::available().refuses(&closed(claim("ann", "h", "c", EARLY)), TicketNotForSale);
+    fn with_closed_sales_a_map_without_a_layout_sells_nothing() {
+        for map in [Map::available(), Map::available().then(&list(&[1], 500))] {
+            map.clone().refuses(&closed(reserve("ann", "h")), TicketNotForSale);
+            map.clone().refuses(&closed(claim("ann", "h", "c", EARLY)), TicketNotForSale);
+            map.refuses(&closed(sell("ann", "box")), TicketNotForSale);
+        }
+    }
+
+    #[test]
+    fn a_map_without_a_layout_sells_in_the_currency_of_the_unit_price_alone() {
+        let euros = booking_core::money::Money::new(500, "EUR".parse().unwrap()).unwrap();
+        let listed = Map::available().then(&SeatMapCommand::List { seats: seats(&[1]), price: euros });
+        listed.clone().refuses(&reserve("ann", "h"), TicketNotForSale);
+        let in_euros = offering(reserve("ann", "h"), |offer| offer.prices = vec![Some(euros)]);
+        assert_eq!(listed.after(&in_euros).price(), Some(euros));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct TermsFlags {
     /// How long a checkout has for its payment before its seats go back on sale
     #[arg(long, env = "BOOKING_CHECKOUT_TIME", default_value = "15m", value_parser = checkout_time)]
     checkout_time: Millis,
-    /// Sell only tickets that a layout, or `list`, gave a price
+    /// Sell only seats of a layout: a map without one sells nothing
     #[arg(long, env = "BOOKING_CLOSED_SALES")]
     closed_sales: bool,
     /// Tell everybody who holds or has bought a ticket. Without it only operators are told, and who shows the hold

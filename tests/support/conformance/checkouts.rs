@@ -182,9 +182,10 @@ pub(super) fn a_checkout_that_takes_long_is_answered_meanwhile_and_works_on(targ
 }
 
 pub(super) fn prices_in_two_currencies_have_no_sum(target: &Target) {
-    let (ids, _) = tickets_of_a_map(2);
-    let price = json!({ "price": { "minor": 4_500, "currency": "EUR" } });
-    accepted(&target.admin.post(&format!("/Ticket/{}/list", ids[1]), &price));
+    let (ids, map) = tickets_of_a_map(2);
+    let seat = |n: usize, currency: &str| json!({ "ticketId": ids[n], "price": { "minor": 4_500, "currency": currency }, "x": n, "y": 0 });
+    let layout = json!({ "rows": [{ "name": "A", "seats": [seat(0, "USD"), seat(1, "EUR")] }] });
+    accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout));
     refused(&target.process(&json!({ "ticketIds": ids, "userId": "ann" })), 422, "MixedCurrencies");
     assert_eq!(target.ticket(&ids[0])["status"], "AVAILABLE");
 }

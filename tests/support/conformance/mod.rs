@@ -199,7 +199,7 @@ cases! {
         a_method_that_a_route_does_not_take_is_refused_and_changes_nothing
         an_error_tells_its_code_its_kind_and_a_message
         a_buyer_may_have_only_so_many_holds
-        closed_sales_sell_only_what_is_listed
+        closed_sales_sell_only_seats_of_a_layout
         a_full_house_says_so_and_when_to_try_again;
     idempotency("§6"):
         the_first_answer_comes_again

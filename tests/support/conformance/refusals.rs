@@ -203,14 +203,24 @@ pub(super) fn a_buyer_may_have_only_so_many_holds(target: &Target) {
     accepted(&target.reserve(&ids[22], &body));
 }
 
-pub(super) fn closed_sales_sell_only_what_is_listed(target: &Target) {
+pub(super) fn closed_sales_sell_only_seats_of_a_layout(target: &Target) {
     let closed = needs(&target.closed, "a server with closed sales");
     let id = a_ticket();
     refused(&closed.post(&format!("/Ticket/{id}/reserve"), &json!("ann")), 409, "TicketNotForSale");
     refused(&closed.post("/Checkout/process", &json!({ "ticketId": id, "userId": "ann" })), 409, "TicketNotForSale");
-    let price = json!({ "price": { "minor": 100, "currency": "USD" } });
-    accepted(&closed.post(&format!("/Ticket/{id}/list"), &price));
-    accepted(&closed.post("/Checkout/process", &json!({ "ticketId": id, "userId": "ann" })));
+    let price = json!({ "minor": 100, "currency": "USD" });
+    accepted(&closed.post(&format!("/Ticket/{id}/list"), &json!({ "price": price })));
+    refused(&closed.post("/Checkout/process", &json!({ "ticketId": id, "userId": "ann" })), 409, "TicketNotForSale");
+    let (ids, map) = tickets_of_a_map(2);
+    let layout =
+        json!({ "rows": [{ "name": "A", "seats": [{ "ticketId": ids[0], "price": price, "x": 0, "y": 0 }] }] });
+    accepted(&closed.post(&format!("/SeatMap/{map}/layout"), &layout));
+    accepted(&closed.post("/Checkout/process", &json!({ "ticketId": ids[0], "userId": "ann" })));
+    refused(
+        &closed.post("/Checkout/process", &json!({ "ticketId": ids[1], "userId": "ann" })),
+        409,
+        "TicketNotForSale",
+    );
 }
 
 pub(super) fn a_full_house_says_so_and_when_to_try_again(target: &Target) {

@@ -141,14 +141,19 @@ pub(super) fn a_blocked_ticket_is_off_sale_until_it_is_unblocked(target: &Target
 
 pub(super) fn a_listed_price_is_what_the_next_hold_costs(target: &Target) {
     let id = a_ticket();
-    let price = json!({ "minor": 4_500, "currency": "EUR" });
+    let price = json!({ "minor": 4_500, "currency": "USD" });
     accepted(&target.admin.post(&format!("/Ticket/{id}/list"), &json!({ "price": price })));
     let got = target.reserve(&id, &json!({ "userId": fresh("ann") }));
     assert_eq!(got.body["price"], price);
-    let dearer = json!({ "price": { "minor": 9_900, "currency": "EUR" } });
+    let dearer = json!({ "price": { "minor": 9_900, "currency": "USD" } });
     accepted(&target.admin.post(&format!("/Ticket/{id}/list"), &dearer));
     let order = json!({ "ticketId": id, "userId": "nobody", "holdId": got.text("holdId") });
     refused(&target.process(&order), 409, "TicketReserved");
+    // Without a layout a map sells in the currency of the unit price alone.
+    let other = a_ticket();
+    let euros = json!({ "price": { "minor": 4_500, "currency": "EUR" } });
+    accepted(&target.admin.post(&format!("/Ticket/{other}/list"), &euros));
+    refused(&target.reserve(&other, &json!({ "userId": fresh("ann") })), 409, "TicketNotForSale");
 }
 
 pub(super) fn the_box_office_sells_without_a_payment(target: &Target) {
