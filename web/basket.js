@@ -10,9 +10,11 @@ export class Basket {
   #name;
   /** Who buys. Not to be guessed, as it is how a ticket is known to be this tab's again. */
   user = `guest-${secret().slice(0, 12)}`;
-  /** The hold that all seats are under; null while there are none. An ended one is never used again. */
+  /** The hold that all seats are under; null while there are none. */
   hold = null;
-  /** Seats by id: `{ is: "asking" | "held" | "returning", until, price }`. */
+  /** The number of the last wish under that hold. A copy of an earlier one that comes late is then not carried out. */
+  last = 0;
+  /** Seats by id: `{ is: "asking" | "held" | "returning", until, price, nth }`; `nth` numbers the wish that was sent for it. */
   seats = {};
   /** A payment that is not over: `{ key, order }`, sent under this key until there is an answer. */
   paying = null;
@@ -25,7 +27,7 @@ export class Basket {
     this.#name = `booking:${map}`;
     try {
       const kept = JSON.parse(sessionStorage.getItem(this.#name) ?? "{}");
-      for (const field of ["user", "hold", "seats", "paying", "bookings", "outcome"]) {
+      for (const field of ["user", "hold", "last", "seats", "paying", "bookings", "outcome"]) {
         if (kept[field] != null) this[field] = kept[field];
       }
     } catch {
@@ -34,10 +36,10 @@ export class Basket {
   }
 
   save() {
-    if (this.ids().length === 0) this.hold = null;
-    const { user, hold, seats, paying, bookings, outcome } = this;
+    if (this.ids().length === 0) [this.hold, this.last] = [null, 0];
+    const { user, hold, last, seats, paying, bookings, outcome } = this;
     try {
-      sessionStorage.setItem(this.#name, JSON.stringify({ user, hold, seats, paying, bookings, outcome }));
+      sessionStorage.setItem(this.#name, JSON.stringify({ user, hold, last, seats, paying, bookings, outcome }));
     } catch {
       // A browser that keeps nothing: the holds end by themselves if it is reloaded.
     }
@@ -51,8 +53,17 @@ export class Basket {
   /** Puts a seat in, that is still to be asked for. */
   put(id) {
     this.hold ??= secret();
-    this.seats[id] = { is: "asking", until: null, price: null };
+    this.seats[id] = { is: "asking", until: null, price: null, nth: null };
     this.save();
+  }
+
+  /** The number of the wish that is about to be sent for a seat: a new one, unless it was sent before a reload. */
+  number(id) {
+    if (this.seats[id].nth == null) {
+      this.last += 1;
+      this.set(id, { nth: this.last });
+    }
+    return this.seats[id].nth;
   }
 
   set(id, change) {

@@ -6,7 +6,7 @@ import { Basket, MOST } from "./basket.js";
 import { announce } from "./dom.js";
 import { count, money, seatName, secret, several } from "./words.js";
 
-/** For how long a seat that is given back can be had again with a click, in ms. Once released, its hold is over. */
+/** For how long a seat that is given back can be had again with a click, in ms. Once released, others may have it. */
 export const UNDO_WITHIN = 4_000;
 
 export class Buyer {
@@ -15,6 +15,7 @@ export class Buyer {
   #changed;
   #returns = new Map();
   #checked = new Set();
+  #wishes = Promise.resolve();
   /** A payment is being asked about, and there is no answer: the buyer is to know. */
   waiting = false;
   /** What is to be said beside the basket: `{ text, isBad }`. */
@@ -32,11 +33,20 @@ export class Buyer {
   resume() {
     const { basket } = this;
     if (basket.paying) this.#settle();
-    else {
-      this.check(basket.ids("held"));
-      for (const id of basket.ids("asking")) this.#hold(id);
+    else this.check(basket.ids("held"));
+    // What was sent already comes first: the others get later numbers.
+    const sent = (id) => basket.seats[id].nth ?? Infinity;
+    const open = basket.ids(...(basket.paying ? ["returning"] : ["asking", "returning"]));
+    for (const id of open.sort((one, other) => (sent(one) < sent(other) ? -1 : 1))) {
+      if (basket.seats[id].is === "asking") this.#hold(id);
+      else this.#release(id);
     }
-    for (const id of basket.ids("returning")) this.#release(id);
+  }
+
+  /** Sends one wish at a time, as the map carries them out in the order of their numbers. */
+  #inTurn(wish) {
+    this.#wishes = this.#wishes.then(wish);
+    return this.#wishes;
   }
 
   /** A seat was clicked. */
@@ -61,16 +71,21 @@ export class Buyer {
     return this.#hold(id);
   }
 
-  async #hold(id) {
+  #hold(id) {
+    return this.#inTurn(() => this.#ask(id));
+  }
+
+  async #ask(id) {
     const { basket } = this;
-    const order = { userId: basket.user, holdId: basket.hold };
+    if (basket.seats[id]?.is !== "asking") return;
+    const order = { userId: basket.user, holdId: basket.hold, nth: basket.number(id) };
     try {
       const { reservedUntil, price } = await this.#api.insist(`/Ticket/${part(id)}/reserve`, order, {
         onWait: () => this.#say(`No answer yet: asking again for ${this.name(id)}.`, true),
         // Of a buyer who holds too many, it would stand for long.
         stands: ["RateLimited"],
       });
-      basket.set(id, { is: "held", until: reservedUntil, price });
+      basket.set(id, { is: "held", until: reservedUntil, price, nth: null });
       this.#say(`${this.name(id)} is held for you.`);
     } catch (refusal) {
       basket.drop(id);
@@ -86,8 +101,7 @@ export class Buyer {
       case "TicketReserved": return `Somebody else was faster: ${name} is held.`;
       case "TicketBlocked": return `${name} is not for sale.`;
       case "TicketNotForSale": return `${name} is not on sale.`;
-      case "HoldExpired":
-        return `${name} was in this basket before, and was given back or lapsed. Book or empty the basket; then it can be had again.`;
+      case "HoldExpired": return `${name} was held for you, and its time is over.`;
       case "RateLimited": return "You hold as many seats as one buyer may.";
       default: return `${name} cannot be held: ${message}`;
     }
@@ -116,11 +130,16 @@ export class Buyer {
     for (const id of this.basket.ids("held")) this.giveBack(id);
   }
 
-  async #release(id) {
+  #release(id) {
     this.#returns.delete(id);
+    return this.#inTurn(() => this.#return(id));
+  }
+
+  async #return(id) {
     const { basket } = this;
+    if (basket.seats[id]?.is !== "returning") return;
     try {
-      await this.#api.insist(`/Ticket/${part(id)}/release`, { holdId: basket.hold });
+      await this.#api.insist(`/Ticket/${part(id)}/release`, { holdId: basket.hold, nth: basket.number(id) });
     } catch {
       // Whatever else it is by now, it is not held for this buyer under this name.
     }

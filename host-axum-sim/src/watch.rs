@@ -133,7 +133,7 @@ async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Re
     while let Some(shown) = next.take() {
         match shown {
             // All seats of a change go into one message.
-            Shown::Deltas(changed) => deltas.extend(changed),
+            Shown::Deltas(changed) => deltas.extend_from_slice(&changed),
             Shown::Whole(view) => {
                 deltas.clear();
                 show(socket, &view).await?;

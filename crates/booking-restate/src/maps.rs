@@ -41,7 +41,7 @@ use crate::records::{Edition, Ended, Head, Judged, LaidOut, Message, Recent, Sea
 const HEADER: &str = "header";
 
 /// How many changes are kept with the header at most, before they go to their parts.
-const RECENT: usize = 32;
+const RECENT: usize = 16;
 
 /// What the keys of each kind of parts begin with. In the order of their names they come after the header.
 const ENDED: &str = "marks";

@@ -127,7 +127,7 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// One change: each seat that it has changed. All have one version.
-    Deltas(Vec<Delta>),
+    Deltas(Arc<[Delta]>),
     /// All of it anew.
     Whole(Arc<View>),
 }

@@ -399,7 +399,7 @@ impl World {
                 Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
                 Output::News(_, Shown::Deltas(deltas)) => {
-                    for delta in &deltas {
+                    for delta in deltas.iter() {
                         self.tells_news(|| format!("{} is {:?}", delta.id, delta.status));
                     }
                     self.hears(&deltas)?;
