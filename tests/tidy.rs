@@ -92,15 +92,19 @@ fn dependencies_run_one_way() {
 }
 
 /// The machines know ids, time, money and effects, and never how they are driven or what they are called outside.
-const MACHINES: [&str; 12] = [
+const MACHINES: [&str; 16] = [
     "ids",
     "time",
     "money",
     "terms",
     "machine",
-    "ticket",
-    "ticket/table",
-    "seat_map",
+    "map",
+    "map/layout",
+    "map/table",
+    "map/ticket",
+    "map/timed",
+    "map/turn",
+    "inventory",
     "payment",
     "effect",
     "checkout",
