@@ -119,13 +119,13 @@ export class Api {
    * `onWait` hears of every wait; a refusal of a kind in `stands` stands, although it may pass.
    * @throws {Refusal}
    */
-  async insist(path, body, { onWait = () => {}, stands = [], ...how } = {}) {
+  async insist(path, body, { onWait = () => {}, stands = [], isOff = () => false, ...how } = {}) {
     for (let failures = 0; ; failures += 1) {
       try {
         return await this.call(path, body, how);
       } catch (error) {
         if (error.kind === "Unauthorized" && !how.asAdmin) await this.unlocked();
-        else if (error instanceof Unreachable || (error.isPassing && !stands.includes(error.kind))) {
+        else if (!isOff() && (error instanceof Unreachable || (error.isPassing && !stands.includes(error.kind)))) {
           const wait = Math.max(backoff(Math.min(failures, 3)), error.retryAfter ?? 0);
           onWait(error, wait);
           await sleep(wait);

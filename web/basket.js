@@ -57,6 +57,11 @@ export class Basket {
     this.save();
   }
 
+  /** A copy of this tab has counted on: the wish for a seat gets a new number. */
+  renumber(id) {
+    this.set(id, { nth: null });
+  }
+
   /** The number of the wish that is about to be sent for a seat: a new one, unless it was sent before a reload. */
   number(id) {
     if (this.seats[id].nth == null) {

@@ -6,6 +6,9 @@ import { Basket, MOST } from "./basket.js";
 import { announce } from "./dom.js";
 import { count, money, seatName, secret, several } from "./words.js";
 
+/** How often a wish gets another number, at most. */
+const MOST_RENUMBERED = 50;
+
 /** For how long a seat that is given back can be had again with a click, in ms. Once released, others may have it. */
 export const UNDO_WITHIN = 4_000;
 
@@ -45,8 +48,21 @@ export class Buyer {
 
   /** Sends one wish at a time, as the map carries them out in the order of their numbers. */
   #inTurn(wish) {
-    this.#wishes = this.#wishes.then(wish);
+    this.#wishes = this.#wishes.then(wish, wish);
     return this.#wishes;
+  }
+
+  /** Sends a numbered wish for a seat. Where a copy of this tab has counted on meanwhile, the next number is tried. */
+  async #wish(id, what, body, how = {}) {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const nth = this.basket.number(id);
+        return await this.#api.insist(`/Ticket/${part(id)}/${what}`, { ...body, nth }, how);
+      } catch (refusal) {
+        if (!["Overtaken", "HoldInUse"].includes(refusal.kind) || tries === MOST_RENUMBERED) throw refusal;
+        this.basket.renumber(id);
+      }
+    }
   }
 
   /** A seat was clicked. */
@@ -57,7 +73,7 @@ export class Buyer {
     switch (basket.mine(id)) {
       case "held": return this.giveBack(id);
       case "returning": return this.undo(id);
-      case "asking": return undefined;
+      case "asking": return this.giveUp(id);
       default:
     }
     if (basket.mine(id) === "booked" && seat.status === "SOLD") return this.#say(`${seatName(seat)} is booked: it is yours.`);
@@ -77,21 +93,43 @@ export class Buyer {
 
   async #ask(id) {
     const { basket } = this;
-    if (basket.seats[id]?.is !== "asking") return;
-    const order = { userId: basket.user, holdId: basket.hold, nth: basket.number(id) };
+    if (basket.seats[id]?.is !== "asking") return this.#calledOff(id);
+    const order = { userId: basket.user, holdId: basket.hold };
     try {
-      const { reservedUntil, price } = await this.#api.insist(`/Ticket/${part(id)}/reserve`, order, {
+      const { reservedUntil, price } = await this.#wish(id, "reserve", order, {
+        // The buyer no longer wants it: there may be no answer for long.
+        isOff: () => basket.seats[id]?.is !== "asking",
         onWait: () => this.#say(`No answer yet: asking again for ${this.name(id)}.`, true),
         // Of a buyer who holds too many, it would stand for long.
         stands: ["RateLimited"],
       });
-      basket.set(id, { is: "held", until: reservedUntil, price, nth: null });
-      this.#say(`${this.name(id)} is held for you.`);
+      const isWanted = basket.seats[id]?.is === "asking";
+      basket.set(id, { is: isWanted ? "held" : "returning", until: reservedUntil, price, nth: null });
+      if (isWanted) this.#say(`${this.name(id)} is held for you.`);
     } catch (refusal) {
-      basket.drop(id);
-      this.#say(this.#why(id, refusal), true);
+      if (basket.seats[id]?.is === "returning") basket.renumber(id);
+      else {
+        basket.drop(id);
+        this.#say(this.#why(id, refusal), true);
+      }
     }
+    // It may have been held, whether that was told or not.
+    if (basket.seats[id]?.is === "returning" && !this.#returns.has(id)) this.#release(id);
     this.#draw(id);
+  }
+
+  /** A seat is not wanted any more whose turn it is to be asked for. */
+  #calledOff(id) {
+    const { basket } = this;
+    if (basket.seats[id]?.is !== "returning" || this.#returns.has(id)) return;
+    if (basket.seats[id].nth == null) {
+      basket.drop(id);
+      this.#draw(id);
+    } else {
+      // It was asked for before a reload, and may be held.
+      basket.renumber(id);
+      this.#release(id);
+    }
   }
 
   #why(id, { kind, message }) {
@@ -105,6 +143,13 @@ export class Buyer {
       case "RateLimited": return "You hold as many seats as one buyer may.";
       default: return `${name} cannot be held: ${message}`;
     }
+  }
+
+  /** Wants a seat no longer that was asked for, and of which there is no answer. */
+  giveUp(id) {
+    this.basket.set(id, { is: "returning" });
+    this.#say(`${this.name(id)} is not asked for any more.`);
+    this.#draw(id);
   }
 
   /** Gives a seat back, in a moment: until then a click takes it again. */
@@ -139,7 +184,7 @@ export class Buyer {
     const { basket } = this;
     if (basket.seats[id]?.is !== "returning") return;
     try {
-      await this.#api.insist(`/Ticket/${part(id)}/release`, { holdId: basket.hold, nth: basket.number(id) });
+      await this.#wish(id, "release", { holdId: basket.hold });
     } catch {
       // Whatever else it is by now, it is not held for this buyer under this name.
     }

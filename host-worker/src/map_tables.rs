@@ -123,33 +123,47 @@ pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Need
         baskets.extend(row.map(basket).transpose()?);
     }
     if ending {
-        let first = |query: &str, name: &str| {
-            format!("{query} WHERE ends IS NOT NULL ORDER BY ends, {name} LIMIT {}", BATCH + 1)
-        };
-        // One seat that cannot be read must not keep the others from coming back on sale.
-        tickets.extend(readable(rows("tickets", &first(TICKETS, "id"), &[])?));
-        ended.extend(rows("ended", &first(ENDED, "checkout"), &[])?.into_iter().map(checkout).filter_map(Result::ok));
-        baskets.extend(rows("baskets", &first(BASKETS, "hold"), &[])?.into_iter().map(basket).filter_map(Result::ok));
+        // What cannot be read must not keep the others from ending.
+        tickets.extend(ending_first(store, "tickets", TICKETS, "id", readable)?);
+        ended.extend(ending_first(store, "ended", ENDED, "checkout", |row| checkout(row).ok())?);
+        baskets.extend(ending_first(store, "baskets", BASKETS, "hold", |row| basket(row).ok())?);
     }
     Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets))
 }
 
-/// The seats of these rows that can be read; the others are told to the log.
-fn readable(rows: Vec<Row>) -> impl Iterator<Item = (TicketId, Ticket)> {
-    rows.into_iter().filter_map(|mut row| {
-        let id = row.text().ok().and_then(|id| TicketId::parse(&id).ok())?;
-        read(&mut row).map_or_else(
-            |why: Broken| {
-                say(
-                    Level::Error,
-                    "a seat cannot be read",
-                    &[("ticket", id.as_str().to_owned()), ("why", why.to_string())],
-                );
-                None
-            },
-            |ticket| Some((id.clone(), ticket)),
-        )
-    })
+/// What ends first, of a table: as many as a turn may need, of those that can be read.
+fn ending_first<T>(
+    store: &Store,
+    table: &str,
+    query: &str,
+    name: &str,
+    read: impl Fn(Row) -> Option<T>,
+) -> Result<Vec<T>> {
+    let query = format!("{query} WHERE ends IS NOT NULL ORDER BY ends, {name} LIMIT ? OFFSET ?");
+    let (mut found, mut seen) = (Vec::new(), 0);
+    loop {
+        let wanted = BATCH as u64 + 1;
+        let rows = store.rows(table, &query, &[number(wanted), number(seen)])?;
+        let is_last = (rows.len() as u64) < wanted;
+        seen += rows.len() as u64;
+        found.extend(rows.into_iter().filter_map(&read));
+        if is_last || found.len() > BATCH {
+            found.truncate(BATCH + 1);
+            return Ok(found);
+        }
+    }
+}
+
+/// A seat, if it can be read; else that is told to the log.
+fn readable(mut row: Row) -> Option<(TicketId, Ticket)> {
+    let id = row.text().ok().and_then(|id| TicketId::parse(&id).ok())?;
+    match read(&mut row) {
+        Ok(ticket) => Some((id, ticket)),
+        Err(why) => {
+            say(Level::Error, "a seat cannot be read", &[("ticket", id.as_str().to_owned()), ("why", why.to_string())]);
+            None
+        }
+    }
 }
 
 /// A map as it is shown: with its layout, and all of its seats. One that cannot be read is shown as blocked.

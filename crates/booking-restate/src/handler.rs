@@ -98,10 +98,14 @@ impl Handler {
     /// How it is tried again, if not until it is done.
     fn retries(self) -> Option<Retries> {
         match self {
-            Self::Public(wire::Handler::TicketReserve) | Self::MapSeat => Some(A_WHILE),
-            Self::Public(_) | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => {
-                None
-            }
+            Self::Public(wire::Handler::TicketReserve) => Some(A_WHILE),
+            Self::Public(_)
+            | Self::MapSeat
+            | Self::MapTurn
+            | Self::LayoutKeep
+            | Self::LayoutGet
+            | Self::Recover
+            | Self::Deliver => None,
         }
     }
 

@@ -17,7 +17,7 @@ use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
 use booking_core::map::SeatMap;
-use booking_core::map::ticket::{TicketRefusal, TicketView};
+use booking_core::map::ticket::{TicketRefusal, TicketStatus, TicketView};
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
@@ -154,9 +154,9 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// A request about a seat, at its map. A buyer who asks for what others have is refused at once, beside any number of others.
 /// Everybody else takes a turn.
 ///
-/// The time of that first look is not recorded. If it is repeated after a crash it may see that a hold of others has
-/// lapsed since, when the refusal has been recorded, but not the end; Restate gives up then, and no client waits for it.
-/// The other way round it cannot be: what was free stays so for it, as Restate hands back what it saw.
+/// The time of that first look is not recorded. A look that is repeated after a crash sees what the first one saw, as Restate hands
+/// that back, at a later time: what was not refused is not refused then, as a hold may only have ended. (By the clock of another
+/// machine it may be earlier; then it is tried again until it is not.)
 async fn seat<C: Context>(ctx: &C) -> Said {
     let Forwarded { ticket, call } = recorded(&ctx.input())?;
     let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
@@ -165,10 +165,15 @@ async fn seat<C: Context>(ctx: &C) -> Said {
         let view = TicketView { version, ..map.view(&ticket, ctx.now()) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
+    // What was answered to a numbered wish is remembered elsewhere than was looked.
+    let is_numbered =
+        matches!(call, TicketCall::Reserve { nth: Some(_), .. } | TicketCall::Release { nth: Some(_), .. });
     let understood = |door| MapCall::Seat(ticket.clone(), call.clone(), door);
     let door = at_the_door(ctx)?;
     let (at, first) = (door.at, understood(door.clone()).command(&maps::key(ctx)?, &map).map_err(Refusal::from)?);
-    if let Some(refusal) = map.decide(&first, at).err().filter(|refusal| is_for_others(refusal.why)) {
+    let is = map.ticket(&ticket).map(|ticket| ticket.state.status()).unwrap_or_default();
+    let refusal = map.decide(&first, at).err().filter(|refusal| !is_numbered && is_for_others(refusal.why, is));
+    if let Some(refusal) = refusal {
         return Err(Refusal::from(refusal.why).at(version).into());
     }
     let door: AtTheDoor = recorded(&one(ctx, ctx.run(Work::Record("asked", json(&door)))?).await?)?;
@@ -179,11 +184,13 @@ async fn seat<C: Context>(ctx: &C) -> Said {
     }
 }
 
-/// Whether a refusal says that another buyer has the ticket, or that it is off sale: until that changes, a turn cannot
-/// succeed.
-fn is_for_others(refusal: TicketRefusal) -> bool {
+/// Whether a refusal says that another buyer has the ticket, or that it is off sale, and that is what is recorded of it: until that
+/// changes, a turn cannot succeed.
+fn is_for_others(refusal: TicketRefusal, is: TicketStatus) -> bool {
     match refusal {
-        TicketRefusal::TicketReserved { .. } | TicketRefusal::TicketSold | TicketRefusal::TicketBlocked => true,
+        TicketRefusal::TicketReserved { .. } => is == TicketStatus::Reserved,
+        TicketRefusal::TicketSold => is == TicketStatus::Sold,
+        TicketRefusal::TicketBlocked => is == TicketStatus::Blocked,
         TicketRefusal::TicketNotForSale
         | TicketRefusal::CheckoutInProgress
         | TicketRefusal::HoldExpired

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Target, a_ticket, accepted, fresh, refused};
+use super::{Target, a_ticket, accepted, fresh, refused, tickets_of_a_map};
 
 fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -110,8 +110,9 @@ pub(super) fn a_hold_of_another_cannot_be_released(target: &Target) {
 }
 
 pub(super) fn a_later_wish_under_a_hold_overtakes_an_earlier_one(target: &Target) {
-    let (id, user, hold) = (a_ticket(), fresh("ann"), fresh("hold"));
-    let reserve = |nth: u32| target.reserve(&id, &json!({ "userId": user, "holdId": hold, "nth": nth }));
+    let ((ids, _), user, hold) = (tickets_of_a_map(20), fresh("ann"), fresh("hold"));
+    let id = &ids[0];
+    let reserve = |nth: u32| target.reserve(id, &json!({ "userId": user, "holdId": hold, "nth": nth }));
     let release =
         |nth: u32| target.public.post(&format!("/Ticket/{id}/release"), &json!({ "holdId": hold, "nth": nth }));
     let first = reserve(1);
@@ -121,9 +122,20 @@ pub(super) fn a_later_wish_under_a_hold_overtakes_an_earlier_one(target: &Target
     accepted(&release(2));
     // A copy of the first comes late.
     refused(&reserve(1), 409, "Overtaken");
-    assert_eq!(target.ticket(&id)["status"], "AVAILABLE");
-    accepted(&reserve(3));
-    assert_eq!(target.ticket(&id)["status"], "RESERVED");
+    assert_eq!(target.ticket(id)["status"], "AVAILABLE");
+    let third = reserve(3);
+    accepted(&third);
+    assert_eq!(target.ticket(id)["status"], "RESERVED");
+    // It is known long after, also when the seat is paid for.
+    accepted(&target.process(&json!({ "ticketId": id, "userId": user, "holdId": hold })));
+    for other in &ids[1..] {
+        let _hold = target.hold(other, &fresh("bob"));
+    }
+    let (again, mut first) = (reserve(3), third.body);
+    accepted(&again);
+    first["version"] = again.body["version"].clone();
+    assert_eq!(again.body, first);
+    refused(&reserve(2), 409, "Overtaken");
 }
 
 pub(super) fn a_blocked_ticket_is_off_sale_until_it_is_unblocked(target: &Target) {
