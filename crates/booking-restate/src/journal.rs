@@ -5,8 +5,8 @@
 //! the end of a wait). So a map need not record the time again to judge the checkout's commands, and a replay sends the same
 //! bytes.
 //!
-//! **What is given up.** A turn of a map that cannot be done ends after a few attempts, so that the map goes on. Its checkout
-//! waits and asks again, until a person has seen to it.
+//! **What is given up.** A map refuses at once a command that it cannot judge, or that names a seat which cannot be read: the others
+//! need not wait. The checkout of such a command waits and asks again, until a person has mended the cause.
 //!
 //! **Cancel.** An operator's cancel ends what is awaited, and the calls that are under way with it. Whether these happened
 //! is unknown, so each effect without an outcome is performed once more, which is harmless, and the cancel goes to the core
