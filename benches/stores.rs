@@ -101,6 +101,7 @@ impl Bookings {
                     }
                     Output::Answer(_, answer) => assert_eq!(answer.status, 200, "every seat is free"),
                     Output::Watching(..)
+                    | Output::Plan(..)
                     | Output::News(..)
                     | Output::Pay(..)
                     | Output::Deliver(_)

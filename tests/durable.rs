@@ -317,7 +317,9 @@ fn a_watcher_that_comes_again_after_a_crash_is_shown_versions_that_go_on() {
                 for delta in message["deltas"].as_array().unwrap() {
                     assert_eq!(delta["version"], seen + 1, "no change is missing, and none comes twice");
                     seen += 1;
-                    shown.insert(delta["id"].as_str().unwrap().to_owned(), delta["status"].clone());
+                    for ticket in delta["tickets"].as_array().unwrap() {
+                        shown.insert(ticket["id"].as_str().unwrap().to_owned(), ticket["status"].clone());
+                    }
                     heard += 1;
                 }
                 if heard > 60 && durable.server.is_some() {

@@ -71,8 +71,8 @@ export class Api {
    * @returns what was answered; JSON is read
    * @throws {Refusal|Unreachable}
    */
-  async call(path, body, { method = "POST", key, asAdmin = false } = {}) {
-    const response = await this.#asked(path, body, method, key, asAdmin ? this.#adminToken : this.#token);
+  async call(path, body, { asAdmin = false, ...how } = {}) {
+    const response = await this.#asked(path, body, asAdmin ? this.#adminToken : this.#token, how);
     const answer = await response.text().catch(() => null);
     if (answer === null) throw new Unreachable("the answer broke off");
     const isJson = (response.headers.get("content-type") ?? "").startsWith("application/json");
@@ -88,14 +88,14 @@ export class Api {
     throw refusal(response, read);
   }
 
-  async #asked(path, body, method, key, token) {
+  async #asked(path, body, token, { method = "POST", key, cache = "no-store" }) {
     const headers = new Headers();
     if (body !== undefined) headers.set("Content-Type", "application/json");
     if (key) headers.set("Idempotency-Key", key);
     if (token) headers.set("Authorization", `Bearer ${token}`);
     const asked = Date.now();
     const signal = AbortSignal.timeout(ANSWER_WITHIN);
-    const request = { method, headers, body: JSON.stringify(body), signal, cache: "no-store", credentials: "omit" };
+    const request = { method, headers, body: JSON.stringify(body), signal, cache, credentials: "omit" };
     let response;
     try {
       response = await fetch(this.url(path), request);

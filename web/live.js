@@ -18,8 +18,9 @@ const ASK_FOR = 20_000;
 
 /**
  * Follows a map until it is stopped. What it hears:
- * - `layout({ edition, rows })`, `snapshot({ version, tickets })`
- * - `deltas([{ version, id, status }])`: returns whether none are missing
+ * - `layout({ edition, rows })`, and after it `snapshot({ version, seats })` with a letter for each of its seats, or
+ *   `snapshot({ version, tickets })`
+ * - `deltas([{ version, tickets }])`: returns whether none are missing
  * - `state(is, retryAt)`: `connecting`, `live`, `asking`, `away` (until when, by this clock), `locked`, or `refused`
  */
 export class Live {
@@ -96,27 +97,42 @@ export class Live {
     this.#socket = socket;
     let liveSince = null;
     let isAsked = false;
+    let edition = null;
     let timer = setTimeout(() => socket.close(), OPENS_WITHIN);
     const ping = () => {
       socket.send('{"type":"ping"}');
       timer = setTimeout(() => ended(), PONG_WITHIN);
     };
     let ended;
-    const end = new Promise((resolve) => (ended = resolve));
-    socket.onmessage = ({ data }) => {
-      clearTimeout(timer);
-      timer = setTimeout(ping, PING_EVERY);
-      const message = JSON.parse(data);
-      if (message.type === "layout") this.hears.layout(message);
-      else if (message.type === "snapshot") {
+    let isOver = false;
+    const end = new Promise((resolve) => (ended = resolve)).then(() => (isOver = true));
+    const askAgain = () => {
+      if (!isAsked) socket.send('{"type":"snapshot"}');
+      isAsked = true;
+    };
+    const hear = async (message) => {
+      if (message.type === "snapshot") {
+        isAsked = false;
+        // At each connection anew: who answers may have been another server meanwhile.
+        if (message.edition !== edition) {
+          const plan = message.edition === 0 ? { edition: 0, rows: [] } : await this.#plan();
+          if (isOver) return;
+          this.hears.layout(plan);
+          edition = plan.edition;
+        }
+        // There is a newer layout already, and letters for it are to come.
+        if (message.edition !== edition) return askAgain();
         this.hears.snapshot(message);
         this.hears.state("live");
         liveSince ??= performance.now();
-        isAsked = false;
-      } else if (message.type === "deltas" && !this.hears.deltas(message.deltas) && !isAsked) {
-        socket.send('{"type":"snapshot"}');
-        isAsked = true;
-      }
+      } else if (message.type === "deltas" && !this.hears.deltas(message.deltas)) askAgain();
+    };
+    // One after the other, as they came.
+    let heard = Promise.resolve();
+    socket.onmessage = ({ data }) => {
+      clearTimeout(timer);
+      timer = setTimeout(ping, PING_EVERY);
+      heard = heard.then(() => isOver || hear(JSON.parse(data))).catch(() => ended());
     };
     socket.onclose = () => ended();
     return end.then(() => {
@@ -125,6 +141,11 @@ export class Live {
       socket.close();
       return liveSince === null ? 0 : Math.max(1, performance.now() - liveSince);
     });
+  }
+
+  /** The layout. Where the host gives it a tag, the browser has it already if it is still the same. */
+  #plan() {
+    return this.api.call(this.#path("plan"), undefined, { method: "GET", cache: "no-cache" });
   }
 
   /** Asks for the map again and again, as long as that goes well. */
@@ -139,7 +160,7 @@ export class Live {
         const tickets = await this.api.call(this.#path("get"));
         const ids = tickets.map(({ id }) => id).join();
         if (ids !== known || Date.now() - planned > PLAN_EVERY) {
-          this.hears.layout(await this.api.call(this.#path("plan")));
+          this.hears.layout(await this.#plan());
           planned = Date.now();
         }
         this.hears.snapshot({ version: summary.version, tickets });

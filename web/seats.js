@@ -3,6 +3,9 @@
 /** How many shades of price there are to draw with. */
 const SHADES = 5;
 
+/** What the letters of a snapshot mean. */
+const STATUSES = { A: "AVAILABLE", R: "RESERVED", S: "SOLD", B: "BLOCKED" };
+
 export class Seats {
   /** The map's version; null until something is known. */
   version = null;
@@ -48,10 +51,10 @@ export class Seats {
   }
 
   /**
-   * Takes how everything stands.
+   * Takes how everything stands: a letter for each seat of the layout, or the tickets by id.
    * @returns the seats that have changed, with what they were; null where seats came or went, or have moved
    */
-  snapshot({ version, tickets }) {
+  snapshot({ version, seats, tickets = this.#spelt(seats) }) {
     const isSame =
       this.version !== null && tickets.length === this.length && tickets.every(({ id }) => this.#seats.has(id));
     this.version = version;
@@ -60,25 +63,28 @@ export class Seats {
     return null;
   }
 
+  #spelt(letters) {
+    const places = this.#layout.flatMap(({ seats }) => seats);
+    return places.map(({ ticketId }, place) => ({ id: ticketId, status: STATUSES[letters[place]] ?? "BLOCKED" }));
+  }
+
   /**
-   * Takes changes, each one version after the last; those that are known already are passed over. A change of several
-   * seats has one version, and all of it comes in one message.
+   * Takes changes, each one version after the last; those that are known already are passed over.
    * @returns `{ changes, isWhole }`: changes as `snapshot` tells them, and false where some deltas are missing
    */
   deltas(deltas) {
     const changes = [];
-    const known = this.version;
     let isSame = true;
-    for (const delta of deltas) {
-      if (known !== null && delta.version <= known) continue;
-      if (known === null || (delta.version !== this.version && delta.version !== this.version + 1)) {
+    for (const { version, tickets } of deltas) {
+      if (this.version !== null && version <= this.version) continue;
+      if (this.version === null || version !== this.version + 1) {
         return { changes: isSame ? changes : null, isWhole: false };
       }
-      this.version = delta.version;
-      if (this.#seats.has(delta.id)) changes.push(...this.#take([delta]));
+      this.version = version;
+      if (tickets.every(({ id }) => this.#seats.has(id))) changes.push(...this.#take(tickets));
       else {
         // A map without a layout has heard of another ticket.
-        this.#place([...this.all(), delta]);
+        this.#place([...this.all(), ...tickets]);
         isSame = false;
       }
     }

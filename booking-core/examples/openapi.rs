@@ -290,6 +290,9 @@ fn responses(handler: Handler, method: &str, about: &About, has_id: bool) -> Val
     } else if about.answer != Value::Null {
         responses.insert("200".into(), json_of("Done", &about.answer));
     }
+    if handler == Handler::MapPlan {
+        responses.insert("304".into(), json!({ "description": "What `If-None-Match` stands for is still so" }));
+    }
     if about.is_accepted {
         responses.insert("202".into(), json_of("Under way", &pending()));
     }

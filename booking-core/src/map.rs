@@ -282,12 +282,7 @@ pub struct AtTime<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// One change. A watcher that misses a version sees the gap.
-    Changed {
-        /// The map's version after it.
-        version: u64,
-        /// The seats that changed, and their status now.
-        seats: Vec<(TicketId, TicketStatus)>,
-    },
+    Changed(Delta),
     /// There is another layout: each seat may look different.
     Republished {
         /// The map's version after it.
@@ -295,15 +290,32 @@ pub enum News {
     },
 }
 
-/// One change of a seat, as the watchers of its map hear of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// One change of a map: each seat that it changed, all at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delta {
     /// The map's version after it.
     pub version: u64,
-    /// The seat.
-    pub id: TicketId,
-    /// Its status.
-    pub status: TicketStatus,
+    /// The seats, and their status now.
+    pub seats: Vec<(TicketId, TicketStatus)>,
+}
+
+impl News {
+    /// The seats that it names, with their status: none of a layout, after which each may look different.
+    #[must_use]
+    pub fn seats(&self) -> &[(TicketId, TicketStatus)] {
+        match self {
+            Self::Changed(delta) => &delta.seats,
+            Self::Republished { .. } => &[],
+        }
+    }
+
+    /// The map's version after the change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Changed(Delta { version, .. }) | Self::Republished { version } => *version,
+        }
+    }
 }
 
 /// How many seats of a map are what.

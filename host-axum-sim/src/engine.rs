@@ -36,7 +36,7 @@ use booking_core::wire::{GatewayCall, Kind};
 use crate::store::{Course, Digest, Keyed, Record, Seq};
 use kept::Kept;
 
-pub use messages::{Caller, Fresh, Input, Key, Output, Request, Shown, View};
+pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown, View};
 pub(crate) use records::StoredMap;
 pub use settings::{Gateway, Limits, Notifier, Settings};
 

@@ -19,7 +19,7 @@ use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::commit::{Batch, Storage, keep_storing};
-use crate::engine::{Caller, Census, Engine, Fresh, Input, Key, Output, Request};
+use crate::engine::{Caller, Census, Edition, Engine, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
 use crate::store::{Seq, Store};
 
@@ -69,6 +69,7 @@ struct Inner {
 pub(crate) enum Reply {
     Answer(Answer),
     Watched(Watched),
+    Plan(MapKey, Edition),
 }
 
 fn fresh() -> Result<Fresh, getrandom::Error> {
@@ -192,7 +193,7 @@ impl Host {
     pub async fn cancel(&self, checkout: &CheckoutId) -> Answer {
         match self.call(|caller| Input::Cancel(caller, checkout.clone())).await {
             Reply::Answer(answer) => answer,
-            Reply::Watched(_) => answer::refusal(&Kind::StorageUnavailable.into()),
+            Reply::Watched(_) | Reply::Plan(..) => answer::refusal(&Kind::StorageUnavailable.into()),
         }
     }
 
@@ -245,6 +246,10 @@ impl Host {
                 Output::Watching(to, map, view) => {
                     let watched = Reply::Watched(self.0.hub.watch(map, view));
                     if Some(to) == caller { reply = Some(watched) } else { send(inner, to, watched) }
+                }
+                Output::Plan(to, map, edition) => {
+                    let plan = Reply::Plan(map, edition);
+                    if Some(to) == caller { reply = Some(plan) } else { send(inner, to, plan) }
                 }
                 Output::News(map, shown) => self.0.hub.tell(&map, &shown),
                 Output::Pay(op, payment) => drop(tokio::spawn(self.clone().pay(op, payment))),

@@ -16,6 +16,7 @@ mod hub;
 mod ledger_file;
 mod metrics;
 mod page;
+mod plans;
 mod restore;
 mod routes;
 mod serve;

@@ -1,6 +1,5 @@
 //! The page that draws a seat map: the files of `web/` as they are, and `settings.json`, which tells them whom to ask.
 
-use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use axum::response::Response;
 use axum::routing::any;
 use booking_core::MapKey;
 use booking_core::wire::{Kind, answer};
-use booking_hosting::doors::fingerprint;
+use booking_hosting::representation::{is_known, tag};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -202,11 +201,7 @@ struct File {
 
 impl File {
     fn new(headers: &HeaderMap, content_type: &'static str, body: Bytes) -> Self {
-        let mut tag = String::from("\"");
-        for byte in fingerprint(&body) {
-            write!(tag, "{byte:02x}").expect("a text takes more");
-        }
-        tag.push('"');
+        let tag = tag(&body);
         let mut headers = headers.clone();
         headers.insert(ETAG, HeaderValue::from_str(&tag).expect("digits in quotes"));
         Self { headers, content_type: HeaderValue::from_static(content_type), tag, body }
@@ -223,7 +218,7 @@ impl File {
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             response.headers_mut().remove(ETAG);
             response.headers_mut().insert(LOCATION, elsewhere);
-        } else if self.is_known(request.headers()) {
+        } else if self.is_known_to(request.headers()) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
             response.headers_mut().insert(CONTENT_TYPE, self.content_type.clone());
@@ -232,11 +227,9 @@ impl File {
         response
     }
 
-    /// Whether whoever asks has these bytes already. `If-None-Match` compares weakly (RFC 9110, 13.1.2).
-    fn is_known(&self, headers: &HeaderMap) -> bool {
-        let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-        let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
-        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag)
+    /// Whether whoever asks has these bytes already.
+    fn is_known_to(&self, headers: &HeaderMap) -> bool {
+        is_known(headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()), &self.tag)
     }
 }
 

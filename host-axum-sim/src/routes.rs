@@ -22,6 +22,7 @@ use tracing::{Instrument as _, field};
 use crate::engine::Key;
 use crate::host::{Host, Reply};
 use crate::metrics::{self, Metrics};
+use crate::plans::Plans;
 use crate::store::Digest;
 use crate::watch::MAX_MESSAGE;
 use booking_hosting::doors::{self, Doors, Visitor};
@@ -32,6 +33,7 @@ pub(crate) struct App {
     pub(crate) host: Host,
     pub(crate) settings: Arc<RouteSettings>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) plans: Plans,
 }
 
 /// How requests are let in.
@@ -76,7 +78,7 @@ impl Services {
 ///
 /// It has no fallback: what is none of its routes is yours.
 pub fn router(host: Host, settings: RouteSettings) -> Router {
-    routes(App { host, settings: Arc::new(settings), metrics: Arc::default() })
+    routes(App { host, settings: Arc::new(settings), metrics: Arc::default(), plans: Plans::default() })
 }
 
 pub(crate) fn routes(app: App) -> Router {
@@ -237,6 +239,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     }
     match (app.host.ask(call, key).await, socket) {
         (Reply::Answer(answer), _) => Ok(Ok(answer)),
+        (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
         (Reply::Watched(watched), Some(upgrade)) => {
             let host = app.host.clone();
             Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, watched))))

@@ -22,6 +22,7 @@ use crate::crowd::Crowd;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::page::{PageSettings, page, page_alone};
+use crate::plans::Plans;
 use crate::routes::{App, RouteSettings, nowhere, routes};
 
 /// How a server deals with connections.
@@ -71,7 +72,12 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let metrics = Arc::new(Metrics::default());
-    let app = App { host: host.clone(), settings: Arc::new(settings.routes.clone()), metrics: Arc::clone(&metrics) };
+    let app = App {
+        host: host.clone(),
+        settings: Arc::new(settings.routes.clone()),
+        metrics: Arc::clone(&metrics),
+        plans: Plans::default(),
+    };
     let crowd = settings.page.as_ref().and_then(|page| page.map.clone().filter(|_| page.demo));
     let crowd = crowd.map(|map| Crowd::new(app.clone(), map));
     let mut router = routes(app.clone()).merge(Router::new().fallback(nowhere).with_state(app));

@@ -1,5 +1,6 @@
 //! Serving one watcher: what it is sent over its WebSocket, and what it may say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -14,7 +15,7 @@ use crate::hub::Watched;
 /// How long changes are gathered before they are sent together.
 const GATHER: Duration = Duration::from_millis(25);
 
-/// How many changes go into one message at most.
+/// How many changes of seats go into one message, unless one change has more.
 const BATCH: usize = 256;
 
 /// How long a message may take to be sent before the watcher is dropped.
@@ -80,9 +81,6 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
 }
 
 async fn show(socket: &mut WebSocket, view: &View) -> Result<(), End> {
-    if let Some(layout) = &view.layout {
-        say(socket, layout.clone()).await?;
-    }
     say(socket, view.snapshot.clone()).await
 }
 
@@ -122,24 +120,28 @@ async fn asked(socket: &mut WebSocket, host: &Host, watched: &mut Watched, bytes
             say(socket, answer.body).await?;
             Err(End::Gone)
         }
+        Reply::Plan(..) => Err(End::Gone),
     }
 }
 
 /// Sends what has changed, with what changes within a moment.
 async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Result<(), End> {
-    let mut deltas: Vec<Delta> = Vec::new();
+    let (mut deltas, mut seats) = (Vec::<Arc<Delta>>::new(), 0);
     let mut next = Some(first);
     let until = Instant::now() + GATHER;
     while let Some(shown) = next.take() {
         match shown {
-            // All seats of a change go into one message.
-            Shown::Deltas(changed) => deltas.extend_from_slice(&changed),
+            Shown::Changed(delta) => {
+                seats += delta.seats.len();
+                deltas.push(delta);
+            }
             Shown::Whole(view) => {
                 deltas.clear();
+                seats = 0;
                 show(socket, &view).await?;
             }
         }
-        if deltas.len() < BATCH {
+        if seats < BATCH {
             next = tokio::select! {
                 biased;
                 shown = watched.news.recv() => match shown {
@@ -150,5 +152,5 @@ async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Re
             };
         }
     }
-    if deltas.is_empty() { Ok(()) } else { say(socket, watch::deltas(&deltas)).await }
+    if deltas.is_empty() { Ok(()) } else { say(socket, watch::deltas(deltas.iter().map(Arc::as_ref))).await }
 }

@@ -95,7 +95,7 @@ impl Rig {
                 Output::Answer(caller, answer) => {
                     assert_eq!(self.answers.insert(caller, answer), None, "one answer to each");
                 }
-                Output::Watching(..) | Output::News(..) => self.news += 1,
+                Output::Watching(..) | Output::Plan(..) | Output::News(..) => self.news += 1,
                 Output::Pay(op, payment) => self.performing.push((op, payment)),
                 Output::Deliver(letter) => self.delivering.push(letter),
                 Output::Alarm(alarm) => panic!("{alarm}"),

@@ -88,9 +88,7 @@ impl Map {
             MapCall::Map(SeatMapCall::Plan) => {
                 let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
                 let layout = self.layouts.of(&self.store, &header)?;
-                // Its seats are many rows, and none of them is asked for.
-                let map = SeatMap::from_parts(header, layout, [], [], []);
-                Ok((answer::plan(map.at(self.clock.now())), Vec::new()))
+                Ok((answer::plan(header.edition, layout.as_deref()), Vec::new()))
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
             call @ (MapCall::Seat(..) | MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_)) => {
@@ -174,7 +172,7 @@ impl Map {
         count("woken", "service", || "SeatMap".to_owned());
         match self.lapsed() {
             Ok(news) => {
-                let gone = inside::names(news.iter().flat_map(changed));
+                let gone = inside::names(news.iter().flat_map(News::seats).map(|(id, _)| id));
                 news.into_iter().for_each(tell);
                 faults::may_panic("panic-alarm", || gone);
             }
@@ -204,14 +202,4 @@ impl Map {
             self.turn(&key, &SeatMapCommand::Expire { due }, &settings.terms).map(|turned| turned.news)
         })
     }
-}
-
-/// The seats that a change was of.
-fn changed(news: &News) -> impl Iterator<Item = &TicketId> {
-    match news {
-        News::Changed { seats, .. } => seats.as_slice(),
-        News::Republished { .. } => &[],
-    }
-    .iter()
-    .map(|(id, _)| id)
 }

@@ -7,6 +7,7 @@ use booking_core::wire::{
     check_idempotency_key, openapi,
 };
 use booking_hosting::doors::{fingerprint, protocols, scope, shown};
+use booking_hosting::representation::{is_known, tag, takes_gzip};
 use serde::Serialize;
 use worker::{Env, Headers, Method, Request, Response};
 
@@ -57,10 +58,14 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
     let (start, method, path) = (now(), request.inner().method(), request.path());
     faults::may_panic("panic-route", || path.clone());
     let mut route = None;
-    let mut response = match answered(request, env, &settings, &mut route).await {
+    let mut response = match answered(&request, env, &settings, &mut route).await {
         Ok(Said::Answer(answer)) => {
             tell(&settings, &method, route, &answer, now().as_millis() - start.as_millis());
-            respond(answer)?
+            if route == Some(Handler::MapPlan) && answer.kind.is_none() {
+                planned(answer, &request)?
+            } else {
+                respond(answer)?
+            }
         }
         // Its headers are not ours to change.
         Ok(Said::Response(response)) => return Ok(response),
@@ -140,7 +145,7 @@ fn tell(settings: &Settings, method: &str, handler: Option<Handler>, answer: &An
     say(level, "answered", &fields);
 }
 
-async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut Option<Handler>) -> Outcome {
+async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut Option<Handler>) -> Outcome {
     let (method, path) = (request.inner().method(), request.path());
     let header = |name: &str| request.headers().get(name).ok().flatten();
     let (authorization, offered) = (header("Authorization"), header("Sec-WebSocket-Protocol").unwrap_or_default());
@@ -159,10 +164,10 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
         Unread::Broken => Refusal::invalid("body", "ended early"),
     })?;
     let is_counted = handler != Handler::Health && visitor.door != Door::Admin;
-    if is_counted && asks_too_often(env, &visitor, &request).await {
+    if is_counted && asks_too_often(env, &visitor, request).await {
         return Err(Kind::RateLimited.into());
     }
-    let key = idempotency_key(&request)?;
+    let key = idempotency_key(request)?;
     let call = route.parse(&body)?.from_door(visitor.door);
     let key = key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, &key));
     let chance = chance()?;
@@ -179,10 +184,10 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
             from.ask(SEAT_MAPS, id.map_str(), MapCall::Seat(id.clone(), call, door)).await
         }
         Call::SeatMap(map, SeatMapCall::Watch) => {
-            if origin.is_some_and(|origin| !may_ask(settings, &request, &origin)) {
+            if origin.is_some_and(|origin| !may_ask(settings, request, &origin)) {
                 return Err(Kind::Unauthorized.into());
             }
-            return match inside::hand_over(env, SEAT_MAPS, map.as_str(), &request).await {
+            return match inside::hand_over(env, SEAT_MAPS, map.as_str(), request).await {
                 Ok(Ok(socket)) => Ok(Said::Response(socket)),
                 Ok(Err(refused)) => Ok(refused.into()),
                 Err(why) => Ok(lost(&why).into()),
@@ -196,6 +201,27 @@ async fn answered(request: Request, env: &Env, settings: &Settings, told: &mut O
         Call::Gateway(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
+}
+
+/// A plan, or nothing but its tag for who has it already. The platform compresses it.
+fn planned(plan: Answer, request: &Request) -> worker::Result<Response> {
+    let tag = tag(plan.body.as_bytes());
+    let said = |name: &str| request.headers().get(name).ok().flatten();
+    let mut response = if is_known(said("If-None-Match").as_deref(), &tag) {
+        Response::empty()?.with_status(304)
+    } else {
+        let mut response = respond(plan)?;
+        if takes_gzip(said("Accept-Encoding").as_deref()) {
+            response.headers_mut().set("Content-Encoding", "gzip")?;
+        }
+        response
+    };
+    let headers = response.headers_mut();
+    headers.set("ETag", &tag)?;
+    // A reader keeps it, and asks each time whether it is still so.
+    headers.set("Cache-Control", "no-cache")?;
+    headers.append("Vary", "Accept-Encoding")?;
+    Ok(response)
 }
 
 /// A request, but for its call.

@@ -23,7 +23,7 @@ use crate::map::Map;
 /// How long changes are gathered before they are sent together.
 const GATHER: Millis = Millis(25);
 
-/// How many changes go into one message at most.
+/// How many changes of seats go into one message, unless one change has more.
 const BATCH: usize = 256;
 
 /// How often a watcher gets a snapshot at most.
@@ -131,10 +131,9 @@ impl Watchers {
             return;
         }
         match news {
-            News::Changed { version, seats } => {
-                let deltas = seats.into_iter().map(|(id, status)| Delta { version, id, status });
-                self.deltas.borrow_mut().extend(deltas);
-                if self.deltas.borrow().len() >= BATCH {
+            News::Changed(delta) => {
+                self.deltas.borrow_mut().push(delta);
+                if self.deltas.borrow().iter().map(|delta| delta.seats.len()).sum::<usize>() >= BATCH {
                     self.tell(&map.state);
                 } else if !self.gathers.replace(true) {
                     let (watchers, later) = (Rc::clone(self), Rc::clone(map));
@@ -173,14 +172,10 @@ impl Watchers {
     }
 }
 
-/// Sends the layout and a snapshot.
+/// Sends a snapshot.
 fn show(socket: &WebSocket, map: &SeatMap) -> worker::Result<()> {
     // What is recorded: watchers hear of a lapse when the alarm rings.
-    let map = map.at(Timestamp::default());
-    if let Some(layout) = watch::layout(map) {
-        socket.send_with_str(layout)?;
-    }
-    socket.send_with_str(watch::snapshot(map))
+    socket.send_with_str(watch::snapshot(map.at(Timestamp::default())))
 }
 
 fn send_away(socket: &WebSocket, code: u16, why: &str) {

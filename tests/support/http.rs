@@ -38,6 +38,8 @@ pub struct Got {
     /// The headers.
     pub headers: HeaderMap,
     /// The body as it came.
+    pub bytes: Vec<u8>,
+    /// The same as a text.
     pub text: String,
     /// The body as JSON, or null.
     pub body: Value,
@@ -139,7 +141,7 @@ impl Client {
         body.into_reader().read_to_end(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        let mut got = Got { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        let mut got = Got { status: parts.status.as_u16(), headers: parts.headers, bytes, text, body };
         if self.dialect == Dialect::Restate {
             got.translate(checkout);
         }

@@ -423,14 +423,16 @@ pub(super) fn watchers_hear_each_change(turn: &MapTurn<'_>) -> Verdict {
         None => return require(before.version() == after.version(), || "a change was not told".into()),
         Some(news) => news,
     };
-    let (News::Changed { version, .. } | News::Republished { version }) = news;
-    let right = *version == after.version() && before.version() + 1 == after.version();
+    let version = news.version();
+    let right = version == after.version() && before.version() + 1 == after.version();
     require(right, || format!("version {} was told as {version}", after.version()))?;
     let republished = matches!(news, News::Republished { .. });
     require(republished == (before.layout() != after.layout()), || "a layout was not told".into())?;
-    let News::Changed { seats, .. } = news else { return Ok(()) };
+    if republished {
+        return Ok(());
+    }
     turn.each_changed(|seat| {
-        let told = seats.iter().any(|(id, status)| id == seat.id && *status == seat.after.status());
+        let told = news.seats().iter().any(|(id, status)| id == seat.id && *status == seat.after.status());
         require(told, || format!("watchers do not hear what {} has become", seat.id))
     })
 }

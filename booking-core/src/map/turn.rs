@@ -10,7 +10,7 @@ use super::ticket::TicketRefusal::{
 };
 use super::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketState};
 use super::{
-    BATCH, Basket, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
+    BATCH, Basket, Delta, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
     SeatMapReply, Wish,
 };
 use crate::ids::{CheckoutId, HoldId, TicketId};
@@ -439,7 +439,7 @@ impl<'a> Turn<'a> {
         }
         let status = |ticket: &Option<Ticket>| ticket.as_ref().map(|it| it.state.status()).unwrap_or_default();
         let seats = self.event.tickets.iter().map(|(name, ticket)| (name.clone(), status(ticket))).collect();
-        News::Changed { version, seats }
+        News::Changed(Delta { version, seats })
     }
 }
 

@@ -204,7 +204,7 @@ pub fn summary(AtTime { map, now }: AtTime<'_>) -> Answer {
 /// One seat of a layout, as it is drawn.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DrawnSeat<'a> {
+struct DrawnSeat<'a> {
     ticket_id: &'a TicketId,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
@@ -213,14 +213,14 @@ pub(super) struct DrawnSeat<'a> {
     y: u32,
 }
 
-/// One row of a layout, as plans and watchers are told it.
+/// One row of a layout, as it is drawn.
 #[derive(Serialize)]
-pub(super) struct DrawnRow<'a> {
+struct DrawnRow<'a> {
     name: &'a str,
     seats: Vec<DrawnSeat<'a>>,
 }
 
-pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
+fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
     fn seat(Place { ticket, label, price, x, y }: &Place) -> DrawnSeat<'_> {
         DrawnSeat { ticket_id: ticket, label: label.as_deref(), price: *price, x: *x, y: *y }
     }
@@ -230,18 +230,17 @@ pub(super) fn drawn(layout: &Layout) -> Vec<DrawnRow<'_>> {
     layout.rows().iter().map(row).collect()
 }
 
-/// Where the seats of a map are drawn, as its watchers are told the layout:
+/// Where the seats of a map are drawn:
 /// `{ "edition", "rows": [{ "name", "seats": [{ "ticketId", "label"?, "price", "x", "y" }] }] }`; edition 0 and no rows where none
-/// was published. It looks at the layout alone: a map without its seats will do.
+/// was published.
 #[must_use]
-pub fn plan(AtTime { map, .. }: AtTime<'_>) -> Answer {
+pub fn plan(edition: u64, layout: Option<&Layout>) -> Answer {
     #[derive(Serialize)]
     struct Plan<'a> {
         edition: u64,
         rows: Vec<DrawnRow<'a>>,
     }
-    let rows = map.layout().map(|layout| drawn(layout)).unwrap_or_default();
-    json(200, &Plan { edition: map.header().edition, rows })
+    json(200, &Plan { edition, rows: layout.map(drawn).unwrap_or_default() })
 }
 
 /// A checkout that is not over: 202 `{ "checkoutId", "status": "PENDING" }`. To `send` at once, to `process` when the

@@ -1,17 +1,23 @@
 //! What a map and its watchers say to each other over the WebSocket `GET /SeatMap/{mapKey}/watch`: one JSON message a
 //! frame.
 //!
-//! A watcher first gets the layout, if there is one, and a snapshot; then deltas, each one map version after the last. A
-//! change of several seats has one version, and all of it comes in one message.
-//! One that sees a gap asks for a snapshot, and is sent the layout and a snapshot again. One that wants to know whether
+//! A watcher first gets a snapshot; then deltas, each one map version after the last. A delta has all seats of its change.
+//! Each new layout brings a snapshot, too.
+//!
+//! A snapshot tells the edition of the layout and has one [letter](letter) for each of its seats, in the layout's order.
+//! A watcher asks for the layout itself with `GET /SeatMap/{mapKey}/plan`, when it sees an edition that it does not know.
+//! A map without a layout has no order: its snapshot names the seats that it has heard of.
+//!
+//! A watcher that sees a gap asks for a snapshot. One that wants to know whether
 //! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
 //! host may send a watcher away that has said nothing for two minutes.
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{DrawnRow, Shown, drawn, shown};
+use super::answer::{Shown, shown};
 use super::kind::Refusal;
 use super::request;
+use crate::map::ticket::TicketStatus;
 use crate::map::{AtTime, Delta};
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
@@ -31,41 +37,57 @@ fn text(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("string keys, and a String takes everything")
 }
 
-/// `{ "type": "layout", "edition", "rows": [{ "name", "seats": [{ "ticketId", "price", "x", "y" }] }] }`; `None` where
-/// the map has none.
+/// What a seat's status is in a snapshot: the first letter of its name.
 #[must_use]
-pub fn layout(AtTime { map, .. }: AtTime<'_>) -> Option<String> {
-    #[derive(Serialize)]
-    struct Layout<'a> {
-        r#type: &'static str,
-        edition: u64,
-        rows: Vec<DrawnRow<'a>>,
+pub const fn letter(status: TicketStatus) -> char {
+    match status {
+        TicketStatus::Available => 'A',
+        TicketStatus::Reserved => 'R',
+        TicketStatus::Sold => 'S',
+        TicketStatus::Blocked => 'B',
     }
-    let rows = drawn(map.layout()?);
-    Some(text(&Layout { r#type: "layout", edition: map.header().edition, rows }))
 }
 
-/// `{ "type": "snapshot", "version", "tickets": [{ "id", "status" }] }`
+/// With a layout `{ "type": "snapshot", "version", "edition", "seats": "AARS…" }`, without one
+/// `{ "type": "snapshot", "version", "edition": 0, "tickets": [{ "id", "status" }] }`.
 #[must_use]
-pub fn snapshot(map: AtTime<'_>) -> String {
+pub fn snapshot(AtTime { map, now }: AtTime<'_>) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
         version: u64,
-        tickets: Vec<Shown<'a>>,
+        edition: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seats: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tickets: Option<Vec<Shown<'a>>>,
     }
-    text(&Snapshot { r#type: "snapshot", version: map.map.version(), tickets: shown(map) })
+    let letters = || map.get(now).map(|(_, status)| letter(status)).collect();
+    let (seats, tickets) = match map.layout() {
+        Some(_) => (Some(letters()), None),
+        None => (None, Some(shown(AtTime { map, now }))),
+    };
+    text(&Snapshot { r#type: "snapshot", version: map.version(), edition: map.header().edition, seats, tickets })
 }
 
-/// `{ "type": "deltas", "deltas": [{ "version", "id", "status" }] }`: a batch, in order.
+/// `{ "type": "deltas", "deltas": [{ "version", "tickets": [{ "id", "status" }] }] }`: a batch, in order.
 #[must_use]
-pub fn deltas(deltas: &[Delta]) -> String {
+pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a Delta>) -> String {
     #[derive(Serialize)]
     struct Deltas<'a> {
         r#type: &'static str,
-        deltas: &'a [Delta],
+        deltas: Vec<Told<'a>>,
     }
-    text(&Deltas { r#type: "deltas", deltas })
+    #[derive(Serialize)]
+    struct Told<'a> {
+        version: u64,
+        tickets: Vec<Shown<'a>>,
+    }
+    let told = |Delta { version, seats }: &'a Delta| {
+        let tickets = seats.iter().map(|(id, status)| Shown { id, status: *status }).collect();
+        Told { version: *version, tickets }
+    };
+    text(&Deltas { r#type: "deltas", deltas: deltas.into_iter().map(told).collect() })
 }
 
 /// What a watcher may ask.

@@ -298,11 +298,11 @@ impl Map {
     /// What the watchers heard last.
     pub(crate) fn told(&self) -> Vec<(String, TicketStatus)> {
         match &self.notices.watchers {
-            Some(booking_core::map::News::Changed { version, seats }) => {
-                assert_eq!(*version, self.map.version());
-                seats.iter().map(|(seat, status)| (seat.to_string(), *status)).collect()
+            Some(news) => {
+                assert_eq!(news.version(), self.map.version());
+                news.seats().iter().map(|(seat, status)| (seat.to_string(), *status)).collect()
             }
-            Some(booking_core::map::News::Republished { .. }) | None => Vec::new(),
+            None => Vec::new(),
         }
     }
     /// When the timer was armed for by the last command, if it was.

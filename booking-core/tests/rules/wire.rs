@@ -322,8 +322,8 @@ mod golden {
             ("ticket get, blocked", answer::ticket_view(&view(&Map::available().after(&block())))),
             ("map get", answer::seat_map(arena().at(at(NOW)))),
             ("map summary", answer::summary(arena().at(at(NOW)))),
-            ("map plan", answer::plan(arena().at(at(NOW)))),
-            ("map plan, without a layout", answer::plan(SeatMap::default().at(at(NOW)))),
+            ("map plan", answer::plan(1, arena().layout().map(Arc::as_ref))),
+            ("map plan, without a layout", answer::plan(0, None)),
             ("map layout", answer::map_reply(&Ok(SeatMapReply::Published(published)), 51)),
             ("map layout, refused", answer::map_reply(&seat(TicketRefusal::TicketSold), 51)),
             ("map resetAll", answer::map_reply(&Ok(SeatMapReply::Reset { tickets: 50 }), 51)),
@@ -376,13 +376,16 @@ mod golden {
 
     #[test]
     fn every_message_to_a_watcher() {
-        let delta = |version, status| Delta { version, id: ticket_id("arena:A:2"), status };
-        let deltas = [delta(3, TicketStatus::Reserved), delta(4, TicketStatus::Available)];
-        let arena = arena();
-        let shown = arena.at(at(NOW));
-        let actual = [watch::layout(shown).unwrap(), watch::snapshot(shown), watch::deltas(&deltas)];
+        let (one, other) = (ticket_id("arena:A:1"), ticket_id("arena:A:2"));
+        let delta = |version, seats: &[_]| Delta { version, seats: seats.to_vec() };
+        let deltas = [
+            delta(3, &[(one, TicketStatus::Sold), (other.clone(), TicketStatus::Reserved)]),
+            delta(4, &[(other, TicketStatus::Available)]),
+        ];
+        let snapshot = |map: &SeatMap| watch::snapshot(map.at(at(NOW)));
+        let actual =
+            [snapshot(&arena()), snapshot(&Map::held().map), snapshot(&SeatMap::default()), watch::deltas(&deltas)];
         assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));
-        assert_eq!(watch::layout(SeatMap::default().at(at(NOW))), None);
         assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
         assert_eq!(watch::parse(watch::PING.as_bytes()), Ok(watch::Ask::Ping));
         for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {

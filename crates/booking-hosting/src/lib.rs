@@ -1,4 +1,4 @@
-//! What hosts share, and no rule of the booking: who stands at which door, and, for native hosts (the feature `native`),
+//! What hosts share, and no rule of the booking: who stands at which door, what HTTP says of a text that seldom changes, and, for native hosts (the feature `native`),
 //! the outside world over HTTP, flags that mean the same everywhere, the log, the clock, how a process is told to stop.
 
 pub mod doors;
@@ -8,3 +8,4 @@ pub mod flags;
 pub mod ports;
 #[cfg(feature = "native")]
 pub mod process;
+pub mod representation;

@@ -8,15 +8,12 @@
 //! | the gateway does not answer | the checkout's | an outcome like any other |
 //! | what is kept of a seat cannot be read | a person's | what names the seat is given up: `StorageUnavailable` |
 
-use std::sync::Arc;
-
 use booking_core::checkout::{Checkout, Ending, Impossible, Order};
 use booking_core::effect::Notification;
 use booking_core::format::{self, FormatError};
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
-use booking_core::map::SeatMap;
 use booking_core::map::ticket::{TicketRefusal, TicketStatus, TicketView};
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
@@ -140,8 +137,8 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
         Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(Loaded::shown(ctx).await?.at(ctx.now()))),
         Call::SeatMap(key, SeatMapCall::Plan) => {
             let header = maps::header(ctx).await?;
-            let layout = maps::layout(ctx, &key, header.edition).await?.map(Arc::new);
-            say(answer::plan(SeatMap::from_parts(header, layout, [], [], []).at(ctx.now())))
+            let layout = maps::layout(ctx, &key, header.edition).await?;
+            say(answer::plan(header.edition, layout.as_ref()))
         }
         Call::SeatMap(_, call) => seat_map(ctx, call).await,
         Call::Process(order) => process(ctx, order).await,

@@ -13,7 +13,7 @@ use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall
 
 use super::courses::cost;
 use super::kept::{What, account_cost};
-use super::{Caller, Due, Engine, Fresh, Gateway, Key, Name, Output, Request, View};
+use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request, View};
 use crate::store::{Course, Digest, Keyed, Letter, Said};
 
 /// What a call comes to within its input.
@@ -161,7 +161,11 @@ impl Engine {
         match call {
             SeatMapCall::Get => Reply::Said(answer::seat_map(map.at(now))),
             SeatMapCall::Summary => Reply::Said(answer::summary(map.at(now))),
-            SeatMapCall::Plan => Reply::Said(answer::plan(map.at(now))),
+            SeatMapCall::Plan => {
+                let edition = Edition { number: map.header().edition, layout: map.layout().cloned() };
+                self.said.push(Output::Plan(caller, key, edition));
+                Reply::Later
+            }
             SeatMapCall::Watch => {
                 let view = Arc::new(self.view(&key));
                 self.said.push(Output::Watching(caller, key, view));
@@ -185,7 +189,7 @@ impl Engine {
         let nothing = SeatMap::default();
         // What is recorded: watchers hear of a lapse when the timer fires.
         let map = self.maps.get(map).unwrap_or(&nothing).at(Timestamp::default());
-        View { layout: watch::layout(map), snapshot: watch::snapshot(map), version: map.map.version() }
+        View { snapshot: watch::snapshot(map), version: map.map.version() }
     }
 
     /// Starts a checkout, and drives it as far as it goes without waiting for anybody.

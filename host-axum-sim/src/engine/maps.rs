@@ -6,7 +6,6 @@ use booking_core::ids::{CheckoutId, MapKey, TicketId, UserId};
 use booking_core::invariants::SeatFacts;
 use booking_core::inventory::{Line, LineAnswer, LineCommand, LineReply, of_map};
 use booking_core::machine::{Machine, Transition};
-use booking_core::map::Delta;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
 use booking_core::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
@@ -65,10 +64,8 @@ impl Engine {
             }
         }
         match notices.watchers {
-            Some(News::Changed { version, seats }) => {
-                let delta = |(id, status)| Delta { version, id, status };
-                let deltas = seats.into_iter().map(delta).collect();
-                self.said.push(Output::News(key.clone(), Shown::Deltas(deltas)));
+            Some(News::Changed(delta)) => {
+                self.said.push(Output::News(key.clone(), Shown::Changed(Arc::new(delta))));
             }
             Some(News::Republished { .. }) => {
                 let whole = Shown::Whole(Arc::new(self.view(key)));

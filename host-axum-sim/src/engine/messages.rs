@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
-use booking_core::map::Delta;
+use booking_core::map::{Delta, Layout};
 use booking_core::payment::Payment;
 use booking_core::wire::{Answer, Call};
 
@@ -92,6 +92,9 @@ pub enum Output {
     Answer(Caller, Answer),
     /// The answer to a call to watch a map: what it is now. What comes after it is in [`Output::News`].
     Watching(Caller, MapKey, Arc<View>),
+    /// The answer to a call for the plan of a map: the layout of this edition, to be [written](booking_core::wire::answer::plan)
+    /// where that holds nobody up.
+    Plan(Caller, MapKey, Edition),
     /// A map has changed, for those who watch it.
     News(MapKey, Shown),
     /// Ask the gateway for this, at least once, and tell the answer. Only with [`Gateway::Outside`](super::Gateway::Outside).
@@ -106,7 +109,7 @@ impl Output {
     /// Whether somebody waits for it.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Answer(..) | Self::Watching(..) => true,
+            Self::Answer(..) | Self::Watching(..) | Self::Plan(..) => true,
             Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Alarm(_) => false,
         }
     }
@@ -115,19 +118,26 @@ impl Output {
 /// A map in full, in the watchers' form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The layout, if there is one.
-    pub layout: Option<String>,
-    /// Every ticket with its status.
+    /// How every seat stands.
     pub snapshot: String,
     /// The map's version.
     pub version: u64,
 }
 
+/// A layout of a map as it is now.
+#[derive(Clone, Debug)]
+pub struct Edition {
+    /// Its number; 0 where none was published.
+    pub number: u64,
+    /// The layout.
+    pub layout: Option<Arc<Layout>>,
+}
+
 /// What the watchers of a map are to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// One change: each seat that it has changed. All have one version.
-    Deltas(Arc<[Delta]>),
+    /// One change.
+    Changed(Arc<Delta>),
     /// All of it anew.
     Whole(Arc<View>),
 }

@@ -183,18 +183,15 @@ impl World {
     }
 
     /// A watcher hears of a change.
-    pub(super) fn hears(&mut self, deltas: &[Delta]) -> Result<(), Broken> {
+    pub(super) fn hears(&mut self, delta: &Delta) -> Result<(), Broken> {
         let durable = self.durable_map_version(map().as_str());
-        let (Some(watcher), Some(first)) = (&mut self.watcher, deltas.first()) else { return Ok(()) };
-        let (last, next) = (watcher.version, first.version);
-        let is_next = next == last + 1 && deltas.iter().all(|delta| delta.version == next);
-        require(is_next, "versions_go_on", || {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let (last, next) = (watcher.version, delta.version);
+        require(next == last + 1, "versions_go_on", || {
             format!("a watcher was at version {last} of the map, and hears of version {next}")
         })?;
         watcher.version = next;
-        for delta in deltas {
-            watcher.shown.insert(delta.id.clone(), delta.status);
-        }
+        watcher.shown.extend(delta.seats.iter().cloned());
         self.told.map_version = self.told.map_version.max(next);
         require(durable >= next, TOO_SOON, || {
             format!("version {next} of the map is told, and the disk has version {durable}")

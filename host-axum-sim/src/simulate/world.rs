@@ -398,11 +398,13 @@ impl World {
                 Output::Store(seq, records) => self.stores(seq, records),
                 Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
-                Output::News(_, Shown::Deltas(deltas)) => {
-                    for delta in deltas.iter() {
-                        self.tells_news(|| format!("{} is {:?}", delta.id, delta.status));
+                // Nobody asks for one here: it is a layout as it was published.
+                Output::Plan(..) => {}
+                Output::News(_, Shown::Changed(delta)) => {
+                    for (id, status) in &delta.seats {
+                        self.tells_news(|| format!("{id} is {status:?}"));
                     }
-                    self.hears(&deltas)?;
+                    self.hears(&delta)?;
                 }
                 Output::News(_, Shown::Whole(view)) => self.sees_anew(&view)?,
                 Output::Pay(op, payment) => {

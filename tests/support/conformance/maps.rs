@@ -1,12 +1,15 @@
 //! Seat maps, and those who watch them.
 
+use std::io::Read as _;
 use std::net::TcpStream;
 
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
 
 use crate::eventually;
+use crate::http::Got;
 
 use super::{Target, accepted, fresh, needs, refused, tickets_of_a_map};
 
@@ -86,6 +89,37 @@ pub(super) fn a_plan_is_the_layout_as_it_was_published(target: &Target) {
         assert_eq!(published.body["edition"], edition);
         plan_is(edition, &rows(minor));
     }
+}
+
+pub(super) fn a_plan_is_sent_once_to_who_keeps_it_and_small_to_who_takes_that(target: &Target) {
+    let (ids, map) = tickets_of_a_map(50);
+    let publish = |minor| {
+        let layout = layout(&ids.iter().collect::<Vec<_>>(), minor);
+        accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout));
+    };
+    let plan = |headers: &[(&str, &str)]| target.public.send("GET", &format!("/SeatMap/{map}/plan"), headers, b"");
+    let tag = |got: &Got| got.headers["etag"].to_str().unwrap().to_owned();
+    publish(4_500);
+    let plain = plan(&[("Accept-Encoding", "identity")]);
+    accepted(&plain);
+    assert_eq!(plain.body["edition"], 1);
+    assert!(!plain.headers.contains_key("content-encoding"));
+    let small = plan(&[("Accept-Encoding", "br;q=0.5, gzip")]);
+    assert_eq!(small.headers["content-encoding"], "gzip");
+    assert!(4 * small.bytes.len() < plain.bytes.len());
+    let mut whole = Vec::new();
+    GzDecoder::new(small.bytes.as_slice()).read_to_end(&mut whole).unwrap();
+    assert_eq!(whole, plain.bytes);
+    for got in [&plain, &small] {
+        assert_eq!(got.headers["cache-control"], "no-cache");
+        let has_it = plan(&[("If-None-Match", &tag(got))]);
+        assert_eq!((has_it.status, has_it.bytes.len()), (304, 0));
+        assert_eq!(tag(&has_it).trim_start_matches("W/"), tag(&plain).trim_start_matches("W/"));
+    }
+    publish(5_000);
+    let other = plan(&[("If-None-Match", &tag(&plain))]);
+    assert_eq!((other.status, &other.body["edition"]), (200, &json!(2)));
+    assert_ne!(tag(&other), tag(&plain));
 }
 
 pub(super) fn the_same_layout_again_changes_nothing(target: &Target) {
@@ -179,17 +213,11 @@ impl Watcher {
     }
 }
 
-pub(super) fn a_watcher_sees_the_layout_a_snapshot_and_every_change(target: &Target) {
+pub(super) fn a_watcher_sees_a_snapshot_and_every_change(target: &Target) {
     let (ids, map) = tickets_of_a_map(2);
     accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&ids.iter().collect::<Vec<_>>(), 100)));
     let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
-    let seat =
-        |x: u64, id: &str| json!({ "ticketId": id, "price": { "minor": 100, "currency": "USD" }, "x": x, "y": 0 });
-    let rows = json!([{ "name": "A", "seats": [seat(0, &ids[0]), seat(1, &ids[1])] }]);
-    assert_eq!(watcher.hears(), json!({ "type": "layout", "edition": 1, "rows": rows }));
-    let free = |id: &str| json!({ "id": id, "status": "AVAILABLE" });
-    let tickets = json!([free(&ids[0]), free(&ids[1])]);
-    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "tickets": tickets }));
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "edition": 1, "seats": "AA" }));
     let hold = target.hold(&ids[0], "ann");
     accepted(&target.public.post(&format!("/Ticket/{}/release", ids[0]), &json!({ "holdId": hold })));
     accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "bob" })));
@@ -199,7 +227,7 @@ pub(super) fn a_watcher_sees_the_layout_a_snapshot_and_every_change(target: &Tar
         assert_eq!(heard["type"], "deltas");
         deltas.extend(heard["deltas"].as_array().unwrap().clone());
     }
-    let delta = |version: u64, id: &str, status: &str| json!({ "version": version, "id": id, "status": status });
+    let delta = |version: u64, id: &str, status: &str| json!({ "version": version, "tickets": [{ "id": id, "status": status }] });
     assert_eq!(
         deltas,
         [
@@ -209,17 +237,51 @@ pub(super) fn a_watcher_sees_the_layout_a_snapshot_and_every_change(target: &Tar
             delta(5, &ids[1], "SOLD")
         ]
     );
+    // Another layout, another order: everything is told anew.
+    let backwards: Vec<&String> = ids.iter().rev().collect();
+    accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&backwards, 100)));
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 6, "edition": 2, "seats": "SA" }));
 }
+
+pub(super) fn a_change_of_several_tickets_is_one_delta(target: &Target) {
+    let (ids, map) = tickets_of_a_map(2);
+    let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
+    let empty = json!({ "type": "snapshot", "version": 0, "edition": 0, "tickets": [] });
+    assert_eq!(watcher.hears(), empty);
+    accepted(&target.process(&json!({ "ticketIds": ids, "userId": "ann" })));
+    let mut deltas = Vec::new();
+    while deltas.len() < 2 {
+        deltas.extend(watcher.hears()["deltas"].as_array().unwrap().clone());
+    }
+    let all = |version: u64, status: &str| {
+        let tickets: Value = ids.iter().map(|id| json!({ "id": id, "status": status })).collect();
+        json!({ "version": version, "tickets": tickets })
+    };
+    assert_eq!(deltas, [all(1, "RESERVED"), all(2, "SOLD")]);
+}
+
+pub(super) fn a_watcher_of_a_large_map_is_sent_little_at_first(target: &Target) {
+    let map = fresh("hall");
+    let ids: Vec<String> = (0..LARGE).map(|n| format!("{map}:{n}")).collect();
+    accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&ids.iter().collect::<Vec<_>>(), 100)));
+    let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
+    let snapshot = watcher.hears();
+    assert_eq!(snapshot["seats"].as_str().map(str::len), Some(LARGE));
+    assert!(snapshot.to_string().len() <= 20_000);
+}
+
+/// As many seats as an arena has.
+const LARGE: usize = 9_000;
 
 pub(super) fn a_watcher_that_asks_gets_a_snapshot(target: &Target) {
     let (ids, map) = tickets_of_a_map(1);
     let mut watcher = Watcher::of(target.public.base(), &map, "booking.watch.v1").ok().unwrap();
-    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 0, "tickets": [] }));
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 0, "edition": 0, "tickets": [] }));
     let _held = target.hold(&ids[0], "ann");
     assert_eq!(watcher.hears()["type"], "deltas");
     watcher.says(r#"{"type":"snapshot"}"#);
     let tickets = json!([{ "id": ids[0], "status": "RESERVED" }]);
-    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "tickets": tickets }));
+    assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 1, "edition": 0, "tickets": tickets }));
 }
 
 pub(super) fn a_watcher_that_pings_is_answered(target: &Target) {

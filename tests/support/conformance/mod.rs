@@ -74,8 +74,14 @@ pub const DIFFERENCES: &[Difference] = &[
     restate("a_full_house_says_so_and_when_to_try_again", "there is no end to the tickets that Restate keeps"),
     restate("Overloaded", "there is no end to the tickets that Restate keeps"),
     restate("StorageUnavailable", "what cannot be stored is not answered: Restate tries again"),
+    restate(
+        "a_plan_is_sent_once_to_who_keeps_it_and_small_to_who_takes_that",
+        "the headers of an answer are the ingress's",
+    ),
     // Nobody can watch through the ingress: it knows requests and answers.
-    restate("a_watcher_sees_the_layout_a_snapshot_and_every_change", NO_WATCH),
+    restate("a_watcher_sees_a_snapshot_and_every_change", NO_WATCH),
+    restate("a_change_of_several_tickets_is_one_delta", NO_WATCH),
+    restate("a_watcher_of_a_large_map_is_sent_little_at_first", NO_WATCH),
     restate("a_watcher_that_asks_gets_a_snapshot", NO_WATCH),
     restate("a_watcher_that_pings_is_answered", NO_WATCH),
     restate("a_watcher_that_says_something_else_is_sent_away", NO_WATCH),
@@ -222,11 +228,14 @@ cases! {
         a_summary_counts_by_status
         a_layout_gives_its_tickets_their_order_and_price
         a_plan_is_the_layout_as_it_was_published
+        a_plan_is_sent_once_to_who_keeps_it_and_small_to_who_takes_that
         the_same_layout_again_changes_nothing
         a_layout_names_each_of_its_tickets_once_and_no_others
         a_reset_of_the_whole_map_leaves_live_holds
         a_recall_ends_holds_that_have_not_changed_since_and_leaves_what_is_being_paid_for
-        a_watcher_sees_the_layout_a_snapshot_and_every_change
+        a_watcher_sees_a_snapshot_and_every_change
+        a_change_of_several_tickets_is_one_delta
+        a_watcher_of_a_large_map_is_sent_little_at_first
         a_watcher_that_asks_gets_a_snapshot
         a_watcher_that_pings_is_answered
         a_watcher_that_says_something_else_is_sent_away

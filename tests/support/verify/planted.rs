@@ -18,7 +18,7 @@ use booking_core::map::ticket::{
     Claim, Hold, MakeClaim, Offer, Reserve, Sale, Term, Ticket, TicketCommand, TicketRefusal, TicketState,
 };
 use booking_core::map::{
-    Header, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
+    Delta, Header, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
 };
 use booking_core::money::Money;
 use booking_core::payment::{
@@ -136,7 +136,7 @@ fn move_to(
     let ends = event.tickets.iter().filter_map(|(_, ticket)| ticket.as_ref()?.state.hold()).map(Hold::end);
     let timer = ends.min().filter(|end| map.header().armed.is_none_or(|armed| *end < armed));
     event.header.armed = timer.or(event.header.armed);
-    let watchers = Some(News::Changed { version: event.header.version, seats: told });
+    let watchers = Some(News::Changed(Delta { version: event.header.version, seats: told }));
     Ok(Transition { event: Some(event), reply, notices: SeatMapNotices { watchers, timer } })
 }
 
