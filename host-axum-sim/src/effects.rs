@@ -7,11 +7,20 @@ use booking_core::time::{Millis, Timestamp};
 use crate::engine::{Due, Engine, Gateway, Output};
 use crate::store::Course;
 
+/// After how long a map is asked again that could not judge a command.
+const AGAIN: Millis = Millis::from_mins(1);
+
 impl Engine {
     /// Performs an effect: its outcome, or `None` where that comes later.
     pub(crate) fn perform(&mut self, course: &mut Course, op: &Op, effect: Effect, now: Timestamp) -> Option<Outcome> {
         match effect {
-            Effect::Line(line, command) => Some(Outcome::Line(self.ask_line(&line, &command, now))),
+            Effect::Line(line, command) => {
+                let answer = self.ask_line(&line, &command, now);
+                if answer.is_none() {
+                    self.at(now.plus(AGAIN), Due::AskAgain(op.checkout.clone()));
+                }
+                answer.map(Outcome::Line)
+            }
             Effect::Sleep(length) => {
                 // After a crash the wait that was stored goes on.
                 let wake = *course.wake.get_or_insert_with(|| now.plus(length));

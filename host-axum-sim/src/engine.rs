@@ -77,6 +77,8 @@ pub(crate) enum Due {
     Map(MapKey),
     /// A checkout's wait is over.
     Wake(CheckoutId),
+    /// A checkout asks a map again that could not judge its command.
+    AskAgain(CheckoutId),
     /// The mock gateway answers a checkout.
     Pay(CheckoutId),
     /// A caller of `process` has waited long enough.
@@ -108,6 +110,8 @@ const TIMERS_A_TICK: usize = 256;
 pub struct Engine {
     settings: Settings,
     maps: BTreeMap<MapKey, SeatMap>,
+    /// Seats that are stored in a form that cannot be read.
+    unreadable: BTreeSet<TicketId>,
     /// How many seats are stored, of all maps.
     seats_stored: u64,
     /// The maps that are to be reset when the input is done.
@@ -174,6 +178,7 @@ impl Engine {
             kept: Kept::new(settings.keep_for, settings.limits.kept_bytes),
             settings,
             maps: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             seats_stored: 0,
             to_reset: BTreeSet::new(),
             checkouts: BTreeMap::new(),
@@ -332,6 +337,7 @@ impl Engine {
             match due {
                 Due::Map(key) => self.timer_fires(&key, now),
                 Due::Wake(id) => self.wake(&id, now),
+                Due::AskAgain(id) => self.ask_again(&id, now),
                 Due::Pay(id) => self.mock_answers(&id, now),
                 Due::Answer(id, caller) => self.answer_meanwhile(&id, caller),
                 Due::Deliver(id) => self.deliver(&id),

@@ -34,3 +34,8 @@ pub use page::{ApiUrl, NotAnApiUrl, PageSettings, page};
 pub use restore::restore;
 pub use routes::{RouteSettings, Services, router};
 pub use serve::{ServeSettings, serve};
+
+#[cfg(test)]
+mod tests {
+    mod given_up;
+}

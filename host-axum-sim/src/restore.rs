@@ -1,7 +1,8 @@
 //! An engine as its data directory has it.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 
+use booking_core::ids::TicketId;
 use booking_core::time::Timestamp;
 
 use crate::engine::{Engine, Settings};
@@ -27,8 +28,11 @@ use crate::store::{Directory, DirectoryError, Opened, Record, Records};
 /// # }
 /// ```
 ///
+/// A seat that this build cannot read is off sale, and each command that names it is refused with `StorageUnavailable`. It stays
+/// stored as it is, for a build that can.
+///
 /// # Errors
-/// [`DirectoryError`], where something of it cannot be read. Nothing was changed then.
+/// [`DirectoryError`], where something else cannot be read. Nothing was changed then.
 pub fn restore(
     opened: Opened,
     settings: Settings,
@@ -37,8 +41,9 @@ pub fn restore(
 ) -> Result<(Engine, Directory), DirectoryError> {
     let Opened { mut directory, records, .. } = opened;
     let (send, read) = sync_channel::<Result<Vec<Record>, DirectoryError>>(AHEAD);
+    let (odd, unreadable) = channel();
     // Reading is half of the work: it goes on while the engine takes in what was read.
-    let reads = std::thread::spawn(move || read_all(records, &send));
+    let reads = std::thread::spawn(move || read_all(records, &send, &odd));
     let (mut count, mut failed) = (0, None);
     let records = read.into_iter().map_while(|read| read.map_err(|error| failed = Some(error)).ok());
     let records = records.flat_map(|some| {
@@ -46,7 +51,7 @@ pub fn restore(
         on_records(count);
         some
     });
-    let engine = Engine::restore(settings, records, now);
+    let engine = Engine::restore_but(settings, records, || unreadable.into_iter().collect(), now);
     reads.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
     match failed {
         Some(error) => Err(error),
@@ -65,11 +70,15 @@ const AT_A_TIME: usize = 1_024;
 /// How many times as many may be read ahead.
 const AHEAD: usize = 16;
 
-fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, DirectoryError>>) {
+fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, DirectoryError>>, unreadable: &Sender<TicketId>) {
     let mut some = Vec::with_capacity(AT_A_TIME);
     for record in records {
         match record {
             Ok(record) => some.push(record),
+            Err(DirectoryError::Seat { path, ticket, why }) => {
+                tracing::error!("{}: ticket {ticket} is off sale: {why}; a person should look", path.display());
+                let _nobody_listens = unreadable.send(ticket);
+            }
             Err(error) => {
                 let _nobody_listens = to.send(Err(error));
                 return;

@@ -87,6 +87,12 @@ impl Record {
         }
     }
 
+    /// The seat that is stored under this key, if one is.
+    pub(crate) fn seat_of(key: &[u8]) -> Option<TicketId> {
+        let (_, ticket) = std::str::from_utf8(key.strip_prefix(b"s")?).ok()?.split_once('/')?;
+        TicketId::parse(ticket).ok()
+    }
+
     /// How many bytes it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -48,6 +48,13 @@ pub const fn letter(status: TicketStatus) -> char {
     }
 }
 
+/// The status that a [`letter`] stands for.
+#[must_use]
+pub fn status(of: char) -> Option<TicketStatus> {
+    use TicketStatus::{Available, Blocked, Reserved, Sold};
+    [Available, Reserved, Sold, Blocked].into_iter().find(|status| letter(*status) == of)
+}
+
 /// With a layout `{ "type": "snapshot", "version", "edition", "seats": "AARS…" }`, without one
 /// `{ "type": "snapshot", "version", "edition": 0, "tickets": [{ "id", "status" }] }`.
 #[must_use]

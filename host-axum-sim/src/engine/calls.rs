@@ -115,6 +115,9 @@ impl Engine {
     fn seat(&mut self, id: &TicketId, call: TicketCall, fresh: Fresh, now: Timestamp) -> Answer {
         let terms = &self.settings.terms;
         let key = id.map_key();
+        if self.unreadable.contains(id) {
+            return refused(Kind::StorageUnavailable);
+        }
         if let TicketCall::Get(reader) = &call {
             let nothing = SeatMap::default();
             let view = self.maps.get(&key).unwrap_or(&nothing).view(id, now);
@@ -135,7 +138,7 @@ impl Engine {
         {
             return refused(Kind::RateLimited);
         }
-        let outcome = self.ask_map(&key, &command, now);
+        let Some(outcome) = self.ask_map(&key, &command, now) else { return refused(Kind::StorageUnavailable) };
         let version = self.maps.get(&key).map_or(0, |map| map.ticket(id).map_or(map.version(), |it| it.version));
         answer::seat(&outcome, version)
     }
@@ -178,7 +181,9 @@ impl Engine {
                 {
                     return Reply::Said(refused(Kind::Overloaded));
                 }
-                let outcome = self.ask_map(&key, &command, now);
+                let Some(outcome) = self.ask_map(&key, &command, now) else {
+                    return Reply::Said(refused(Kind::StorageUnavailable));
+                };
                 Reply::Said(answer::map_reply(&outcome, self.maps.get(&key).map_or(0, SeatMap::version)))
             }
         }
@@ -201,6 +206,9 @@ impl Engine {
             || self.checkouts.contains_key(&id);
         if is_too_much {
             return Err(refused(Kind::Overloaded));
+        }
+        if order.tickets().iter().any(|id| self.unreadable.contains(id)) {
+            return Err(refused(Kind::StorageUnavailable));
         }
         if !self.may_hold(order.user(), order.tickets()) {
             return Err(refused(Kind::RateLimited));

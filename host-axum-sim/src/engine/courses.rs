@@ -75,6 +75,13 @@ impl Engine {
         self.checkouts.insert(id.clone(), course);
     }
 
+    /// A map could not judge what a checkout asked of it: that is asked again, with all else that has no outcome yet.
+    pub(super) fn ask_again(&mut self, id: &CheckoutId, now: Timestamp) {
+        if let Some(course) = self.checkouts.remove(id) {
+            self.go_on(course, now);
+        }
+    }
+
     /// The mock gateway's delay is over.
     pub(super) fn mock_answers(&mut self, id: &CheckoutId, now: Timestamp) {
         let Some(course) = self.checkouts.get(id) else { return };

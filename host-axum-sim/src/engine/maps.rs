@@ -1,5 +1,6 @@
 //! Seat maps: their turns, and what follows from one: records, numbers, the timer, news.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, MapKey, TicketId, UserId};
@@ -8,10 +9,13 @@ use booking_core::inventory::{Line, LineAnswer, LineCommand, LineReply, of_map};
 use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
-use booking_core::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
-use booking_core::time::Timestamp;
+use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
+use booking_core::time::{Millis, Timestamp};
 
 use super::{Due, Engine, Name, Output, Shown};
+
+/// After how long the timer of a map fires again that could not judge what has ended.
+const AGAIN: Millis = Millis::from_mins(10);
 
 impl Engine {
     /// What is recorded of a seat: its version, or its map's where nothing is stored of it, and its status.
@@ -34,17 +38,25 @@ impl Engine {
         self.maps.get(id.map_str())?.ticket(id)
     }
 
-    /// Lets a map judge a command, and takes down what follows from it.
+    /// Lets a map judge a command, and takes down what follows from it. `None` where the map cannot: then the command is given up,
+    /// and the map goes on.
     pub(crate) fn ask_map(
         &mut self,
         key: &MapKey,
         command: &SeatMapCommand,
         now: Timestamp,
-    ) -> Result<SeatMapReply, SeatMapRefusal> {
+    ) -> Option<Result<SeatMapReply, SeatMapRefusal>> {
         let nothing = SeatMap::default();
         let map = self.maps.get(key).unwrap_or(&nothing);
-        let Transition { event, reply, notices } = map.decide(command, now)?;
-        let Some(event) = event else { return Ok(reply) };
+        let Some(decided) = self.judged(map, command, now) else {
+            self.said.push(Output::Alarm(format!("map {key} cannot judge a command: it is given up")));
+            return None;
+        };
+        let Transition { event, reply, notices } = match decided {
+            Ok(transition) => transition,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let Some(event) = event else { return Some(Ok(reply)) };
         let rows = event.tickets.iter().map(|(id, after)| (id.clone(), map.ticket(id).cloned(), after.clone()));
         let rows: Vec<_> = rows.collect();
         let armed = map.header().armed;
@@ -76,28 +88,52 @@ impl Engine {
         if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.settings.terms)) {
             self.to_reset.insert(key.clone());
         }
-        Ok(reply)
+        Some(Ok(reply))
+    }
+
+    /// What a map says to a command; `None` where it needs a seat that cannot be read, or where the rules panic. Judging changes
+    /// nothing.
+    fn judged(
+        &self,
+        map: &SeatMap,
+        command: &SeatMapCommand,
+        now: Timestamp,
+    ) -> Option<Result<Transition<SeatMap>, SeatMapRefusal>> {
+        let is_lacking = match command.needs(map.header()) {
+            _ if self.unreadable.is_empty() => false,
+            Needs::Parts { seats, .. } => seats.iter().any(|id| self.unreadable.contains(id)),
+            Needs::All | Needs::AllAndLayout => self.unreadable.iter().any(|id| map.ticket(id).is_some()),
+        };
+        if is_lacking {
+            return None;
+        }
+        catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            assert!(!command.seats().iter().any(|id| id.as_str().ends_with(":panics")), "as a test wants it");
+            map.decide(command, now)
+        }))
+        .ok()
     }
 
     /// Resets the maps that have sold as many seats as they may, once the input that sold them is done: a booking can then
     /// take note of it.
     pub(super) fn reset_the_full(&mut self, now: Timestamp) {
         while let Some(key) = self.to_reset.pop_first() {
-            let _never_refused = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
+            let _given_up = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
         }
     }
 
     /// What a checkout asks for a line of its order.
-    pub(crate) fn ask_line(&mut self, line: &Line, command: &LineCommand, now: Timestamp) -> LineAnswer {
+    pub(crate) fn ask_line(&mut self, line: &Line, command: &LineCommand, now: Timestamp) -> Option<LineAnswer> {
         // Here a checkout's commands come in order, each once, so no claim can come after its revoke. One that claimed nothing
         // leaves no mark: thousands who come too late for a seat cost the map nothing.
         if let LineCommand::Revoke { checkout, .. } = command
-            && !line.seats.as_slice().iter().any(|id| self.is_of(checkout, id))
+            && !line.seats.as_slice().iter().any(|id| self.is_of(checkout, id) || self.unreadable.contains(id))
         {
-            return Ok(LineReply::Done);
+            return Some(Ok(LineReply::Done));
         }
         let command = line.ask(command, |seats| self.offer(&line.at, seats));
-        of_map(self.ask_map(&line.at, &command, now))
+        self.ask_map(&line.at, &command, now).map(of_map)
     }
 
     /// Whether a seat is claimed by, or sold to, a checkout.
@@ -135,8 +171,9 @@ impl Engine {
 
     /// The map's timer fires.
     pub(super) fn timer_fires(&mut self, key: &MapKey, now: Timestamp) {
-        if let Some(due) = self.maps.get(key).and_then(|map| map.header().armed) {
-            let _never_refused = self.ask_map(key, &SeatMapCommand::Expire { due }, now);
+        let Some(due) = self.maps.get(key).and_then(|map| map.header().armed) else { return };
+        if self.ask_map(key, &SeatMapCommand::Expire { due }, now).is_none() {
+            self.due.insert((now.plus(AGAIN), Due::Map(key.clone())));
         }
     }
 

@@ -1,10 +1,10 @@
 //! What an engine stores of itself, and how it comes back from that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
-use booking_core::map::ticket::Ticket;
+use booking_core::map::ticket::{Ticket, TicketState};
 use booking_core::map::{Basket, Header, Layout, SeatMap};
 use booking_core::time::Timestamp;
 
@@ -58,6 +58,16 @@ impl Engine {
     /// name. What was under way goes on: take its outputs.
     #[must_use]
     pub fn restore(settings: Settings, records: impl IntoIterator<Item = Record>, now: Timestamp) -> Self {
+        Self::restore_but(settings, records, BTreeSet::new, now)
+    }
+
+    /// The same, where these seats are stored in a form that cannot be read, which is known when all others were.
+    pub(crate) fn restore_but(
+        settings: Settings,
+        records: impl IntoIterator<Item = Record>,
+        unreadable: impl FnOnce() -> BTreeSet<TicketId>,
+        now: Timestamp,
+    ) -> Self {
         let mut engine = Self::new(settings);
         let mut maps: BTreeMap<MapKey, StoredMap> = BTreeMap::new();
         for record in records {
@@ -75,6 +85,12 @@ impl Engine {
                 Record::Key(scope, keyed) => engine.keep_key(scope, *keyed),
                 Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
             }
+        }
+        engine.unreadable = unreadable();
+        for id in &engine.unreadable {
+            let stored = maps.entry(id.map_key()).or_default();
+            let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
+            stored.tickets.push((id.clone(), Ticket { state, version: stored.header.version, listed: None }));
         }
         for (key, stored) in maps {
             let map = stored.into_map();

@@ -11,11 +11,11 @@ use booking_core::map::Delta;
 use booking_core::map::SeatMap;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::payment::Account;
-use booking_core::wire::Answer;
+use booking_core::wire::{Answer, watch};
 
 use super::scene::{What, map};
 use super::sights::Sight;
-use super::world::{End, Waits, Watcher, World};
+use super::world::{End, Waits, Watcher, World, layout};
 use crate::engine::{Caller, Engine, Gateway, View};
 use crate::store::{Course, Letter, Record};
 
@@ -315,6 +315,12 @@ impl World {
 
 fn shown_by(view: &View) -> BTreeMap<TicketId, TicketStatus> {
     let snapshot: serde_json::Value = serde_json::from_str(&view.snapshot).unwrap_or_default();
+    if let Some(letters) = snapshot["seats"].as_str() {
+        // A layout here is told by how many seats it has.
+        let layout = layout(u16::try_from(letters.len()).unwrap_or(u16::MAX));
+        let seats = layout.places().map(|place| place.ticket.clone()).zip(letters.chars());
+        return seats.filter_map(|(id, letter)| Some((id, watch::status(letter)?))).collect();
+    }
     let tickets = snapshot["tickets"].as_array().into_iter().flatten();
     let shown = |ticket: &serde_json::Value| {
         let id = TicketId::parse(ticket["id"].as_str()?).ok()?;

@@ -176,7 +176,7 @@ pub struct World {
 }
 
 /// The seats of a layout beyond the scene's own.
-fn layout(seats: u16) -> Layout {
+pub(super) fn layout(seats: u16) -> Layout {
     let price = booking_core::money::Money::DEFAULT_PRICE;
     let place = |n: u16| Place {
         ticket: TicketId::parse(&format!("hall:{n}")).expect("a good id"),

@@ -251,13 +251,19 @@ impl Directory {
     }
 
     fn commit(&mut self, records: &[Record]) -> io::Result<()> {
+        let value = |record: &Record| (!record.is_forgotten()).then(|| format::write(record));
+        self.commit_entries(records.iter().map(|record| (record.key(), value(record))))
+    }
+
+    /// Commits values as they are stored, each under its key.
+    pub(crate) fn commit_entries(
+        &mut self,
+        entries: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> io::Result<()> {
         self.frame.clear();
         let (mut chain, number) = (self.log.chain, self.log.number + 1);
         append(&mut self.frame, &mut chain, Kind::Commit, number, |payload| {
-            for record in records {
-                let value = (!record.is_forgotten()).then(|| format::write(record));
-                put(payload, (&record.key(), value.as_deref()));
-            }
+            entries.for_each(|(key, value)| put(payload, (&key, value.as_deref())));
         });
         if self.frame.len() as u64 > u64::from(LONGEST) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a commit is larger than a log can hold"));

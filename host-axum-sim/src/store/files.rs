@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use booking_core::format::{self, Format, FormatError};
+use booking_core::ids::TicketId;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
@@ -48,6 +49,16 @@ pub enum DirectoryError {
     Format {
         /// Which file.
         path: PathBuf,
+        /// Why.
+        why: FormatError,
+    },
+    /// What is stored of a seat was written by a build that this one does not understand. What comes after it can be read.
+    #[error("{path}: ticket {ticket}: {why}", path = .path.display())]
+    Seat {
+        /// Which file.
+        path: PathBuf,
+        /// The seat.
+        ticket: TicketId,
         /// Why.
         why: FormatError,
     },
@@ -492,13 +503,17 @@ impl Records {
         let Some((key, value)) = self.0.next()? else { return Ok(None) };
         let record: Result<Record, FormatError> = format::read(value);
         let is_its_own = record.as_ref().is_ok_and(|record| record.key() == key);
+        let of_seat = Record::seat_of(key);
         match record {
             Ok(record) if is_its_own => Ok(Some(record)),
             Ok(_) => {
                 let why = "a record stands under another's key";
                 Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why })
             }
-            Err(why) => Err(DirectoryError::Format { path: self.0.path(), why }),
+            Err(why) => match of_seat {
+                Some(ticket) => Err(DirectoryError::Seat { path: self.0.path(), ticket, why }),
+                None => Err(DirectoryError::Format { path: self.0.path(), why }),
+            },
         }
     }
 }

@@ -156,7 +156,8 @@ impl<'a> Search<'a> {
                     | Ask::Lapse { .. }
                     | Ask::Claim { .. }
                     | Ask::Confirm { .. }
-                    | Ask::Cleanup => matches!(said, Said::No(_)),
+                    | Ask::Cleanup
+                    | Ask::ResetAll => matches!(said, Said::No(_)),
                 };
                 let after = || self.after(&frame.placed, &frame.seat, index);
                 (never && answered.is_some()).then(after).flatten().filter(|(_, seat)| *seat == frame.seat)

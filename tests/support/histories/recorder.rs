@@ -259,12 +259,10 @@ struct One {
     answers: [usize; 2],
 }
 
-/// A ticket's id; one that only this run asks for.
-fn id(load: &Load, clock: Instant, ticket: usize) -> String {
-    // The address of a clock would be the same twice; its reading is not.
-    let run = format!("{clock:?}").bytes().fold(load.seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    // A map of its own, so that the map's versions are the seat's.
-    format!("history-{run:x}-{ticket}:1")
+/// Whether this ticket is a pair: two seats of a map that are only ever bought and reset together. Whoever looks at either of them
+/// looks at the pair. If what is done to them is not done to both at once, no order of requests explains what was seen.
+fn is_pair(ticket: usize) -> bool {
+    ticket % 4 == 3
 }
 
 impl One {
@@ -278,9 +276,11 @@ impl One {
             let ticket = first + self.dice.below(self.load.at_a_time.min(self.load.tickets));
             match self.dice.below(100) {
                 0..30 => self.get(ticket),
+                30..72 if is_pair(ticket) => self.buy(ticket, first),
                 30..62 => self.reserve(ticket),
                 62..72 => self.release(ticket),
                 72..94 => self.buy(ticket, first),
+                _ if is_pair(ticket) => self.reset(ticket),
                 _ => self.cleanup(ticket),
             }
         }
@@ -311,8 +311,21 @@ impl One {
         (asked, got, answered)
     }
 
-    fn path(&self, ticket: usize, handler: &str) -> String {
-        format!("/Ticket/{}/{handler}", id(&self.load, self.clock, ticket))
+    /// The map of a ticket; one that only this run asks for, and of no other ticket: so the map's versions are the ticket's.
+    fn map(&self, ticket: usize) -> String {
+        // The address of a clock would be the same twice; its reading is not.
+        let clock = format!("{:?}", self.clock);
+        let run = clock.bytes().fold(self.load.seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        format!("history-{run:x}-{ticket}")
+    }
+
+    fn seats(&self, ticket: usize) -> Vec<String> {
+        let count = if is_pair(ticket) { 2 } else { 1 };
+        (1..=count).map(|seat| format!("{}:{seat}", self.map(ticket))).collect()
+    }
+
+    fn path(&mut self, ticket: usize, handler: &str) -> String {
+        format!("/Ticket/{}/{handler}", self.dice.one_of(&self.seats(ticket)))
     }
 
     /// Writes an operation down.
@@ -329,7 +342,8 @@ impl One {
 
     fn get(&mut self, ticket: usize) {
         // Only an operator is told whose it is.
-        let asked = self.ask(true, &self.path(ticket, "get"), &Value::Null);
+        let path = self.path(ticket, "get");
+        let asked = self.ask(true, &path, &Value::Null);
         let Some(got) = asked.1.as_ref().filter(|got| got.status == 200) else {
             // Who has not seen anything has nothing to tell.
             self.answers[1] += 1;
@@ -350,7 +364,8 @@ impl One {
         let hold = self.name();
         let user = self.user();
         let body = json!({ "userId": format!("user-{user}"), "holdId": format!("hold-{hold}"), "ttlMs": 1000 });
-        let asked = self.ask(false, &self.path(ticket, "reserve"), &body);
+        let path = self.path(ticket, "reserve");
+        let asked = self.ask(false, &path, &body);
         let said = said(asked.1.as_ref());
         self.holds.insert(ticket, hold);
         self.write(ticket, asked, Ask::Reserve { user, hold }, said);
@@ -359,19 +374,27 @@ impl One {
     fn release(&mut self, ticket: usize) {
         let Some(hold) = self.holds.get(&ticket).copied() else { return self.get(ticket) };
         let body = json!({ "holdId": format!("hold-{hold}") });
-        let asked = self.ask(false, &self.path(ticket, "release"), &body);
+        let path = self.path(ticket, "release");
+        let asked = self.ask(false, &path, &body);
         let said = said(asked.1.as_ref());
         self.write(ticket, asked, Ask::Release { hold }, said);
     }
 
     fn cleanup(&mut self, ticket: usize) {
-        let asked = self.ask(true, &self.path(ticket, "cleanup"), &Value::Null);
+        let path = self.path(ticket, "cleanup");
+        let asked = self.ask(true, &path, &Value::Null);
         let said = said(asked.1.as_ref());
         self.write(ticket, asked, Ask::Cleanup, said);
     }
 
-    /// A checkout of one ticket or two. What it does to each is a claim, then a confirm or a revoke or both, all between
-    /// its asking and its answer.
+    fn reset(&mut self, ticket: usize) {
+        let asked = self.ask(true, &format!("/SeatMap/{}/resetAll", self.map(ticket)), &json!({}));
+        let said = said(asked.1.as_ref());
+        self.write(ticket, asked, Ask::ResetAll, said);
+    }
+
+    /// A checkout of one ticket or two, each of which may be a pair. What it does to each is a claim, then a confirm or a
+    /// revoke or both, all between its asking and its answer.
     fn buy(&mut self, ticket: usize, first: usize) {
         let other = first + self.dice.below(self.load.at_a_time.min(self.load.tickets));
         let two = other != ticket && self.dice.chance(25);
@@ -380,7 +403,7 @@ impl One {
         let hold = held.unwrap_or_else(|| self.name());
         let card = *self.dice.one_of(&["card_success", "card_success", "card_decline", "card_capture_decline"]);
         let wanted = if two { vec![ticket, other] } else { vec![ticket] };
-        let ids: Vec<String> = wanted.iter().map(|ticket| id(&self.load, self.clock, *ticket)).collect();
+        let ids: Vec<String> = wanted.iter().flat_map(|ticket| self.seats(*ticket)).collect();
         let mut body = json!({ "ticketIds": ids, "userId": format!("user-{user}"), "paymentMethodId": card });
         if let Some(hold) = held {
             body["holdId"] = json!(format!("hold-{hold}"));

@@ -158,6 +158,8 @@ pub enum Ask {
     },
     /// An operator puts the ticket back on sale.
     Cleanup,
+    /// An operator resets its whole map.
+    ResetAll,
 }
 
 /// What anybody may see.
@@ -300,6 +302,10 @@ impl Seat {
             Ask::Cleanup => match self.is {
                 Is::Free => stay(Said::Yes),
                 Is::Held(_) => refuse(No::Reserved),
+                Is::Sold(_) => become_(Is::Free),
+            },
+            Ask::ResetAll => match self.is {
+                Is::Free | Is::Held(_) => stay(Said::Yes),
                 Is::Sold(_) => become_(Is::Free),
             },
         }
