@@ -1,6 +1,7 @@
 //! The payment gateway (§5): a card a test, then what every gateway promises.
 
 use booking_core::ids::{AuthorizationId, PaymentKey, PaymentMethodId};
+use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::payment::{
     Account, Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, Payment, PaymentAnswer, Void,
     VoidAnswer,
@@ -208,4 +209,38 @@ fn an_account_can_be_put_back_as_it_was_and_a_forgotten_key_is_new() {
     gateway.0.restore(payment_key("c:authorize"), before.clone());
     assert_eq!(gateway.account("c:authorize"), before);
     assert!(matches!(gateway.capture("c:capture", &authorization), CaptureAnswer::Captured(_)));
+}
+
+#[test]
+fn accounts_are_listed_by_key_from_any_key_on() {
+    let mut gateway = Gateway::default();
+    for key in ["b:authorize", "a:authorize", "c:authorize"] {
+        gateway.authorize(key, 100, "card_success");
+    }
+    let from = |first: &str| gateway.0.accounts_from(first).map(|(key, _)| key.as_str()).collect::<Vec<_>>();
+    assert_eq!(from(""), ["a:authorize", "b:authorize", "c:authorize"]);
+    assert_eq!(from("b"), ["b:authorize", "c:authorize"]);
+    assert_eq!(from("d"), <[&str; 0]>::default());
+}
+
+#[test]
+fn each_payment_has_a_name() {
+    let void = Void { authorize_key: payment_key("k") };
+    let capture = Capture { key: payment_key("k"), authorization: AuthorizationId::parse("auth:k").unwrap() };
+    let method = PaymentMethodId::parse("card_success").unwrap();
+    let authorize = Authorize { key: payment_key("k"), amount: usd(100), method };
+    let all = [Payment::Authorize(authorize), Payment::Capture(capture), Payment::Void(void)];
+    assert_eq!(all.each_ref().map(Payment::name), ["authorize", "capture", "void"]);
+}
+
+#[test]
+fn a_turn_tells_whether_there_is_something_to_store_and_what() {
+    let mut ledger = Ledger::default();
+    let void = Payment::Void(Void { authorize_key: payment_key("k") });
+    let first = turn(&mut ledger, &void, at(NOW));
+    assert!(first.changed());
+    assert_eq!(first.event().map(|event| event.key.clone()), Some(payment_key("k")));
+    let nothing = SeatMap::default();
+    let looked = turn(&mut nothing.clone(), &SeatMapCommand::ResetAll, at(NOW));
+    assert!(!looked.changed() && looked.event().is_none());
 }

@@ -646,3 +646,71 @@ fn a_hold_id_is_never_shown() {
     let shown = format!("{:?} {:?} {:?}", map.map, map.map.view(seat, at(NOW)), command);
     assert!(!shown.contains("h-secret"), "{shown}");
 }
+
+/// What a host asks of a command or a map beside its turns.
+mod for_hosts {
+    use booking_core::map::{Header, Needs};
+    use booking_core::terms::Terms;
+
+    use super::*;
+
+    fn publish(row: &[(u32, u64)]) -> SeatMapCommand {
+        SeatMapCommand::Publish { layout: layout(&[("A", row)]) }
+    }
+
+    #[test]
+    fn a_command_names_its_seats() {
+        let named = |command: &SeatMapCommand| command.seats().to_vec();
+        let two = seats(&[2, 1]);
+        assert_eq!(named(&SeatMapCommand::Seats { seats: two.clone(), command: block() }), two.as_slice());
+        assert_eq!(named(&list(&[2, 1], 500)), two.as_slice());
+        for command in [SeatMapCommand::ResetAll, expire(NOW), publish(&[(1, 500)])] {
+            assert_eq!(named(&command), []);
+        }
+    }
+
+    #[test]
+    fn what_may_be_forgotten_is_needed_only_where_something_has_to_be_remembered_and_there_is_no_room() {
+        let needs_what_ends = |ended: u64, baskets: u64, command: TicketCommand| {
+            let header = Header { ended, baskets, ..Header::default() };
+            match (SeatMapCommand::Seats { seats: seats(&[1]), command }).needs(&header) {
+                Needs::Parts { ending, .. } => ending,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (full, wish) = (MEMORY, || reserve("ann", "h"));
+        assert!(needs_what_ends(0, full, numbered(wish(), 1)));
+        assert!(needs_what_ends(0, full, numbered(release("h"), 1)));
+        assert!(needs_what_ends(full, 0, claim("ann", "h", "c", EARLY)));
+        for (ended, baskets, command) in [
+            (full, full - 1, numbered(wish(), 1)),
+            (full, full, wish()),
+            (full, full, release("h")),
+            (full - 1, full, claim("ann", "h", "c", EARLY)),
+            (full, full, confirm("h", "c", 1)),
+            (full, full, revoke("h", "c", EARLY)),
+            (full, full, block()),
+        ] {
+            assert!(!needs_what_ends(ended, baskets, command.clone()), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_wants_to_be_reset_when_as_many_seats_are_sold_as_the_host_says() {
+        let map = Map::available().after_seats(&[1, 2], &sell("ann", "box")).map;
+        let wants = |auto_reset_at| map.wants_reset(&Terms { auto_reset_at, ..Terms::default() });
+        assert_eq!([None, Some(1), Some(2), Some(3)].map(wants), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_seat_that_the_layout_lacks_cannot_be_blocked() {
+        let lacks = |map: &Map, numbers: &[u32], command: TicketCommand| {
+            map.map.lacks_what_is_blocked(&SeatMapCommand::Seats { seats: seats(numbers), command })
+        };
+        let laid_out = Map::available().then(&publish(&[(1, 500), (2, 500)]));
+        assert!(lacks(&laid_out, &[1, 3], block()));
+        assert!(!lacks(&laid_out, &[1, 2], block()));
+        assert!(!lacks(&laid_out, &[3], TicketCommand::Unblock));
+        assert!(!lacks(&Map::available(), &[3], block()));
+    }
+}

@@ -1035,6 +1035,7 @@ mod contacts {
     fn are_shown_nowhere_and_come_back_from_storage() {
         let Ok(Call::Process(order)) = process(r#"{"email":"ann@example.com"}"#) else { panic!() };
         assert!(!format!("{order:?}").contains("ann@"), "{order:?}");
+        assert_eq!(format!("{:?}", order.contact().unwrap()), "Contact(…)");
         let stored = format::write_json(&order);
         assert_eq!(format::read_json(stored.as_ref()), Some(order));
         assert_eq!(Contact::try_from("1".to_owned()), Err(ContactError::NoObject));
