@@ -132,6 +132,8 @@ pub struct Engine {
     counts: Counts,
     touched: Vec<Name>,
     said: Vec<Output>,
+    /// Whether what has changed is to be stored.
+    stores: bool,
     seq: Seq,
     stored: Seq,
     to_store: VecDeque<(Seq, Vec<Record>)>,
@@ -192,6 +194,7 @@ impl Engine {
             counts: Counts::default(),
             touched: Vec::new(),
             said: Vec::new(),
+            stores: true,
             seq: Seq(0),
             stored: Seq(0),
             to_store: VecDeque::new(),
@@ -201,6 +204,12 @@ impl Engine {
             unstored_bytes: 0,
             free: VecDeque::new(),
         }
+    }
+
+    /// The same engine, which is never to be restored: it says what follows at once, and wants nothing stored.
+    #[must_use]
+    pub fn in_memory(self) -> Self {
+        Self { stores: false, ..self }
     }
 
     /// What it is set to.
@@ -256,6 +265,9 @@ impl Engine {
 
     /// Ends an input: what it touched becomes one batch, and what it said rests on that.
     fn close(&mut self) {
+        if !self.stores {
+            self.touched.clear();
+        }
         if !self.touched.is_empty() {
             let mut touched = std::mem::take(&mut self.touched);
             touched.sort_unstable();

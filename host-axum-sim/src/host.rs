@@ -93,6 +93,7 @@ impl Host {
     #[must_use]
     pub fn with(engine: Engine, store: Option<Box<dyn Store>>, ports: Ports) -> Self {
         let (batches, to_store) = mpsc::channel();
+        let engine = if store.is_some() { engine } else { engine.in_memory() };
         let inner = Inner {
             engine,
             batches: store.as_ref().map(|_| batches),

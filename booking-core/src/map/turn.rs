@@ -251,15 +251,14 @@ impl<'a> Turn<'a> {
         if offer.edition != edition {
             return Err(StaleEdition { edition });
         }
-        let listed = self.map.tickets.get(&names[i]).and_then(|ticket| ticket.listed);
+        let stored = self.map.tickets.get(&names[i]);
         let offered = offer.prices.get(i).copied().flatten().ok_or(TicketNotForSale)?;
-        let price = listed.unwrap_or(offered);
+        let price = stored.and_then(|ticket| ticket.listed).unwrap_or(offered);
         if price.currency() != offered.currency() {
             return Err(TicketNotForSale);
         }
         // A layout bounds how many seats there are.
-        let is_stored = self.map.tickets.get(&names[i]).is_some();
-        if edition == 0 && !is_stored && self.map.header.tickets >= offer.room {
+        if edition == 0 && stored.is_none() && self.map.header.tickets >= offer.room {
             return Err(Overloaded);
         }
         Ok(price)
