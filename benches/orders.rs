@@ -33,6 +33,9 @@ struct Args {
     /// How many buyers ask at a time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
+    /// How many maps a set has, where that is another number than the group's own
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    maps: Option<u64>,
     /// 3 short rounds and fewer maps, to see whether it works
     #[arg(long)]
     quick: bool,
@@ -90,6 +93,7 @@ impl Group {
             return Plan { rounds: 1, lasts, clients: 4, house, lull: Duration::ZERO };
         }
         let (lasts, maps) = self.size(args.quick);
+        let maps = args.maps.unwrap_or(maps);
         Plan {
             rounds: args.rounds.unwrap_or(if args.quick { 3 } else { 9 }),
             lasts,
