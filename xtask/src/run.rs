@@ -1,11 +1,13 @@
 //! Running other programs, step by step, and telling how long each took.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// What went wrong, for a person.
@@ -80,15 +82,20 @@ pub fn npm_ci(folder: &Path, what: &str) -> Outcome {
 }
 
 /// A port that was free a moment ago. It is none of those that systems give to outgoing connections, of which one could
-/// take it before its server does.
+/// take it before its server does, and none that this process was given before: the server that was to have it may not have
+/// taken it yet.
 ///
 /// # Errors
 /// Where there is none.
 pub fn free_port() -> Outcome<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let chance = RandomState::new().build_hasher().finish();
     let ports = (0..200_u64).filter_map(|n| u16::try_from(12_000 + chance.wrapping_add(n * 7_919) % 18_000).ok());
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    ports.into_iter().find(is_free).ok_or_else(|| "no port is free".to_owned())
+    let is_free = |port: &u16| !given.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = ports.into_iter().find(is_free).ok_or("no port is free")?;
+    given.insert(port);
+    Ok(port)
 }
 
 /// The last lines of a log.
