@@ -4,7 +4,7 @@
 //! A watcher first gets a snapshot; then deltas, each one map version after the last. A delta has all seats of its change.
 //! Each new layout brings a snapshot, too.
 //!
-//! A snapshot tells the edition of the layout and has one [letter](letter) for each of its seats, in the layout's order.
+//! A snapshot tells the edition of the layout and has one [`letter`] for each of its seats, in the layout's order.
 //! A watcher asks for the layout itself with `GET /SeatMap/{mapKey}/plan`, when it sees an edition that it does not know.
 //! A map without a layout has no order: its snapshot names the seats that it has heard of.
 //!
