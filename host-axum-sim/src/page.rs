@@ -227,7 +227,7 @@ impl File {
         response
     }
 
-    /// Whether whoever asks has these bytes already.
+    /// Whether the reader has these bytes already.
     fn is_known_to(&self, headers: &HeaderMap) -> bool {
         is_known(headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()), &self.tag)
     }

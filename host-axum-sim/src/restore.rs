@@ -28,8 +28,8 @@ use crate::store::{Directory, DirectoryError, Opened, Record, Records};
 /// # }
 /// ```
 ///
-/// A seat that this build cannot read is off sale, and each command that names it is refused with `StorageUnavailable`. It stays
-/// stored as it is, for a build that can.
+/// A seat that this build cannot read is off sale, and each command that names it is refused with `StorageUnavailable`. Its
+/// stored bytes stay, for a build that can.
 ///
 /// # Errors
 /// [`DirectoryError`], where something else cannot be read. Nothing was changed then.
@@ -77,7 +77,7 @@ fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, DirectoryError
             Ok(record) => some.push(record),
             Err(DirectoryError::Seat { path, ticket, why }) => {
                 tracing::error!("{}: ticket {ticket} is off sale: {why}; a person should look", path.display());
-                let _nobody_listens = unreadable.send(ticket);
+                let _has_ended = unreadable.send(ticket);
             }
             Err(error) => {
                 let _nobody_listens = to.send(Err(error));

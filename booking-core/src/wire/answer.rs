@@ -213,7 +213,7 @@ struct DrawnSeat<'a> {
     y: u32,
 }
 
-/// One row of a layout, as it is drawn.
+/// One row of a drawn layout.
 #[derive(Serialize)]
 struct DrawnRow<'a> {
     name: &'a str,

@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// Lets a map judge a command, and takes down what follows from it. `None` where the map cannot: then the command is given up,
-    /// and the map goes on.
+    /// and the map takes its next one.
     pub(crate) fn ask_map(
         &mut self,
         key: &MapKey,

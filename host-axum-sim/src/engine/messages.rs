@@ -124,7 +124,7 @@ pub struct View {
     pub version: u64,
 }
 
-/// A layout of a map as it is now.
+/// The current layout of a map.
 #[derive(Clone, Debug)]
 pub struct Edition {
     /// Its number; 0 where none was published.

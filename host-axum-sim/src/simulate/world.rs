@@ -398,7 +398,7 @@ impl World {
                 Output::Store(seq, records) => self.stores(seq, records),
                 Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
-                // Nobody asks for one here: it is a layout as it was published.
+                // The simulated people ask for no plan.
                 Output::Plan(..) => {}
                 Output::News(_, Shown::Changed(delta)) => {
                     for (id, status) in &delta.seats {

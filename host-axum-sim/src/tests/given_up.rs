@@ -1,4 +1,4 @@
-//! What a map cannot judge is given up, and the map goes on.
+//! A map gives up a command that it cannot judge, and takes the next one.
 
 use std::path::{Path, PathBuf};
 

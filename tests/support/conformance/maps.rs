@@ -237,7 +237,7 @@ pub(super) fn a_watcher_sees_a_snapshot_and_every_change(target: &Target) {
             delta(5, &ids[1], "SOLD")
         ]
     );
-    // Another layout, another order: everything is told anew.
+    // Another layout has another order, so it brings a snapshot.
     let backwards: Vec<&String> = ids.iter().rev().collect();
     accepted(&target.admin.post(&format!("/SeatMap/{map}/layout"), &layout(&backwards, 100)));
     assert_eq!(watcher.hears(), json!({ "type": "snapshot", "version": 6, "edition": 2, "seats": "SA" }));

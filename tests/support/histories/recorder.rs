@@ -259,7 +259,7 @@ struct One {
     answers: [usize; 2],
 }
 
-/// Whether this ticket is a pair: two seats of a map that are only ever bought and reset together. Whoever looks at either of them
+/// Whether this ticket is a pair: two seats of a map that are only ever bought and reset together. A client that looks at either of them
 /// looks at the pair. If what is done to them is not done to both at once, no order of requests explains what was seen.
 fn is_pair(ticket: usize) -> bool {
     ticket % 4 == 3
