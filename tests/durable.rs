@@ -209,8 +209,11 @@ fn what_clients_saw_through_kills_is_linearizable() {
         }
         (recorded.join().unwrap(), kills)
     });
-    println!("{requests} requests through {kills} kills: {}", recording.is_linearizable("durable", requests).unwrap());
-    recording.planted_lies_are_found().unwrap();
+    println!(
+        "{requests} requests through {kills} kills: {}",
+        recording.is_linearizable("durable", requests).unwrap_or_else(|why| panic!("{why}"))
+    );
+    recording.planted_lies_are_found().unwrap_or_else(|why| panic!("{why}"));
     assert!(kills >= size(1, 5), "{kills} kills");
     let said = runs(&["check", "--data-dir", text(&durable.data)]).unwrap();
     assert!(said.contains("holds"), "{said}");

@@ -283,7 +283,7 @@ mod recorded {
         let public = Client::new(&server.base);
         let recording = record(Load::of(requests, 8), &public, &public.with_token(admin));
         let _log = server.stop();
-        recording.is_linearizable("in-process", requests).unwrap();
-        recording.planted_lies_are_found().unwrap();
+        recording.is_linearizable("in-process", requests).unwrap_or_else(|why| panic!("{why}"));
+        recording.planted_lies_are_found().unwrap_or_else(|why| panic!("{why}"));
     }
 }

@@ -59,9 +59,9 @@ fn what_many_clients_see_is_what_tickets_can_do() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let on = paying_at(&gateway, &[("RESTATE_ADMIN_HANDLERS", "true"), ("SHOW_BUYERS", "true")]);
     let requests = size(2_000, 50_000);
-    let recording = record(Load::of(requests, 24), &on.client, &on.client);
-    println!("{}", recording.is_linearizable("worker-on-restate", requests).unwrap());
-    recording.planted_lies_are_found().unwrap();
+    let recording = record(Load::of(requests, 24).on_restate(), &on.client, &on.client);
+    println!("{}", recording.is_linearizable("worker-on-restate", requests).unwrap_or_else(|why| panic!("{why}")));
+    recording.planted_lies_are_found().unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]

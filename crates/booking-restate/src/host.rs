@@ -15,6 +15,7 @@ use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
 use booking_core::map::ticket::{TicketRefusal, TicketStatus, TicketView};
+use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
@@ -133,8 +134,8 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
             let forwarded = json(&Forwarded { ticket, call });
             Ok(one(ctx, ctx.call(Handler::MapSeat.target(Some(map.as_str())), forwarded)?).await?.into())
         }
-        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(Loaded::shown(ctx).await?.at(ctx.now()))),
-        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(Loaded::shown(ctx).await?.at(ctx.now()))),
+        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(Loaded::shown(ctx).await?.at(seen_at(ctx)))),
+        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(Loaded::shown(ctx).await?.at(seen_at(ctx)))),
         Call::SeatMap(key, SeatMapCall::Plan) => {
             let header = maps::header(ctx).await?;
             let layout = maps::layout(ctx, &key, header.edition).await?;
@@ -159,7 +160,7 @@ async fn seat<C: Context>(ctx: &C) -> Said {
     let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
-        let view = TicketView { version, ..map.view(&ticket, ctx.now()) };
+        let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
     // What was answered to a numbered wish is remembered elsewhere than was looked.
@@ -197,6 +198,15 @@ fn is_for_others(refusal: TicketRefusal, is: TicketStatus) -> bool {
         | TicketRefusal::StaleEdition { .. }
         | TicketRefusal::Overloaded => false,
     }
+}
+
+/// How long after its end a hold is shown that the map has not ended yet. Its timer does so within a second.
+const ON_THE_WAY: u64 = 5_000;
+
+/// The time at which a look sees a map. A command is judged by when it was sent, so a claim that was sent before the end of its hold
+/// may still be on its way to the map: a look that went by the clock would show the seat as free, and the claim would then have it.
+fn seen_at(ctx: &impl Context) -> Timestamp {
+    Timestamp::from_millis(ctx.now().as_millis().saturating_sub(ON_THE_WAY))
 }
 
 /// What this host adds to a request that comes now.

@@ -29,6 +29,8 @@ pub struct Load {
     /// Whether a client that has no answer waits a little before it asks for the next thing: whoever asks a server that is
     /// down learns nothing, as often as it may ask.
     pub rests: bool,
+    /// How long after its end a hold may still be shown, and claimed by a command that was sent before it.
+    pub ends_late: Duration,
 }
 
 impl Load {
@@ -36,7 +38,21 @@ impl Load {
     /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
     pub fn of(requests: usize, at_a_time: usize) -> Self {
-        Self { requests, clients: 16, at_a_time, tickets: (requests / 200).max(at_a_time), seed: 1, rests: false }
+        Self {
+            requests,
+            clients: 16,
+            at_a_time,
+            tickets: (requests / 200).max(at_a_time),
+            seed: 1,
+            rests: false,
+            ends_late: Duration::ZERO,
+        }
+    }
+
+    /// On Restate, whose maps judge a command by when it was sent. They take note of the end of a hold within five seconds.
+    #[must_use]
+    pub fn on_restate(self) -> Self {
+        Self { ends_late: Duration::from_secs(5), ..self }
     }
 }
 
@@ -214,12 +230,12 @@ pub fn record(load: Load, public: &Client, admin: &Client) -> Recording {
             history.push(operation);
         }
     }
-    recording.tickets.values_mut().for_each(add_lapses);
+    recording.tickets.values_mut().for_each(|history| add_lapses(history, load.ends_late));
     recording
 }
 
 /// Each hold that was had ends by itself: that is an operation too, of nobody, at a time that is known well enough.
-fn add_lapses(history: &mut Vec<Operation>) {
+fn add_lapses(history: &mut Vec<Operation>, late: Duration) {
     let nanos = |length: Duration| u64::try_from(length.as_nanos()).unwrap();
     // A hold that the ticket has forgotten can be had again under its old name: that is another, with a lapse of its own.
     let mut gone: BTreeMap<Name, Option<u64>> = BTreeMap::new();
@@ -232,7 +248,7 @@ fn add_lapses(history: &mut Vec<Operation>) {
         if !matches!(said, Said::Yes | Said::Unknown) || is_had {
             continue;
         }
-        let answered = answered.map(|answered| answered + nanos(TTL + SLACK));
+        let answered = answered.map(|answered| answered + nanos(TTL + SLACK + late));
         gone.insert(hold, answered);
         let (asked, said, ask) = (asked + nanos(TTL - SLACK), Said::Yes, Ask::Lapse { hold });
         lapses.push(Operation { asked, answered, ask, said, version: None, after: Some(index) });
