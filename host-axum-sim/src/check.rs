@@ -77,7 +77,10 @@ impl Kept {
                 | Record::Seat(..)
                 | Record::Ended(..)
                 | Record::Basket(..)) => StoredMap::take_in(&mut maps, record),
-                Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
+                Record::Beginning(_)
+                | Record::CheckoutForgotten(_)
+                | Record::AccountForgotten(_)
+                | Record::KeyForgotten(_) => {}
             }
         }
         kept.maps = maps.into_iter().map(|(key, stored)| (key, stored.into_map())).collect();

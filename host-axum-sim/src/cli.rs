@@ -110,8 +110,8 @@ struct ServeArgs {
     /// How long finished checkouts and idempotency keys are kept. Less than 24h breaks the promise made for them
     #[arg(long, env = "BOOKING_KEEP_FOR", default_value = "24h", value_parser = keep_for)]
     keep_for: Millis,
-    /// Bytes that these may take. Nothing is forgotten early: at the limit, new checkouts and keys are refused as
-    /// Overloaded
+    /// Bytes that these may take. Bookings have three quarters, and none is forgotten early: at that limit, new checkouts are
+    /// refused as Overloaded. Of what sold nothing the oldest is forgotten
     #[arg(long, env = "BOOKING_KEEP_BYTES", value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
     keep_bytes: usize,
 }

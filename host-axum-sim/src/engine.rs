@@ -66,8 +66,28 @@ pub struct Census {
     pub kept: u64,
     /// What they take, in bytes, by estimate.
     pub kept_bytes: u64,
+    /// How full that is which has a limit.
+    pub filled: Vec<Filled>,
     /// Answers that wait for storage.
     pub unstored: u64,
+}
+
+/// How full something is that has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// What.
+    pub what: &'static str,
+    /// How much of it there is: a number of things, or bytes by estimate.
+    pub used: u64,
+    /// How much of it there may be.
+    pub limit: u64,
+}
+
+impl Filled {
+    /// Whether so many of a hundred parts are used, or more.
+    fn is_at(self, percent: u64) -> bool {
+        self.used.saturating_mul(100) >= self.limit.saturating_mul(percent)
+    }
 }
 
 /// What is to happen at a time.
@@ -93,6 +113,7 @@ pub(crate) enum Due {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Map(MapKey),
+    Beginning,
     Layout(MapKey),
     Seat(MapKey, TicketId),
     Ended(MapKey, CheckoutId),
@@ -105,11 +126,18 @@ enum Name {
 /// How many timers one tick fires at most, so that nothing waits for long.
 const TIMERS_A_TICK: usize = 256;
 
+/// At how many of a hundred parts it is said that something is nearly full.
+const WARN_AT: u64 = 80;
+
 /// The service.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
     maps: BTreeMap<MapKey, SeatMap>,
+    /// A map of which nothing is known, as every map is at first.
+    nothing: SeatMap,
+    /// The maps of which nothing is left but their version and their time.
+    empty: BTreeSet<MapKey>,
     /// Seats that are stored in a form that cannot be read.
     unreadable: BTreeSet<TicketId>,
     /// How many seats are stored, of all maps.
@@ -130,6 +158,8 @@ pub struct Engine {
     /// Holds by user, those of their checkouts among them, where these are limited.
     holders: BTreeMap<UserId, u32>,
     counts: Counts,
+    /// Of what it was said that there is not much room left.
+    warned: BTreeSet<&'static str>,
     touched: Vec<Name>,
     said: Vec<Output>,
     /// Whether what has changed is to be stored.
@@ -180,6 +210,8 @@ impl Engine {
             kept: Kept::new(settings.keep_for, settings.limits.kept_bytes),
             settings,
             maps: BTreeMap::new(),
+            nothing: SeatMap::default(),
+            empty: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             seats_stored: 0,
             to_reset: BTreeSet::new(),
@@ -192,6 +224,7 @@ impl Engine {
             paying: BTreeMap::new(),
             holders: BTreeMap::new(),
             counts: Counts::default(),
+            warned: BTreeSet::new(),
             touched: Vec::new(),
             said: Vec::new(),
             stores: true,
@@ -222,6 +255,12 @@ impl Engine {
     #[must_use]
     pub fn maps(&self) -> &BTreeMap<MapKey, SeatMap> {
         &self.maps
+    }
+
+    /// A map; one of which nothing is known as an empty one.
+    #[must_use]
+    pub fn map(&self, key: &MapKey) -> &SeatMap {
+        self.maps.get(key).unwrap_or(&self.nothing)
     }
 
     /// Every checkout under way, and those that have ended and are still kept.
@@ -260,6 +299,7 @@ impl Engine {
         }
         self.reset_the_full(now);
         self.forget_the_old(now);
+        self.warn_of_the_full();
         self.close();
     }
 
@@ -333,7 +373,8 @@ impl Engine {
             letters_waiting: self.counts.letters_waiting,
             letters_parked: self.counts.letters_parked,
             kept: self.kept.len() as u64,
-            kept_bytes: self.kept.bytes() as u64,
+            kept_bytes: self.kept.filled().map(|(_, bytes, _)| bytes as u64).iter().sum(),
+            filled: self.filled().to_vec(),
             unstored: self.answers_held as u64,
         }
     }
@@ -354,6 +395,29 @@ impl Engine {
                 Due::Answer(id, caller) => self.answer_meanwhile(&id, caller),
                 Due::Deliver(id) => self.deliver(&id),
                 Due::Gateway(caller) => self.mock_answers_caller(caller, now),
+            }
+        }
+    }
+
+    /// How full everything is that has a limit and fills up slowly.
+    fn filled(&self) -> [Filled; 6] {
+        let limits = &self.settings.limits;
+        let filled = |what, used: usize, limit: usize| Filled { what, used: used as u64, limit: limit as u64 };
+        let [bookings, failures, keys, accounts] =
+            self.kept.filled().map(|(share, bytes, limit)| filled(share.name(), bytes, limit));
+        let tickets = Filled { used: self.seats_taken(), ..filled("tickets", 0, limits.tickets) };
+        [tickets, filled("checkouts", self.under_way.len(), limits.checkouts), bookings, failures, keys, accounts]
+    }
+
+    /// Says once that something is nearly full, and again when it was less full meanwhile.
+    fn warn_of_the_full(&mut self) {
+        for filled in self.filled() {
+            if filled.is_at(WARN_AT) {
+                if self.warned.insert(filled.what) {
+                    self.said.push(Output::Filled(filled));
+                }
+            } else if !self.warned.is_empty() && !filled.is_at(WARN_AT - 10) {
+                self.warned.remove(filled.what);
             }
         }
     }

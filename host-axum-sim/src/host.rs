@@ -19,7 +19,7 @@ use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::commit::{Batch, Storage, keep_storing};
-use crate::engine::{Caller, Census, Edition, Engine, Fresh, Input, Key, Output, Request};
+use crate::engine::{Caller, Census, Edition, Engine, Filled, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
 use crate::store::{Seq, Store};
 
@@ -255,6 +255,9 @@ impl Host {
                 Output::News(map, shown) => self.0.hub.tell(&map, &shown),
                 Output::Pay(op, payment) => drop(tokio::spawn(self.clone().pay(op, payment))),
                 Output::Deliver(letter) => drop(tokio::spawn(self.clone().deliver(letter))),
+                Output::Filled(Filled { what, used, limit }) => {
+                    tracing::warn!(what, used, limit, "nearly full: see \"What it takes on\" in the README");
+                }
                 Output::Alarm(alarm) => tracing::error!("{alarm}: a person should look"),
             }
         }
@@ -335,9 +338,7 @@ impl Host {
 
     /// Looks at a map; at one that nobody has heard of as at an empty one. What is seen may be ahead of the disk.
     pub(crate) fn look_at<T>(&self, map: &MapKey, look: impl FnOnce(&SeatMap) -> T) -> T {
-        let inner = self.lock();
-        let nothing = SeatMap::default();
-        look(inner.engine.maps().get(map).unwrap_or(&nothing))
+        look(self.lock().engine.map(map))
     }
 
     /// How many watch a map.

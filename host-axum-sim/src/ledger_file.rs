@@ -85,6 +85,7 @@ fn accounts_of(path: &Path, file: &File) -> Result<(Accounts, u64), LedgerFileEr
             Record::Account(key, account) => drop(accounts.insert(key, account)),
             Record::AccountForgotten(key) => drop(accounts.remove(&key)),
             Record::Map(..)
+            | Record::Beginning(_)
             | Record::Layout(..)
             | Record::Seat(..)
             | Record::Ended(..)

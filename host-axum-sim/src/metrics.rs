@@ -93,6 +93,14 @@ fn about(host: &Host) -> Registry {
         endings.get_or_create(&[("ending", ending.to_owned())]).inc_by(*count);
     }
     registry.register("checkouts_ended", "Checkouts that have ended, by how", endings);
+    let (used, limits) = (Family::<[(&'static str, &'static str); 1], Gauge>::default(), Family::default());
+    for filled in &census.filled {
+        used.get_or_create(&[("of", filled.what)]).set(whole(filled.used));
+        let limit: &Family<[(&'static str, &'static str); 1], Gauge> = &limits;
+        limit.get_or_create(&[("of", filled.what)]).set(whole(filled.limit));
+    }
+    registry.register("used", "How much there is of what has a limit: things, or bytes by estimate", used);
+    registry.register("limit", "How much of it there may be", limits);
     let gauges = [
         ("timers", "Timers that are armed", census.timers),
         ("timers_due", "Timers whose time has come", census.timers_due),

@@ -35,8 +35,10 @@ pub struct Seq(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Record {
-    /// What a map remembers as a whole. Its parts are records of their own.
-    Map(MapKey, Box<Header>),
+    /// What a map remembers as a whole; `None` where the map is forgotten. Its parts are records of their own.
+    Map(MapKey, Option<Box<Header>>),
+    /// The version and the time at which a map begins of which nothing is known: no map that was forgotten had come further.
+    Beginning(Box<Header>),
     /// A map's layout.
     Layout(MapKey, Arc<Layout>),
     /// One seat of a map; `None` where it is as it was laid out again.
@@ -75,6 +77,7 @@ impl Record {
         };
         match self {
             Self::Map(map, _) => key(b'm', &[map.as_str().as_bytes()]),
+            Self::Beginning(_) => vec![b'n'],
             Self::Layout(map, _) => key(b'l', &[map.as_str().as_bytes()]),
             // No id has a slash in it.
             Self::Seat(map, ticket, _) => key(b's', &[map.as_str().as_bytes(), b"/", ticket.as_str().as_bytes()]),
@@ -107,6 +110,7 @@ impl Record {
             // A buyer and a hold of a seat may be as long as they may be at all.
             Self::Seat(_, _, Some(_)) => 1_024,
             Self::Map(..)
+            | Self::Beginning(_)
             | Self::Seat(..)
             | Self::Ended(..)
             | Self::Basket(..)
@@ -126,13 +130,15 @@ impl Record {
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         match self {
-            Self::Seat(_, _, None)
+            Self::Map(_, None)
+            | Self::Seat(_, _, None)
             | Self::Ended(_, _, None)
             | Self::Basket(_, _, None)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
             | Self::KeyForgotten(_) => true,
             Self::Map(..)
+            | Self::Beginning(_)
             | Self::Layout(..)
             | Self::Seat(..)
             | Self::Ended(..)

@@ -39,12 +39,14 @@ struct Rig {
     answers: BTreeMap<Caller, Answer>,
     gateway: Ledger,
     news: usize,
+    warnings: Vec<&'static str>,
     asked: u64,
 }
 
 fn name(record: &Record) -> String {
     match record {
         Record::Map(map, _) => format!("map {map}"),
+        Record::Beginning(_) => "beginning".to_owned(),
         Record::Layout(map, _) => format!("layout {map}"),
         Record::Seat(_, ticket, _) => format!("ticket {ticket}"),
         Record::Ended(map, checkout, _) => format!("ended {map} {checkout}"),
@@ -73,6 +75,7 @@ impl Rig {
             answers: BTreeMap::new(),
             gateway: Ledger::default(),
             news: 0,
+            warnings: Vec::new(),
             asked: 0,
         }
     }
@@ -98,6 +101,7 @@ impl Rig {
                 Output::Watching(..) | Output::Plan(..) | Output::News(..) => self.news += 1,
                 Output::Pay(op, payment) => self.performing.push((op, payment)),
                 Output::Deliver(letter) => self.delivering.push(letter),
+                Output::Filled(filled) => self.warnings.push(filled.what),
                 Output::Alarm(alarm) => panic!("{alarm}"),
             }
         }
@@ -484,8 +488,8 @@ fn a_key_that_was_used_with_other_bytes_is_refused_also_after_a_crash() {
 }
 
 #[test]
-fn at_the_limit_new_keys_and_checkouts_are_refused_and_none_is_forgotten() {
-    let limits = Limits { kept_bytes: 20_000, ..Limits::default() };
+fn at_the_limit_of_bookings_new_ones_are_refused_and_none_is_forgotten() {
+    let limits = Limits { kept_bytes: 24_000, ..Limits::default() };
     let mut rig = Rig::new(Settings { limits, ..at_once() });
     let mut buy = |n: u8| {
         let order = order(&[&format!("a:{n}")], "card_success");
@@ -502,9 +506,113 @@ fn at_the_limit_new_keys_and_checkouts_are_refused_and_none_is_forgotten() {
     }
     let sold = rig.engine.stored_seats();
     assert_eq!(sold, done as u64, "what was refused has changed nothing");
-    assert!(rig.engine.census(rig.now).kept_bytes <= 20_000);
+    assert!(rig.engine.census(rig.now).kept_bytes <= 24_000);
     rig.pass(24 * 60 * 60 * 1_000);
     assert_eq!(rig.asks("/Checkout/process", &order(&["a:99"], "card_success")).status, 200, "and then there is room");
+}
+
+/// How many bytes of each kind are kept.
+fn kept(rig: &Rig) -> BTreeMap<&'static str, u64> {
+    rig.engine.census(rig.now).filled.iter().map(|filled| (filled.what, filled.used)).collect()
+}
+
+#[test]
+fn a_refusal_that_nobody_can_ask_for_again_leaves_nothing() {
+    let mut rig = Rig::new(at_once());
+    assert_eq!(rig.asks("/Checkout/process", &order(&["a:1"], "card_success")).status, 200);
+    let (kept_before, disk) = (kept(&rig), rig.disk.clone());
+    for _ in 0..100 {
+        assert_eq!(rig.asks("/Checkout/process", &order(&["a:1"], "card_success")).kind, Some(Kind::TicketSold));
+    }
+    assert_eq!((kept(&rig), rig.disk.len()), (kept_before, disk.len()));
+    assert_eq!(rig.engine.census(rig.now).endings[&Some(Kind::TicketSold)], 100, "but they are counted");
+    // One that was sent can be asked for by its id, for a while.
+    let sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    let id = serde_json::from_str::<serde_json::Value>(&sent.body).unwrap()["checkoutId"].as_str().unwrap().to_owned();
+    let status = |rig: &mut Rig| {
+        let asked = rig.call(Door::Public, "GET", &format!("/Checkout/{id}"), "", None);
+        rig.store_all();
+        rig.answers[&asked].status
+    };
+    rig.pass(10 * 60 * 1_000 - 1);
+    assert_eq!(status(&mut rig), 200);
+    rig.crash();
+    rig.pass(1);
+    assert_eq!(status(&mut rig), 404);
+    rig.check(true);
+}
+
+#[test]
+fn no_flood_of_anything_else_keeps_a_sale_out() {
+    let limits = Limits { kept_bytes: 120_000, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    let buy = |rig: &mut Rig, seat: &str, card: &str, key: u8| {
+        let caller = rig.call(Door::Public, "POST", "/Checkout/process", &order(&[seat], card), Some((key, key)));
+        rig.store_all();
+        rig.answers[&caller].clone()
+    };
+    let booked = buy(&mut rig, "a:1", "card_success", 0);
+    assert_eq!(booked.status, 200);
+    let before = kept(&rig)["bookings"];
+    for n in 1..=100 {
+        // Cards that are declined, and seats that are sold, each under a key; sent ones; holds under a key; other people's payments.
+        assert_eq!(buy(&mut rig, "a:2", "card_decline", n).kind, Some(Kind::PaymentDeclined));
+        let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+        let held = rig.call(Door::Public, "POST", &format!("/Ticket/b:{n}/reserve"), "\"ann\"", Some((100 + n, n)));
+        rig.store_all();
+        assert_eq!(rig.answers[&held].status, 200);
+        let paid = r#"{"amount":{"minor":1,"currency":"USD"},"paymentMethodId":"card_success"}"#;
+        let _paid = rig.asks("/api/mock-payment", paid);
+        let kept = kept(&rig);
+        assert!(kept.iter().all(|(what, bytes)| *what == "tickets" || *bytes <= 92_000), "{kept:?}");
+        assert_eq!(kept["bookings"], before, "{kept:?}");
+        assert!(kept["failures"] + kept["keys"] + kept["accounts"] <= 32_000, "{kept:?}");
+    }
+    assert_eq!(buy(&mut rig, "a:3", "card_success", 253).status, 200);
+    assert_eq!(buy(&mut rig, "a:1", "card_success", 0), booked, "a booking is answered as before");
+    rig.crash();
+    assert_eq!(buy(&mut rig, "a:1", "card_success", 0), booked, "also after a crash");
+    rig.check(false);
+}
+
+#[test]
+fn what_is_nearly_full_is_said_once() {
+    let limits = Limits { tickets: 10, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    for n in 0..20 {
+        let _held = rig.asks(&format!("/Ticket/a:{n}/reserve"), "\"ann\"");
+    }
+    assert_eq!(rig.warnings, ["tickets"]);
+    rig.rest();
+    let _held = rig.asks("/Ticket/a:0/reserve", "\"ann\"");
+    assert_eq!(rig.warnings, ["tickets"], "the holds have lapsed");
+    for n in 0..20 {
+        let _held = rig.asks(&format!("/Ticket/a:{n}/reserve"), "\"ann\"");
+    }
+    assert_eq!(rig.warnings, ["tickets", "tickets"]);
+}
+
+/// Whoever asks for seats that nobody has listed leaves nothing behind in the end, on however many maps.
+#[test]
+fn a_map_of_which_nothing_is_left_makes_room_and_its_versions_do_not_begin_anew() {
+    let limits = Limits { tickets: 10, ..Limits::default() };
+    let mut rig = Rig::new(Settings { limits, ..at_once() });
+    let version =
+        |answer: &Answer| serde_json::from_str::<serde_json::Value>(&answer.body).unwrap()["version"].as_u64();
+    let first = version(&rig.asks("/Ticket/m0:1/reserve", "\"ann\""));
+    for n in 1..100 {
+        if n % 4 == 0 {
+            rig.rest();
+        }
+        assert_eq!(rig.asks(&format!("/Ticket/m{n}:1/reserve"), "\"ann\"").status, 200, "{n}");
+        assert!(rig.engine.maps().len() as u64 + rig.engine.stored_seats() <= 10);
+    }
+    rig.crash();
+    rig.check(false);
+    let last = version(&rig.asks("/Ticket/m0:1/reserve", "\"ann\""));
+    assert!(last > first, "{last:?} and {first:?}");
+    let maps = rig.disk.keys().filter(|name| name.starts_with("map")).count();
+    assert!(maps <= 10, "{maps} maps are stored");
 }
 
 #[test]

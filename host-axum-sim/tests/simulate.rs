@@ -96,7 +96,7 @@ bugs! {
     VersionsStartAnew: "a map's version starts anew after a crash", within 20_000, {
         fn restored(&self, mut records: Vec<Record>) -> Vec<Record> {
             for record in &mut records {
-                if let Record::Map(_, header) = record {
+                if let Record::Map(_, Some(header)) = record {
                     header.version = 1;
                 }
             }

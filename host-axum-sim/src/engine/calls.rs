@@ -12,7 +12,7 @@ use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall, TicketCall, answer, gateway, watch};
 
 use super::courses::cost;
-use super::kept::{What, account_cost};
+use super::kept::{Share, What, account_cost};
 use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request, View};
 use crate::store::{Course, Digest, Keyed, Letter, Said};
 
@@ -50,7 +50,6 @@ impl Engine {
                     };
                     return self.reply(caller, again, now);
                 }
-                None if !self.kept.has_room(KEY_COST) => return self.answer(caller, refused(Kind::Overloaded)),
                 None => {}
             }
         }
@@ -99,7 +98,7 @@ impl Engine {
             Call::Ticket(id, call) => Reply::Said(self.seat(&id, call, fresh, now)),
             Call::SeatMap(map, call) => self.seat_map(caller, map, call, now),
             Call::Process(order) => match self.start(order, process_key, fresh, now) {
-                Ok(id) => Reply::EndOf(id),
+                Ok(id) => self.forget_unnamed(&id, now).map_or(Reply::EndOf(id), Reply::Said),
                 Err(refused) => Reply::Said(refused),
             },
             Call::ProcessSend(order) => match self.start(order, None, fresh, now) {
@@ -119,8 +118,7 @@ impl Engine {
             return refused(Kind::StorageUnavailable);
         }
         if let TicketCall::Get(reader) = &call {
-            let nothing = SeatMap::default();
-            let view = self.maps.get(&key).unwrap_or(&nothing).view(id, now);
+            let view = self.map(&key).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
         let door = AtTheDoor::new(terms, now, fresh.hold());
@@ -159,8 +157,7 @@ impl Engine {
     }
 
     fn seat_map(&mut self, caller: Caller, key: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {
-        let nothing = SeatMap::default();
-        let map = self.maps.get(&key).unwrap_or(&nothing);
+        let map = self.map(&key);
         match call {
             SeatMapCall::Get => Reply::Said(answer::seat_map(map.at(now))),
             SeatMapCall::Summary => Reply::Said(answer::summary(map.at(now))),
@@ -191,9 +188,8 @@ impl Engine {
 
     /// A map as its watchers first see it.
     pub(super) fn view(&self, map: &MapKey) -> View {
-        let nothing = SeatMap::default();
         // What is recorded: watchers hear of a lapse when the timer fires.
-        let map = self.maps.get(map).unwrap_or(&nothing).at(Timestamp::default());
+        let map = self.map(map).at(Timestamp::default());
         View { snapshot: watch::snapshot(map), version: map.map.version() }
     }
 
@@ -201,7 +197,7 @@ impl Engine {
     fn start(&mut self, order: Order, key: Option<Digest>, fresh: Fresh, now: Timestamp) -> Result<CheckoutId, Answer> {
         let (limits, id) = (&self.settings.limits, fresh.checkout());
         let is_too_much = self.under_way.len() >= limits.checkouts
-            || !self.kept.has_room(cost(&order))
+            || !self.kept.has_room(Share::Bookings, cost(&order))
             || !self.has_room_for(order.tickets().iter())
             || self.checkouts.contains_key(&id);
         if is_too_much {
@@ -213,7 +209,7 @@ impl Engine {
         if !self.may_hold(order.user(), order.tickets()) {
             return Err(refused(Kind::RateLimited));
         }
-        self.kept.take_room(cost(&order));
+        self.kept.take_room(Share::Bookings, cost(&order));
         let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));
         let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
         self.go_on(Box::new(course), now);
@@ -288,7 +284,7 @@ impl Engine {
             },
         };
         let Ok(asked) = asked else { return Reply::Said(refused(Kind::InvalidRequest)) };
-        if !self.kept.has_room(account_cost(&asked)) && self.ledger.account(&asked).is_none() {
+        if !self.kept.has_room(Share::Accounts, account_cost(&asked)) && self.ledger.account(&asked).is_none() {
             return Reply::Said(refused(Kind::Overloaded));
         }
         if delay == Millis(0) {
@@ -340,17 +336,17 @@ impl Engine {
 
     /// Keeps what an idempotency key stands for.
     pub(super) fn keep_key(&mut self, scope: Digest, keyed: Keyed) {
-        // The key of a checkout is forgotten with it.
-        if let Said::Answer { .. } = keyed.said {
-            self.kept.keep(What::Key(scope), keyed.at);
+        // The key of a checkout has its room in that of the checkout, and is forgotten with it.
+        if let Some(cost) = key_cost(&keyed) {
+            self.kept.keep(Share::Keys, What::Key(scope), keyed.at, None);
+            self.kept.take_room(Share::Keys, cost);
         }
-        self.kept.take_room(key_cost(&keyed));
         self.keys.insert(scope, keyed);
     }
 
     pub(super) fn forget_key(&mut self, scope: Digest) {
         if let Some(keyed) = self.keys.remove(&scope) {
-            self.kept.leave(key_cost(&keyed));
+            self.kept.leave(Share::Keys, key_cost(&keyed).unwrap_or_default());
             self.touched.push(Name::Key(scope));
         }
     }
@@ -360,12 +356,13 @@ impl Engine {
 const WAITING: usize = 64;
 
 /// What a key takes at least, about: its digests, its time, its places in two tables.
-const KEY_COST: usize = 256;
+pub(super) const KEY_COST: usize = 256;
 
-fn key_cost(keyed: &Keyed) -> usize {
+/// What a key takes of its own; `None` where that is in what its checkout takes.
+fn key_cost(keyed: &Keyed) -> Option<usize> {
     match &keyed.said {
-        Said::Answer { body, .. } => KEY_COST + body.len(),
-        Said::Checkout(_) => KEY_COST,
+        Said::Answer { body, .. } => Some(KEY_COST + body.len()),
+        Said::Checkout(_) => None,
     }
 }
 

@@ -1,19 +1,23 @@
 //! Checkouts from their start until they are forgotten.
 
-use booking_core::checkout::{Ending, Order, Stage};
+use booking_core::checkout::{Ending, Failure, Order, Stage};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::running::Recorded;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::Refusal;
+use booking_core::wire::{Answer, Refusal, answer};
 
-use super::kept::{What, account_cost};
+use super::calls::KEY_COST;
+use super::kept::{Share, What, account_cost};
 use super::{Due, Engine, Name, Notifier, Output};
 use crate::store::{Course, Letter};
 
 /// The first and the longest wait before a message that was not delivered is tried again.
 const DELIVER_AGAIN: booking_core::terms::Backoff =
     booking_core::terms::Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
+
+/// How long a checkout is kept that was refused before it asked for money, and that no key stands for.
+const REFUSED_FOR: Millis = Millis::from_mins(10);
 
 /// How many things one input forgets at most, so that nothing waits for long.
 const FORGET_AT_ONCE: usize = 64;
@@ -104,7 +108,10 @@ impl Engine {
         };
         *self.counts.endings.entry(kind).or_default() += 1;
         self.answer_the_waiting(checkout);
-        self.kept.keep(What::Checkout(checkout.id().clone()), now);
+        let (share, at_most) = kept_as(course);
+        self.kept.leave(Share::Bookings, cost(checkout.order()));
+        self.kept.take_room(share, cost(checkout.order()));
+        self.kept.keep(share, What::Checkout(checkout.id().clone()), now, at_most);
         if let Some(letter) = checkout.letter() {
             match self.settings.notifier {
                 Notifier::Nobody => course.letter = Letter::Delivered,
@@ -171,11 +178,11 @@ impl Engine {
     fn forget_checkout(&mut self, id: CheckoutId, now: Timestamp) {
         let Some(course) = self.checkouts.get(&id) else { return };
         if let Letter::Waiting { .. } = course.letter {
-            return self.kept.keep_on(What::Checkout(id), now);
+            return self.kept.keep_on(Share::Bookings, What::Checkout(id), now);
         }
-        let (key, cost) = (course.key, cost(course.running.checkout().order()));
+        let (key, cost, (share, _)) = (course.key, cost(course.running.checkout().order()), kept_as(course));
         self.checkouts.remove(&id);
-        self.kept.leave(cost);
+        self.kept.leave(share, cost);
         if let Some(scope) = key {
             self.forget_key(scope);
         }
@@ -187,12 +194,27 @@ impl Engine {
         self.touched.push(Name::Checkout(id));
     }
 
+    /// Forgets a checkout that was refused at once and that no key stands for, as if it had never been: its caller is answered, and
+    /// has no name by which to ask again. What it was answered.
+    pub(super) fn forget_unnamed(&mut self, id: &CheckoutId, now: Timestamp) -> Option<Answer> {
+        let course = self.checkouts.get(id).filter(|course| course.ended.is_some() && course.key.is_none())?;
+        let (share, Some(at_most)) = kept_as(course) else { return None };
+        let checkout = course.running.checkout();
+        let (answer, cost) = (answer::processed(checkout), cost(checkout.order()));
+        self.kept.leave(share, cost);
+        self.kept.let_go(share, What::Checkout(id.clone()), now, at_most);
+        self.checkouts.remove(id);
+        self.touched.retain(|name| !matches!(name, Name::Checkout(other) if other == id));
+        Some(answer)
+    }
+
     /// Takes in a checkout that was stored.
     pub(super) fn take_in(&mut self, course: Box<Course>) {
         let checkout = course.running.checkout();
-        self.kept.take_room(cost(checkout.order()));
+        let (share, at_most) = kept_as(&course);
+        self.kept.take_room(share, cost(checkout.order()));
         match course.ended {
-            Some(ended) => self.kept.keep(What::Checkout(checkout.id().clone()), ended),
+            Some(ended) => self.kept.keep(share, What::Checkout(checkout.id().clone()), ended, at_most),
             None => drop(self.under_way.insert(checkout.id().clone())),
         }
         self.checkouts.insert(checkout.id().clone(), course);
@@ -228,8 +250,17 @@ fn asks_again(stage: &Stage) -> bool {
     }
 }
 
+/// As what a checkout is kept, and for how long at most if that is shorter than what is usual.
+fn kept_as(course: &Course) -> (Share, Option<Millis>) {
+    match course.running.ending() {
+        None | Some(Ending::Completed { .. }) => (Share::Bookings, None),
+        Some(Ending::Failed(Failure::HoldRefused(_))) if course.key.is_none() => (Share::Failures, Some(REFUSED_FOR)),
+        Some(Ending::Failed(_)) => (Share::Failures, None),
+    }
+}
+
 /// What a checkout takes, from its start until it is forgotten, about: itself, its account, its places in the tables,
-/// its ids, and those that are made from its id.
+/// its ids, those that are made from its id, and its key.
 pub(super) fn cost(order: &Order) -> usize {
     let texts = |texts: usize, ids: usize| texts + 48 * ids;
     let tickets: usize = order.tickets().iter().map(|ticket| texts(ticket.as_str().len(), 1)).sum();
@@ -237,5 +268,5 @@ pub(super) fn cost(order: &Order) -> usize {
     let buyer = texts(order.user().as_str().len() + order.method().as_str().len(), 2);
     let own = account_cost(&PaymentKey::parse("0123456789012345678901:authorize").expect("printable"));
     let contact = order.contact().map_or(0, |contact| texts(contact.as_json().len(), 1));
-    1024 + own + tickets + hold + buyer + contact
+    1024 + KEY_COST + own + tickets + hold + buyer + contact
 }

@@ -9,10 +9,18 @@ use booking_core::inventory::{Line, LineAnswer, LineCommand, LineReply, of_map};
 use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
-use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats};
+use booking_core::map::{
+    Header, Needs, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats,
+};
 use booking_core::time::{Millis, Timestamp};
 
 use super::{Due, Engine, Name, Output, Shown};
+
+/// Whether nothing is left of a map but its version and its time.
+pub(super) fn is_empty(map: &SeatMap) -> bool {
+    let Header { version: _, at: _, edition, armed, tickets, sold: _, ended, baskets } = map.header();
+    (*edition, *tickets, *ended, *baskets) == (0, 0, 0, 0) && armed.is_none()
+}
 
 /// After how long the timer of a map fires again that could not judge what has ended.
 const AGAIN: Millis = Millis::from_mins(10);
@@ -46,8 +54,7 @@ impl Engine {
         command: &SeatMapCommand,
         now: Timestamp,
     ) -> Option<Result<SeatMapReply, SeatMapRefusal>> {
-        let nothing = SeatMap::default();
-        let map = self.maps.get(key).unwrap_or(&nothing);
+        let map = self.map(key);
         let Some(decided) = self.judged(map, command, now) else {
             self.said.push(Output::Alarm(format!("map {key} cannot judge a command: it is given up")));
             return None;
@@ -60,7 +67,7 @@ impl Engine {
         let rows = event.tickets.iter().map(|(id, after)| (id.clone(), map.ticket(id).cloned(), after.clone()));
         let rows: Vec<_> = rows.collect();
         let armed = map.header().armed;
-        let stored = map.header().tickets;
+        let (stored, is_new) = (map.header().tickets, !self.maps.contains_key(key));
         for (id, before, after) in &rows {
             self.seat_changed(id, before.as_ref(), after.as_ref(), command, event.header.at);
         }
@@ -70,16 +77,19 @@ impl Engine {
         match self.maps.get_mut(key) {
             Some(map) => map.apply(&event),
             None => {
-                let mut map = SeatMap::default();
+                let mut map = self.nothing.clone();
                 map.apply(&event);
                 self.maps.insert(key.clone(), map);
             }
         }
+        self.make_room(key);
+        // One that begins after others were forgotten leaves out versions: its watchers see it anew.
+        let begins_late = event.header.version > 1 && is_new;
         match notices.watchers {
-            Some(News::Changed(delta)) => {
+            Some(News::Changed(delta)) if !begins_late => {
                 self.said.push(Output::News(key.clone(), Shown::Changed(Arc::new(delta))));
             }
-            Some(News::Republished { .. }) => {
+            Some(News::Changed(_) | News::Republished { .. }) => {
                 let whole = Shown::Whole(Arc::new(self.view(key)));
                 self.said.push(Output::News(key.clone(), whole));
             }
@@ -145,17 +155,40 @@ impl Engine {
     /// What these seats of a map cost.
     pub(super) fn offer(&self, key: &MapKey, seats: &Seats) -> Offer {
         let unlisted = self.settings.terms.unlisted();
-        let nothing = SeatMap::default();
-        let map = self.maps.get(key).unwrap_or(&nothing);
+        let map = self.map(key);
         let room = map.header().tickets.saturating_add(self.room_for_seats());
         map.offer(seats, unlisted, room)
     }
 
-    /// How many more seats may be stored. A map takes as much room as a seat, for it is never forgotten: its versions would
-    /// begin anew.
+    /// How many more seats may be stored.
     pub(super) fn room_for_seats(&self) -> u64 {
-        let taken = self.seats_stored.saturating_add(self.maps.len() as u64);
-        (self.settings.limits.tickets as u64).saturating_sub(taken)
+        (self.settings.limits.tickets as u64).saturating_sub(self.seats_taken())
+    }
+
+    /// How many seats are stored. A map takes as much room as a seat, unless nothing is left of it.
+    pub(super) fn seats_taken(&self) -> u64 {
+        self.seats_stored.saturating_add((self.maps.len() - self.empty.len()) as u64)
+    }
+
+    /// Takes note of whether anything is left of a map that has changed, and forgets others of which nothing is, where there are too
+    /// many. No map begins at a lower version or an earlier time than one that was forgotten: what names a version of that one
+    /// names none of the next under its key.
+    fn make_room(&mut self, key: &MapKey) {
+        if self.maps.get(key).is_some_and(is_empty) {
+            self.empty.insert(key.clone());
+        } else if !self.empty.is_empty() {
+            self.empty.remove(key);
+        }
+        while self.seats_stored.saturating_add(self.maps.len() as u64) > self.settings.limits.tickets as u64
+            && let Some(key) = self.empty.pop_first()
+            && let Some(map) = self.maps.remove(&key)
+        {
+            let (last, so_far) = (map.header(), self.nothing.header());
+            let (version, at) = (last.version.max(so_far.version), last.at.max(so_far.at));
+            let header = Header { version, at, ..Header::default() };
+            self.nothing = SeatMap::from_parts(header, None, [], [], []);
+            self.touched.extend([Name::Map(key), Name::Beginning]);
+        }
     }
 
     /// The map's one timer.

@@ -9,6 +9,7 @@ use booking_core::map::{Delta, Layout};
 use booking_core::payment::Payment;
 use booking_core::wire::{Answer, Call};
 
+use super::Filled;
 use crate::store::{Digest, Record, Seq};
 
 /// Whoever waits for an answer, by a number that the driver gives, each time another one.
@@ -101,6 +102,8 @@ pub enum Output {
     Pay(Op, Payment),
     /// Try to deliver this message, and tell how it went. Only with [`Notifier::Outside`](super::Notifier::Outside).
     Deliver(Notification),
+    /// Something that has a limit is nearly full. Said once, and again when it was less full meanwhile.
+    Filled(Filled),
     /// Something that cannot be: for a person to look at.
     Alarm(String),
 }
@@ -110,7 +113,9 @@ impl Output {
     pub(super) fn is_answer(&self) -> bool {
         match self {
             Self::Answer(..) | Self::Watching(..) | Self::Plan(..) => true,
-            Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Alarm(_) => false,
+            Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Filled(_) | Self::Alarm(_) => {
+                false
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use booking_core::map::ticket::{Ticket, TicketState};
 use booking_core::map::{Basket, Header, Layout, SeatMap};
 use booking_core::time::Timestamp;
 
+use super::maps::is_empty;
 use super::{Engine, Name, Settings};
 use crate::store::{KeptAccount, Record};
 
@@ -16,9 +17,10 @@ impl Engine {
     pub(super) fn record(&self, name: Name) -> Option<Record> {
         Some(match name {
             Name::Map(key) => {
-                let header = Box::new(*self.maps.get(&key)?.header());
+                let header = self.maps.get(&key).map(|map| Box::new(*map.header()));
                 Record::Map(key, header)
             }
+            Name::Beginning => Record::Beginning(Box::new(*self.nothing.header())),
             Name::Layout(key) => {
                 let layout = self.maps.get(&key)?.layout()?.clone();
                 Record::Layout(key, layout)
@@ -72,6 +74,9 @@ impl Engine {
         let mut maps: BTreeMap<MapKey, StoredMap> = BTreeMap::new();
         for record in records {
             match record {
+                Record::Beginning(header) => {
+                    engine.nothing = StoredMap { header: *header, ..StoredMap::default() }.into_map()
+                }
                 Record::Map(..) | Record::Layout(..) | Record::Seat(..) | Record::Ended(..) | Record::Basket(..) => {
                     StoredMap::take_in(&mut maps, record);
                 }
@@ -97,6 +102,9 @@ impl Engine {
             map.tickets().for_each(|(_, ticket)| engine.count(None, Some(ticket)));
             engine.seats_stored += map.header().tickets;
             engine.arm(&key, None, map.header().armed);
+            if is_empty(&map) {
+                engine.empty.insert(key.clone());
+            }
             engine.maps.insert(key, map);
         }
         engine.resume(now);
@@ -120,12 +128,14 @@ impl StoredMap {
     /// Takes a record in, if it is of a map.
     pub(crate) fn take_in(maps: &mut BTreeMap<MapKey, Self>, record: Record) {
         match record {
-            Record::Map(key, header) => maps.entry(key).or_default().header = *header,
+            Record::Map(key, Some(header)) => maps.entry(key).or_default().header = *header,
             Record::Layout(key, layout) => maps.entry(key).or_default().layout = Some(layout),
             Record::Seat(key, id, Some(ticket)) => maps.entry(key).or_default().tickets.push((id, *ticket)),
             Record::Ended(key, id, Some(deadline)) => maps.entry(key).or_default().ended.push((id, deadline)),
             Record::Basket(key, id, Some(basket)) => maps.entry(key).or_default().baskets.push((id, *basket)),
-            Record::Seat(..)
+            Record::Map(_, None)
+            | Record::Beginning(_)
+            | Record::Seat(..)
             | Record::Ended(..)
             | Record::Basket(..)
             | Record::Checkout(_)

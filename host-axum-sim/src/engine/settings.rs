@@ -61,12 +61,13 @@ pub enum Notifier {
 /// How much of anything there may be. What goes beyond is refused as `Overloaded`, before anything has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Tickets that anybody has spoken to.
+    /// Tickets of which something is stored, and maps.
     pub tickets: usize,
     /// Checkouts under way.
     pub checkouts: usize,
     /// Bytes that finished checkouts, idempotency keys and accounts of the mock gateway may take, by an estimate that
-    /// is on the high side. Nothing is forgotten before its time: at the limit new ones are refused.
+    /// is on the high side. Each kind has a part of its own. No booking is forgotten before its time: at their limit new checkouts
+    /// are refused. Of checkouts that sold nothing, and of keys of holds, the oldest is.
     pub kept_bytes: usize,
     /// Answers that wait for storage.
     pub unstored: usize,

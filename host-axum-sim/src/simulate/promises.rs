@@ -177,7 +177,7 @@ impl World {
 
     fn durable_map_version(&self, map: &str) -> u64 {
         match self.disk.get(&[b"m", map.as_bytes()].concat()) {
-            Some(Record::Map(_, header)) => header.version,
+            Some(Record::Map(_, Some(header))) => header.version,
             _ => 0,
         }
     }

@@ -400,7 +400,9 @@ fn state(ticket: &Ticket) -> Vec<String> {
 /// A record's name, without what is secret.
 fn named(record: &Record) -> String {
     match record {
-        Record::Map(map, header) => format!("map {map}, version {}", header.version),
+        Record::Map(map, Some(header)) => format!("map {map}, version {}", header.version),
+        Record::Map(map, None) => format!("map {map}, forgotten"),
+        Record::Beginning(header) => format!("maps begin at version {}", header.version),
         Record::Layout(map, _) => format!("layout of {map}"),
         Record::Seat(_, id, Some(ticket)) => format!("seat {id}, version {}", ticket.version),
         Record::Seat(_, id, None) => format!("seat {id}, as it was laid out"),

@@ -416,6 +416,7 @@ impl World {
                     self.is_stored_before_it_is_sent(&letter)?;
                     self.delivering.push(letter);
                 }
+                Output::Filled(_) => {}
                 Output::Alarm(why) => return Err(Broken::new("nothing_impossible_happens", why)),
             }
         }
@@ -442,6 +443,7 @@ impl World {
                 }
                 Record::CheckoutForgotten(_) => self.sights.see(Sight::Forgotten),
                 Record::Map(..)
+                | Record::Beginning(_)
                 | Record::Layout(..)
                 | Record::Ended(..)
                 | Record::Basket(..)

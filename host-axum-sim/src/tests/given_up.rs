@@ -55,7 +55,12 @@ impl Rig {
                 }
                 Output::Answer(_, answer) => answered = Some((answer.status, answer.kind, answer.body)),
                 Output::Alarm(_) => self.alarms += 1,
-                Output::Watching(..) | Output::Plan(..) | Output::News(..) | Output::Pay(..) | Output::Deliver(_) => {}
+                Output::Watching(..)
+                | Output::Plan(..)
+                | Output::News(..)
+                | Output::Pay(..)
+                | Output::Deliver(_)
+                | Output::Filled(_) => {}
             }
         }
         answered
