@@ -105,6 +105,8 @@ impl Bookings {
                     | Output::News(..)
                     | Output::Pay(..)
                     | Output::Deliver(_)
+                    | Output::Seen(..)
+                    | Output::Filled(_)
                     | Output::Alarm(_) => {}
                 }
             }

@@ -15,6 +15,7 @@
 //! This file says what a map is and what can be asked of it. `map/turn.rs` judges a command, `map/table.rs` one seat.
 
 mod layout;
+mod picture;
 mod table;
 pub mod ticket;
 mod timed;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, LayoutError, Place, Row};
+pub use picture::Picture;
 
 use crate::ids::{CheckoutId, HoldId, TicketId};
 use crate::machine::{Machine, Transition};
@@ -269,15 +271,6 @@ pub struct SeatMapNotices {
     pub timer: Option<Timestamp>,
 }
 
-/// A map at a point in time.
-#[derive(Clone, Copy, Debug)]
-pub struct AtTime<'a> {
-    /// The map.
-    pub map: &'a SeatMap,
-    /// The time.
-    pub now: Timestamp,
-}
-
 /// What the watchers of a map hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
@@ -518,25 +511,14 @@ impl SeatMap {
     /// Every seat with its status at a point in time: those of the layout in its order; without one, those that are
     /// stored, by id.
     pub fn get(&self, now: Timestamp) -> impl Iterator<Item = (&TicketId, TicketStatus)> {
-        let laid_out = self.layout.iter().flat_map(|layout| layout.places()).map(|place| &place.ticket);
-        let stored = self.tickets.iter().map(|(id, _)| id).filter(|_| self.layout.is_none());
         let now = now.max(self.header.at);
-        laid_out.chain(stored).map(move |seat| (seat, self.seat(seat, now).state.status()))
+        self.names().map(move |seat| (seat, self.seat(seat, now).state.status()))
     }
 
-    /// Counts by status at a point in time.
-    #[must_use]
-    pub fn summary(&self, now: Timestamp) -> Summary {
-        let mut summary = Summary { version: self.header.version, ..Summary::default() };
-        for (_, status) in self.get(now) {
-            match status {
-                TicketStatus::Available => summary.available += 1,
-                TicketStatus::Reserved => summary.reserved += 1,
-                TicketStatus::Sold => summary.sold += 1,
-                TicketStatus::Blocked => summary.blocked += 1,
-            }
-        }
-        summary
+    /// The seats that are shown, in order.
+    fn names(&self) -> impl Iterator<Item = &TicketId> {
+        let laid_out = self.layout.iter().flat_map(|layout| layout.places()).map(|place| &place.ticket);
+        laid_out.chain(self.tickets.iter().map(|(id, _)| id).filter(|_| self.layout.is_none()))
     }
 
     /// The price that the map has for a seat: what an operator has set, or else its layout; `None` where it has none.
@@ -566,12 +548,6 @@ impl SeatMap {
         };
         let prices = seats.as_slice().iter().map(price).collect();
         Offer { edition: self.header.edition, prices, room }
-    }
-
-    /// What is shown of the map at a point in time.
-    #[must_use]
-    pub fn at(&self, now: Timestamp) -> AtTime<'_> {
-        AtTime { map: self, now }
     }
 
     /// What is recorded of a seat's state.

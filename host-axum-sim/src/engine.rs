@@ -24,11 +24,12 @@ mod records;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::machine::turn;
-use booking_core::map::SeatMap;
 use booking_core::map::ticket::TicketStatus;
+use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::Timestamp;
 use booking_core::wire::{GatewayCall, Kind};
@@ -36,7 +37,7 @@ use booking_core::wire::{GatewayCall, Kind};
 use crate::store::{Course, Digest, Keyed, Record, Seq};
 use kept::Kept;
 
-pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown, View};
+pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown};
 pub(crate) use records::StoredMap;
 pub use settings::{Gateway, Limits, Notifier, Settings};
 
@@ -136,6 +137,8 @@ pub struct Engine {
     maps: BTreeMap<MapKey, SeatMap>,
     /// A map of which nothing is known, as every map is at first.
     nothing: SeatMap,
+    /// What is recorded of the maps that anybody has looked at.
+    pictures: BTreeMap<MapKey, Arc<Picture>>,
     /// The maps of which nothing is left but their version and their time.
     empty: BTreeSet<MapKey>,
     /// Seats that are stored in a form that cannot be read.
@@ -211,6 +214,7 @@ impl Engine {
             settings,
             maps: BTreeMap::new(),
             nothing: SeatMap::default(),
+            pictures: BTreeMap::new(),
             empty: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             seats_stored: 0,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, MapKey};
-use booking_core::map::SeatMap;
+use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
@@ -69,6 +69,7 @@ struct Inner {
 pub(crate) enum Reply {
     Answer(Answer),
     Watched(Watched),
+    Seen(Arc<Picture>),
     Plan(MapKey, Edition),
 }
 
@@ -194,7 +195,7 @@ impl Host {
     pub async fn cancel(&self, checkout: &CheckoutId) -> Answer {
         match self.call(|caller| Input::Cancel(caller, checkout.clone())).await {
             Reply::Answer(answer) => answer,
-            Reply::Watched(_) | Reply::Plan(..) => answer::refusal(&Kind::StorageUnavailable.into()),
+            Reply::Watched(_) | Reply::Seen(_) | Reply::Plan(..) => answer::refusal(&Kind::StorageUnavailable.into()),
         }
     }
 
@@ -247,6 +248,10 @@ impl Host {
                 Output::Watching(to, map, view) => {
                     let watched = Reply::Watched(self.0.hub.watch(map, view));
                     if Some(to) == caller { reply = Some(watched) } else { send(inner, to, watched) }
+                }
+                Output::Seen(to, picture) => {
+                    let seen = Reply::Seen(picture);
+                    if Some(to) == caller { reply = Some(seen) } else { send(inner, to, seen) }
                 }
                 Output::Plan(to, map, edition) => {
                     let plan = Reply::Plan(map, edition);

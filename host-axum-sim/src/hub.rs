@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use booking_core::ids::MapKey;
+use booking_core::map::Picture;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
-use crate::engine::{Shown, View};
+use crate::engine::Shown;
 
 /// How many changes may wait for one watcher before it is dropped.
 const QUEUE: usize = 4096;
@@ -28,7 +29,7 @@ struct Watchers {
 /// One watcher's place. It is given up when this is dropped.
 pub(crate) struct Watched {
     pub(crate) map: MapKey,
-    pub(crate) view: Arc<View>,
+    pub(crate) view: Arc<Picture>,
     pub(crate) news: Receiver<Shown>,
     pub(crate) since: Instant,
     id: u64,
@@ -41,7 +42,7 @@ impl Hub {
     }
 
     /// A place from this view on.
-    pub(crate) fn watch(&self, map: MapKey, view: Arc<View>) -> Watched {
+    pub(crate) fn watch(&self, map: MapKey, view: Arc<Picture>) -> Watched {
         let (send, news) = mpsc::channel(QUEUE);
         let mut watchers = self.lock();
         let id = watchers.next;

@@ -21,6 +21,7 @@ use tracing::{Instrument as _, field};
 
 use crate::engine::Key;
 use crate::host::{Host, Reply};
+use crate::looks::Looks;
 use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
 use crate::store::Digest;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) settings: Arc<RouteSettings>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) plans: Plans,
+    pub(crate) looks: Looks,
 }
 
 /// How requests are let in.
@@ -78,7 +80,13 @@ impl Services {
 ///
 /// It has no fallback: what is none of its routes is yours.
 pub fn router(host: Host, settings: RouteSettings) -> Router {
-    routes(App { host, settings: Arc::new(settings), metrics: Arc::default(), plans: Plans::default() })
+    routes(App {
+        host,
+        settings: Arc::new(settings),
+        metrics: Arc::default(),
+        plans: Plans::default(),
+        looks: Looks::default(),
+    })
 }
 
 pub(crate) fn routes(app: App) -> Router {
@@ -230,6 +238,9 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     if call == Call::Health {
         return if app.host.is_well() { Ok(Ok(answer::health())) } else { Err(plain(Kind::StorageUnavailable.into())) };
     }
+    if let Call::SeatMap(map, SeatMapCall::Get) = call {
+        return Ok(app.looks.answer(&app.host, map).await.map_or_else(Ok, Err));
+    }
     let mut socket = None;
     if let Call::SeatMap(_, SeatMapCall::Watch) = &call {
         match upgrade(app, &mut parts).await {
@@ -241,9 +252,11 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
         (Reply::Answer(answer), _) => Ok(Ok(answer)),
         (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
         (Reply::Watched(watched), Some(upgrade)) => {
-            let host = app.host.clone();
-            Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, watched))))
+            let (host, outbox) = (app.host.clone(), app.looks.outbox.clone());
+            Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, outbox, watched))))
         }
+        // Looks are answered above.
+        (Reply::Seen(picture), _) => Ok(Ok(answer::seat_map(&picture))),
         (Reply::Watched(_), None) => Ok(Ok(answer::refusal(&watch::no_socket()))),
     }
 }

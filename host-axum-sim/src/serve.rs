@@ -20,6 +20,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::crowd::Crowd;
 use crate::host::Host;
+use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::page::{PageSettings, page, page_alone};
 use crate::plans::Plans;
@@ -77,6 +78,7 @@ pub async fn serve(
         settings: Arc::new(settings.routes.clone()),
         metrics: Arc::clone(&metrics),
         plans: Plans::default(),
+        looks: Looks::default(),
     };
     let crowd = settings.page.as_ref().and_then(|page| page.map.clone().filter(|_| page.demo));
     let crowd = crowd.map(|map| Crowd::new(app.clone(), map));

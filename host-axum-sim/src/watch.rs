@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use booking_core::map::Delta;
+use booking_core::map::{Delta, Picture};
 use booking_core::wire::{Call, SeatMapCall, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::engine::{Shown, View};
+use crate::engine::Shown;
 use crate::host::{Host, Reply};
 use crate::hub::Watched;
+use crate::outbox::Outbox;
 
 /// How long changes are gathered before they are sent together.
 const GATHER: Duration = Duration::from_millis(25);
@@ -41,10 +42,11 @@ enum End {
 }
 
 /// Serves one watcher until it goes.
-pub(crate) async fn serve(mut socket: WebSocket, host: Host, mut watched: Watched) {
-    let end = match show(&mut socket, &watched.view).await {
+pub(crate) async fn serve(mut socket: WebSocket, host: Host, outbox: Outbox, mut watched: Watched) {
+    let view = Arc::clone(&watched.view);
+    let end = match show(&mut socket, &outbox, view).await {
         Ok(()) => loop {
-            match go_on(&mut socket, &host, &mut watched).await {
+            match go_on(&mut socket, &host, &outbox, &mut watched).await {
                 Ok(()) => {}
                 Err(end) => break end,
             }
@@ -52,7 +54,6 @@ pub(crate) async fn serve(mut socket: WebSocket, host: Host, mut watched: Watche
         Err(end) => end,
     };
     let is_closed = watched.hub.is_closed();
-    drop(watched);
     let close = match end {
         End::Gone => None,
         End::Slow if is_closed => Some((close_code::AWAY, "the server stops: connect again".to_owned())),
@@ -80,22 +81,35 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     }
 }
 
-async fn show(socket: &mut WebSocket, view: &View) -> Result<(), End> {
-    say(socket, view.snapshot.clone()).await
+/// Shows the whole map.
+async fn show(socket: &mut WebSocket, outbox: &Outbox, view: Arc<Picture>) -> Result<(), End> {
+    let snapshot = watch::snapshot(&view);
+    drop(view);
+    let on_its_way = outbox.weight(snapshot.len());
+    tokio::select! {
+        biased;
+        said = say(socket, snapshot) => said,
+        () = on_its_way.dropped() => Err(End::Slow),
+    }
 }
 
 /// The next thing that happens: something is said by the watcher, or by the map.
-async fn go_on(socket: &mut WebSocket, host: &Host, watched: &mut Watched) -> Result<(), End> {
+async fn go_on(socket: &mut WebSocket, host: &Host, outbox: &Outbox, watched: &mut Watched) -> Result<(), End> {
     tokio::select! {
         biased;
         heard = socket.recv() => match heard {
-            Some(Ok(Message::Text(text))) => asked(socket, host, watched, text.as_bytes()).await,
-            Some(Ok(Message::Binary(bytes))) => asked(socket, host, watched, &bytes).await,
+            Some(Ok(Message::Text(text))) => asked(socket, host, outbox, watched, text.as_bytes()).await,
+            Some(Ok(Message::Binary(bytes))) => asked(socket, host, outbox, watched, &bytes).await,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => {
+                // The answer to it goes out with the next look at the socket.
+                let _answered = timeout(SEND_WITHIN, socket.recv()).await;
+                Err(End::Gone)
+            }
+            Some(Err(_)) | None => Err(End::Gone),
         },
         news = watched.news.recv() => match news {
-            Some(shown) => tell(socket, watched, shown).await,
+            Some(shown) => tell(socket, outbox, watched, shown).await,
             None => Err(End::Slow),
         },
         () = tokio::time::sleep(PING_EVERY) => send(socket, Message::Ping(Vec::new().into())).await,
@@ -103,7 +117,13 @@ async fn go_on(socket: &mut WebSocket, host: &Host, watched: &mut Watched) -> Re
 }
 
 /// A watcher asks: whether anybody is there, or, as it saw a gap, to begin anew.
-async fn asked(socket: &mut WebSocket, host: &Host, watched: &mut Watched, bytes: &[u8]) -> Result<(), End> {
+async fn asked(
+    socket: &mut WebSocket,
+    host: &Host,
+    outbox: &Outbox,
+    watched: &mut Watched,
+    bytes: &[u8],
+) -> Result<(), End> {
     match watch::parse(bytes).map_err(|refusal| End::Wrong(refusal.message.into_owned()))? {
         watch::Ask::Snapshot => {}
         watch::Ask::Ping => return say(socket, watch::PONG.to_owned()).await,
@@ -114,18 +134,18 @@ async fn asked(socket: &mut WebSocket, host: &Host, watched: &mut Watched, bytes
     match host.ask(call, None).await {
         Reply::Watched(again) => {
             *watched = again;
-            show(socket, &watched.view).await
+            show(socket, outbox, Arc::clone(&watched.view)).await
         }
         Reply::Answer(answer) => {
             say(socket, answer.body).await?;
             Err(End::Gone)
         }
-        Reply::Plan(..) => Err(End::Gone),
+        Reply::Plan(..) | Reply::Seen(_) => Err(End::Gone),
     }
 }
 
 /// Sends what has changed, with what changes within a moment.
-async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Result<(), End> {
+async fn tell(socket: &mut WebSocket, outbox: &Outbox, watched: &mut Watched, first: Shown) -> Result<(), End> {
     let (mut deltas, mut seats) = (Vec::<Arc<Delta>>::new(), 0);
     let mut next = Some(first);
     let until = Instant::now() + GATHER;
@@ -138,7 +158,7 @@ async fn tell(socket: &mut WebSocket, watched: &mut Watched, first: Shown) -> Re
             Shown::Whole(view) => {
                 deltas.clear();
                 seats = 0;
-                show(socket, &view).await?;
+                show(socket, outbox, view).await?;
             }
         }
         if seats < BATCH {

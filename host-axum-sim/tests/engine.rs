@@ -16,7 +16,7 @@ use booking_core::invariants::{SeatFacts, System, check};
 use booking_core::map::SeatMap;
 use booking_core::payment::{Account, Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Door, Kind, parse};
+use booking_core::wire::{Answer, Door, Kind, answer, parse};
 use host_axum_sim::engine::{
     Caller, Census, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings,
 };
@@ -98,6 +98,7 @@ impl Rig {
                 Output::Answer(caller, answer) => {
                     assert_eq!(self.answers.insert(caller, answer), None, "one answer to each");
                 }
+                Output::Seen(caller, picture) => drop(self.answers.insert(caller, answer::seat_map(&picture))),
                 Output::Watching(..) | Output::Plan(..) | Output::News(..) => self.news += 1,
                 Output::Pay(op, payment) => self.performing.push((op, payment)),
                 Output::Deliver(letter) => self.delivering.push(letter),

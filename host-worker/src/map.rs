@@ -83,8 +83,12 @@ impl Map {
                 let view = self.seat(&id)?.view(&id, self.clock.now());
                 Ok((answer::ticket_view(&view.seen_by(&reader, settings.terms.shows_buyers)), Vec::new()))
             }
-            MapCall::Map(SeatMapCall::Get) => Ok((answer::seat_map(self.shown()?.at(self.clock.now())), Vec::new())),
-            MapCall::Map(SeatMapCall::Summary) => Ok((answer::summary(self.shown()?.at(self.clock.now())), Vec::new())),
+            MapCall::Map(SeatMapCall::Get) => {
+                Ok((answer::seat_map(&self.shown()?.picture(self.clock.now())), Vec::new()))
+            }
+            MapCall::Map(SeatMapCall::Summary) => {
+                Ok((answer::summary(self.shown()?.picture(self.clock.now()).summary()), Vec::new()))
+            }
             MapCall::Map(SeatMapCall::Plan) => {
                 let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
                 let layout = self.layouts.of(&self.store, &header)?;

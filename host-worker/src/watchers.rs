@@ -175,7 +175,7 @@ impl Watchers {
 /// Sends a snapshot.
 fn show(socket: &WebSocket, map: &SeatMap) -> worker::Result<()> {
     // What is recorded: watchers hear of a lapse when the alarm rings.
-    socket.send_with_str(watch::snapshot(map.at(Timestamp::default())))
+    socket.send_with_str(watch::snapshot(&map.picture(Timestamp::default())))
 }
 
 fn send_away(socket: &WebSocket, code: u16, why: &str) {

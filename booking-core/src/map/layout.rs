@@ -17,6 +17,8 @@ pub struct Layout {
     rows: Vec<Row>,
     /// Row and seat of each ticket, by the hash of its id: numbers side by side are searched faster than ids all over the memory.
     by_hash: Vec<(u64, At)>,
+    /// How many seats the rows before each have.
+    before: Vec<u32>,
 }
 
 /// Row and seat.
@@ -103,7 +105,11 @@ impl Layout {
         });
         match again.min() {
             Some(at) => Err(LayoutError::DuplicateSeat(place_at(&rows, at).ticket.clone())),
-            None => Ok(Self { rows, by_hash }),
+            None => {
+                let lengths = rows.iter().map(|row| narrow(row.seats.len()));
+                let before = lengths.scan(0, |seats, length| Some(std::mem::replace(seats, *seats + length))).collect();
+                Ok(Self { rows, by_hash, before })
+            }
         }
     }
 
@@ -134,6 +140,12 @@ impl Layout {
     #[must_use]
     pub fn place(&self, ticket: &TicketId) -> Option<&Place> {
         self.find(ticket).map(|at| place_at(&self.rows, at))
+    }
+
+    /// Where one of its seats stands in [`Layout::places`], from 0.
+    #[must_use]
+    pub fn position(&self, ticket: &TicketId) -> Option<usize> {
+        self.find(ticket).map(|(row, seat)| (self.before[row as usize] + seat) as usize)
     }
 
     fn find(&self, ticket: &TicketId) -> Option<At> {

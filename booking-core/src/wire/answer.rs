@@ -8,7 +8,7 @@ use super::kind::{Kind, Refusal};
 use crate::checkout::{Checkout, Ending, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::map::ticket::{TicketStatus, TicketView};
-use crate::map::{AtTime, Layout, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
+use crate::map::{Layout, Picture, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
 use crate::time::Timestamp;
@@ -134,8 +134,8 @@ pub(super) struct Shown<'a> {
     pub(super) status: TicketStatus,
 }
 
-pub(super) fn shown(AtTime { map, now }: AtTime<'_>) -> Vec<Shown<'_>> {
-    map.get(now).map(|(id, status)| Shown { id, status }).collect()
+pub(super) fn shown(picture: &Picture) -> Vec<Shown<'_>> {
+    picture.seats().map(|(id, status)| Shown { id, status }).collect()
 }
 
 /// What a map said to a command about itself, and its version after that. A layout is answered with what it has changed.
@@ -177,13 +177,13 @@ pub fn of_map(SeatMapRefusal { ticket, why }: &SeatMapRefusal, version: u64) -> 
 
 /// The tickets of a map: `[{ "id", "status" }]`.
 #[must_use]
-pub fn seat_map(map: AtTime<'_>) -> Answer {
-    json(200, &shown(map))
+pub fn seat_map(picture: &Picture) -> Answer {
+    json(200, &shown(picture))
 }
 
 /// The counts of a map: `{ "version", "counts": { "AVAILABLE", "RESERVED", "SOLD", "BLOCKED" } }`.
 #[must_use]
-pub fn summary(AtTime { map, now }: AtTime<'_>) -> Answer {
+pub fn summary(summary: Summary) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "UPPERCASE")]
     struct Counts {
@@ -197,7 +197,7 @@ pub fn summary(AtTime { map, now }: AtTime<'_>) -> Answer {
         version: u64,
         counts: Counts,
     }
-    let Summary { version, available, reserved, sold, blocked } = map.summary(now);
+    let Summary { version, available, reserved, sold, blocked } = summary;
     json(200, &Counted { version, counts: Counts { available, reserved, sold, blocked } })
 }
 

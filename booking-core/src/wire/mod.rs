@@ -43,7 +43,7 @@ pub use handler::{Handler, Service};
 pub use kind::{Kind, Refusal};
 pub use map_call::MapCall;
 pub use request::{AtTheDoor, Call, GatewayCall, SeatMapCall, TicketCall};
-pub use route::{ROOTS, Route, allow, parse, parse_call, route};
+pub use route::{ROOTS, Route, address, allow, parse, parse_call, route};
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;

@@ -283,7 +283,7 @@ fn path_id<T>(handler: Handler, text: &str, parse: impl FnOnce(&str) -> Result<T
 }
 
 /// Decodes `%41` and the like, once.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

@@ -1,5 +1,7 @@
 //! Which paths there are, who may take them, and how a request on them is read.
 
+use std::borrow::Cow;
+
 use super::Door;
 use super::handler::Handler;
 use super::kind::{Kind, Refusal};
@@ -31,6 +33,16 @@ pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, R
         return Err(Refusal::new(Kind::MethodNotAllowed, message));
     }
     Ok(route)
+}
+
+/// A path as it is meant: two that differ in their percent-encoding alone are the same.
+#[must_use]
+pub fn address(path: &str) -> Cow<'_, str> {
+    if path.contains('%') {
+        request::percent_decoded(path).map_or(Cow::Borrowed(path), Cow::Owned)
+    } else {
+        path.into()
+    }
 }
 
 /// Which methods a path takes, as they stand in the header `Allow`; `None` where there is no such route.

@@ -18,7 +18,7 @@ use super::answer::{Shown, shown};
 use super::kind::Refusal;
 use super::request;
 use crate::map::ticket::TicketStatus;
-use crate::map::{AtTime, Delta};
+use crate::map::{Delta, Picture};
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
 pub const PROTOCOL: &str = "booking.watch.v1";
@@ -58,7 +58,7 @@ pub fn status(of: char) -> Option<TicketStatus> {
 /// With a layout `{ "type": "snapshot", "version", "edition", "seats": "AARS…" }`, without one
 /// `{ "type": "snapshot", "version", "edition": 0, "tickets": [{ "id", "status" }] }`.
 #[must_use]
-pub fn snapshot(AtTime { map, now }: AtTime<'_>) -> String {
+pub fn snapshot(picture: &Picture) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
@@ -69,12 +69,12 @@ pub fn snapshot(AtTime { map, now }: AtTime<'_>) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         tickets: Option<Vec<Shown<'a>>>,
     }
-    let letters = || map.get(now).map(|(_, status)| letter(status)).collect();
-    let (seats, tickets) = match map.layout() {
-        Some(_) => (Some(letters()), None),
-        None => (None, Some(shown(AtTime { map, now }))),
+    let (seats, tickets) = if picture.is_laid_out() {
+        (Some(picture.seats().map(|(_, status)| letter(status)).collect()), None)
+    } else {
+        (None, Some(shown(picture)))
     };
-    text(&Snapshot { r#type: "snapshot", version: map.version(), edition: map.header().edition, seats, tickets })
+    text(&Snapshot { r#type: "snapshot", version: picture.version(), edition: picture.edition(), seats, tickets })
 }
 
 /// `{ "type": "deltas", "deltas": [{ "version", "tickets": [{ "id", "status" }] }] }`: a batch, in order.

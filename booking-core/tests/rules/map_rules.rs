@@ -520,8 +520,8 @@ mod prices_and_layouts {
         let expected = [("a:3", Sold), ("a:4", Available), ("a:2", Blocked), ("a:1", Available)];
         assert_eq!(laid_out, expected.map(|(seat, status)| (seat.to_owned(), status)));
         let summary = |available, reserved| Summary { version: 4, available, reserved, sold: 1, blocked: 1 };
-        assert_eq!(map.map.summary(at(NOW)), summary(1, 1));
-        assert_eq!(map.map.summary(at(UNTIL)), summary(2, 0));
+        assert_eq!(map.map.picture(at(NOW)).summary(), summary(1, 1));
+        assert_eq!(map.map.picture(at(UNTIL)).summary(), summary(2, 0));
     }
 }
 

@@ -172,6 +172,11 @@ impl Map {
         let decision = before.decide(command, at(self.now));
         let event = decision.as_ref().ok().and_then(|decided| decided.event.as_ref());
         event.into_iter().for_each(|event| self.map.apply(event));
+        // A picture that is kept beside the map is the same as one that is made anew.
+        let mut picture = before.recorded();
+        event.into_iter().for_each(|event| picture.apply(event, &self.map));
+        assert_eq!(picture, self.map.recorded());
+        assert_eq!(picture.with(self.map.lapsed(at(self.now))), self.map.picture(at(self.now)));
         self.recorded = event.is_some();
         let turn = MapTurn::new(&before, command, at(self.now), &decision, &self.map);
         if let Err(violation) = check_turn(&turn) {

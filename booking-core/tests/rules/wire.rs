@@ -320,8 +320,8 @@ mod golden {
             ("ticket get, reserved", answer::ticket_view(&view(&held))),
             ("ticket get, sold", answer::ticket_view(&view(&sold))),
             ("ticket get, blocked", answer::ticket_view(&view(&Map::available().after(&block())))),
-            ("map get", answer::seat_map(arena().at(at(NOW)))),
-            ("map summary", answer::summary(arena().at(at(NOW)))),
+            ("map get", answer::seat_map(&arena().picture(at(NOW)))),
+            ("map summary", answer::summary(arena().picture(at(NOW)).summary())),
             ("map plan", answer::plan(1, arena().layout().map(Arc::as_ref))),
             ("map plan, without a layout", answer::plan(0, None)),
             ("map layout", answer::map_reply(&Ok(SeatMapReply::Published(published)), 51)),
@@ -382,7 +382,7 @@ mod golden {
             delta(3, &[(one, TicketStatus::Sold), (other.clone(), TicketStatus::Reserved)]),
             delta(4, &[(other, TicketStatus::Available)]),
         ];
-        let snapshot = |map: &SeatMap| watch::snapshot(map.at(at(NOW)));
+        let snapshot = |map: &SeatMap| watch::snapshot(&map.picture(at(NOW)));
         let actual =
             [snapshot(&arena()), snapshot(&Map::held().map), snapshot(&SeatMap::default()), watch::deltas(&deltas)];
         assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));

@@ -1,7 +1,7 @@
 //! Who stands at which door: bearer tokens, compared in constant time. A token is never kept, logged or shown; what is
 //! kept is its digest. And what an idempotency key stands for: its scope, and the request it came with.
 
-use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, is_token, route, watch};
+use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, address, is_token, route, watch};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -135,13 +135,13 @@ fn half(digest: Sha256) -> Fingerprint {
     half
 }
 
-/// The scope of an idempotency key: who asks, the route, the key.
+/// The scope of an idempotency key: who asks, the [address](booking_core::wire::address), the key.
 #[must_use]
 pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Fingerprint {
     let mut scope = Sha256::new();
     scope.update(visitor.token.unwrap_or_default());
     // Neither a path nor a key has a line end in it.
-    for part in [path, key] {
+    for part in [&address(path), key] {
         scope.update(part.as_bytes());
         scope.update(b"\n");
     }

@@ -134,8 +134,10 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
             let forwarded = json(&Forwarded { ticket, call });
             Ok(one(ctx, ctx.call(Handler::MapSeat.target(Some(map.as_str())), forwarded)?).await?.into())
         }
-        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(Loaded::shown(ctx).await?.at(seen_at(ctx)))),
-        Call::SeatMap(_, SeatMapCall::Summary) => say(answer::summary(Loaded::shown(ctx).await?.at(seen_at(ctx)))),
+        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(&Loaded::shown(ctx).await?.picture(seen_at(ctx)))),
+        Call::SeatMap(_, SeatMapCall::Summary) => {
+            say(answer::summary(Loaded::shown(ctx).await?.picture(seen_at(ctx)).summary()))
+        }
         Call::SeatMap(key, SeatMapCall::Plan) => {
             let header = maps::header(ctx).await?;
             let layout = maps::layout(ctx, &key, header.edition).await?;

@@ -1,7 +1,5 @@
 //! Requests and their answers: who gets one at once, who waits, who is told what was said before.
 
-use std::sync::Arc;
-
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::map::ticket::{Reserve, TicketCommand};
@@ -9,11 +7,11 @@ use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::{CancelRefusal, Running};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall, TicketCall, answer, gateway, watch};
+use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall, TicketCall, answer, gateway};
 
 use super::courses::cost;
 use super::kept::{Share, What, account_cost};
-use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request, View};
+use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request};
 use crate::store::{Course, Digest, Keyed, Letter, Said};
 
 /// What a call comes to within its input.
@@ -157,18 +155,23 @@ impl Engine {
     }
 
     fn seat_map(&mut self, caller: Caller, key: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {
-        let map = self.map(&key);
         match call {
-            SeatMapCall::Get => Reply::Said(answer::seat_map(map.at(now))),
-            SeatMapCall::Summary => Reply::Said(answer::summary(map.at(now))),
+            SeatMapCall::Get => {
+                let picture = self.picture(&key, now);
+                self.said.push(Output::Seen(caller, picture));
+                Reply::Later
+            }
+            SeatMapCall::Summary => Reply::Said(answer::summary(self.picture(&key, now).summary())),
             SeatMapCall::Plan => {
+                let map = self.map(&key);
                 let edition = Edition { number: map.header().edition, layout: map.layout().cloned() };
                 self.said.push(Output::Plan(caller, key, edition));
                 Reply::Later
             }
             SeatMapCall::Watch => {
-                let view = Arc::new(self.view(&key));
-                self.said.push(Output::Watching(caller, key, view));
+                // What is recorded: watchers hear of a lapse when the timer fires.
+                let picture = self.recorded(&key);
+                self.said.push(Output::Watching(caller, key, picture));
                 Reply::Later
             }
             SeatMapCall::Publish { .. } | SeatMapCall::ResetAll | SeatMapCall::Recall { .. } => {
@@ -184,13 +187,6 @@ impl Engine {
                 Reply::Said(answer::map_reply(&outcome, self.maps.get(&key).map_or(0, SeatMap::version)))
             }
         }
-    }
-
-    /// A map as its watchers first see it.
-    pub(super) fn view(&self, map: &MapKey) -> View {
-        // What is recorded: watchers hear of a lapse when the timer fires.
-        let map = self.map(map).at(Timestamp::default());
-        View { snapshot: watch::snapshot(map), version: map.map.version() }
     }
 
     /// Starts a checkout, and drives it as far as it goes without waiting for anybody.

@@ -10,7 +10,7 @@ use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Offer, Ticket, TicketCommand};
 use booking_core::map::{
-    Header, Needs, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats,
+    Header, Needs, News, Picture, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply, Seats,
 };
 use booking_core::time::{Millis, Timestamp};
 
@@ -82,6 +82,10 @@ impl Engine {
                 self.maps.insert(key.clone(), map);
             }
         }
+        if let Some(picture) = self.pictures.get_mut(key) {
+            // Who looks at it has it to themselves.
+            Arc::make_mut(picture).apply(&event, &self.maps[key]);
+        }
         self.make_room(key);
         // One that begins after others were forgotten leaves out versions: its watchers see it anew.
         let begins_late = event.header.version > 1 && is_new;
@@ -90,7 +94,7 @@ impl Engine {
                 self.said.push(Output::News(key.clone(), Shown::Changed(Arc::new(delta))));
             }
             Some(News::Changed(_) | News::Republished { .. }) => {
-                let whole = Shown::Whole(Arc::new(self.view(key)));
+                let whole = Shown::Whole(self.recorded(key));
                 self.said.push(Output::News(key.clone(), whole));
             }
             None => {}
@@ -183,12 +187,27 @@ impl Engine {
             && let Some(key) = self.empty.pop_first()
             && let Some(map) = self.maps.remove(&key)
         {
+            self.pictures.remove(&key);
             let (last, so_far) = (map.header(), self.nothing.header());
             let (version, at) = (last.version.max(so_far.version), last.at.max(so_far.at));
             let header = Header { version, at, ..Header::default() };
             self.nothing = SeatMap::from_parts(header, None, [], [], []);
             self.touched.extend([Name::Map(key), Name::Beginning]);
         }
+    }
+
+    /// What is recorded of a map.
+    pub(super) fn recorded(&mut self, key: &MapKey) -> Arc<Picture> {
+        let Some(map) = self.maps.get(key) else { return Arc::new(self.nothing.recorded()) };
+        let picture = self.pictures.entry(key.clone()).or_insert_with(|| Arc::new(map.recorded()));
+        Arc::clone(picture)
+    }
+
+    /// What is shown of a map at a point in time.
+    pub(super) fn picture(&mut self, key: &MapKey, now: Timestamp) -> Arc<Picture> {
+        let recorded = self.recorded(key);
+        let mut lapsed = self.map(key).lapsed(now).peekable();
+        if lapsed.peek().is_none() { recorded } else { Arc::new(Picture::clone(&recorded).with(lapsed)) }
     }
 
     /// The map's one timer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
-use booking_core::map::{Delta, Layout};
+use booking_core::map::{Delta, Layout, Picture};
 use booking_core::payment::Payment;
 use booking_core::wire::{Answer, Call};
 
@@ -91,8 +91,11 @@ pub enum Output {
     Store(Seq, Vec<Record>),
     /// The answer to a call.
     Answer(Caller, Answer),
-    /// The answer to a call to watch a map: what it is now. What comes after it is in [`Output::News`].
-    Watching(Caller, MapKey, Arc<View>),
+    /// The answer to a call to watch a map: what it is now, to be [written](booking_core::wire::watch::snapshot) where that holds nobody
+    /// up. What comes after it is in [`Output::News`].
+    Watching(Caller, MapKey, Arc<Picture>),
+    /// The answer to a call for a map: what is to be [shown](booking_core::wire::answer::seat_map) of it, written likewise.
+    Seen(Caller, Arc<Picture>),
     /// The answer to a call for the plan of a map: the layout of this edition, to be [written](booking_core::wire::answer::plan)
     /// where that holds nobody up.
     Plan(Caller, MapKey, Edition),
@@ -112,21 +115,12 @@ impl Output {
     /// Whether somebody waits for it.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Answer(..) | Self::Watching(..) | Self::Plan(..) => true,
+            Self::Answer(..) | Self::Watching(..) | Self::Seen(..) | Self::Plan(..) => true,
             Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Filled(_) | Self::Alarm(_) => {
                 false
             }
         }
     }
-}
-
-/// A map in full, in the watchers' form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// How every seat stands.
-    pub snapshot: String,
-    /// The map's version.
-    pub version: u64,
 }
 
 /// The current layout of a map.
@@ -144,5 +138,5 @@ pub enum Shown {
     /// One change.
     Changed(Arc<Delta>),
     /// All of it anew.
-    Whole(Arc<View>),
+    Whole(Arc<Picture>),
 }

@@ -7,16 +7,15 @@ use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
 use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
-use booking_core::map::Delta;
-use booking_core::map::SeatMap;
 use booking_core::map::ticket::TicketStatus;
+use booking_core::map::{Delta, Picture, SeatMap};
 use booking_core::payment::Account;
 use booking_core::wire::{Answer, watch};
 
 use super::scene::{What, map};
 use super::sights::Sight;
 use super::world::{End, Waits, Watcher, World, layout};
-use crate::engine::{Caller, Engine, Gateway, View};
+use crate::engine::{Caller, Engine, Gateway};
 use crate::store::{Course, Letter, Record};
 
 /// A promise that is broken.
@@ -152,7 +151,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn watches(&mut self, caller: Caller, view: &View) -> Result<(), Broken> {
+    pub(super) fn watches(&mut self, caller: Caller, view: &Picture) -> Result<(), Broken> {
         for person in &mut self.people {
             person.waiting.retain(|waits| waits.caller != caller);
         }
@@ -161,17 +160,17 @@ impl World {
     }
 
     /// A watcher is shown the whole map.
-    pub(super) fn sees_anew(&mut self, view: &View) -> Result<(), Broken> {
-        let (told, shown) = (self.told.map_version, shown_by(view));
-        require(view.version >= told, "versions_go_on", || {
-            format!("a watcher was at version {told} of the map, and is shown version {}", view.version)
+    pub(super) fn sees_anew(&mut self, view: &Picture) -> Result<(), Broken> {
+        let (told, version) = (self.told.map_version, view.version());
+        require(version >= told, "versions_go_on", || {
+            format!("a watcher was at version {told} of the map, and is shown version {version}")
         })?;
         let durable = self.durable_map_version(map().as_str());
-        require(view.version <= durable, TOO_SOON, || {
-            format!("version {} of the map is shown, and the disk has version {durable}", view.version)
+        require(version <= durable, TOO_SOON, || {
+            format!("version {version} of the map is shown, and the disk has version {durable}")
         })?;
-        self.told.map_version = view.version;
-        self.watcher = Some(Watcher { version: view.version, shown });
+        self.told.map_version = version;
+        self.watcher = Some(Watcher { version, shown: shown_by(view) });
         Ok(())
     }
 
@@ -313,8 +312,8 @@ impl World {
     }
 }
 
-fn shown_by(view: &View) -> BTreeMap<TicketId, TicketStatus> {
-    let snapshot: serde_json::Value = serde_json::from_str(&view.snapshot).unwrap_or_default();
+fn shown_by(view: &Picture) -> BTreeMap<TicketId, TicketStatus> {
+    let snapshot: serde_json::Value = serde_json::from_str(&watch::snapshot(view)).unwrap_or_default();
     if let Some(letters) = snapshot["seats"].as_str() {
         // A layout here is told by how many seats it has.
         let layout = layout(u16::try_from(letters.len()).unwrap_or(u16::MAX));

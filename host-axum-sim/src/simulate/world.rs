@@ -19,7 +19,7 @@ use booking_core::map::ticket::{Reader, TicketStatus};
 use booking_core::map::{Layout, Place, Row};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall};
+use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall, answer};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Unsynced};
@@ -398,6 +398,7 @@ impl World {
                 Output::Store(seq, records) => self.stores(seq, records),
                 Output::Answer(caller, answer) => self.is_answered(caller, &answer)?,
                 Output::Watching(caller, _, view) => self.watches(caller, &view)?,
+                Output::Seen(caller, picture) => self.is_answered(caller, &answer::seat_map(&picture))?,
                 // The simulated people ask for no plan.
                 Output::Plan(..) => {}
                 Output::News(_, Shown::Changed(delta)) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Door, Kind, parse};
+use booking_core::wire::{Door, Kind, answer, parse};
 
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Output, Request, Settings};
 use crate::restore::restore;
@@ -55,6 +55,10 @@ impl Rig {
                 }
                 Output::Answer(_, answer) => answered = Some((answer.status, answer.kind, answer.body)),
                 Output::Alarm(_) => self.alarms += 1,
+                Output::Seen(_, picture) => {
+                    let answer = answer::seat_map(&picture);
+                    answered = Some((answer.status, answer.kind, answer.body));
+                }
                 Output::Watching(..)
                 | Output::Plan(..)
                 | Output::News(..)

@@ -74,6 +74,14 @@ pub(super) fn a_key_belongs_to_its_route(target: &Target) {
     }
 }
 
+pub(super) fn two_spellings_of_an_address_are_one_route(target: &Target) {
+    let (id, key, body) = (a_ticket(), fresh("key"), json!({ "userId": fresh("ann") }));
+    let spelt = [id.clone(), id.replace(':', "%3A"), id.replace(':', "%3a")];
+    let answers = spelt.map(|id| target.public.post_keyed(&format!("/Ticket/{id}/reserve"), &key, &body));
+    answers.iter().for_each(accepted);
+    assert_eq!([&answers[1].text, &answers[2].text], [&answers[0].text; 2]);
+}
+
 pub(super) fn what_the_machines_did_not_answer_is_not_recorded(target: &Target) {
     let (id, key) = (a_ticket(), fresh("key"));
     let path = format!("/Ticket/{id}/reserve");

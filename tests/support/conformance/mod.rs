@@ -213,6 +213,7 @@ cases! {
         the_same_key_with_other_bytes_is_refused
         a_repeat_waits_for_the_first
         a_key_belongs_to_its_route
+        two_spellings_of_an_address_are_one_route
         what_the_machines_did_not_answer_is_not_recorded
         a_key_is_1_to_128_printable_characters
         a_checkout_that_is_sent_twice_is_one;
