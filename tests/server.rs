@@ -8,10 +8,10 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -133,6 +133,12 @@ fn what_is_wrong_on_the_command_line_is_said() {
         (&["--auto-reset-at", "0"], "--auto-reset-at"),
         (&["--keep-for", "0s"], "must be at least 1s"),
         (&["--keep-bytes", "much"], "such as 1000000 or 512MiB"),
+        (&["--keep-bytes", "0"], "must be at least 1MiB"),
+        (&["--max-connections", "0"], "must be 1 to 100000000"),
+        (&["--max-connections", "18446744073709551615"], "must be 1 to 100000000"),
+        (&["--max-tickets", "0"], "must be 1 to 100000000"),
+        (&["--payment-timeout", "0s"], "must be at least 1ms"),
+        (&["--payment-url", "http://ann:secret@127.0.0.1:1/"], "must have no user and no password in it"),
         (&["--cors-origin", "tickets.example"], "such as https://tickets.example"),
         (&["--payment-url", "gateway"], "--payment-url"),
         (&["--payment-url", "http://127.0.0.1:1", "--payment-delay", "1s"], "cannot be used with"),
@@ -145,6 +151,8 @@ fn what_is_wrong_on_the_command_line_is_said() {
         let said = fails(&[&["serve"], args].concat());
         assert!(said.contains(says), "{args:?}: {said}");
     }
+    let said = fails(&["serve", "--payment-url", "http://ann:secret@127.0.0.1:1/"]);
+    assert!(!said.contains("secret"), "{said}");
     let help = Command::new(binary("host-axum-sim")).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in ["--listen", "--payment-url", "BOOKING_UNIT_PRICE", "[default: 15m]", "--admin-token-file"] {
@@ -236,6 +244,58 @@ fn a_connection_for_which_there_is_no_place_is_told_so() {
         let mut answer = String::new();
         four.read_to_string(&mut answer).is_ok_and(|_| answer.starts_with("HTTP/1.1 200")).then_some(())
     });
+}
+
+#[test]
+fn a_close_is_answered_and_a_server_that_stops_says_so() {
+    let host = Server::start("serve", &["--payment-delay", "0ms"]);
+    let address = host.base.strip_prefix("http://").unwrap().to_owned();
+    let watch = || {
+        let mut request = format!("ws://{address}/SeatMap/hall/watch").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
+        let mut socket = tungstenite::client(request, TcpStream::connect(&address).unwrap()).unwrap().0;
+        assert!(socket.read().unwrap().is_text(), "a snapshot");
+        socket
+    };
+    let (mut leaves, mut stays) = (watch(), watch());
+    leaves.close(None).unwrap();
+    assert!(matches!(leaves.read().unwrap(), tungstenite::Message::Close(_)), "its close is answered");
+    let _log = host.stop();
+    let tungstenite::Message::Close(Some(why)) = stays.read().unwrap() else {
+        panic!("the server stops without a word")
+    };
+    assert_eq!(why.code, tungstenite::protocol::frame::coding::CloseCode::Away);
+}
+
+#[test]
+fn more_connections_than_open_files_are_not_promised() {
+    // What it says until it listens.
+    let limited = |files: &str, connections: &str| {
+        let run =
+            format!("ulimit -n {files}; exec \"$0\" serve --listen 127.0.0.1:0 --max-connections {connections} 2>&1");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &run]).arg(binary("host-axum-sim")).stdout(Stdio::piped());
+        let mut server = shell.spawn().unwrap();
+        let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        for line in lines {
+            said.push(line);
+            if said.last().is_some_and(|line| line.contains("listening on")) {
+                break;
+            }
+        }
+        server.kill().unwrap();
+        server.wait().unwrap();
+        said.join("\n")
+    };
+    let said = limited("1024", "4096");
+    assert!(
+        said.contains("--max-connections 4096: the system allows 1024 open files, so there are at most 512"),
+        "{said}"
+    );
+    // A soft limit is raised.
+    let said = limited("-S 512", "600");
+    assert!(said.contains("listening on") && !said.contains("--max-connections"), "{said}");
 }
 
 #[test]

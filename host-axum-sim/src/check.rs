@@ -194,8 +194,12 @@ impl Kept {
     }
 }
 
-fn say(line: &str) {
-    let _nobody_listens = writeln!(io::stdout(), "{line}");
+/// Says a line. Who reads no more has read enough; else what cannot be said is an error, or a check would pass that nobody has seen.
+fn say(line: &str) -> Result<(), CannotRun> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said.map_err(because("standard output")),
+    }
 }
 
 impl CheckArgs {
@@ -210,16 +214,16 @@ impl CheckArgs {
             }
             kept.knows_all_accounts = true;
         }
-        tell(&kept);
+        tell(&kept)?;
         if is_in_use(&self.data_dir) {
-            say("a server is at work in it: this is how it was a moment ago");
+            say("a server is at work in it: this is how it was a moment ago")?;
         }
-        say("");
+        say("")?;
         let mut broken = kept.strays.len();
         if let Some(first) = kept.strays.first() {
             say(&format!(
                 "{broken} accounts of the mock gateway go with checkouts that are not there, such as {first}"
-            ));
+            ))?;
         }
         for found in PROPERTIES.iter().filter_map(|property| kept.look(property)) {
             let Found { property, looked_at, passed_over, broken: seen } = found;
@@ -230,8 +234,8 @@ impl CheckArgs {
                 (_, true) => format!(", {passed_over} not: no account of theirs is here, see --ledger"),
                 (_, false) => format!(", {passed_over} not: sold by checkouts that are forgotten"),
             };
-            say(&format!("§7.{:<3} {:28} {verdict:7} {looked_at} looked at{why}", property.number, property.name));
-            seen.iter().take(MOST_TOLD).for_each(|what| say(&format!("        {what}")));
+            say(&format!("§7.{:<3} {:28} {verdict:7} {looked_at} looked at{why}", property.number, property.name))?;
+            seen.iter().take(MOST_TOLD).try_for_each(|what| say(&format!("        {what}")))?;
             broken += seen.len();
         }
         if broken == 0 { Ok(()) } else { Err(CannotRun(format!("{broken} things are not as they must be"))) }
@@ -239,7 +243,7 @@ impl CheckArgs {
 }
 
 /// What there is, in numbers.
-fn tell(kept: &Kept) {
+fn tell(kept: &Kept) -> Result<(), CannotRun> {
     let mut statuses: BTreeMap<TicketStatus, u64> = BTreeMap::new();
     kept.tickets().for_each(|(_, ticket)| *statuses.entry(ticket.state.status()).or_default() += 1);
     let laid_out = kept.maps.values().filter_map(|map| Some((map.layout()?.len() as u64, map.header().tickets)));
@@ -259,7 +263,7 @@ fn tell(kept: &Kept) {
     }
     let statuses: Vec<String> = statuses.iter().map(|(status, count)| format!("{count} {status:?}")).collect();
     let endings: Vec<String> = endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
-    say(&format!("{tickets} tickets: {}", statuses.join(", ").to_lowercase()));
-    say(&format!("{} checkouts: {}", kept.checkouts.len(), endings.join(", ")));
-    say(&format!("{} maps, {} idempotency keys", kept.maps.len(), kept.keys));
+    say(&format!("{tickets} tickets: {}", statuses.join(", ").to_lowercase()))?;
+    say(&format!("{} checkouts: {}", kept.checkouts.len(), endings.join(", ")))?;
+    say(&format!("{} maps, {} idempotency keys", kept.maps.len(), kept.keys))
 }

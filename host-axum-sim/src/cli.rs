@@ -12,7 +12,7 @@ use booking_core::time::Millis;
 use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
 use booking_hosting::process::{now, told_to_stop};
 use clap::{Args, Parser, Subcommand};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::check::CheckArgs;
 use crate::demo;
@@ -96,13 +96,13 @@ struct ServeArgs {
     #[arg(long, env = "BOOKING_MAX_HOLDS_PER_USER", value_name = "N")]
     max_holds_per_user: Option<u32>,
     /// Tickets that there may be; a new one beyond that is refused as Overloaded
-    #[arg(long, env = "BOOKING_MAX_TICKETS", value_name = "N", default_value_t = Limits::default().tickets)]
+    #[arg(long, env = "BOOKING_MAX_TICKETS", value_name = "N", default_value_t = Limits::default().tickets, value_parser = some)]
     max_tickets: usize,
     /// Checkouts that may be under way at a time
-    #[arg(long, env = "BOOKING_MAX_CHECKOUTS", value_name = "N", default_value_t = Limits::default().checkouts)]
+    #[arg(long, env = "BOOKING_MAX_CHECKOUTS", value_name = "N", default_value_t = Limits::default().checkouts, value_parser = some)]
     max_checkouts: usize,
     /// Connections that may be open at a time
-    #[arg(long, env = "BOOKING_MAX_CONNECTIONS", value_name = "N", default_value_t = ServeSettings::default().connections)]
+    #[arg(long, env = "BOOKING_MAX_CONNECTIONS", value_name = "N", default_value_t = ServeSettings::default().connections, value_parser = some)]
     max_connections: usize,
     /// WebSockets that may watch maps at a time
     #[arg(long, env = "BOOKING_MAX_WATCHERS", value_name = "N", default_value_t = RouteSettings::default().watchers)]
@@ -112,7 +112,7 @@ struct ServeArgs {
     keep_for: Millis,
     /// Bytes that these may take. Bookings have three quarters, and none is forgotten early: at that limit, new checkouts are
     /// refused as Overloaded. Of what sold nothing the oldest is forgotten
-    #[arg(long, env = "BOOKING_KEEP_BYTES", value_name = "BYTES", default_value = "1GiB", value_parser = bytes)]
+    #[arg(long, env = "BOOKING_KEEP_BYTES", value_name = "BYTES", default_value = "1GiB", value_parser = keep_bytes)]
     keep_bytes: usize,
 }
 
@@ -164,6 +164,18 @@ fn bytes(text: &str) -> Result<usize, String> {
     let (number, size) = found.unwrap_or((text, &1));
     let number: usize = number.trim().parse().map_err(|_| "must be a number of bytes, such as 1000000 or 512MiB")?;
     number.checked_mul(*size).ok_or_else(|| "is too many".to_owned())
+}
+
+fn keep_bytes(text: &str) -> Result<usize, String> {
+    let bytes = bytes(text)?;
+    if bytes < 1 << 20 { Err("must be at least 1MiB".to_owned()) } else { Ok(bytes) }
+}
+
+/// A number of things that there has to be at least one of.
+fn some(text: &str) -> Result<usize, String> {
+    const MOST: usize = 100_000_000;
+    let number: usize = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if (1..=MOST).contains(&number) { Ok(number) } else { Err(format!("must be 1 to {MOST}")) }
 }
 
 fn log_bytes(text: &str) -> Result<usize, String> {
@@ -267,7 +279,7 @@ impl ServeArgs {
         }
         let settings = ServeSettings {
             routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
-            connections: self.max_connections,
+            connections: connections_for(self.max_connections),
             cors_origins: self.cors_origin,
             stop_within: Duration::from_millis(self.answer_within.0.saturating_add(5_000)),
             page: Some(page),
@@ -345,8 +357,53 @@ impl PageArgs {
     }
 }
 
+/// How many connections may wait to be taken, as far as the system allows.
+const BACKLOG: u32 = 4096;
+
+/// How many files are open beside the connections: of the data directory, to the gateway, of the runtime.
+#[cfg(unix)]
+const OTHER_FILES: u64 = 512;
+
+/// How many connections there can be, of so many that are wanted: each is an open file. The system's limit is raised as far as it goes.
+#[cfg(unix)]
+fn connections_for(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = (wanted as u64).saturating_add(OTHER_FILES);
+    let limit = getrlimit(Resource::Nofile);
+    let is_enough = |limit: Option<u64>| limit.is_none_or(|files| files >= needed);
+    if is_enough(limit.current) {
+        return wanted;
+    }
+    let raised = limit.maximum.map_or(needed, |most| most.min(needed));
+    let raised_to = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
+    let files = if raised_to.is_ok() { raised } else { limit.current.unwrap_or(raised) };
+    if files >= needed {
+        tracing::debug!(files, "the limit of open files is raised");
+        return wanted;
+    }
+    // Half of what there is where that is little.
+    let fit = files.saturating_sub(OTHER_FILES).max(files / 2).max(1);
+    tracing::warn!(
+        "--max-connections {wanted}: the system allows {files} open files, so there are at most {fit} connections"
+    );
+    usize::try_from(fit).unwrap_or(wanted)
+}
+
+#[cfg(not(unix))]
+fn connections_for(wanted: usize) -> usize {
+    wanted
+}
+
 async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CannotRun> {
-    let listener = TcpListener::bind(address).await.map_err(because(&format!("--listen {address}")))?;
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As the standard library does it: a server that starts again takes its address back.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = bound().map_err(because(&format!("--listen {address}")))?;
     let address = listener.local_addr().map_err(because("--listen"))?;
     Ok((listener, address))
 }

@@ -17,12 +17,17 @@ pub(crate) enum Storage {
     Well,
     /// It has no room. What waits for it is tried again.
     Full,
+    /// It has not ended what it is at for too long.
+    Stuck,
     /// It has failed for good, or is closed. Nothing leaves any more.
     Broken,
 }
 
 /// How long to wait before a disk that had no room is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a commit may take before nobody waits for it any more.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// How many bytes go into one commit, more or less.
 const MOST: usize = 8 << 20;
@@ -51,6 +56,7 @@ pub(crate) fn keep_storing(batches: &Receiver<Batch>, store: Box<dyn Store>, hos
             bytes += more.iter().map(Record::weight).sum::<usize>();
             records.extend(more);
         }
+        host.commits(true);
         let mut was_full = false;
         while let Err(error) = store.write(&records) {
             if !is_for_want_of_room(&error) {
@@ -67,10 +73,12 @@ pub(crate) fn keep_storing(batches: &Receiver<Batch>, store: Box<dyn Store>, hos
                 return;
             }
             std::thread::sleep(AGAIN);
+            host.commits(true);
         }
         if was_full {
             tracing::info!("the store has room again");
         }
+        host.commits(false);
         host.stored(last);
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, MapKey};
@@ -18,7 +18,7 @@ use booking_hosting::ports::{Notifier, PaymentGateway};
 use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::commit::{Batch, Storage, keep_storing};
+use crate::commit::{Batch, STUCK_AFTER, Storage, keep_storing};
 use crate::engine::{Caller, Census, Edition, Engine, Filled, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
 use crate::store::{Seq, Store};
@@ -41,6 +41,8 @@ struct Shared {
     closed: Semaphore,
     hub: Hub,
     ports: Ports,
+    /// Since when the store is at a commit, if it is.
+    commits_since: Mutex<Option<Instant>>,
     payments_out: Semaphore,
     letters_out: Semaphore,
 }
@@ -109,6 +111,7 @@ impl Host {
             closed: Semaphore::new(0),
             hub: Hub::default(),
             ports,
+            commits_since: Mutex::new(None),
             payments_out: Semaphore::new(PAYMENTS_OUT),
             letters_out: Semaphore::new(LETTERS_OUT),
         };
@@ -117,6 +120,7 @@ impl Host {
             None => host.0.closed.close(),
             Some(store) => {
                 let (host, runtime) = (host.clone(), tokio::runtime::Handle::current());
+                tokio::spawn(host.clone().keep_watch_on_the_store());
                 std::thread::spawn(move || {
                     // What may leave once it is stored is sent from here.
                     let _runtime = runtime.enter();
@@ -158,6 +162,9 @@ impl Host {
         if inner.storage == Storage::Broken {
             return;
         }
+        if inner.storage == Storage::Stuck {
+            tracing::info!("the store is well again");
+        }
         inner.storage = Storage::Well;
         inner.engine.handle(Input::Stored(last), now());
         let _nobody_waits = self.take(&mut inner, None);
@@ -169,6 +176,32 @@ impl Host {
         if storage == Storage::Broken {
             // They would hear of nothing any more.
             self.0.hub.close();
+        }
+    }
+
+    /// The store begins a commit, or has ended it.
+    pub(crate) fn commits(&self, begins: bool) {
+        let mut since = self.0.commits_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = begins.then(Instant::now);
+    }
+
+    /// Lets nobody wait for a store that hangs. It is well again when its commit ends.
+    async fn keep_watch_on_the_store(self) {
+        let mut look = tokio::time::interval(STUCK_AFTER / 8);
+        while !self.0.closed.is_closed() {
+            look.tick().await;
+            let since = *self.0.commits_since.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = since.map(|since| since.elapsed()).filter(|took| *took >= STUCK_AFTER);
+            if let Some(took) = took {
+                let mut inner = self.lock();
+                if inner.storage == Storage::Well {
+                    let seconds = took.as_secs();
+                    tracing::error!(
+                        "the store is stuck: a commit (write and sync) has taken {seconds} s; requests are refused until it ends"
+                    );
+                    inner.suffer(Storage::Stuck);
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A file that keeps the mock gateway's accounts: a line each time one changes, so that a ledger outlives its process.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,12 @@ pub enum LedgerFileError {
         /// Why.
         error: io::Error,
     },
+    /// Another process has it open.
+    #[error("{path} is in use by another process", path = .path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A line that no build has written.
     #[error("{path}, line {line}: {why}", path = .path.display())]
     Line {
@@ -50,6 +56,10 @@ impl LedgerFile {
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LedgerFileError> {
         let io = |error| LedgerFileError::Io { path: path.to_owned(), error };
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        file.try_lock().map_err(|why| match why {
+            TryLockError::WouldBlock => LedgerFileError::InUse { path: path.to_owned() },
+            TryLockError::Error(error) => io(error),
+        })?;
         let (accounts, whole) = accounts_of(path, &file)?;
         file.set_len(whole).map_err(io)?;
         file.seek(SeekFrom::Start(whole)).map_err(io)?;

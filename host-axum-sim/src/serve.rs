@@ -58,6 +58,9 @@ impl Default for ServeSettings {
     }
 }
 
+/// How long those who watch may take to be told that the server stops.
+const WATCHERS_GO: Duration = Duration::from_secs(1);
+
 /// How many connections beyond the limit are told so at a time; further ones are closed without a word.
 const GOODBYES: usize = 64;
 
@@ -96,7 +99,15 @@ pub async fn serve(
             crowd.send_home();
         }
     };
-    connections(listener, router, &settings, metrics, stop, when_stopping).await
+    connections(listener, router, &settings, metrics, stop, when_stopping).await?;
+    // Those who watch have a connection of their own, and are told that it ends.
+    let all_told = async {
+        while host.watchers() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _late = tokio::time::timeout(WATCHERS_GO, all_told).await;
+    Ok(())
 }
 
 /// Serves the page alone, for an API that is elsewhere. Connections and the end are as [`serve`]'s by default.

@@ -54,6 +54,8 @@ pub(crate) async fn serve(mut socket: WebSocket, host: Host, outbox: Outbox, mut
         Err(end) => end,
     };
     let is_closed = watched.hub.is_closed();
+    // A server that stops waits until all have been told.
+    let _place = is_closed.then_some(watched);
     let close = match end {
         End::Gone => None,
         End::Slow if is_closed => Some((close_code::AWAY, "the server stops: connect again".to_owned())),

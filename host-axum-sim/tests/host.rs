@@ -128,6 +128,54 @@ async fn a_disk_that_has_room_again_is_gone_on_with() {
     host.close().await;
 }
 
+/// A disk that hangs for as long as somebody else has this.
+struct Hangs(Arc<Mutex<()>>);
+
+impl Store for Hangs {
+    fn write(&mut self, _records: &[Record]) -> io::Result<()> {
+        drop(self.0.lock().unwrap());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_lets_nobody_wait_and_is_gone_on_with() {
+    let hangs = Arc::new(Mutex::new(()));
+    let host = Host::with(engine(0), Some(Box::new(Hangs(Arc::clone(&hangs)))), Ports::default());
+    let app = router(host.clone(), RouteSettings::default());
+    assert_eq!(ask(&app, "POST", "/Ticket/a/reserve", "\"ann\"").await.0, 200);
+    let (hung, hangs_now) = std::sync::mpsc::channel::<()>();
+    let (is_held, held) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _held = hangs.lock().unwrap();
+        is_held.send(()).unwrap();
+        let _let_go = hangs_now.recv();
+    });
+    held.recv().unwrap();
+    // Nothing is stored, and nothing is healthy.
+    let asked = async {
+        for (path, body) in
+            [("/Ticket/b/reserve", "\"ann\""), ("/Checkout/process", r#"{"ticketId":"d","userId":"ann"}"#)]
+        {
+            let (status, body) = ask(&app, "POST", path, body).await;
+            assert!(status == 503 && body.contains("StorageUnavailable"), "{path}: {status} {body}");
+        }
+        says_that_it_cannot_store(&app, "c").await;
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("nobody waits for the disk");
+    drop(hung);
+    holder.join().unwrap();
+    let healthy = async {
+        while ask(&app, "GET", "/health", "").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, healthy).await.expect("it goes on by itself");
+    let (status, body) = ask(&app, "POST", "/Checkout/process", r#"{"ticketId":"e","userId":"ann"}"#).await;
+    assert_eq!(status, 200, "{body}");
+    host.close().await;
+}
+
 #[tokio::test]
 async fn a_host_that_is_to_stop_does_not_wait_for_a_disk_that_is_full() {
     let (host, says_no, _) = on_a_disk(0);

@@ -35,6 +35,11 @@ pub fn millis(text: &str) -> Result<Millis, String> {
     u64::try_from(length.as_millis()).map(Millis).map_err(|_| "is too long".to_owned())
 }
 
+fn some_time(text: &str) -> Result<Millis, String> {
+    let length = millis(text)?;
+    if length == Millis(0) { Err("must be at least 1ms".to_owned()) } else { Ok(length) }
+}
+
 fn checkout_time(text: &str) -> Result<Millis, String> {
     let length = millis(text)?;
     if (Millis::from_secs(1)..=Millis::from_mins(120)).contains(&length) {
@@ -98,7 +103,7 @@ pub struct PortFlags {
     #[arg(long, env = "BOOKING_PAYMENT_URL", conflicts_with = "payment_delay")]
     payment_url: Option<String>,
     /// How long one call of the payment gateway may take before it counts as not answered
-    #[arg(long, env = "BOOKING_PAYMENT_TIMEOUT", default_value = "10s", value_parser = millis)]
+    #[arg(long, env = "BOOKING_PAYMENT_TIMEOUT", default_value = "10s", value_parser = some_time)]
     payment_timeout: Millis,
     /// How long the built-in mock gateway takes to answer
     #[arg(long, env = "BOOKING_PAYMENT_DELAY", default_value = "500ms", value_parser = millis)]

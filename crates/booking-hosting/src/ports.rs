@@ -51,6 +51,9 @@ pub enum NotAPort {
     /// It is no address.
     #[error("must be an address such as http://127.0.0.1:9090/api/mock-payment")]
     Address,
+    /// It has a user or a password in it.
+    #[error("must have no user and no password in it: they would be sent to nobody, and stand in logs")]
+    Credentials,
     /// There are no root certificates here to tell who answers.
     #[error("root certificates: {0}")]
     Certificates(#[from] std::io::Error),
@@ -67,6 +70,9 @@ impl HttpPort {
         let is_plain = uri.scheme_str() == Some("http");
         if !(is_plain || uri.scheme_str() == Some("https")) || uri.host().is_none() || uri.query().is_some() {
             return Err(NotAPort::Address);
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(NotAPort::Credentials);
         }
         let connector = hyper_rustls::HttpsConnectorBuilder::new();
         let connector = if is_plain {
