@@ -176,6 +176,37 @@ async fn a_disk_that_hangs_lets_nobody_wait_and_is_gone_on_with() {
     host.close().await;
 }
 
+/// Those who look at the same time are shown one text. It is never older than the look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_at_a_map_sees_what_was_answered_before_however_many_look() {
+    let host = Host::new(engine(0));
+    let app = router(host, RouteSettings::default());
+    for seat in 0..600 {
+        assert_eq!(ask(&app, "POST", &format!("/Ticket/m:{seat}/reserve"), "\"ann\"").await.0, 200);
+    }
+    let is_done = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let (app, is_done) = (app.clone(), Arc::clone(&is_done));
+            tokio::spawn(async move {
+                while is_done.load(Ordering::Relaxed) == 0 {
+                    let (status, body) = ask(&app, "GET", "/SeatMap/m/get", "").await;
+                    assert!(status == 200 && body.matches("\"id\"").count() >= 600, "{status}");
+                }
+            })
+        })
+        .collect();
+    for seat in 600..900 {
+        assert_eq!(ask(&app, "POST", &format!("/Ticket/m:{seat}/reserve"), "\"ann\"").await.0, 200);
+        let seen = ask(&app, "GET", "/SeatMap/m/get", "").await.1;
+        assert!(seen.contains(&format!("{{\"id\":\"m:{seat}\",\"status\":\"RESERVED\"}}")), "seat {seat} is not seen");
+    }
+    is_done.store(1, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_is_to_stop_does_not_wait_for_a_disk_that_is_full() {
     let (host, says_no, _) = on_a_disk(0);
