@@ -241,7 +241,17 @@ fn about(handler: Handler) -> About {
             object(&[("transactionId", PaymentId::schema())], &[]),
             &[PaymentDeclined, IdempotencyKeyReused, PaymentUnavailable],
         ),
-        Handler::Health => plain(nothing(), object(&[("status", json!({ "const": "ok" }))], &[]), &[]),
+        Handler::Health => plain(
+            nothing(),
+            object(
+                &[("status", json!({ "const": "ok" }))],
+                &[(
+                    "clockOffMs",
+                    json!({ "type": "integer", "description": "by how much the host's calendar clock is off, while it has jumped and is not believed" }),
+                )],
+            ),
+            &[],
+        ),
     }
 }
 

@@ -31,7 +31,7 @@ use booking_core::machine::turn;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
-use booking_core::time::Timestamp;
+use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{GatewayCall, Kind};
 
 use crate::store::{Course, Digest, Keyed, Record, Seq};
@@ -300,6 +300,7 @@ impl Engine {
             Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
             Input::Tick => self.tick(now),
+            Input::ClockSet(was) => self.clock_set(was, now),
         }
         self.reset_the_full(now);
         self.forget_the_old(now);
@@ -424,6 +425,25 @@ impl Engine {
                 self.warned.remove(filled.what);
             }
         }
+    }
+
+    /// What waits, and what is kept for a time, goes by what elapses; the ends of holds go by the calendar.
+    fn clock_set(&mut self, was: Timestamp, now: Timestamp) {
+        let moved = |at: Timestamp| now.plus(Millis(at.as_millis().saturating_sub(was.as_millis())));
+        let due = std::mem::take(&mut self.due);
+        self.due =
+            due.into_iter().map(|(at, due)| if let Due::Map(_) = due { (at, due) } else { (moved(at), due) }).collect();
+        for until in self.waiting.values_mut().flat_map(BTreeMap::values_mut) {
+            *until = moved(*until);
+        }
+        for id in &self.under_way {
+            let Some(course) = self.checkouts.get_mut(id) else { continue };
+            if let Some(wake) = &mut course.wake {
+                *wake = moved(*wake);
+                self.touched.push(Name::Checkout(id.clone()));
+            }
+        }
+        self.kept.clock_set(moved);
     }
 
     /// Lets something happen at a time.

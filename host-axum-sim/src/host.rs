@@ -15,9 +15,9 @@ use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call, Kind, answer};
 use booking_hosting::ports::{Notifier, PaymentGateway};
-use booking_hosting::process::now;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use crate::clock::{Clock, Look};
 use crate::commit::{Batch, STUCK_AFTER, Storage, keep_storing};
 use crate::engine::{Caller, Census, Edition, Engine, Filled, Fresh, Input, Key, Output, Request};
 use crate::hub::{Hub, Watched};
@@ -28,6 +28,9 @@ const PAYMENTS_OUT: usize = 256;
 
 /// How many messages are. Their own number, so that a notifier that is slow delays no booking.
 const LETTERS_OUT: usize = 64;
+
+/// How often the clock is looked at where nothing else happens: the calendar may be set.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(5);
 
 /// An engine at work. Cloning it is cheap: it is the same engine.
 #[derive(Clone)]
@@ -61,6 +64,7 @@ struct Inner {
     /// The way to the store; `None` where nothing is kept.
     batches: Option<Sender<Batch>>,
     storage: Storage,
+    clock: Clock,
     callers: BTreeMap<Caller, oneshot::Sender<Reply>>,
     next_caller: u64,
     /// When the clock will wake up.
@@ -101,6 +105,7 @@ impl Host {
             engine,
             batches: store.as_ref().map(|_| batches),
             storage: Storage::Well,
+            clock: Clock::new(),
             callers: BTreeMap::new(),
             next_caller: 0,
             wakes_at: None,
@@ -166,7 +171,8 @@ impl Host {
             tracing::info!("the store is well again");
         }
         inner.storage = Storage::Well;
-        inner.engine.handle(Input::Stored(last), now());
+        let now = inner.now();
+        inner.engine.handle(Input::Stored(last), now);
         let _nobody_waits = self.take(&mut inner, None);
     }
 
@@ -240,7 +246,8 @@ impl Host {
             }
             let caller = Caller(inner.next_caller);
             inner.next_caller += 1;
-            inner.engine.handle(input(caller), now());
+            let now = inner.now();
+            inner.engine.handle(input(caller), now);
             if let Some(reply) = self.take(&mut inner, Some(caller)) {
                 return reply;
             }
@@ -260,7 +267,8 @@ impl Host {
         if inner.storage == Storage::Broken {
             return;
         }
-        inner.engine.handle(input, now());
+        let now = inner.now();
+        inner.engine.handle(input, now);
         let _nobody_waits = self.take(&mut inner, None);
     }
 
@@ -272,7 +280,10 @@ impl Host {
         {
             match output {
                 Output::Store(seq, records) => match &inner.batches {
-                    None => inner.engine.handle(Input::Stored(seq), now()),
+                    None => {
+                        let now = inner.now();
+                        inner.engine.handle(Input::Stored(seq), now);
+                    }
                     // Its thread is gone only where the store has failed, and then that has been said.
                     Some(batches) => drop(batches.send((seq, records))),
                 },
@@ -311,23 +322,22 @@ impl Host {
     /// Wakes the engine when it wants to be woken.
     async fn keep_time(self) {
         loop {
-            let wake_at = {
-                let inner = self.lock();
+            let (wake_at, now) = {
+                let mut inner = self.lock();
                 if inner.storage == Storage::Broken {
                     return;
                 }
-                inner.wakes_at
+                (inner.wakes_at, inner.now())
             };
             let sleep = async {
                 match wake_at {
                     Some(at) => {
-                        let left = at.as_millis().saturating_sub(now().as_millis());
-                        // No longer than a minute at a time: the wall clock may be set.
+                        let left = at.as_millis().saturating_sub(now.as_millis());
                         if left > 0 {
-                            tokio::time::sleep(Duration::from_millis(left.min(60_000))).await;
+                            tokio::time::sleep(Duration::from_millis(left).min(LOOK_AT_THE_CLOCK)).await;
                         }
                     }
-                    None => std::future::pending().await,
+                    None => tokio::time::sleep(LOOK_AT_THE_CLOCK).await,
                 }
             };
             tokio::select! {
@@ -371,12 +381,26 @@ impl Host {
     /// Numbers about the engine.
     #[must_use]
     pub fn census(&self) -> Census {
-        self.lock().engine.census(now())
+        let mut inner = self.lock();
+        let now = inner.now();
+        inner.engine.census(now)
     }
 
     /// Looks at a map; at one that nobody has heard of as at an empty one. What is seen may be ahead of the disk.
     pub(crate) fn look_at<T>(&self, map: &MapKey, look: impl FnOnce(&SeatMap) -> T) -> T {
         look(self.lock().engine.map(map))
+    }
+
+    /// By how many milliseconds the calendar clock is off, while it has jumped and is not believed.
+    #[must_use]
+    pub fn clock_off(&self) -> Option<i64> {
+        self.lock().clock.off()
+    }
+
+    /// How often the calendar clock has jumped since the host began.
+    #[must_use]
+    pub fn clock_jumps(&self) -> u64 {
+        self.lock().clock.jumps()
     }
 
     /// How many watch a map.
@@ -393,6 +417,27 @@ impl Host {
 }
 
 impl Inner {
+    /// What time it is. Where the calendar was set, the engine hears of it first.
+    fn now(&mut self) -> Timestamp {
+        let (now, look) = self.clock.look();
+        let off = self.clock.off().unwrap_or_default();
+        match look {
+            Look::Time => {}
+            Look::Jumped => tracing::warn!(
+                off_ms = off,
+                "the calendar clock has jumped: it is not believed until it has been stable for a minute"
+            ),
+            Look::Back => tracing::info!("the calendar clock is right again"),
+            Look::Set(was) => {
+                tracing::warn!("the calendar clock has been stable for a minute after it jumped: it is believed now");
+                if self.storage != Storage::Broken {
+                    self.engine.handle(Input::ClockSet(was), now);
+                }
+            }
+        }
+        now
+    }
+
     /// The storage is not well: nobody waits any longer.
     fn suffer(&mut self, storage: Storage) {
         if self.storage != Storage::Broken {

@@ -7,6 +7,7 @@ pub mod store;
 
 mod check;
 mod cli;
+mod clock;
 mod commit;
 mod crowd;
 mod effects;

@@ -121,6 +121,7 @@ fn about(host: &Host) -> Registry {
             census.payment_retries,
         ),
         ("letters_parked", "Messages to buyers that were given up", census.letters_parked),
+        ("clock_jumps", "Times that the calendar clock has jumped", host.clock_jumps()),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));

@@ -617,6 +617,51 @@ fn a_map_of_which_nothing_is_left_makes_room_and_its_versions_do_not_begin_anew(
 }
 
 #[test]
+fn what_waits_and_what_is_kept_goes_by_what_elapses_when_the_calendar_is_set() {
+    const HOUR: i64 = 60 * 60 * 1_000;
+    for jump in [HOUR, -HOUR, 25 * HOUR, -25 * HOUR] {
+        let mut settings = at_once();
+        settings.gateway = Gateway::Mock { delay: Millis(500) };
+        settings.answer_within = Millis(400);
+        let mut rig = Rig::new(settings);
+        let buy = |rig: &mut Rig, seat: &str, key: u8| {
+            rig.call(Door::Public, "POST", "/Checkout/process", &order(&[seat], "card_success"), Some((key, key)))
+        };
+        let first = buy(&mut rig, "a:1", 1);
+        rig.rest();
+        assert_eq!(rig.answers[&first].status, 202);
+        let held = rig.asks("/Ticket/a:3/reserve", r#"{"userId":"bob","ttlMs":60000}"#);
+        assert_eq!(held.status, 200);
+        let second = buy(&mut rig, "a:2", 2);
+        rig.store_all();
+        let was = rig.now;
+        rig.now = Timestamp::from_millis(was.as_millis().checked_add_signed(jump).unwrap());
+        rig.hand(Input::ClockSet(was));
+        rig.store_all();
+        assert!(!rig.answers.contains_key(&second), "{jump}: nothing has elapsed");
+        rig.pass(400);
+        rig.store_all();
+        assert_eq!(rig.answers[&second].status, 202, "{jump}: it has waited for 400 ms");
+        for _ in 0..3 {
+            rig.pass(500);
+            rig.store_all();
+        }
+        let again = buy(&mut rig, "a:2", 2);
+        rig.store_all();
+        // A claim ends by the calendar, too.
+        assert_eq!(rig.answers[&again].status, if jump > 0 { 410 } else { 200 }, "{jump}: the gateway has answered");
+        let again = buy(&mut rig, "a:1", 1);
+        rig.store_all();
+        assert_eq!(rig.answers[&again].status, 200, "{jump}: the key is kept");
+        // A hold ends by the calendar.
+        let free = rig.asks("/Ticket/a:3/get", "").body.contains("AVAILABLE");
+        assert_eq!(free, jump > 0, "{jump}");
+        rig.crash();
+        rig.check(false);
+    }
+}
+
+#[test]
 fn a_checkout_beyond_the_limit_of_those_under_way_is_refused() {
     let limits = Limits { checkouts: 2, ..Limits::default() };
     let mut rig = Rig::new(Settings { limits, ..outside() });

@@ -358,9 +358,19 @@ pub fn ledger(ledger: &Ledger) -> Answer {
 /// The host is up: `{ "status": "ok" }`.
 #[must_use]
 pub fn health() -> Answer {
+    health_by(None)
+}
+
+/// The same of a host whose calendar clock has jumped and is not believed yet: by how many milliseconds it is off, below 0 where it is
+/// behind (`clockOffMs`).
+#[must_use]
+pub fn health_by(clock_off: Option<i64>) -> Answer {
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct Health {
         status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        clock_off_ms: Option<i64>,
     }
-    json(200, &Health { status: "ok" })
+    json(200, &Health { status: "ok", clock_off_ms: clock_off })
 }

@@ -133,6 +133,14 @@ impl Kept {
         }
     }
 
+    /// The calendar was set: everything is kept for as long as it would have been. (What comes back from a disk goes by the calendar.)
+    pub(super) fn clock_set(&mut self, moved: impl Fn(Timestamp) -> Timestamp) {
+        for shelf in &mut self.shelves {
+            shelf.queue =
+                std::mem::take(&mut shelf.queue).into_iter().map(|(until, what)| (moved(until), what)).collect();
+        }
+    }
+
     /// When the next thing is to be forgotten.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.shelves.iter().filter_map(|shelf| Some(shelf.queue.first()?.0)).min()

@@ -7,6 +7,7 @@ use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
 use booking_core::map::{Delta, Layout, Picture};
 use booking_core::payment::Payment;
+use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call};
 
 use super::Filled;
@@ -30,6 +31,8 @@ pub enum Input {
     Delivered(CheckoutId, bool),
     /// Time has passed.
     Tick,
+    /// The calendar that the driver goes by was set: it was this time until now. What waits waits for as long as it would have.
+    ClockSet(Timestamp),
     /// Every batch of records up to this one is stored.
     Stored(Seq),
 }
