@@ -408,12 +408,19 @@ async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Can
     Ok((listener, address))
 }
 
+/// The last second of the year 9999, since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 async fn until_told_to_stop(
     what: &str,
     listen: SocketAddr,
     host: Host,
     settings: ServeSettings,
 ) -> Result<(), CannotRun> {
+    // HTTP cannot write such a date: no connection would get an answer.
+    if !(1..LAST_SECOND).contains(&(now().as_millis() / 1_000)) {
+        return Err(CannotRun("the system's clock is before 1970 or after 9999: set it first".to_owned()));
+    }
     let (listener, address) = listen_on(listen).await?;
     tracing::info!("{what}");
     tracing::info!("listening on http://{address}");

@@ -394,7 +394,9 @@ impl Host {
     /// By how many milliseconds the calendar clock is off, while it has jumped and is not believed.
     #[must_use]
     pub fn clock_off(&self) -> Option<i64> {
-        self.lock().clock.off()
+        let mut inner = self.lock();
+        let _now = inner.now();
+        inner.clock.off()
     }
 
     /// How often the calendar clock has jumped since the host began.

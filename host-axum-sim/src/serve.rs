@@ -1,18 +1,14 @@
 //! Connections: how many, for how long, and how they end.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::response::Response;
-use booking_core::time::Timestamp;
 use booking_core::wire::{IDEMPOTENCY_KEY, Kind, answer};
-use booking_hosting::process::now;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::crowd::Crowd;
 use crate::host::Host;
@@ -137,9 +132,7 @@ async fn connections(
     let (places, goodbyes) = (Arc::new(Semaphore::new(settings.connections)), Arc::new(Semaphore::new(GOODBYES)));
     let (stopping, stops) = watch::channel(());
     let mut http = http1::Builder::new();
-    // The date that hyper would send panics where the clock is before 1970 or after 9999.
-    http.timer(TokioTimer::new()).header_read_timeout(settings.head_within).auto_date_header(false);
-    let router = router.layer(SetResponseHeaderLayer::if_not_present(DATE, |_: &Response| Some(date(now()))));
+    http.timer(TokioTimer::new()).header_read_timeout(settings.head_within);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -203,24 +196,6 @@ async fn connections(
     Ok(())
 }
 
-/// The header `Date`; the first or the last one that can be written where the clock is beyond that.
-fn date(now: Timestamp) -> HeaderValue {
-    /// The last second of the year 9999.
-    const LAST: u64 = 253_402_300_799;
-    thread_local! {
-        /// The second that was written last, and its text.
-        static WRITTEN: RefCell<(u64, HeaderValue)> = const { RefCell::new((u64::MAX, HeaderValue::from_static(""))) };
-    }
-    let second = (now.as_millis() / 1_000).min(LAST);
-    WRITTEN.with_borrow_mut(|(written, text)| {
-        if *written != second {
-            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-            (*written, *text) = (second, HeaderValue::from_str(&date).expect("letters, digits and spaces"));
-        }
-        text.clone()
-    })
-}
-
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -263,20 +238,4 @@ fn with_cors(router: Router, origins: Vec<HeaderValue>) -> Router {
     let asks_with = [AUTHORIZATION, CONTENT_TYPE, HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).expect("a name")];
     let cors = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::POST]);
     router.layer(cors.allow_headers(asks_with).expose_headers([RETRY_AFTER]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_written_whatever_the_clock_says() {
-        for (millis, written) in [
-            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (1_764_000_000_999, "Mon, 24 Nov 2025 16:00:00 GMT"),
-            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
-        ] {
-            assert_eq!(date(Timestamp::from_millis(millis)), written);
-        }
-    }
 }
