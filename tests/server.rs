@@ -136,7 +136,7 @@ fn what_is_wrong_on_the_command_line_is_said() {
         (&["--keep-bytes", "0"], "must be at least 1MiB"),
         (&["--max-connections", "0"], "must be 1 to 100000000"),
         (&["--max-connections", "18446744073709551615"], "must be 1 to 100000000"),
-        (&["--max-tickets", "0"], "must be 1 to 100000000"),
+        (&["--max-checkouts", "0"], "must be 1 to 100000000"),
         (&["--payment-timeout", "0s"], "must be at least 1ms"),
         (&["--payment-url", "http://ann:secret@127.0.0.1:1/"], "must have no user and no password in it"),
         (&["--cors-origin", "tickets.example"], "such as https://tickets.example"),

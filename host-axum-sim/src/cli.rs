@@ -96,7 +96,7 @@ struct ServeArgs {
     #[arg(long, env = "BOOKING_MAX_HOLDS_PER_USER", value_name = "N")]
     max_holds_per_user: Option<u32>,
     /// Tickets that there may be; a new one beyond that is refused as Overloaded
-    #[arg(long, env = "BOOKING_MAX_TICKETS", value_name = "N", default_value_t = Limits::default().tickets, value_parser = some)]
+    #[arg(long, env = "BOOKING_MAX_TICKETS", value_name = "N", default_value_t = Limits::default().tickets)]
     max_tickets: usize,
     /// Checkouts that may be under way at a time
     #[arg(long, env = "BOOKING_MAX_CHECKOUTS", value_name = "N", default_value_t = Limits::default().checkouts, value_parser = some)]
