@@ -135,7 +135,7 @@ fn half(digest: Sha256) -> Fingerprint {
     half
 }
 
-/// The scope of an idempotency key: who asks, the [address](booking_core::wire::address), the key.
+/// The scope of an idempotency key: who asks, the [`address`], the key.
 #[must_use]
 pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Fingerprint {
     let mut scope = Sha256::new();
