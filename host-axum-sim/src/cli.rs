@@ -364,7 +364,7 @@ const BACKLOG: u32 = 4096;
 #[cfg(unix)]
 const OTHER_FILES: u64 = 512;
 
-/// How many connections there can be, of so many that are wanted: each is an open file. The system's limit is raised as far as it goes.
+/// How many of the wanted connections there can be: each is an open file. The system's limit is raised as far as it goes.
 #[cfg(unix)]
 fn connections_for(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

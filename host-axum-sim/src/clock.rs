@@ -19,7 +19,7 @@ pub(crate) struct Clock {
     believed: Belief,
 }
 
-/// How what is believed goes on; no clock of its own.
+/// Which calendar is believed. It reads no clock itself.
 #[derive(Debug)]
 struct Belief {
     /// What the calendar showed when nothing had elapsed, as far as is believed.

@@ -26,7 +26,7 @@ pub(crate) enum Storage {
 /// How long to wait before a disk that had no room is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long a commit may take before nobody waits for it any more.
+/// How long a commit may take before those who wait for it are told that storage is unavailable.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// How many bytes go into one commit, more or less.

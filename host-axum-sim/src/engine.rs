@@ -85,7 +85,7 @@ pub struct Filled {
 }
 
 impl Filled {
-    /// Whether so many of a hundred parts are used, or more.
+    /// Whether at least this percentage of the limit is used.
     fn is_at(self, percent: u64) -> bool {
         self.used.saturating_mul(100) >= self.limit.saturating_mul(percent)
     }

@@ -1,4 +1,4 @@
-//! Looks at whole maps. Those who look at a map at the same time are all shown one text, which is made where it holds up nobody else:
+//! Looks at whole maps. Those who look at a map at the same time are all shown one text, which is made outside the engine's lock:
 //! a look that has to wait for a text to be made is shown the next one, with all who came meanwhile.
 
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ impl Looks {
             return Arc::clone(place);
         }
         if maps.len() >= KEPT {
-            // Where somebody waits, they stay.
+            // A map that is being looked at stays.
             maps.retain(|_, place| Arc::strong_count(place) > 1);
         }
         Arc::clone(maps.entry(map.clone()).or_default())

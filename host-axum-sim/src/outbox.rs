@@ -41,7 +41,7 @@ struct Parcel {
     dropped: Arc<Notify>,
 }
 
-/// A hand on something that is on its way. When nobody has one any more, it is gone.
+/// A hand on something that is on its way. It is gone with the last hand.
 pub(crate) struct Hand {
     outbox: Outbox,
     number: u64,
@@ -122,7 +122,7 @@ impl Drop for Hand {
     }
 }
 
-/// A text that goes out as somebody takes it.
+/// A text that goes out as its reader takes it.
 pub(crate) struct Sending {
     hand: Hand,
     sent: usize,

@@ -610,6 +610,12 @@ fn a_map_of_which_nothing_is_left_makes_room_and_its_versions_do_not_begin_anew(
     }
     rig.crash();
     rig.check(false);
+    // Also where a map is asked that is not there: neither the look nor a refusal tells a lower version.
+    for (path, body) in
+        [("/Ticket/gone:1/get", ""), ("/Ticket/gone:1/release", r#"{"holdId":"h"}"#), ("/Ticket/gone:1/unblock", "{}")]
+    {
+        assert!(version(&rig.asks(path, body)) >= first, "{path}");
+    }
     let last = version(&rig.asks("/Ticket/m0:1/reserve", "\"ann\""));
     assert!(last > first, "{last:?} and {first:?}");
     let maps = rig.disk.keys().filter(|name| name.starts_with("map")).count();

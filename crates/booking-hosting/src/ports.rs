@@ -52,7 +52,7 @@ pub enum NotAPort {
     #[error("must be an address such as http://127.0.0.1:9090/api/mock-payment")]
     Address,
     /// It has a user or a password in it.
-    #[error("must have no user and no password in it: they would be sent to nobody, and stand in logs")]
+    #[error("must have no user and no password in it: they are not sent, and would stand in logs")]
     Credentials,
     /// There are no root certificates here to tell who answers.
     #[error("root certificates: {0}")]

@@ -2,8 +2,8 @@
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::map::SeatMapCommand;
 use booking_core::map::ticket::{Reserve, TicketCommand};
-use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::{CancelRefusal, Running};
 use booking_core::time::{Millis, Timestamp};
@@ -135,7 +135,7 @@ impl Engine {
             return refused(Kind::RateLimited);
         }
         let Some(outcome) = self.ask_map(&key, &command, now) else { return refused(Kind::StorageUnavailable) };
-        let version = self.maps.get(&key).map_or(0, |map| map.ticket(id).map_or(map.version(), |it| it.version));
+        let (version, _) = self.seat_version(id);
         answer::seat(&outcome, version)
     }
 
@@ -184,7 +184,7 @@ impl Engine {
                 let Some(outcome) = self.ask_map(&key, &command, now) else {
                     return Reply::Said(refused(Kind::StorageUnavailable));
                 };
-                Reply::Said(answer::map_reply(&outcome, self.maps.get(&key).map_or(0, SeatMap::version)))
+                Reply::Said(answer::map_reply(&outcome, self.map(&key).version()))
             }
         }
     }

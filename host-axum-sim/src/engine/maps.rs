@@ -29,7 +29,7 @@ impl Engine {
     /// What is recorded of a seat: its version, or its map's where nothing is stored of it, and its status.
     #[must_use]
     pub fn seat_version(&self, id: &TicketId) -> (u64, TicketStatus) {
-        let Some(map) = self.maps.get(id.map_str()) else { return (0, TicketStatus::Available) };
+        let map = self.maps.get(id.map_str()).unwrap_or(&self.nothing);
         let stored = map.ticket(id).map(|ticket| (ticket.version, ticket.state.status()));
         stored.unwrap_or((map.version(), TicketStatus::Available))
     }
