@@ -118,15 +118,14 @@ fn every_journey_ends_as_its_name_says() {
         let run = pull(journey.house, &journey.cuts);
         let failure = match &run.ending {
             Ending::Completed { .. } => None,
-            Ending::Failed(failure) => Some(failure),
+            Ending::Failed { failure, .. } => Some(failure),
         };
         let as_named = match name {
             "booked" | "booked_under_a_hold" | "booked_after_timeouts" | "booked_after_a_lost_answer" => {
                 failure.is_none()
             }
-            "declined" | "declined_under_a_hold" | "capture_declined" => {
-                matches!(failure, Some(Failure::PaymentDeclined(_)))
-            }
+            "declined" | "declined_under_a_hold" => matches!(failure, Some(Failure::PaymentDeclined(_))),
+            "capture_declined" => matches!(failure, Some(Failure::CaptureRefused(_))),
             "gateway_down" => matches!(failure, Some(Failure::PaymentUnavailable)),
             "seat_taken" => matches!(failure, Some(Failure::HoldRefused(_))),
             "slept_past_the_deadline" => matches!(failure, Some(Failure::ConfirmRefused(_))),

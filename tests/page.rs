@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use booking_core::TicketId;
 use booking_core::money::Money;
 use serde_json::{Value, json};
+use tests::gateway::{OddGateway, refuses_us};
 use tests::restate::{Folder, OnRestate};
 use tests::server::Server;
 use xtask::wrangler::Dev;
@@ -101,6 +102,13 @@ fn a_hold_lapses() {
 #[test]
 fn each_test_card_does_what_it_says() {
     demo(&[]).plays("each_test_card_does_what_it_says");
+}
+
+#[test]
+fn an_operator_sees_that_the_gateway_refuses_the_host() {
+    let gateway = OddGateway::start(refuses_us);
+    Stage::start(&["--demo", "--payment-url", &gateway.url], &[])
+        .plays("an_operator_sees_that_the_gateway_refuses_the_host");
 }
 
 #[test]

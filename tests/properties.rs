@@ -95,7 +95,7 @@ fn payments() -> [Payment; 3] {
     [
         Payment::Authorize(Authorize { key: key.clone(), amount, method: PaymentMethodId::default_card() }),
         Payment::Capture(Capture { key: key.clone(), authorization }),
-        Payment::Void(Void { authorize_key: key }),
+        Payment::Void(Void { authorize_key: key, declined: false }),
     ]
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
+use tests::gateway::{OddGateway, a_failure_is_told_while_its_money_is_let_go_of, never_voids};
 use tests::histories::recorder::{Load, record};
 use tests::http::{Client, Dialect, Got};
 use tests::restate::{Folder, OnRestate};
@@ -145,11 +146,20 @@ fn a_cancel_compensates_at_the_end_of_its_step_until_capture_has_been_asked_for(
     assert_eq!((&end["status"], &end["kind"]), (&json!("FAILED"), &json!("HoldExpired")), "{end}");
     assert!(end["message"].as_str().unwrap().contains("cancelled"), "{end}");
     ticket_becomes(&on, "hall-1:1", "AVAILABLE");
-    assert_eq!(account(&gateway, &early), [true, false, true], "what was set aside is let go");
+    // It is let go beside the checkout, whose caller does not wait for that.
+    eventually(|| (account(&gateway, &early) == [true, false, true]).then_some(()));
 
     assert_eq!(end_of(&on, &late)["status"], "CONFIRMED", "too late");
     ticket_becomes(&on, "hall-2:1", "SOLD");
     assert_eq!(account(&gateway, &late), [true, true, false]);
+}
+
+#[test]
+fn a_failure_is_told_while_its_money_is_still_let_go_of() {
+    let gateway = OddGateway::start(never_voids);
+    let on = OnRestate::start(&["--payment-url", &gateway.url, "--payment-timeout", "1s"]);
+    // Here a checkout's answer is its last word.
+    a_failure_is_told_while_its_money_is_let_go_of(&on.client, &gateway, false);
 }
 
 #[test]
@@ -202,6 +212,14 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     assert_eq!([&early, &late, &running].map(|checkout| told(checkout)), [0, 0, 1]);
     let (done, said) = recover(&running);
     assert!(!done && said.contains("was not killed"), "{said}");
+    let declined = on.client.post(
+        "/Checkout/process/send",
+        &json!({ "ticketId": "hall-4:1", "userId": "ann", "paymentMethodId": "card_decline" }),
+    );
+    let declined = declined.text("checkoutId");
+    assert_eq!(end_of(&on, &declined)["kind"], "PaymentDeclined");
+    let (done, said) = recover(&declined);
+    assert!(done && said.contains("never taken"), "its money may have been kept from being let go of: {said}");
     let (done, said) = recover("somebody");
     assert!(!done && said.contains("is no checkout of this host"), "{said}");
 }
@@ -216,6 +234,7 @@ fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
         "SeatMap/a/seat",
         "SeatMap/a/resetAll",
         "Checkout/recover",
+        "Checkout/letGo",
     ] {
         let got = on.client.post(&format!("/{path}"), &json!({}));
         assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);

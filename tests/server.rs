@@ -15,6 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::gateway::{
+    OddGateway, a_failure_is_told_while_its_money_is_let_go_of, has_nothing_to_void, never_voids, refuses_us,
+};
 use tests::http::{Client, Got};
 use tests::server::{Server, binary, notified, scenarios};
 use tests::{PATIENCE, eventually};
@@ -66,7 +69,11 @@ fn a_payment_gateway_of_its_own_keeps_its_ledger_through_a_crash() {
     assert_eq!(buy(&client, "c", "card_capture_decline").kind(), "PaymentDeclined");
     assert_eq!(client.get("/api/mock-payment/ledger").status, 404, "the host has no mock of its own then");
     let (money, port) = (Client::new(&gateway.base), gateway.base.rsplit_once(':').unwrap().1.to_owned());
-    let before = money.get("/api/mock-payment/ledger");
+    let before = eventually(|| {
+        let ledger = money.get("/api/mock-payment/ledger");
+        let entries = ledger.body["entries"].as_array().unwrap();
+        entries.iter().all(|entry| entry["captured"] != entry["voided"]).then_some(ledger)
+    });
     drop(gateway);
 
     // While it is down, nobody knows whether the money would come.
@@ -88,6 +95,68 @@ fn a_payment_gateway_of_its_own_keeps_its_ledger_through_a_crash() {
     assert_eq!(money.get("/Ticket/a/get").status, 404, "it is a gateway and nothing else");
     assert_eq!(money.get("/health").status, 200);
     let _logs = (gateway.stop(), host.stop());
+}
+
+#[test]
+fn a_failure_is_told_while_its_money_is_still_let_go_of() {
+    let gateway = OddGateway::start(never_voids);
+    let host = Server::start("serve", &["--payment-url", &gateway.url, "--payment-timeout", "1s"]);
+    a_failure_is_told_while_its_money_is_let_go_of(&Client::new(&host.base), &gateway, true);
+}
+
+#[test]
+fn a_card_that_is_declined_leaves_nothing_to_wait_for() {
+    let gateway = OddGateway::start(has_nothing_to_void);
+    let host = Server::start("serve", &["--payment-url", &gateway.url]);
+    let client = Client::new(&host.base);
+    let got = buy(&client, "hall:1", "card_success");
+    assert_eq!((got.status, got.kind(), &got.body["money"]), (402, "PaymentDeclined", &json!("none")), "{}", got.text);
+    eventually(|| (metric(&client, r#"booking_checkouts_ended_total{ending="PaymentDeclined"}"#) == "1").then_some(()));
+    assert_eq!((gateway.asked("authorize"), gateway.asked("void")), (1, 1));
+}
+
+#[test]
+fn a_gateway_that_refuses_this_host_is_an_alarm() {
+    let gateway = OddGateway::start(refuses_us);
+    let host = Server::start("serve", &["--payment-url", &gateway.url]);
+    let client = Client::new(&host.base);
+    let health = || client.get("/health").body;
+    assert_eq!(health(), json!({ "status": "ok" }));
+    let got = buy(&client, "hall:1", "card_success");
+    let told = (got.status, got.kind(), &got.body["money"]);
+    assert_eq!(told, (503, "PaymentUnavailable", &json!("lettingGo")), "{}", got.text);
+    assert_eq!(client.get("/Ticket/hall:1/get").body["status"], "AVAILABLE");
+    // The last thing that was asked is the void.
+    eventually(|| (health()["gatewayStatus"] == 404).then_some(()));
+    let refused = metric(&client, r#"booking_gateway_odd_answers_total{asked="authorize",status="401"}"#);
+    assert_eq!(refused, "5", "once for each time it was asked");
+    assert!(host.says("status=401", PATIENCE), "the log says so");
+}
+
+#[test]
+fn a_gateway_that_hangs_is_left_alone_and_buyers_are_told_so_at_once() {
+    let gateway = OddGateway::start(|_, _| None);
+    let host = Server::start("serve", &["--payment-url", &gateway.url, "--payment-timeout", "200ms"]);
+    let client = Client::new(&host.base);
+    // A few checkouts, each of which asks five times, are enough.
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let client = client.another();
+            scope.spawn(move || assert_eq!(buy(&client, &format!("hall:{n}"), "card_success").status, 503));
+        }
+    });
+    eventually(|| (client.get("/health").body["gatewaySilent"] == true).then_some(()));
+    let number = |name: &str| metric(&client, name).parse::<u64>().unwrap();
+    let not_asked = number("booking_gateway_not_asked_total");
+    let got = buy(&client, "hall:9", "card_success");
+    assert_eq!(got.kind(), "PaymentUnavailable", "{}", got.text);
+    assert!(number("booking_gateway_not_asked_total") > not_asked, "it was not asked for this one");
+    // The voids go on until one is answered, and all is well then.
+    gateway.pays_back();
+    eventually(|| client.get("/health").body["gatewaySilent"].is_null().then_some(()));
+    eventually(|| {
+        (metric(&client, r#"booking_checkouts_ended_total{ending="PaymentUnavailable"}"#) == "9").then_some(())
+    });
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
+use tests::gateway::{OddGateway, a_failure_is_told_while_its_money_is_let_go_of, never_voids};
 use tests::histories::recorder::{Load, record};
 use tests::http::Client;
 use tests::server::{Server, notified};
@@ -59,6 +60,13 @@ fn nothing_is_lost_while_workerd_is_killed_again_and_again() {
 fn captured(gateway: &Client) -> usize {
     let ledger = gateway.get("/api/mock-payment/ledger").body;
     ledger["entries"].as_array().unwrap().iter().filter(|entry| entry["captured"] == true).count()
+}
+
+#[test]
+fn a_failure_is_told_while_its_money_is_still_let_go_of() {
+    let gateway = OddGateway::start(never_voids);
+    let on = OnWorkerd::start(&[("PAYMENT_URL", &gateway.url), ("PAYMENT_TIMEOUT_MS", "1000"), ("LOG_LEVEL", "warn")]);
+    a_failure_is_told_while_its_money_is_let_go_of(&on.client, &gateway, true);
 }
 
 #[test]
@@ -149,6 +157,27 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
     assert_eq!(on.client.get("/Ticket/hall:1/get").body["status"], "RESERVED");
     let panics = on.log().matches("panicked").count();
     assert!(panics >= 7, "one in the Worker, two in turns, four in an object: {panics}");
+}
+
+#[test]
+fn an_object_that_is_overloaded_is_not_asked_again_and_one_that_was_moved_is() {
+    let on = OnWorkerd::start_with(With::Faults, &[]);
+    let reserve = |map: &str| {
+        let url = format!("{}/Ticket/{map}:1/reserve", on.client.base());
+        let request = ureq::post(&url).config().http_status_as_error(false).build();
+        let mut got = request.content_type("application/json").send(r#"{"userId":"ann"}"#).unwrap();
+        let body: Value = serde_json::from_str(&got.body_mut().read_to_string().unwrap()).unwrap();
+        let kind = body["kind"].clone();
+        let header = got.headers().get("Retry-After").map(|value| value.to_str().unwrap().to_owned());
+        (got.status().as_u16(), kind, header)
+    };
+    let overloaded = || (503, json!("Overloaded"), Some("1".to_owned()));
+    assert_eq!(reserve("overloaded-always"), overloaded());
+    // Asked a second time, it would have answered.
+    assert_eq!(reserve("overloaded-once"), overloaded());
+    assert_eq!(reserve("overloaded-once").0, 200);
+    assert_eq!(reserve("retryable-once").0, 200);
+    assert_eq!(reserve("retryable-always").1, "StorageUnavailable");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 /** The host has answered, and the answer is no. */
 export class Refusal extends Error {
-  constructor(status, kind, message, { retryAfter = 0, ticketId } = {}) {
+  constructor(status, kind, message, { retryAfter = 0, ticketId, money } = {}) {
     super(message);
-    Object.assign(this, { status, kind, retryAfter, ticketId });
+    Object.assign(this, { status, kind, retryAfter, ticketId, money });
   }
 
   /** Whether nothing was judged, so that the same call is to be tried again. */
@@ -141,16 +141,16 @@ export class Api {
   }
 }
 
-/** What Restate's ingress has at the end of a message, in brackets: the ticket, the version, the kind. */
-const AT_THE_END = /^(.*?)(?: \((?=ticket |reserved until |version )(?:ticket ([^ ,()]+))?[^()]*\))?(?: \[([A-Za-z]+)\])?$/s;
+/** What Restate's ingress has at the end of a message, in brackets: the ticket, the version, where the money is, the kind. */
+const AT_THE_END = /^(.*?)(?: \((?=ticket |reserved until |version |money )(?:ticket ([^ ,()]+))?[^()]*?(?:money ([A-Za-z]+))?\))?(?: \[([A-Za-z]+)\])?$/s;
 
 /** Reads an error. */
 function refusal(response, body) {
   const said = String(body?.message ?? "");
-  const [, text, ticket, bracketed] = AT_THE_END.exec(said);
+  const [, text, ticket, money, bracketed] = AT_THE_END.exec(said);
   const kind = body?.kind ?? bracketed ?? (response.status >= 500 ? "Overloaded" : "");
   const retryAfter = 1_000 * Math.min(30, Number(response.headers.get("retry-after")) || 0);
-  const more = { retryAfter, ticketId: body?.ticketId ?? ticket };
+  const more = { retryAfter, ticketId: body?.ticketId ?? ticket, money: body?.money ?? money };
   return new Refusal(response.status, String(kind), text || `status ${response.status}`, more);
 }
 

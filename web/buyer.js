@@ -295,7 +295,7 @@ export class Buyer {
     } catch (refusal) {
       basket.paying = null;
       const seat = refusal.ticketId && `${this.name(refusal.ticketId)}: `;
-      basket.outcome = { is: "failed", kind: refusal.kind, message: `${seat ?? ""}${refusal.message}` };
+      basket.outcome = { is: "failed", kind: refusal.kind, money: refusal.money, message: `${seat ?? ""}${refusal.message}` };
       basket.save();
       await this.#stillHeld(ids);
       announce(outcomeWords(basket).join(" "));
@@ -324,7 +324,7 @@ export class Buyer {
       await sleep(1_000);
       const stands = await this.#api.insist(`/Checkout/${part(checkout)}`, undefined, { method: "GET" });
       if (stands.status === "CONFIRMED") return stands;
-      if (stands.status === "FAILED") throw Object.assign(new Error(stands.message), { kind: stands.kind, ticketId: stands.ticketId });
+      if (stands.status === "FAILED") throw Object.assign(new Error(stands.message), { kind: stands.kind, ticketId: stands.ticketId, money: stands.money });
     }
   }
 
@@ -377,18 +377,28 @@ export function outcomeWords({ outcome, seats }) {
   }
 }
 
-function failure({ kind, message }, stillYours, gone) {
+/** What became of the money of a checkout that failed. */
+function moneyWords(money) {
+  switch (money) {
+    case "lettingGo": return "No money was taken; if some is set aside on the card, it is being let go.";
+    case "paidBack": return "What was taken has been paid back.";
+    default: return "No money was taken.";
+  }
+}
+
+function failure({ kind, message, money }, stillYours, gone) {
+  const noMoney = moneyWords(money);
   switch (kind) {
     case "PaymentDeclined": {
       const why = message.split(": ").slice(2).join(": ") || "no reason was given";
-      return ["Card declined", `${why}. No money was taken. ${stillYours ? `${stillYours}try another card.` : gone}`];
+      return ["Card declined", `${why}. ${noMoney} ${stillYours ? `${stillYours}try another card.` : gone}`];
     }
     case "PaymentUnavailable":
-      return ["No answer from the bank", `No money was taken. ${stillYours ? `${stillYours}try again, or another card.` : gone}`];
+      return ["No answer from the bank", `${noMoney} ${stillYours ? `${stillYours}try again, or another card.` : gone}`];
     case "HoldExpired":
     case "HoldNotFound":
-      return ["Too late", `The hold had ended before the payment was through. No money was taken. ${stillYours ? `${stillYours}pay for what is left.` : gone}`];
+      return ["Too late", `The hold had ended before the payment was through. ${noMoney} ${stillYours ? `${stillYours}pay for what is left.` : gone}`];
     default:
-      return ["Not booked", `${message}. No money was taken. ${stillYours ? `${stillYours}try again.` : gone}`];
+      return ["Not booked", `${message}. ${noMoney} ${stillYours ? `${stillYours}try again.` : gone}`];
   }
 }

@@ -1,6 +1,7 @@
 // The operator's view: numbers, the last changes, a chart, and what only an operator may do.
 
 import { Admin } from "./admin.js";
+import { Alarms } from "./alarms.js";
 import { Chart } from "./chart.js";
 import { Crowd } from "./crowd.js";
 import { $, el, framed } from "./dom.js";
@@ -25,6 +26,7 @@ export class Operator {
   constructor(api, map, seats, changed, isDemo) {
     this.#seats = seats;
     this.#changed = changed;
+    this.#alarms = new Alarms(api);
     this.#rates = new Rates(api);
     this.#chart = new Chart(seats);
     this.#crowd = isDemo ? new Crowd(api) : null;
@@ -35,6 +37,7 @@ export class Operator {
     setInterval(() => this.#second(), 1_000);
   }
 
+  #alarms;
   #rates;
   #chart;
   #crowd;
@@ -50,6 +53,7 @@ export class Operator {
   #second() {
     this.#chart.sample(this.#isShown);
     if (!this.#isShown) return;
+    this.#alarms.tick();
     this.#rates.ask();
     this.#crowd?.tick();
   }

@@ -74,6 +74,7 @@ function read(text) {
     const label = (wanted) => new RegExp(`(?:^|,)${wanted}="([^"]*)"`).exec(labels)?.[1];
     if (name === "booking_checkouts_ended_total" && label("ending") === "completed") add("Bookings", Number(value));
     if (name === "booking_holds_lapsed_total") add("Holds that lapsed", Number(value));
+    if (name === "booking_gateway_odd_answers_total") add("Odd answers of the gateway", Number(value));
     if (name === "booking_payment_retries_total") add("Payments asked for again", Number(value));
     if (name === "booking_request_duration_seconds_count" && label("kind")) {
       add("Refusals", Number(value));

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // The journal as it would lie on a disk, and the checkout read back from it.
         let lines: Vec<Vec<u8>> = log.lines().collect();
         let read_back = replay(lines.iter().map(Vec::as_slice))?;
-        let answer = answer::processed(read_back.checkout());
+        let answer = answer::processed(&read_back);
         show(&format!("{buyer}: {} {}", answer.status, answer.body));
         show(&format!("     a journal of {} lines\n", lines.len()));
     }

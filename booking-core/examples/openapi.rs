@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use booking_core::checkout::MAX_TICKETS;
+use booking_core::checkout::{MAX_TICKETS, MoneyState};
 use booking_core::ids::{
     AuthorizationId, CheckoutId, HoldId, MAX_GATEWAY_NAME_LEN, MAX_ID_LEN, MAX_KEY_LEN, MAX_USER_LEN, MapKey,
     PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
@@ -228,7 +228,14 @@ fn about(handler: Handler) -> About {
             object(&[("paymentId", PaymentId::schema())], &[]),
             &[PaymentDeclined, PaymentUnavailable],
         ),
-        Handler::GatewayVoid => plain(object(&[("authorizeKey", PaymentKey::schema())], &[]), ok(), &[]),
+        Handler::GatewayVoid => plain(
+            object(&[("authorizeKey", PaymentKey::schema())], &[]),
+            object(
+                &[("ok", json!({ "const": true }))],
+                &[("paidBack", described(json!({ "const": true }), "where the money was taken already"))],
+            ),
+            &[],
+        ),
         Handler::GatewayLedger => plain(nothing(), ledger(), &[]),
         Handler::GatewayPay => plain(
             object(
@@ -245,10 +252,20 @@ fn about(handler: Handler) -> About {
             nothing(),
             object(
                 &[("status", json!({ "const": "ok" }))],
-                &[(
-                    "clockOffMs",
-                    json!({ "type": "integer", "description": "by how much the host's calendar clock is off, while it has jumped and is not believed" }),
-                )],
+                &[
+                    (
+                        "clockOffMs",
+                        json!({ "type": "integer", "description": "by how much the host's calendar clock is off, while it has jumped and is not believed" }),
+                    ),
+                    (
+                        "gatewayStatus",
+                        json!({ "type": "integer", "description": "the status of the payment gateway's last answer, where that refuses this host or says what it never should" }),
+                    ),
+                    (
+                        "gatewaySilent",
+                        json!({ "const": true, "description": "the payment gateway does not answer, and is left alone for a while" }),
+                    ),
+                ],
             ),
             &[],
         ),
@@ -361,10 +378,6 @@ fn nothing() -> Value {
     json!({ "anyOf": [object(&[], &[]), { "type": "null" }] })
 }
 
-fn ok() -> Value {
-    object(&[("ok", json!({ "const": true }))], &[])
-}
-
 /// What an object answers that took a command and has nothing to tell.
 fn taken() -> Value {
     object(&[("ok", json!({ "const": true })), ("version", u64::schema())], &[])
@@ -385,12 +398,15 @@ fn error(status: u16, kinds: &[&str]) -> Value {
     error
 }
 
-/// What an error may tell of a ticket.
-fn in_the_way() -> [(&'static str, Value); 2] {
+/// What an error may tell of a ticket, and of the money of a checkout.
+fn in_the_way() -> [(&'static str, Value); 3] {
     let ticket = described(TicketId::schema(), "the ticket that is in the way, where the request named several");
     let until =
         described(Timestamp::schema(), "when the hold that is in the way ends: milliseconds since the Unix epoch");
-    [("ticketId", ticket), ("reservedUntil", until)]
+    let states = [MoneyState::None, MoneyState::LettingGo, MoneyState::PaidBack].map(MoneyState::as_str);
+    let money = json!({ "enum": states });
+    let money = described(money, "where the money of a checkout is that failed, by now");
+    [("ticketId", ticket), ("reservedUntil", until), ("money", money)]
 }
 
 fn described(mut schema: Value, description: &str) -> Value {

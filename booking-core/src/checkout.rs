@@ -265,8 +265,8 @@ pub enum Stage {
         failure: Failure,
         /// Whether the lines are still to be revoked.
         revoke: bool,
-        /// Whether the authorisation is still to be voided.
-        void: bool,
+        /// Who voids the authorisation.
+        void: LetGo,
         /// How often the void was asked for.
         pace: Pace,
     },
@@ -288,6 +288,18 @@ impl Stage {
             Self::Ended(_) => "ended",
         }
     }
+}
+
+/// Who lets go of what may be set aside for a checkout that turns back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LetGo {
+    /// Nobody: an authorisation was never asked for.
+    Nothing,
+    /// This checkout.
+    Here,
+    /// Its host, beside it: see [`Checkout::parted`].
+    Elsewhere,
 }
 
 /// Where an effect with possibly unknown outcome stands.
@@ -323,7 +335,36 @@ pub enum Ending {
         payment: Option<PaymentId>,
     },
     /// Nothing is the buyer's, and nothing was taken.
-    Failed(Failure),
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Where the money is.
+        money: MoneyState,
+    },
+}
+
+/// Where the money of a checkout is that failed. It was never taken without being paid back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MoneyState {
+    /// Nothing is set aside, nor ever will be.
+    None,
+    /// Something may be set aside, and is being let go of.
+    LettingGo,
+    /// Something was taken, and has been paid back.
+    PaidBack,
+}
+
+impl MoneyState {
+    /// What it is called on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::LettingGo => "lettingGo",
+            Self::PaidBack => "paidBack",
+        }
+    }
 }
 
 /// Why a checkout failed: the cause of the earliest step, in the order of the lines.
@@ -334,8 +375,10 @@ pub enum Failure {
     HoldRefused(SeatMapRefusal),
     /// The holds' prices have no sum.
     NoAmount(NoAmount),
-    /// The card was declined, when authorising or when capturing.
+    /// The card was declined: nothing is set aside, nor ever will be under this checkout's key.
     PaymentDeclined(DeclineReason),
+    /// What was set aside could not be taken.
+    CaptureRefused(DeclineReason),
     /// Whether the card was authorised is still unknown after the last attempt, or the gateway says that the key was
     /// used before for something else.
     PaymentUnavailable,
@@ -429,7 +472,7 @@ impl Checkout {
     #[must_use]
     pub fn turned_back(self) -> Self {
         // Far from every step that it may have had: an effect has one name for ever.
-        Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, true), ..self }
+        Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, LetGo::Here), ..self }
     }
 
     /// Its id.
@@ -466,6 +509,42 @@ impl Checkout {
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
         if let Stage::Ended(ending) = &self.stage { Some(ending) } else { None }
+    }
+
+    /// What its buyer can be told, once that cannot change any more but for where the money is: how it ended, or why it failed, as
+    /// soon as every seat is let go. What may be set aside is let go of after that.
+    #[must_use]
+    pub fn told(&self) -> Option<Ending> {
+        match &self.stage {
+            Stage::Ended(ending) => Some(ending.clone()),
+            Stage::Undoing { revoke: false, .. } => self.fails_with(),
+            Stage::Holding
+            | Stage::Authorising { .. }
+            | Stage::Confirming { .. }
+            | Stage::Capturing { .. }
+            | Stage::Notifying { .. }
+            | Stage::Undoing { .. } => None,
+        }
+    }
+
+    /// How it will end, once it is on its way back.
+    pub(crate) fn fails_with(&self) -> Option<Ending> {
+        let Stage::Undoing { failure, void, .. } = &self.stage else { return None };
+        Some(Ending::Failed { failure: failure.clone(), money: settle::money_until_answered(failure, *void) })
+    }
+
+    /// A checkout that has just turned back, in two, so that its buyer need not wait until money is let go of: what lets go of the
+    /// seats, and what lets go of the money, for a host to run beside it, to its end whatever happens. `None` where there is no
+    /// money to let go of.
+    #[must_use]
+    pub fn parted(&self) -> Option<(Self, Self)> {
+        let Stage::Undoing { failure, revoke: true, void: LetGo::Here, pace } = &self.stage else { return None };
+        let half = |step, revoke, void| {
+            let stage = Stage::Undoing { failure: failure.clone(), revoke, void, pace: *pace };
+            Self { step, stage, ..self.clone() }
+        };
+        // Far from every step that it may have had: an effect has one name for ever.
+        Some((half(self.step, true, LetGo::Elsewhere), half(self.step | 1 << 30, false, LetGo::Here)))
     }
 
     /// The hold it claims under: the one its buyer brought, or its own.
@@ -514,7 +593,7 @@ impl Checkout {
             | Stage::Confirming { .. }
             | Stage::Capturing { .. }
             | Stage::Undoing { .. }
-            | Stage::Ended(Ending::Failed(_)) => None,
+            | Stage::Ended(Ending::Failed { .. }) => None,
         }
     }
 
@@ -594,7 +673,8 @@ impl Checkout {
         let command = LineCommand::Revoke { hold, checkout, deadline };
         let mut effects: Vec<Effect> = lines.into_iter().map(|line| Effect::Line(line, command.clone())).collect();
         if let Some(at) = self.void_at() {
-            let void = Void { authorize_key: PaymentKey::authorize(&self.id) };
+            let declined = matches!(self.stage, Stage::Undoing { failure: Failure::PaymentDeclined(_), .. });
+            let void = Void { authorize_key: PaymentKey::authorize(&self.id), declined };
             effects.insert(at, Effect::Pay(Payment::Void(void)));
         }
         effects.into_iter().enumerate().map(|(i, effect)| (self.op(i), effect)).collect()
@@ -602,12 +682,12 @@ impl Checkout {
 
     /// Where in the current step the void stands, if there is one: money that may or may not be set aside is let go
     /// first, in every other case the seats are.
-    fn void_at(&self) -> Option<usize> {
+    pub(crate) fn void_at(&self) -> Option<usize> {
         match &self.stage {
-            Stage::Undoing { failure: Failure::PaymentUnavailable, void: true, .. }
-            | Stage::Undoing { revoke: false, void: true, .. } => Some(0),
-            Stage::Undoing { void: true, .. } => Some(self.count_lines()),
-            Stage::Undoing { void: false, .. }
+            Stage::Undoing { failure: Failure::PaymentUnavailable, void: LetGo::Here, .. }
+            | Stage::Undoing { revoke: false, void: LetGo::Here, .. } => Some(0),
+            Stage::Undoing { void: LetGo::Here, .. } => Some(self.count_lines()),
+            Stage::Undoing { .. }
             | Stage::Holding
             | Stage::Authorising { .. }
             | Stage::Confirming { .. }
@@ -633,7 +713,9 @@ impl Checkout {
             Stage::Holding | Stage::Confirming { .. } => self.count_lines(),
             Stage::Authorising { .. } | Stage::Capturing { .. } | Stage::Notifying { .. } => 1,
             // It waits for nothing but a void that is all there is left to do: one effect, as the void itself.
-            Stage::Undoing { revoke, void, .. } => usize::from(*void) + if *revoke { self.count_lines() } else { 0 },
+            Stage::Undoing { revoke, void, .. } => {
+                usize::from(*void == LetGo::Here) + if *revoke { self.count_lines() } else { 0 }
+            }
             Stage::Ended(_) => 0,
         }
     }

@@ -285,7 +285,7 @@ fn is_completed(checkout: &Checkout) -> bool {
 }
 
 fn has_failed(checkout: &Checkout) -> bool {
-    matches!(checkout.ending(), Some(Ending::Failed(_)))
+    matches!(checkout.ending(), Some(Ending::Failed { .. }))
 }
 
 fn one_owner(system: &dyn System, checkout: &Checkout) -> Verdict {

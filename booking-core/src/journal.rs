@@ -36,6 +36,16 @@ pub trait Journal {
     /// # Errors
     /// The host's, when it cannot go on now. The checkout is then run again from its start, over the same journal.
     fn perform(&mut self, step: Step) -> impl Future<Output = Result<Performed, Self::Error>>;
+
+    /// Sees to it that this checkout, which only lets go of money, is run to its end beside the one that it was taken out of; `false`
+    /// where the host does no such thing. Called again on each replay, for the same: what was begun is not begun twice.
+    ///
+    /// # Errors
+    /// The host's, when it cannot go on now.
+    fn run_beside(&mut self, money: Checkout) -> Result<bool, Self::Error> {
+        let _here_then = money;
+        Ok(false)
+    }
 }
 
 /// Runs a checkout to its end over a journal. Dropped anywhere and run again over the same journal, it ends alike.
@@ -52,8 +62,13 @@ pub async fn run<J: Journal>(journal: &mut J, mut checkout: Checkout) -> Result<
         };
         // 2. Perform it, or recall how it went.
         let performed = journal.perform(step).await?;
-        // 3. Tell the checkout how it went.
+        // 3. Tell the checkout how it went. On its way back, its buyer need not wait until its money is let go of.
         checkout.settle(&performed)?;
+        if let Some((seats, money)) = checkout.parted()
+            && journal.run_beside(money)?
+        {
+            checkout = seats;
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Capture {
 pub struct Void {
     /// The key the authorisation was asked under.
     pub authorize_key: PaymentKey,
+    /// Whether the authorisation was declined. Then a gateway that has nothing to let go of may say so: nothing is set aside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub declined: bool,
 }
 
 /// How asking for an authorisation ended.
@@ -76,6 +79,8 @@ pub enum CaptureAnswer {
 pub enum VoidAnswer {
     /// Nothing is set aside under that key, nor ever will be.
     Voided,
+    /// The same, and what was taken under it has been paid back.
+    PaidBack,
     /// Nobody knows.
     Unavailable,
 }
@@ -346,11 +351,12 @@ impl Ledger {
         (Some(LedgerEvent { key: key.clone(), account }), answer)
     }
 
-    fn void(&self, request: &Void) -> Account {
+    fn void(&self, request: &Void) -> (Account, VoidAnswer) {
         let mut account = self.accounts.get(&request.authorize_key).cloned().unwrap_or_default();
         account.void_calls = account.void_calls.saturating_add(1);
         account.voided = true;
-        account
+        let answer = if account.captured.is_some() { VoidAnswer::PaidBack } else { VoidAnswer::Voided };
+        (account, answer)
     }
 }
 
@@ -373,11 +379,9 @@ impl Machine for Ledger {
                 (event, PaymentAnswer::Capture(answer))
             }
             Payment::Void(request) => {
-                let account = self.void(request);
-                (
-                    Some(LedgerEvent { key: request.authorize_key.clone(), account }),
-                    PaymentAnswer::Void(VoidAnswer::Voided),
-                )
+                let (account, answer) = self.void(request);
+                let event = LedgerEvent { key: request.authorize_key.clone(), account };
+                (Some(event), PaymentAnswer::Void(answer))
             }
         };
         Ok(Transition { event, reply, notices: () })

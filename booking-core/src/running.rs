@@ -76,6 +76,15 @@ impl Running {
         self.checkout.ending()
     }
 
+    /// What its buyer can be told, as [`Checkout::told`]: a failure also while a void of the step is still being asked for.
+    #[must_use]
+    pub fn told(&self) -> Option<Ending> {
+        let void = self.checkout.void_at();
+        let is_let_go = |(index, outcome): (usize, &Option<Outcome>)| outcome.is_some() || Some(index) == void;
+        let seats_are_back = || self.outcomes.iter().enumerate().all(is_let_go);
+        self.checkout.told().or_else(|| self.checkout.fails_with().filter(|_| seats_are_back()))
+    }
+
     /// How many effects the current step has.
     #[cfg(feature = "simulation")]
     pub(crate) fn width(&self) -> usize {

@@ -257,7 +257,7 @@ fn tell(kept: &Kept) -> Result<(), CannotRun> {
         let ending = match checkout.ending() {
             None => "under way",
             Some(Ending::Completed { .. }) => "booked",
-            Some(Ending::Failed(failure)) => Refusal::from(failure).kind.as_str(),
+            Some(Ending::Failed { failure, .. }) => Refusal::from(failure).kind.as_str(),
         };
         *endings.entry(ending).or_default() += 1;
     }

@@ -13,7 +13,9 @@ use booking_core::ids::{CheckoutId, MapKey};
 use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
+use booking_core::wire::answer::Troubles;
 use booking_core::wire::{Answer, Call, Kind, answer};
+use booking_hosting::gateway::Report;
 use booking_hosting::ports::{Notifier, PaymentGateway};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -397,6 +399,18 @@ impl Host {
         let mut inner = self.lock();
         let _now = inner.now();
         inner.clock.off()
+    }
+
+    /// What the payment gateway's answers say about itself.
+    #[must_use]
+    pub fn gateway(&self) -> Report {
+        self.0.ports.gateway.as_ref().map(|gateway| gateway.report()).unwrap_or_default()
+    }
+
+    /// What is wrong outside.
+    #[must_use]
+    pub fn troubles(&self) -> Troubles {
+        self.gateway().troubles(self.clock_off())
     }
 
     /// How often the calendar clock has jumped since the host began.

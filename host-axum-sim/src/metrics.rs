@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use booking_core::wire::Kind;
+use booking_hosting::gateway;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
@@ -101,6 +102,7 @@ fn about(host: &Host) -> Registry {
     }
     registry.register("used", "How much there is of what has a limit: things, or bytes by estimate", used);
     registry.register("limit", "How much of it there may be", limits);
+    gateway::numbers(&mut registry, &host.gateway());
     let gauges = [
         ("timers", "Timers that are armed", census.timers),
         ("timers_due", "Timers whose time has come", census.timers_due),

@@ -105,6 +105,7 @@ const FILES: &[(&str, &str, &str)] = &[
     file!("style.css", CSS),
     file!("favicon.svg", SVG),
     file!("admin.js", JS),
+    file!("alarms.js", JS),
     file!("api.js", JS),
     file!("app.js", JS),
     file!("basket.js", JS),

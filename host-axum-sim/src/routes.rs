@@ -237,7 +237,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     tell(&span, &call);
     if call == Call::Health {
         return if app.host.is_well() {
-            Ok(Ok(answer::health_by(app.host.clock_off())))
+            Ok(Ok(answer::health_but(app.host.troubles())))
         } else {
             Err(plain(Kind::StorageUnavailable.into()))
         };

@@ -1,6 +1,7 @@
 //! Numbers for Prometheus: what this process has answered, by handler and kind. What Restate keeps, Restate counts.
 
 use booking_core::wire::Kind;
+use booking_hosting::gateway::{Report, numbers};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -45,9 +46,13 @@ impl Metrics {
     }
 
     /// All numbers, in the OpenMetrics text format.
-    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text(&self, gateway: &Report) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry)?;
+        text::encode_registry(&mut out, &self.registry)?;
+        let mut of_gateway = Registry::with_prefix("booking");
+        numbers(&mut of_gateway, gateway);
+        text::encode_registry(&mut out, &of_gateway)?;
+        text::encode_eof(&mut out)?;
         Ok(out)
     }
 }

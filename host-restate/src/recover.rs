@@ -1,6 +1,7 @@
-//! `host-restate recover`: brings a checkout to its end whose invocation an operator has killed.
+//! `host-restate recover`: brings a checkout to its end whose invocation an operator has killed, or whose money an operator has kept
+//! from being let go of.
 //!
-//! Restate keeps the journal of a killed invocation for as long as the service asks it to. From that this command reads how
+//! Restate keeps the journal of an invocation that has ended for as long as the service asks it to. From that this command reads how
 //! the checkout began, and whether its money may have been taken; the handler `Checkout/recover` does the rest.
 
 use std::time::Duration;
@@ -33,13 +34,20 @@ pub(crate) struct RecoverArgs {
     auth_token: Option<String>,
 }
 
+/// Whether an entry of a journal is a message to this handler.
+fn is_sent_to(entry: &Value, handler: Handler) -> bool {
+    let call: Value = entry["entry_json"].as_str().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let target = &call["Command"]["OneWayCall"]["request"]["invocation_target"];
+    entry["entry_type"] == "Command: OneWayCall" && target["handler"] == handler.name()
+}
+
 impl RecoverArgs {
     pub(crate) async fn run(self) -> Result<(), CannotRun> {
         let lost = self.lost().await?;
         let asked = if lost.goes_through {
             "its money may have been taken, or its buyer told: bringing it to its end"
         } else {
-            "its money was never taken: letting go of its seats and of what was set aside"
+            "its money was never taken: letting go of its seats and of what may be set aside"
         };
         tracing::info!("{asked}");
         let lost = serde_json::to_string(&lost).map_err(because("the journal"))?;
@@ -82,17 +90,18 @@ impl RecoverArgs {
         if row["status"] != "completed" {
             return Err(CannotRun(format!("{id} is still under way: cancel it, and it turns back by itself")));
         }
-        if !row["completion_failure"].as_str().is_some_and(|why| why.ends_with("killed")) {
-            return Err(CannotRun(format!("{id} was not killed: it has ended by itself, and nothing is left of it")));
-        }
+        let failure = row["completion_failure"].as_str();
+        let why =
+            failure.ok_or_else(|| CannotRun(format!("{id} was not killed: it has ended by itself, and is booked")))?;
         let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
         let entries = self.query(journal).await?;
-        let goes_through = entries.iter().any(|entry| {
-            let captures = entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
-            // The one message that a checkout sends without waiting is the buyer's. Where there is nothing to pay, it
-            // comes without a capture.
-            captures || entry["entry_type"] == "Command: OneWayCall"
-        });
+        // One that failed by itself is on its way back: letting go again of what is let go of changes nothing.
+        let goes_through = why.ends_with("killed")
+            && entries.iter().any(|entry| {
+                let captures = entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
+                // Where there is nothing to pay, the buyer's message comes without a capture.
+                captures || is_sent_to(entry, Handler::Deliver)
+            });
         let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
         let Some(entry) = first_run.and_then(|entry| entry["entry_json"].as_str()) else {
             return Err(CannotRun(format!("{id} was killed before it began: nothing is left of it")));

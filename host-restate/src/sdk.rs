@@ -21,6 +21,8 @@ use restate_sdk::errors::{HandlerError, HandlerResult, TerminalError};
 use restate_sdk::service::{Service, macro_support};
 
 use crate::metrics::Metrics;
+use booking_hosting::gateway::Report;
+
 use crate::ports::Ports;
 
 /// What all invocations have at hand. Cloning it is cheap.
@@ -42,6 +44,11 @@ impl Host {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What the payment gateway's answers say about itself.
+    pub(crate) fn gateway(&self) -> Report {
+        self.0.ports.gateway.report()
     }
 }
 

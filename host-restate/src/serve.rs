@@ -84,8 +84,8 @@ pub async fn serve(
 
 async fn answer(endpoint: &HyperEndpoint, host: &Host, request: Request<Incoming>) -> Response<Body> {
     match request.uri().path() {
-        "/health" => text(StatusCode::OK, "application/json", answer::health().body),
-        "/metrics" => match host.metrics().text() {
+        "/health" => text(StatusCode::OK, "application/json", answer::health_but(host.gateway().troubles(None)).body),
+        "/metrics" => match host.metrics().text(&host.gateway()) {
             Ok(numbers) => text(StatusCode::OK, metrics::CONTENT_TYPE, numbers),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
         },

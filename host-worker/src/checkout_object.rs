@@ -18,7 +18,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use crate::clock::{now, pause};
+use crate::clock::{jittered, now, pause};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
 use crate::faults;
@@ -117,9 +117,15 @@ impl Course {
                 Start::Over(_) | Start::Goes => answer::accepted(&id),
             }),
             CheckoutCall::Status => {
-                let running = journal::running(&self.store)?;
-                let not_found = || answer::refusal(&Kind::NotFound.into());
-                Ok(running.map_or_else(not_found, |running| answer::checkout(running.checkout())))
+                let Some(running) = journal::running(&self.store)? else {
+                    return Ok(answer::refusal(&Kind::NotFound.into()));
+                };
+                let answer = answer::checkout(&running);
+                // Should its alarm be lost, who asks for it has it go on.
+                if running.ending().is_none() {
+                    self.go_on(running, settings);
+                }
+                Ok(answer)
             }
         }
     }
@@ -139,10 +145,13 @@ impl Course {
         if known.is_some_and(|known| known != request) {
             return Ok(Start::Refused(answer::refusal(&Kind::IdempotencyKeyReused.into())));
         }
-        if running.ending().is_some() {
-            return Ok(Start::Over(answer::processed(running.checkout())));
+        let told = running.told().is_some().then(|| answer::processed(&running));
+        if running.ending().is_none() {
+            self.go_on(running, Rc::clone(settings));
         }
-        self.go_on(running, Rc::clone(settings));
+        if let Some(answer) = told {
+            return Ok(Start::Over(answer));
+        }
         Ok(Start::Goes)
     }
 
@@ -180,6 +189,7 @@ impl Driver {
         let mut failed = 0;
         while running.ending().is_none() {
             faults::may_panic("panic-step", || tickets_of(&running));
+            course.tell(&running);
             match course.step(&mut running, settings).await? {
                 Step::Taken => failed = 0,
                 Step::Waits(until) => {
@@ -193,17 +203,14 @@ impl Driver {
                     if failed == TRIES {
                         return Ok(());
                     }
-                    pause(AGAIN.after(failed)).await;
+                    pause(jittered(AGAIN.after(failed))).await;
                 }
             }
         }
         course.store.transaction(|| course.rest(settings))?;
+        course.tell(&running);
         if faults::is_asked_for("alarm-again", || tickets_of(&running)) {
             course.store.sleep_until(now().plus(Millis(500)))?;
-        }
-        let answer = answer::processed(running.checkout());
-        for waits in course.waiting.take() {
-            let _gone = waits.send(answer.clone());
         }
         drop(self);
         course.deliver(settings).await
@@ -211,6 +218,17 @@ impl Driver {
 }
 
 impl Course {
+    /// Tells those who wait how it ends, if that can be told.
+    fn tell(&self, running: &Running) {
+        if self.waiting.borrow().is_empty() || running.told().is_none() {
+            return;
+        }
+        let answer = answer::processed(running);
+        for waits in self.waiting.take() {
+            let _gone = waits.send(answer.clone());
+        }
+    }
+
     /// It has ended: the alarm is for its message, and for when it is to be forgotten.
     fn rest(&self, settings: &Settings) -> Result<()> {
         let ended = match journal::ended_at(&self.store)? {
@@ -264,7 +282,10 @@ impl Course {
         let mut is_answered = true;
         while let Some((op, outcome)) = asked.next().await {
             match outcome {
-                Some(outcome) => self.record(running, &op, outcome)?,
+                Some(outcome) => {
+                    self.record(running, &op, outcome)?;
+                    self.tell(running);
+                }
                 None => is_answered = false,
             }
         }
@@ -338,7 +359,7 @@ impl Course {
 enum Start {
     /// It is not the request that the checkout was started with.
     Refused(Answer),
-    /// The checkout has ended.
+    /// How it ends can be told.
     Over(Answer),
     /// The checkout goes on.
     Goes,

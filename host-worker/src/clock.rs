@@ -15,6 +15,15 @@ pub(crate) async fn pause(length: Millis) {
     worker::Delay::from(Duration::from_millis(length.0)).await;
 }
 
+/// A wait of half this length to all of it, by chance: of those who all wait because of one thing, not all come back at once.
+pub(crate) fn jittered(length: Millis) -> Millis {
+    let mut chance = [0; 2];
+    // Without chance they come back at once.
+    let _without = getrandom::fill(&mut chance);
+    let part = u64::from(u16::from_le_bytes(chance));
+    Millis(length.0 / 2 + length.0.div_ceil(2) * part / u64::from(u16::MAX))
+}
+
 /// A clock that never goes back while its object is in memory. The platform's shows each request the time at which it
 /// was last told something, so of two requests the later one may be shown the earlier time. A hold that somebody saw
 /// gone would then be there again.

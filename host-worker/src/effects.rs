@@ -12,6 +12,7 @@ use worker::{Env, Headers};
 
 use crate::body;
 use crate::inside::{self, Asked, SEAT_MAPS};
+use crate::log::{Level, say};
 use crate::settings::{Port, Settings};
 
 /// The longest answer that is read, in bytes.
@@ -29,7 +30,16 @@ pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> 
 /// Asks the gateway; `None` where there is none.
 pub(crate) async fn pay(settings: &Settings, payment: &Payment) -> Option<PaymentAnswer> {
     let said = ask(settings.payment.as_ref()?, gateway::request(payment)).await;
-    Some(gateway::read(payment, said.as_ref().map(|(status, body)| (*status, &body[..]))))
+    let said = said.as_ref().map(|(status, body)| (*status, &body[..]));
+    if let gateway::Sense::Odd(status) = gateway::sense(payment, said) {
+        let fields = [("asked", payment.name().to_owned()), ("status", status.to_string())];
+        say(
+            Level::Error,
+            "the payment gateway refuses this Worker, or says what it never should: a person should look",
+            &fields,
+        );
+    }
+    Some(gateway::read(payment, said))
 }
 
 async fn tell(env: &Env, line: &Line, command: &LineCommand) -> Option<Outcome> {

@@ -25,6 +25,14 @@ pub(crate) enum Broken {
     /// Another object did not answer; its platform did, with this status.
     #[error("an object did not answer, its platform said {0}")]
     Platform(u16),
+    /// Another object did not answer.
+    #[error("an object did not answer: {why}")]
+    Unanswered {
+        /// What the platform says.
+        why: worker::Error,
+        /// Whether it is worth asking it again.
+        again: Again,
+    },
     /// This deployment is not set up.
     #[error("this Worker is not set up: {0}")]
     Settings(Rc<str>),
@@ -51,6 +59,32 @@ pub(crate) enum Broken {
     Impossible(#[from] Impossible),
 }
 
+/// Whether an object that did not answer is worth asking again at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// No: it has more to do than it can. One who asks again makes that worse.
+    Never,
+    /// Once: its own code failed, and it is built anew.
+    Once,
+    /// Yes: it was moved, or is built anew.
+    Surely,
+}
+
+impl Again {
+    /// What an error of the platform's says about itself.
+    pub(crate) fn said_by(why: &JsValue) -> Self {
+        let says =
+            |what: &str| why.is_object() && js_sys::Reflect::get(why, &what.into()).is_ok_and(|is| is.is_truthy());
+        if says("overloaded") {
+            Self::Never
+        } else if says("retryable") {
+            Self::Surely
+        } else {
+            Self::Once
+        }
+    }
+}
+
 pub(crate) type Result<T> = std::result::Result<T, Broken>;
 
 impl From<JsValue> for Broken {
@@ -69,7 +103,7 @@ impl Broken {
     /// Whether it is worth trying again soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Storage(_) | Self::Platform(_) => true,
+            Self::Storage(_) | Self::Platform(_) | Self::Unanswered { .. } => true,
             Self::Settings(_)
             | Self::Column(_)
             | Self::Missing(_)

@@ -20,6 +20,16 @@ pub(crate) fn is_asked_for(_: &str, _: impl FnOnce() -> String) -> bool {
     false
 }
 
+/// Throws what the platform throws for an object that it does not let answer, with this property, where that is asked for.
+pub(crate) fn may_throw(property: &str, name: &str) -> Result<(), wasm_bindgen::JsValue> {
+    if is_asked_for(property, || name.to_owned()) {
+        let error = js_sys::Error::new("a test has asked for it");
+        js_sys::Reflect::set(&error, &property.into(), &true.into())?;
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 /// Panics, where that is asked for.
 #[allow(clippy::panic, reason = "it is what this is for")]
 pub(crate) fn may_panic(fault: &str, name: impl FnOnce() -> String) {

@@ -5,6 +5,8 @@ use booking_core::checkout::Order;
 use booking_core::format;
 use booking_core::ids::TicketId;
 use booking_core::inventory::LineCommand;
+use booking_core::terms::Backoff;
+use booking_core::time::Millis;
 use booking_core::wire::{Answer, Kind, MapCall};
 use booking_hosting::doors::Fingerprint;
 use js_sys::futures::JsFuture;
@@ -15,7 +17,9 @@ use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::web_sys::{self, RequestInit};
 use worker::{Env, Request, Response};
 
-use crate::errors::{Broken, Result};
+use crate::clock::{jittered, pause};
+use crate::errors::{Again, Broken, Result};
+use crate::faults;
 
 /// The services, by the binding of their objects.
 pub(crate) const SEAT_MAPS: &str = "SEAT_MAPS";
@@ -105,12 +109,27 @@ extern "C" {
 async fn fetch(env: &Env, binding: &str, name: &str, init: &RequestInit) -> Result<web_sys::Response> {
     let namespace: Namespace = Reflect::get(env.as_ref(), &binding.into())?.unchecked_into();
     // Ids need no escapes.
-    let answer = namespace.get_by_name(name)?.fetch(&format!("https://object/{name}"), init)?;
-    Ok(JsFuture::from(answer).await?.unchecked_into())
+    let answer = async {
+        faults::may_throw("overloaded", name)?;
+        faults::may_throw("retryable", name)?;
+        JsFuture::from(namespace.get_by_name(name)?.fetch(&format!("https://object/{name}"), init)?).await
+    };
+    let unanswered = |why: JsValue| Broken::Unanswered { again: Again::said_by(&why), why: why.into() };
+    Ok(answer.await.map_err(unanswered)?.unchecked_into())
 }
 
 /// How often an object is asked that does not answer.
-const TRIES: u32 = 3;
+fn tries(why: &Broken) -> u32 {
+    let again = if let Broken::Unanswered { again, .. } = why { *again } else { Again::Surely };
+    match again {
+        Again::Never => 1,
+        Again::Once => 2,
+        Again::Surely => 3,
+    }
+}
+
+/// The waits before that.
+const AGAIN: Backoff = Backoff { first: Millis(40), cap: Millis(400) };
 
 /// Asks an object. It may be asked more than once: whatever is sent here may come twice.
 pub(crate) async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, asked: &Asked<C>) -> Result<Answer> {
@@ -120,10 +139,10 @@ pub(crate) async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, aske
             Ok(answer) => return Ok(answer),
             Err(why) => {
                 failed += 1;
-                if failed == TRIES {
+                if failed >= tries(&why) {
                     return Err(why);
                 }
-                worker::Delay::from(std::time::Duration::from_millis(20 << failed)).await;
+                pause(jittered(AGAIN.after(failed))).await;
             }
         }
     }

@@ -1,6 +1,9 @@
-//! How often somebody may ask: counted by the platform, where `wrangler.toml` binds a limit.
+//! How often somebody may ask: counted by the platform, where `wrangler.toml` binds a limit. A caller is a token at an address: many
+//! buyers may share a token (the shop's page has one), or an address.
 
-use booking_hosting::doors::Visitor;
+use std::net::IpAddr;
+
+use booking_hosting::callers::network;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
@@ -19,16 +22,28 @@ extern "C" {
     fn limit(this: &Limiter, options: &Object) -> Result<Promise, JsValue>;
 }
 
-/// Counts a request; whether its caller, by token or else by address, asks too often. Who cannot be counted is let in.
-pub(crate) async fn asks_too_often(env: &Env, visitor: &Visitor, request: &Request) -> bool {
+/// Whose requests are counted together.
+pub(crate) enum Counted {
+    /// Those of a token, or of nobody in particular, at the address of the request.
+    Let(Option<[u8; 32]>),
+    /// Those that no door was open to, at the address of the request.
+    Refused,
+}
+
+/// Counts a request; whether its caller asks too often. Who cannot be counted is let in.
+pub(crate) async fn asks_too_often(env: &Env, who: &Counted, request: &Request) -> bool {
     let Ok(limiter) = Reflect::get(env.as_ref(), &RATE_LIMITER.into()) else { return false };
     if !limiter.is_object() {
         return false;
     }
-    let who: String = match visitor.token {
-        Some(token) => token.iter().map(|byte| format!("{byte:02x}")).collect(),
-        None => request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default(),
+    let address = request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default();
+    let address = address.parse::<IpAddr>().map_or(address, |address| network(address).to_string());
+    let token = match who {
+        Counted::Let(Some(token)) => token.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Counted::Let(None) => String::new(),
+        Counted::Refused => "refused".to_owned(),
     };
+    let who = format!("{token}|{address}");
     !counted(limiter.unchecked_ref(), &who).await.unwrap_or(true)
 }
 

@@ -13,10 +13,10 @@ use worker::{Env, Headers, Method, Request, Response};
 
 use crate::body::{self, Unread};
 use crate::clock::now;
-use crate::errors::{Broken, unavailable};
+use crate::errors::{Again, Broken, unavailable};
 use crate::faults;
 use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, spelt};
-use crate::limits::asks_too_often;
+use crate::limits::{Counted, asks_too_often};
 use crate::log::{Level, say};
 use crate::settings::Settings;
 
@@ -154,9 +154,16 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if path == "/openapi.json" {
         return described(settings, token, &method);
     }
-    let (visitor, route) = settings.doors.route(token, &method, &path).inspect_err(|refusal| {
-        audit(settings, &method, &path, refusal);
-    })?;
+    let (visitor, route) = match settings.doors.route(token, &method, &path) {
+        Ok(found) => found,
+        Err(refusal) => {
+            audit(settings, &method, &path, &refusal);
+            // Who tries tokens is counted too.
+            let is_tried = refusal.kind == Kind::Unauthorized;
+            let too_often = is_tried && asks_too_often(env, &Counted::Refused, request).await;
+            return Err(if too_often { Kind::RateLimited.into() } else { refusal });
+        }
+    };
     let handler = route.handler;
     *told = Some(handler);
     let body = body::read(request.inner(), handler.max_body(), READ_ON).await.map_err(|why| match why {
@@ -164,7 +171,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         Unread::Broken => Refusal::invalid("body", "ended early"),
     })?;
     let is_counted = handler != Handler::Health && visitor.door != Door::Admin;
-    if is_counted && asks_too_often(env, &visitor, request).await {
+    if is_counted && asks_too_often(env, &Counted::Let(visitor.token), request).await {
         return Err(Kind::RateLimited.into());
     }
     let key = idempotency_key(request)?;
@@ -239,8 +246,10 @@ impl Sender<'_> {
 
 /// An object could not be asked, or did not answer.
 fn lost(why: &Broken) -> Answer {
-    say(Level::Error, "an object did not answer", &[("why", why.to_string())]);
-    unavailable()
+    let is_overloaded = matches!(why, Broken::Unanswered { again: Again::Never, .. });
+    let level = if is_overloaded { Level::Warn } else { Level::Error };
+    say(level, "an object did not answer", &[("why", why.to_string())]);
+    if is_overloaded { answer::refusal(&Kind::Overloaded.into()) } else { unavailable() }
 }
 
 /// The description of every route.

@@ -454,6 +454,18 @@ const scenarios = {
     await isAccessible(watcher, "the sale of another host");
   },
 
+  async an_operator_sees_that_the_gateway_refuses_the_host(browser, base) {
+    const page = await browser.open(base, { refusals: [503] });
+    await hold(page, "E", 1);
+    await pay(page, "card_success");
+    await says(page, "#outcome.failed h3", "No answer from the bank");
+    await says(page, "#outcome", "if some is set aside on the card, it is being let go");
+    await page.locator("#to-operate").click();
+    await says(page, "#alarms", "The payment gateway answers 40");
+    await says(page, "#rates", /Odd answers of the gateway/);
+    await isAccessible(page, "an alarm");
+  },
+
   async a_token_opens_the_page_and_stands_in_no_address(browser, base, { token }) {
     browser.keepsSecret(token);
     const page = await browser.open(`${base}/?map=m`, { refusals: [401], isAway: true });

@@ -136,8 +136,13 @@ impl<'a> Crowd<'a> {
         assert_eq!(ids.len(), checkouts, "none was started twice");
 
         let sold = sold_once(&bought).unwrap();
-        let ledger = gateway.get("/api/mock-payment/ledger").body;
-        payments_match(&bought, &ledger).unwrap();
+        // A buyer is told of a failure before their money is let go of.
+        let mut ledger = Value::Null;
+        let is_well = || {
+            ledger = gateway.get("/api/mock-payment/ledger").body;
+            payments_match(&bought, &ledger)
+        };
+        in_the_end(is_well);
         self.seats_are(&sold);
         assert!(
             sold.len() > self.seats.min(checkouts) / 3,
@@ -218,6 +223,15 @@ fn payments_match(bought: &[Bought], ledger: &Value) -> Result<(), String> {
     }
     let captured = entries.iter().filter(|entry| entry["captured"] == true).count();
     if captured == confirmed { Ok(()) } else { Err(format!("{captured} payments for {confirmed} bookings")) }
+}
+
+/// Looks until all is right, or fails with what is wrong after [`PATIENCE`].
+fn in_the_end(mut look: impl FnMut() -> Result<(), String>) {
+    let start = Instant::now();
+    while let Err(wrong) = look() {
+        assert!(start.elapsed() < PATIENCE, "{wrong}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Tries until it works, or for three times [`PATIENCE`]: a checkout that was cut short again and again is looked at again after as

@@ -235,7 +235,8 @@ fn detailed(text: &str) -> Option<(&str, Vec<(&'static str, Value)>)> {
         let ticket = ticket.map(|ticket| ("ticketId", Value::from(ticket)));
         let until = until.and_then(number).map(|until| ("reservedUntil", until));
         let version = detail.strip_prefix("version ").and_then(number).map(|version| ("version", version));
-        ticket.or(until).or(version)
+        let money = detail.strip_prefix("money ").map(|money| ("money", Value::from(money)));
+        ticket.or(until).or(version).or(money)
     };
     Some((message, details.split(", ").map(field).collect::<Option<_>>()?))
 }

@@ -6,6 +6,9 @@ pub mod conformance;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod crowd;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod gateway;
 pub mod histories;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]

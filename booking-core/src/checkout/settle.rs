@@ -4,7 +4,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "an outcome of another kind is one case, whichever kind it is")]
 
-use super::{Checkout, Ending, Failure, NoAmount, Pace, Stage};
+use super::{Checkout, Ending, Failure, LetGo, MoneyState, NoAmount, Pace, Stage};
 use crate::effect::Outcome;
 use crate::ids::AuthorizationId;
 use crate::inventory::LineReply;
@@ -45,7 +45,7 @@ impl Checkout {
                     (None, Some(authorization)) => Stage::Capturing { amount, authorization, pace: Pace::default() },
                     (None, None) => Stage::Notifying { amount, payment: None },
                     (Some(refusal), authorization) => {
-                        undoing(Failure::ConfirmRefused(refusal), authorization.is_some())
+                        undoing(Failure::ConfirmRefused(refusal), let_go_if(authorization.is_some()))
                     }
                 })
             }
@@ -56,14 +56,26 @@ impl Checkout {
                 Some(Stage::Ended(Ending::Completed { amount: *amount, payment: payment.clone() }))
             }
             (Stage::Undoing { failure, revoke, void, pace }, _) => {
-                let failure = failure.clone();
-                let unknown = outcomes.contains(&Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)));
-                Some(match outcomes {
-                    [Outcome::Slept { .. }] => {
-                        Stage::Undoing { failure, revoke: *revoke, void: *void, pace: pace.waited() }
+                let (failure, void) = (failure.clone(), *void);
+                let voided = outcomes.iter().find_map(|outcome| match outcome {
+                    Outcome::Paid(PaymentAnswer::Void(answer)) => Some(*answer),
+                    _ => None,
+                });
+                Some(match (outcomes, voided) {
+                    ([Outcome::Slept { .. }], _) => {
+                        Stage::Undoing { failure, revoke: *revoke, void, pace: pace.waited() }
                     }
-                    _ if unknown => Stage::Undoing { failure, revoke: false, void: true, pace: pace.again() },
-                    _ => Stage::Ended(Ending::Failed(failure)),
+                    (_, Some(VoidAnswer::Unavailable)) => {
+                        Stage::Undoing { failure, revoke: false, void, pace: pace.again() }
+                    }
+                    (_, Some(VoidAnswer::Voided)) => Stage::Ended(Ending::Failed { failure, money: MoneyState::None }),
+                    (_, Some(VoidAnswer::PaidBack)) => {
+                        Stage::Ended(Ending::Failed { failure, money: MoneyState::PaidBack })
+                    }
+                    (_, None) => {
+                        let money = money_until_answered(&failure, void);
+                        Stage::Ended(Ending::Failed { failure, money })
+                    }
                 })
             }
             _ => None,
@@ -73,7 +85,7 @@ impl Checkout {
     /// Every line held: on to the payment, of the sum of their prices.
     fn held(&self, outcomes: &[Outcome]) -> Option<Stage> {
         if let Some(refusal) = first_refusal(outcomes) {
-            return Some(undoing(Failure::HoldRefused(refusal), false));
+            return Some(undoing(Failure::HoldRefused(refusal), LetGo::Nothing));
         }
         let mut fences = Vec::with_capacity(outcomes.len());
         let mut sum: Option<Result<Money, MoneyError>> = None;
@@ -90,8 +102,8 @@ impl Checkout {
         Some(match sum? {
             Ok(amount) if amount.minor() == 0 => Stage::Confirming { fences, amount, authorization: None },
             Ok(amount) => Stage::Authorising { fences, amount, pace: Pace::default() },
-            Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), false),
-            Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), false),
+            Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), LetGo::Nothing),
+            Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), LetGo::Nothing),
         })
     }
 
@@ -102,16 +114,18 @@ impl Checkout {
             Outcome::Slept { at } if *at < self.deadline => {
                 Stage::Authorising { fences: fences(), amount, pace: pace.waited() }
             }
-            Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, true),
+            Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, LetGo::Here),
             Outcome::Paid(PaymentAnswer::Authorize(answer)) => match answer {
                 AuthorizeAnswer::Authorized(authorization) => {
                     Stage::Confirming { fences: fences(), amount, authorization: Some(authorization.clone()) }
                 }
-                AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+                AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), LetGo::Here),
                 AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
                     Stage::Authorising { fences: fences(), amount, pace: pace.again() }
                 }
-                AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => undoing(Failure::PaymentUnavailable, true),
+                AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => {
+                    undoing(Failure::PaymentUnavailable, LetGo::Here)
+                }
             },
             _ => return None,
         })
@@ -133,25 +147,37 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
         Outcome::Slept { .. } => capturing(pace.waited()),
         Outcome::Paid(PaymentAnswer::Capture(answer)) => match answer {
             CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: Some(payment.clone()) },
-            CaptureAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), true),
+            CaptureAnswer::Declined(reason) => undoing(Failure::CaptureRefused(reason.clone()), LetGo::Here),
             CaptureAnswer::Unavailable => capturing(pace.again()),
         },
         _ => return None,
     })
 }
 
-pub(super) fn undoing(failure: Failure, void: bool) -> Stage {
+pub(super) fn undoing(failure: Failure, void: LetGo) -> Stage {
     Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
+}
+
+fn let_go_if(asked: bool) -> LetGo {
+    if asked { LetGo::Here } else { LetGo::Nothing }
+}
+
+/// Where the money of a checkout on its way back is until a void is answered.
+pub(super) fn money_until_answered(failure: &Failure, void: LetGo) -> MoneyState {
+    match (failure, void) {
+        (Failure::PaymentDeclined(_), _) | (_, LetGo::Nothing) => MoneyState::None,
+        (_, LetGo::Here | LetGo::Elsewhere) => MoneyState::LettingGo,
+    }
 }
 
 /// Where a cancel leads from the stage that the step would have led to: on the way back, until capture was asked for, or
 /// until the buyer's message was, where there is nothing to capture.
 pub(super) fn cancelled(stage: Stage) -> Stage {
     match stage {
-        Stage::Authorising { pace, .. } => undoing(Failure::Cancelled, pace.unknown > 0),
-        Stage::Confirming { authorization, .. } => undoing(Failure::Cancelled, authorization.is_some()),
-        Stage::Notifying { payment: None, .. } => undoing(Failure::Cancelled, false),
-        Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, true),
+        Stage::Authorising { pace, .. } => undoing(Failure::Cancelled, let_go_if(pace.unknown > 0)),
+        Stage::Confirming { authorization, .. } => undoing(Failure::Cancelled, let_go_if(authorization.is_some())),
+        Stage::Notifying { payment: None, .. } => undoing(Failure::Cancelled, LetGo::Nothing),
+        Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, LetGo::Here),
         Stage::Holding
         | Stage::Capturing { .. }
         | Stage::Notifying { payment: Some(_), .. }

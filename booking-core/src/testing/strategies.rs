@@ -154,7 +154,7 @@ pub fn payment() -> impl Strategy<Value = Payment> {
             let authorization = AuthorizationId::of_mock(&PaymentKey::authorize(&authorized));
             Payment::Capture(Capture { key: PaymentKey::capture(&asking), authorization })
         }),
-        1 => key().prop_map(|authorize_key| Payment::Void(Void { authorize_key })),
+        1 => key().prop_map(|authorize_key| Payment::Void(Void { authorize_key, declined: false })),
     ]
 }
 

@@ -5,12 +5,13 @@ use std::fmt;
 use serde::Serialize;
 
 use super::kind::{Kind, Refusal};
-use crate::checkout::{Checkout, Ending, Order};
+use crate::checkout::{Ending, MoneyState, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::map::ticket::{TicketStatus, TicketView};
 use crate::map::{Layout, Picture, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
+use crate::running::Running;
 use crate::time::Timestamp;
 
 /// An answer as it goes out: the body is JSON, of type `application/json`.
@@ -50,7 +51,7 @@ pub fn ok(version: Option<u64>) -> Answer {
 }
 
 /// An error: `{ "code", "kind", "message" }`; `ticketId` where it is about one ticket of several, `reservedUntil` where a hold
-/// is in the way, `version` where an object refused.
+/// is in the way, `version` where an object refused, `money` where a checkout failed.
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> Answer {
     let error = Error::of(refusal);
@@ -69,12 +70,21 @@ struct Error<'a> {
     reserved_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    money: Option<&'static str>,
 }
 
 impl<'a> Error<'a> {
-    fn of(Refusal { kind, message, version, ticket, reserved_until }: &'a Refusal) -> Self {
-        let (ticket_id, reserved_until) = (ticket.as_ref(), *reserved_until);
-        Self { code: kind.status(), kind: kind.as_str(), message, ticket_id, reserved_until, version: *version }
+    fn of(Refusal { kind, message, version, ticket, reserved_until, money }: &'a Refusal) -> Self {
+        Self {
+            code: kind.status(),
+            kind: kind.as_str(),
+            message,
+            ticket_id: ticket.as_ref(),
+            reserved_until: *reserved_until,
+            version: *version,
+            money: money.map(MoneyState::as_str),
+        }
     }
 }
 
@@ -260,12 +270,13 @@ fn pending(id: &CheckoutId) -> Answer {
     json(200, &Pending { checkout_id: id, status: "PENDING" })
 }
 
-/// What `process` answers when the checkout is over (or 202, while it is not): the booking, or the refusal.
+/// What `process` answers as soon as the buyer can be told how it ends (or 202, before that): the booking, or the refusal.
 #[must_use]
-pub fn processed(checkout: &Checkout) -> Answer {
-    match checkout.ending() {
+pub fn processed(running: &Running) -> Answer {
+    let checkout = running.checkout();
+    match running.told() {
         None => accepted(checkout.id()),
-        Some(ending) => ended(checkout.id(), checkout.order(), ending),
+        Some(ending) => ended(checkout.id(), checkout.order(), &ending),
     }
 }
 
@@ -274,14 +285,14 @@ pub fn processed(checkout: &Checkout) -> Answer {
 pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
     match ending {
         Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment.as_ref()),
-        Ending::Failed(failure) => refusal(&failure.into()),
+        Ending::Failed { failure, money } => refusal(&Refusal::failed(failure, *money)),
     }
 }
 
 /// How a checkout stands, always 200: `{ "checkoutId", "status": PENDING | CONFIRMED | FAILED, … }`, a failed one with
-/// what `process` answered.
+/// what `process` answered; `money` is where it is now.
 #[must_use]
-pub fn checkout(checkout: &Checkout) -> Answer {
+pub fn checkout(running: &Running) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Failed<'a> {
@@ -290,13 +301,14 @@ pub fn checkout(checkout: &Checkout) -> Answer {
         #[serde(flatten)]
         error: Error<'a>,
     }
-    match checkout.ending() {
+    let checkout = running.checkout();
+    match running.told() {
         None => pending(checkout.id()),
         Some(Ending::Completed { amount, payment }) => {
-            confirmed(checkout.id(), checkout.order(), *amount, payment.as_ref())
+            confirmed(checkout.id(), checkout.order(), amount, payment.as_ref())
         }
-        Some(Ending::Failed(failure)) => {
-            let refusal = Refusal::from(failure);
+        Some(Ending::Failed { failure, money }) => {
+            let refusal = Refusal::failed(&failure, money);
             json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", error: Error::of(&refusal) })
         }
     }
@@ -358,19 +370,32 @@ pub fn ledger(ledger: &Ledger) -> Answer {
 /// The host is up: `{ "status": "ok" }`.
 #[must_use]
 pub fn health() -> Answer {
-    health_by(None)
+    health_but(Troubles::default())
 }
 
-/// The same of a host whose calendar clock has jumped and is not believed yet: by how many milliseconds it is off, below 0 where it is
-/// behind (`clockOffMs`).
+/// What is wrong outside a host that is up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Troubles {
+    /// By how many milliseconds the calendar clock is off, while it has jumped and is not believed; below 0 where it is behind.
+    #[serde(rename = "clockOffMs", skip_serializing_if = "Option::is_none")]
+    pub clock_off: Option<i64>,
+    /// The status of the payment gateway's last answer, where that refuses this host or says what it never should.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_status: Option<u16>,
+    /// Whether the payment gateway does not answer, and is left alone for a while.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gateway_silent: bool,
+}
+
+/// The same, with what is wrong outside: `{ "status": "ok", "clockOffMs"?, "gatewayStatus"?, "gatewaySilent"? }`.
 #[must_use]
-pub fn health_by(clock_off: Option<i64>) -> Answer {
+pub fn health_but(troubles: Troubles) -> Answer {
     #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
     struct Health {
         status: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        clock_off_ms: Option<i64>,
+        #[serde(flatten)]
+        troubles: Troubles,
     }
-    json(200, &Health { status: "ok", clock_off_ms: clock_off })
+    json(200, &Health { status: "ok", troubles })
 }

@@ -79,7 +79,7 @@ pub fn booking(checkout: &Checkout, ended_at: Option<Timestamp>, reset: &[Ticket
         Some(Ending::Completed { amount: taken, payment }) => {
             (status, amount, payment_id) = ("CONFIRMED", Some(*taken), payment.as_ref());
         }
-        Some(Ending::Failed(failure)) => (status, kind) = ("FAILED", Some(Refusal::from(failure).kind.as_str())),
+        Some(Ending::Failed { failure, .. }) => (status, kind) = ("FAILED", Some(Refusal::from(failure).kind.as_str())),
         None => {}
     }
     line(&Booking {

@@ -53,7 +53,7 @@ pub fn request(payment: &Payment) -> Request {
         Payment::Capture(Capture { key, authorization: authorization_id }) => {
             post("/capture", &key.clone(), &CaptureBody { key, authorization_id })
         }
-        Payment::Void(Void { authorize_key }) => {
+        Payment::Void(Void { authorize_key, declined: _ }) => {
             post("/void", &PaymentKey::void(&authorize_key), &VoidBody { authorize_key })
         }
     }
@@ -67,7 +67,31 @@ pub fn read(payment: &Payment, said: Option<(u16, &[u8])>) -> PaymentAnswer {
     match payment {
         Payment::Authorize(_) => PaymentAnswer::Authorize(read_authorize(status, body)),
         Payment::Capture(_) => PaymentAnswer::Capture(read_capture(status, body)),
-        Payment::Void(_) => PaymentAnswer::Void(read_void(status)),
+        Payment::Void(void) => PaymentAnswer::Void(read_void(void, status, body)),
+    }
+}
+
+/// What an answer says about the gateway itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sense {
+    /// It knows what it was asked: yes, no, or that the key was used before.
+    Clear,
+    /// It is busy or broken (408, 425, 429 and 500 to 599), as any gateway is now and then.
+    Busy,
+    /// It said nothing in time.
+    Silent,
+    /// Neither: it refuses our credentials, or says what no rule here knows. This is its status.
+    Odd(u16),
+}
+
+/// What the status and the body of an answer say about the gateway; `None` is no answer. For alarms: a checkout goes by [`read`].
+#[must_use]
+pub fn sense(payment: &Payment, said: Option<(u16, &[u8])>) -> Sense {
+    let Some((status, _)) = said else { return Sense::Silent };
+    match status {
+        408 | 425 | 429 | 500..=599 => Sense::Busy,
+        _ if read(payment, said) == payment.unanswered() => Sense::Odd(status),
+        _ => Sense::Clear,
     }
 }
 
@@ -113,9 +137,21 @@ fn read_capture(status: u16, body: &[u8]) -> CaptureAnswer {
     }
 }
 
-/// What a gateway answered to `void`: 200 is yes.
-fn read_void(status: u16) -> VoidAnswer {
-    if status == 200 { VoidAnswer::Voided } else { VoidAnswer::Unavailable }
+/// What a gateway answered to `void`: 200 is yes, also where it had to pay back (`{ "paidBack": true }`). 404 is a yes only after a
+/// declined authorisation, whose key will never get another answer: there is nothing to let go of.
+fn read_void(void: &Void, status: u16, body: &[u8]) -> VoidAnswer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Done {
+        #[serde(default)]
+        paid_back: bool,
+    }
+    match status {
+        200 if json::read::<Done>(body).is_some_and(|done| done.paid_back) => VoidAnswer::PaidBack,
+        200 => VoidAnswer::Voided,
+        404 if void.declined => VoidAnswer::Voided,
+        _ => VoidAnswer::Unavailable,
+    }
 }
 
 /// What the mock gateway answers.
@@ -131,12 +167,19 @@ pub fn answer(reply: &PaymentAnswer) -> Answer {
     struct Captured<'a> {
         payment_id: &'a PaymentId,
     }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct PaidBack {
+        ok: bool,
+        paid_back: bool,
+    }
     match reply {
         PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(authorization_id)) => {
             yes(&Authorized { authorization_id })
         }
         PaymentAnswer::Capture(CaptureAnswer::Captured(payment_id)) => yes(&Captured { payment_id }),
         PaymentAnswer::Void(VoidAnswer::Voided) => answer::ok(None),
+        PaymentAnswer::Void(VoidAnswer::PaidBack) => yes(&PaidBack { ok: true, paid_back: true }),
         PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason))
         | PaymentAnswer::Capture(CaptureAnswer::Declined(reason)) => no(reason),
         PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused) => answer::refusal(&Kind::IdempotencyKeyReused.into()),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::checkout::{Failure, NoAmount};
+use crate::checkout::{Failure, MoneyState, NoAmount};
 use crate::ids::TicketId;
 use crate::map::SeatMapRefusal;
 use crate::map::ticket::TicketRefusal;
@@ -110,6 +110,8 @@ pub struct Refusal {
     pub ticket: Option<TicketId>,
     /// When the hold that is in the way ends, if it is one.
     pub reserved_until: Option<Timestamp>,
+    /// Where the money is, where a checkout failed.
+    pub money: Option<MoneyState>,
 }
 
 impl Refusal {
@@ -123,7 +125,7 @@ impl Refusal {
     /// An error of this kind, with words of its own.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), version: None, ticket: None, reserved_until: None }
+        Self { kind, message: message.into(), version: None, ticket: None, reserved_until: None, money: None }
     }
 
     /// The same, by an object that was at this version.
@@ -136,6 +138,12 @@ impl Refusal {
     #[must_use]
     pub fn about(self, ticket: TicketId) -> Self {
         Self { ticket: Some(ticket), ..self }
+    }
+
+    /// Why a checkout failed, and where its money is.
+    #[must_use]
+    pub fn failed(failure: &Failure, money: MoneyState) -> Self {
+        Self { money: Some(money), ..failure.into() }
     }
 }
 
@@ -178,7 +186,7 @@ impl From<&Failure> for Refusal {
             Failure::HoldRefused(refusal) => refusal.into(),
             Failure::NoAmount(NoAmount::MixedCurrencies) => Kind::MixedCurrencies.into(),
             Failure::NoAmount(NoAmount::TooMuch) => Self::invalid("ticketIds", "cost more than can be counted"),
-            Failure::PaymentDeclined(reason) => {
+            Failure::PaymentDeclined(reason) | Failure::CaptureRefused(reason) => {
                 let message = format!("{} Payment declined: {}", Kind::PaymentDeclined.message(), reason.as_str());
                 Self::new(Kind::PaymentDeclined, message)
             }

@@ -590,7 +590,7 @@ pub(super) struct VoidBody {
 
 fn void(body: &[u8]) -> Body<Payment> {
     let VoidBody { authorize_key } = fields(body)?;
-    Ok(Payment::Void(Void { authorize_key }))
+    Ok(Payment::Void(Void { authorize_key, declined: false }))
 }
 
 #[derive(Deserialize)]

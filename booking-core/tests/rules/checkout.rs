@@ -1,7 +1,7 @@
 //! The checkout (§4): forward, a step a test; backward, a row of the undo table a test; then the rules around them.
 
 use booking_core::checkout::{
-    Checkout, Ending, Failure, Impossible, Next, NoAmount, Order, OrderError, Performed, Stage,
+    Checkout, Ending, Failure, Impossible, MoneyState, Next, NoAmount, Order, OrderError, Performed, Stage,
 };
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{AuthorizationId, PaymentId, PaymentKey, PaymentMethodId, TicketId};
@@ -97,7 +97,11 @@ fn line(tickets: &[&str]) -> Line {
     Line { at: seats.first().map_key(), seats }
 }
 fn void() -> Effect {
-    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: PaymentKey::authorize(&checkout_id("c")) }))
+    void_after(false)
+}
+fn void_after(declined: bool) -> Effect {
+    let authorize_key = PaymentKey::authorize(&checkout_id("c"));
+    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key, declined }))
 }
 fn voided() -> Outcome {
     Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided))
@@ -110,7 +114,7 @@ fn failure(checkout: Checkout) -> Failure {
     };
     let outcomes = effects(&checkout).iter().map(outcome).collect();
     match after(checkout, outcomes).ending() {
-        Some(Ending::Failed(failure)) => failure.clone(),
+        Some(Ending::Failed { failure, money: MoneyState::None }) => failure.clone(),
         other => panic!("it has not failed: {other:?}"),
     }
 }
@@ -253,7 +257,7 @@ mod lines {
         assert_eq!(effects(&back).last(), Some(&void()));
         let ended = after(back, vec![done(), done(), voided()]);
         let failure = Failure::ConfirmRefused(of("b:2", TicketRefusal::HoldExpired));
-        assert_eq!(ended.ending(), Some(&Ending::Failed(failure)));
+        assert_eq!(ended.ending(), Some(&Ending::Failed { failure, money: MoneyState::None }));
     }
 
     #[test]
@@ -323,7 +327,7 @@ mod backward {
             authorising(),
             vec![Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason.clone())))],
         );
-        assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
+        assert_eq!(effects(&checkout), [revokes(), vec![void_after(true)]].concat());
         assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
     }
 
@@ -366,7 +370,7 @@ mod backward {
         let checkout =
             after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(reason.clone())))]);
         assert_eq!(effects(&checkout), [revokes(), vec![void()]].concat());
-        assert_eq!(failure(checkout), Failure::PaymentDeclined(reason));
+        assert_eq!(failure(checkout), Failure::CaptureRefused(reason));
     }
 
     #[test]
@@ -404,6 +408,106 @@ mod backward {
         let checkout = after(start(), vec![held(1, usd(1)), no("b:2", TicketRefusal::TicketSold)]);
         let refused = settled(checkout, vec![done(), no("b:2", TicketRefusal::TicketSold)]);
         assert!(matches!(refused, Err(Impossible::Kind { op }) if op.index == 1));
+    }
+}
+
+mod the_buyer_is_told {
+    use super::*;
+
+    fn unanswered() -> Outcome {
+        Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))
+    }
+
+    fn declined() -> Checkout {
+        let reason = DeclineReason::new("no");
+        after(authorising(), vec![Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason)))])
+    }
+
+    fn capture_refused() -> Checkout {
+        let reason = DeclineReason::new("no");
+        after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(reason)))])
+    }
+
+    fn told(running: &Running) -> Option<(Failure, MoneyState)> {
+        running.told().map(|ending| match ending {
+            Ending::Failed { failure, money } => (failure, money),
+            Ending::Completed { .. } => panic!("{ending:?}"),
+        })
+    }
+
+    /// Lets go of the seats, the money not yet: what is told before and after that.
+    fn seats_let_go(checkout: Checkout) -> (Running, MoneyState) {
+        let mut running = Running::start(checkout);
+        let mut pending = running.pending();
+        pending.retain(|(_, effect)| matches!(effect, Effect::Line(..)));
+        for (op, _) in pending {
+            assert_eq!(told(&running), None, "a seat is still theirs");
+            assert_eq!(running.record(&op, done()), Ok(Recorded::Waiting));
+        }
+        let (_, money) = told(&running).expect("every seat is back");
+        (running, money)
+    }
+
+    #[test]
+    fn as_soon_as_the_seats_are_back_while_the_money_is_still_let_go_of() {
+        let key_reused = Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused));
+        let confirm_refused = after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]);
+        for checkout in [capture_refused(), after(authorising(), vec![key_reused]), confirm_refused] {
+            let (mut running, money) = seats_let_go(checkout);
+            assert_eq!(money, MoneyState::LettingGo);
+            let first = told(&running);
+            let (op, _) = running.pending().remove(0);
+            assert_eq!(running.record(&op, unanswered()), Ok(Recorded::Step));
+            assert_eq!((told(&running), running.ending()), (first, None), "and so it stays");
+            let wait = running.pending().remove(0).0;
+            assert_eq!(running.record(&wait, slept(u64::MAX)), Ok(Recorded::Step));
+            let again = running.pending().remove(0).0;
+            assert_eq!(running.record(&again, voided()), Ok(Recorded::Step));
+            assert_eq!(told(&running).map(|(_, money)| money), Some(MoneyState::None));
+            assert!(running.ending().is_some());
+        }
+    }
+
+    #[test]
+    fn that_a_declined_card_leaves_nothing_set_aside() {
+        assert_eq!(effects(&declined()).last(), Some(&void_after(true)));
+        assert_eq!(effects(&capture_refused()).last(), Some(&void_after(false)));
+        let (running, money) = seats_let_go(declined());
+        assert_eq!((money, running.ending()), (MoneyState::None, None));
+    }
+
+    #[test]
+    fn that_what_was_taken_has_been_paid_back() {
+        let paid_back = Outcome::Paid(PaymentAnswer::Void(VoidAnswer::PaidBack));
+        let ended = after(capture_refused(), vec![done(), done(), paid_back]);
+        assert!(matches!(ended.told(), Some(Ending::Failed { money: MoneyState::PaidBack, .. })));
+    }
+
+    #[test]
+    fn nothing_before_it_is_certain() {
+        for checkout in [start(), authorising(), confirming(), capturing(), notifying(), declined()] {
+            assert_eq!(checkout.told(), None, "{:?}", checkout.stage());
+            assert_eq!(Running::start(checkout).told(), None);
+        }
+    }
+
+    #[test]
+    fn by_a_host_that_lets_go_of_the_money_beside_it() {
+        let (seats, money) = capture_refused().parted().expect("there is money to let go of");
+        assert_eq!((effects(&seats), effects(&money)), (revokes(), vec![void()]));
+        let ended = after(seats.clone(), vec![done(), done()]);
+        assert!(matches!(ended.ending(), Some(Ending::Failed { money: MoneyState::LettingGo, .. })));
+        let waiting = after(money.clone(), vec![unanswered()]);
+        let ended = after(after(waiting, vec![slept(u64::MAX)]), vec![voided()]);
+        assert!(matches!(ended.ending(), Some(Ending::Failed { money: MoneyState::None, .. })));
+        assert_eq!([seats.parted(), money.parted(), capturing().parted()], [None, None, None]);
+        let refused = after(start(), vec![held(1, usd(1)), no("b:2", TicketRefusal::TicketSold)]);
+        assert_eq!(refused.parted(), None, "nothing was ever asked for");
+        let (seats, _) = declined().parted().expect("it is voided all the same");
+        assert!(matches!(
+            after(seats, vec![done(), done()]).ending(),
+            Some(Ending::Failed { money: MoneyState::None, .. })
+        ));
     }
 }
 

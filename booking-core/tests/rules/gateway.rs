@@ -40,7 +40,9 @@ impl Gateway {
         answer
     }
     fn void(&mut self, key: &str) -> VoidAnswer {
-        let PaymentAnswer::Void(answer) = self.ask(&Payment::Void(Void { authorize_key: payment_key(key) })) else {
+        let PaymentAnswer::Void(answer) =
+            self.ask(&Payment::Void(Void { authorize_key: payment_key(key), declined: false }))
+        else {
             panic!("an answer of another kind")
         };
         answer
@@ -225,7 +227,7 @@ fn accounts_are_listed_by_key_from_any_key_on() {
 
 #[test]
 fn each_payment_has_a_name() {
-    let void = Void { authorize_key: payment_key("k") };
+    let void = Void { authorize_key: payment_key("k"), declined: false };
     let capture = Capture { key: payment_key("k"), authorization: AuthorizationId::parse("auth:k").unwrap() };
     let method = PaymentMethodId::parse("card_success").unwrap();
     let authorize = Authorize { key: payment_key("k"), amount: usd(100), method };
@@ -236,7 +238,7 @@ fn each_payment_has_a_name() {
 #[test]
 fn a_turn_tells_whether_there_is_something_to_store_and_what() {
     let mut ledger = Ledger::default();
-    let void = Payment::Void(Void { authorize_key: payment_key("k") });
+    let void = Payment::Void(Void { authorize_key: payment_key("k"), declined: false });
     let first = turn(&mut ledger, &void, at(NOW));
     assert!(first.changed());
     assert_eq!(first.event().map(|event| event.key.clone()), Some(payment_key("k")));

@@ -1,9 +1,9 @@
 //! The wire (§6): golden fixtures for every shape, then the rules of reading.
 //!
-//! A line of a fixture never changes, only new ones come: clients have read the old ones.
+//! A line of a fixture keeps every field it has, as clients have read them. New fields and new lines may come.
 
 use booking_core::checkout::{Checkout, Contact, ContactError, Failure, Order};
-use booking_core::effect::Notification;
+use booking_core::effect::{Effect, Notification, Outcome};
 use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::inventory::{LineAnswer, LineCommand, LineReply};
@@ -17,6 +17,7 @@ use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
 };
+use booking_core::running::Running;
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::wire::{
@@ -83,7 +84,7 @@ fn capture() -> Payment {
 }
 
 fn void() -> Payment {
-    Payment::Void(Void { authorize_key: key("c-1:authorize") })
+    Payment::Void(Void { authorize_key: key("c-1:authorize"), declined: false })
 }
 
 #[test]
@@ -193,7 +194,7 @@ mod golden {
                     authorization: AuthorizationId::parse("auth:c-1:authorize").unwrap(),
                 })),
             ),
-            ("gateway void", pay(Payment::Void(Void { authorize_key: key("c-1:authorize") }))),
+            ("gateway void", pay(Payment::Void(Void { authorize_key: key("c-1:authorize"), declined: false }))),
             (
                 "gateway payment in one go",
                 Call::Gateway(GatewayCall::Pay { amount, method: method_id("card_success") }),
@@ -306,8 +307,9 @@ mod golden {
         let (done, house) = booked();
         let pending =
             Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
-        let failed = declined();
-        let (refused, for_nothing) = (refused_a_ticket(), for_nothing());
+        let [pending, done, failed] = [pending, done, declined()].map(Running::start);
+        let [refused, for_nothing] = [refused_a_ticket(), for_nothing()].map(Running::start);
+        let lets_go = lets_go();
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
         let actual = lines([
@@ -332,6 +334,7 @@ mod golden {
             ("checkout confirmed, for nothing", answer::processed(&for_nothing)),
             ("checkout declined", answer::processed(&failed)),
             ("checkout refused a ticket", answer::processed(&refused)),
+            ("checkout whose capture was refused", answer::processed(&lets_go)),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),
             ("status of a failed checkout", answer::checkout(&failed)),
@@ -344,6 +347,7 @@ mod golden {
             ),
             ("gateway capture", gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Captured(payment())))),
             ("gateway void", gateway::answer(&PaymentAnswer::Void(VoidAnswer::Voided))),
+            ("gateway void of what was taken", gateway::answer(&PaymentAnswer::Void(VoidAnswer::PaidBack))),
             ("gateway declined", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason())))),
             ("gateway key reused", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused))),
             ("gateway timeout", gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Unavailable))),
@@ -442,6 +446,23 @@ mod golden {
         let command = offering(reserve("user-2", "hold-2"), |it| *it = offer);
         memory.ask(&map, &SeatMapCommand::Seats { seats, command }).unwrap();
         run_in(memory, "card_success").0
+    }
+
+    /// A checkout whose seats are back, and whose money is still let go of.
+    fn lets_go() -> Running {
+        let mut memory = Memory::new(at(NOW), Terms::default());
+        let order = order(&["seat-1"], "card_capture_decline", None);
+        let mut running = Running::start(Checkout::start(checkout_id("c-1"), order, at(NOW), &memory.terms));
+        while running.told().is_none() {
+            let (op, effect) = running.pending().remove(0);
+            let outcome = match &effect {
+                Effect::Pay(payment @ Payment::Void(_)) => Outcome::Paid(payment.unanswered()),
+                _ => memory.perform(effect),
+            };
+            let _step = running.record(&op, outcome).unwrap();
+        }
+        assert_eq!(running.ending(), None);
+        running
     }
 
     fn for_nothing() -> Checkout {
@@ -937,6 +958,40 @@ mod gateways_answers {
         for status in [0, 201, 400, 404, 409, 500, 503, 999] {
             assert_eq!(gateway::read(&void(), Some((status, b""))), void().unanswered(), "{status}");
         }
+        let paid_back = br#"{"ok":true,"paidBack":true}"#;
+        assert_eq!(gateway::read(&void(), Some((200, paid_back))), PaymentAnswer::Void(VoidAnswer::PaidBack));
+        assert_eq!(gateway::read(&void(), Some((404, paid_back))), void().unanswered());
+    }
+
+    #[test]
+    fn to_a_void_after_a_decline_that_there_is_nothing_to_void_is_a_yes() {
+        let declined = Payment::Void(Void { authorize_key: key("c-1:authorize"), declined: true });
+        assert_eq!(gateway::read(&declined, Some((404, b""))), PaymentAnswer::Void(VoidAnswer::Voided));
+        for status in [400, 401, 402, 409, 500] {
+            assert_eq!(gateway::read(&declined, Some((status, b""))), declined.unanswered(), "{status}");
+        }
+    }
+
+    #[test]
+    fn tell_whether_the_gateway_knows_us() {
+        use gateway::Sense::{Busy, Clear, Odd, Silent};
+        let authorized: &[u8] = br#"{"authorizationId":"a1"}"#;
+        for (payment, said, sense) in [
+            (authorize(), Some((200, authorized)), Clear),
+            (authorize(), Some((402, &b""[..])), Clear),
+            (authorize(), Some((409, b"")), Clear),
+            (authorize(), Some((200, b"{}")), Odd(200)),
+            (authorize(), Some((401, b"")), Odd(401)),
+            (authorize(), Some((302, b"")), Odd(302)),
+            (capture(), Some((404, b"")), Odd(404)),
+            (void(), Some((404, b"")), Odd(404)),
+            (void(), Some((200, b"")), Clear),
+            (void(), Some((429, b"")), Busy),
+            (void(), Some((503, b"")), Busy),
+            (void(), None, Silent),
+        ] {
+            assert_eq!(gateway::sense(&payment, said), sense, "{} {said:?}", payment.name());
+        }
     }
 
     #[test]
@@ -959,9 +1014,9 @@ mod gateways_answers {
             let Answer { status, body, .. } = gateway::answer(&PaymentAnswer::Capture(answer.clone()));
             assert_eq!(gateway::read(&capture(), Some((status, body.as_bytes()))), PaymentAnswer::Capture(answer));
         }
-        for answer in [VoidAnswer::Voided, VoidAnswer::Unavailable] {
-            let said = gateway::answer(&PaymentAnswer::Void(answer)).status;
-            assert_eq!(gateway::read(&void(), Some((said, b""))), PaymentAnswer::Void(answer));
+        for answer in [VoidAnswer::Voided, VoidAnswer::PaidBack, VoidAnswer::Unavailable] {
+            let Answer { status, body, .. } = gateway::answer(&PaymentAnswer::Void(answer));
+            assert_eq!(gateway::read(&void(), Some((status, body.as_bytes()))), PaymentAnswer::Void(answer));
         }
     }
 }

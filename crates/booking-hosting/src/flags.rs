@@ -14,6 +14,7 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::gateway::HttpGateway;
 use crate::ports::HttpPort;
 
 /// What keeps a command from running, for a person.
@@ -114,17 +115,18 @@ pub struct PortFlags {
 }
 
 impl PortFlags {
-    fn port(&self, flag: &str, url: Option<&String>) -> Result<Option<Arc<HttpPort>>, CannotRun> {
+    fn port(&self, flag: &str, url: Option<&String>) -> Result<Option<HttpPort>, CannotRun> {
         let within = Duration::from_millis(self.payment_timeout.0);
-        url.map(|url| HttpPort::new(url, within).map(Arc::new).map_err(because(flag))).transpose()
+        url.map(|url| HttpPort::new(url, within).map_err(because(flag))).transpose()
     }
 
     /// The payment gateway, where one is asked for.
     ///
     /// # Errors
     /// [`CannotRun`] where its address is none.
-    pub fn gateway(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
-        self.port("--payment-url", self.payment_url.as_ref())
+    pub fn gateway(&self) -> Result<Option<Arc<HttpGateway>>, CannotRun> {
+        let port = self.port("--payment-url", self.payment_url.as_ref())?;
+        Ok(port.map(HttpGateway::new).map(Arc::new))
     }
 
     /// The notifier, where one is asked for.
@@ -132,7 +134,7 @@ impl PortFlags {
     /// # Errors
     /// [`CannotRun`] where its address is none.
     pub fn notifier(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
-        self.port("--notify-url", self.notify_url.as_ref())
+        Ok(self.port("--notify-url", self.notify_url.as_ref())?.map(Arc::new))
     }
 
     /// How long the mock gateway takes to answer.

@@ -16,6 +16,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::gateway::Report;
+
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -28,6 +30,11 @@ pub trait PaymentGateway: Send + Sync {
     /// Any call may be made twice: the same key must get the same answer, and must move money once. An answer that is
     /// neither a clear yes nor a clear no is `Unavailable`.
     async fn pay(&self, payment: &Payment) -> PaymentAnswer;
+
+    /// What its answers so far say about itself; nothing where it is not watched.
+    fn report(&self) -> Report {
+        Report::default()
+    }
 }
 
 /// Delivers messages to buyers.
@@ -37,7 +44,7 @@ pub trait Notifier: Send + Sync {
     async fn deliver(&self, letter: &Notification) -> bool;
 }
 
-/// A payment gateway or a notifier, by its address.
+/// What is behind a payment gateway or a notifier: an address that takes JSON.
 #[derive(Clone, Debug)]
 pub struct HttpPort {
     base: String,
@@ -94,7 +101,7 @@ impl HttpPort {
     }
 
     /// Asks: status and body, or `None` where there is no answer in time.
-    async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
+    pub(crate) async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
         let key = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;
         self.post(request.path, &[(key, request.key.as_str())], request.body).await
     }
@@ -123,14 +130,6 @@ fn no_certificates() -> rustls::ClientConfig {
         .expect("ring has them")
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth()
-}
-
-#[async_trait]
-impl PaymentGateway for HttpPort {
-    async fn pay(&self, payment: &Payment) -> PaymentAnswer {
-        let said = self.ask(gateway::request(payment)).await;
-        gateway::read(payment, said.as_ref().map(|(status, body)| (*status, &body[..])))
-    }
 }
 
 #[async_trait]

@@ -21,6 +21,8 @@ pub enum Handler {
     LayoutGet,
     /// The end of a checkout whose invocation was killed. An operator's.
     Recover,
+    /// What is set aside for a checkout that failed, until it is let go of.
+    LetGo,
     /// A message to a buyer, on its way.
     Deliver,
 }
@@ -30,8 +32,8 @@ const LAYOUTS: &str = "Layouts";
 
 impl Handler {
     /// Those of this platform alone.
-    const OWN: [Self; 6] =
-        [Self::MapSeat, Self::MapTurn, Self::LayoutKeep, Self::LayoutGet, Self::Recover, Self::Deliver];
+    const OWN: [Self; 7] =
+        [Self::MapSeat, Self::MapTurn, Self::LayoutKeep, Self::LayoutGet, Self::Recover, Self::LetGo, Self::Deliver];
 
     /// All that are here. The ingress has its own ways to send and to ask, and knows no WebSockets; the mock gateway is a
     /// process of its own, and health is asked of the server.
@@ -51,7 +53,7 @@ impl Handler {
             Self::Public(handler) => handler.service().as_str(),
             Self::MapSeat | Self::MapTurn => Of::SeatMap.as_str(),
             Self::LayoutKeep | Self::LayoutGet => LAYOUTS,
-            Self::Recover => Of::Checkout.as_str(),
+            Self::Recover | Self::LetGo => Of::Checkout.as_str(),
             Self::Deliver => LETTERS,
         }
     }
@@ -66,6 +68,7 @@ impl Handler {
             Self::LayoutKeep => "keep",
             Self::LayoutGet => "get",
             Self::Recover => "recover",
+            Self::LetGo => "letGo",
             Self::Deliver => "deliver",
         }
     }
@@ -91,7 +94,7 @@ impl Handler {
         match self {
             Self::Public(handler) => Some(handler.door()),
             Self::Recover => Some(Door::Admin),
-            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Deliver => None,
+            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::LetGo | Self::Deliver => None,
         }
     }
 
@@ -105,6 +108,7 @@ impl Handler {
             | Self::LayoutKeep
             | Self::LayoutGet
             | Self::Recover
+            | Self::LetGo
             | Self::Deliver => None,
         }
     }
@@ -115,7 +119,7 @@ impl Handler {
             Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap).then_some(Access::Shared),
             Self::MapSeat | Self::LayoutGet => Some(Access::Shared),
             Self::MapTurn | Self::LayoutKeep => Some(Access::Exclusive),
-            Self::Recover | Self::Deliver => None,
+            Self::Recover | Self::LetGo | Self::Deliver => None,
         };
         let (input, output) = match self {
             Self::Public(handler) => {
@@ -126,9 +130,13 @@ impl Handler {
                 let content_type = "application/json";
                 (Some(input), Some(Output { content_type, json_schema: answer, set_content_type_if_empty: false }))
             }
-            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::Recover | Self::Deliver => {
-                (None, None)
-            }
+            Self::MapSeat
+            | Self::MapTurn
+            | Self::LayoutKeep
+            | Self::LayoutGet
+            | Self::Recover
+            | Self::LetGo
+            | Self::Deliver => (None, None),
         };
         Described {
             is_private: self.door().is_none_or(|door| door > open),

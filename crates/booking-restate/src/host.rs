@@ -24,7 +24,7 @@ use crate::context::{Context, Work, json};
 use crate::handler::{Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
 use crate::maps::{self, Loaded};
-use crate::records::{Began, Forwarded, Judged, Lost, Message};
+use crate::records::{Began, Beside, Forwarded, Judged, Lost, Message};
 
 /// Why there is no answer.
 pub(crate) enum End {
@@ -83,6 +83,7 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
         Handler::LayoutKeep => maps::keep_layout(ctx).await.map(Reply::from),
         Handler::LayoutGet => maps::kept_layout(ctx).await.map(Reply::from),
         Handler::Recover => recover(ctx).await,
+        Handler::LetGo => let_go(ctx).await,
         Handler::Deliver => deliver(ctx).await,
     };
     match said {
@@ -99,13 +100,14 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
 }
 
 /// A refusal as an error of Restate's, whose errors have no fields of ours: the message, in round brackets the ticket, the end
-/// of the hold that is in the way and the version, as far as there are any, and the kind in square ones.
+/// of the hold that is in the way, the version and where the money is, as far as there are any, and the kind in square ones.
 fn refused(refusal: &Refusal) -> Stop {
-    let Refusal { kind, message, version, ticket, reserved_until } = refusal;
+    let Refusal { kind, message, version, ticket, reserved_until, money } = refusal;
     let ticket = ticket.as_ref().map(|ticket| format!("ticket {ticket}"));
     let until = reserved_until.map(|until| format!("reserved until {}", until.as_millis()));
     let version = version.map(|version| format!("version {version}"));
-    let details: Vec<String> = [ticket, until, version].into_iter().flatten().collect();
+    let money = money.map(|money| format!("money {}", money.as_str()));
+    let details: Vec<String> = [ticket, until, version, money].into_iter().flatten().collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
     Terminal::new(kind.status(), format!("{message}{details} [{kind}]")).into()
 }
@@ -262,11 +264,11 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;
     let Began { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
-    let mut journal = Invocation { ctx, notifies, heeds_cancel: true, at };
+    let mut journal = Invocation { ctx, notifies, heeds_cancel: true, parts: true, at };
     let ending = run(&mut journal, checkout).await?;
     match &ending {
         Ending::Completed { .. } => say(answer::ended(&id, &order, &ending)),
-        Ending::Failed(failure) => Err(Refusal::from(failure).into()),
+        Ending::Failed { failure, money } => Err(Refusal::failed(failure, *money).into()),
     }
 }
 
@@ -278,9 +280,18 @@ async fn recover<C: Context>(ctx: &C) -> Said {
     // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
     let checkout = if goes_through { checkout } else { checkout.turned_back() };
-    let mut journal = Invocation { ctx, notifies, heeds_cancel: false, at };
-    let ending = run(&mut journal, checkout).await?;
-    Ok(json(&ending).into())
+    finish(Invocation { ctx, notifies, heeds_cancel: false, parts: false, at }, checkout).await
+}
+
+/// Lets go of what may be set aside for a checkout that failed. A cancel of this invocation does not keep it from its end.
+async fn let_go<C: Context>(ctx: &C) -> Said {
+    let Beside { checkout, at } = format::read(&ctx.input()).map_err(unreadable)?;
+    finish(Invocation { ctx, notifies: false, heeds_cancel: false, parts: false, at }, checkout).await
+}
+
+/// Runs a checkout to its end, whatever that is.
+async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) -> Said {
+    Ok(json(&run(&mut journal, checkout).await?).into())
 }
 
 /// Tells a buyer, again and again for a while.

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use booking_core::checkout::Performed;
+use booking_core::checkout::{Checkout, Performed};
 use booking_core::effect::{Effect, Outcome, Step};
 use booking_core::format;
 use booking_core::inventory::of_map;
@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use crate::context::{Context, Work, json};
 use crate::handler::Handler;
 use crate::host::End;
-use crate::records::{Judged, Message, Paid};
+use crate::records::{Beside, Judged, Message, Paid};
 
 /// The journal of one checkout.
 pub(crate) struct Invocation<'a, C> {
@@ -38,6 +38,8 @@ pub(crate) struct Invocation<'a, C> {
     pub(crate) notifies: bool,
     /// Whether a cancel turns the checkout back. It does not keep one from its end that an operator recovers.
     pub(crate) heeds_cancel: bool,
+    /// Whether money is let go of beside this invocation, so that its caller need not wait for that.
+    pub(crate) parts: bool,
     /// The time of the last outcome that was recorded with one.
     pub(crate) at: Timestamp,
 }
@@ -47,6 +49,14 @@ const AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_
 
 impl<C: Context> Journal for Invocation<'_, C> {
     type Error = End;
+
+    fn run_beside(&mut self, money: Checkout) -> Result<bool, End> {
+        if self.parts {
+            let beside = format::write(&Beside { checkout: money, at: self.at });
+            self.ctx.send(Handler::LetGo.target(None), beside.into(), None)?;
+        }
+        Ok(self.parts)
+    }
 
     async fn perform(&mut self, step: Step) -> Result<Performed, End> {
         let (mut cancel, mut failed) = (false, 0);

@@ -61,6 +61,16 @@ pub struct Lost {
     pub goes_through: bool,
 }
 
+/// A checkout that is run to its end beside its own invocation: it lets go of what may be set aside, and does nothing else.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Beside {
+    /// The checkout.
+    pub(crate) checkout: Checkout,
+    /// The time of the last outcome before.
+    pub(crate) at: Timestamp,
+}
+
 /// What a gateway answered, and when: the time a checkout has is that of what was recorded last.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Paid {
@@ -158,6 +168,7 @@ macro_rules! formats {
 }
 formats! {
     Began = "start of a checkout";
+    Beside = "checkout that lets go";
     Head = "seat map's header";
     Seats = "seats";
     Ended = "ended checkouts";

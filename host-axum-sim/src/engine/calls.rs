@@ -212,12 +212,11 @@ impl Engine {
         Ok(id)
     }
 
-    /// Answers with how a checkout ended, as soon as it has, or with 202 after a while.
+    /// Answers with how a checkout ends, as soon as that can be told, or with 202 after a while.
     fn wait_for(&mut self, id: &CheckoutId, caller: Caller, now: Timestamp) {
         let Some(course) = self.checkouts.get(id) else { return self.answer(caller, refused(Kind::NotFound)) };
-        let checkout = course.running.checkout();
-        if checkout.ending().is_some() || self.settings.answer_within == Millis(0) {
-            let answer = answer::processed(checkout);
+        if course.running.told().is_some() || self.settings.answer_within == Millis(0) {
+            let answer = answer::processed(&course.running);
             return self.answer(caller, answer);
         }
         let waiting = self.waiting.entry(id.clone()).or_default();
@@ -240,17 +239,21 @@ impl Engine {
         }
     }
 
-    /// A checkout has ended: tells everybody who waits for that.
-    pub(super) fn answer_the_waiting(&mut self, checkout: &Checkout) {
-        for (caller, until) in self.waiting.remove(checkout.id()).unwrap_or_default() {
-            self.due.remove(&(until, Due::Answer(checkout.id().clone(), caller)));
-            self.answer(caller, answer::processed(checkout));
+    /// Tells everybody who waits for a checkout how it ends, if that can be told.
+    pub(super) fn answer_the_waiting(&mut self, running: &Running) {
+        let id = running.checkout().id();
+        if !self.waiting.contains_key(id) || running.told().is_none() {
+            return;
+        }
+        for (caller, until) in self.waiting.remove(id).unwrap_or_default() {
+            self.due.remove(&(until, Due::Answer(id.clone(), caller)));
+            self.answer(caller, answer::processed(running));
         }
     }
 
     fn status(&self, id: &CheckoutId) -> Answer {
         match self.checkouts.get(id) {
-            Some(course) => answer::checkout(course.running.checkout()),
+            Some(course) => answer::checkout(&course.running),
             None => refused(Kind::NotFound),
         }
     }
@@ -325,7 +328,7 @@ impl Engine {
             return gateway::paid(payment);
         }
         if let PaymentAnswer::Capture(CaptureAnswer::Declined(_)) = &captured {
-            let _voided = self.ask_gateway(&Payment::Void(Void { authorize_key: key }), now);
+            let _voided = self.ask_gateway(&Payment::Void(Void { authorize_key: key, declined: false }), now);
         }
         gateway::answer(&captured)
     }

@@ -35,6 +35,7 @@ impl Engine {
             }
         }
         let id = course.running.checkout().id().clone();
+        self.answer_the_waiting(&course.running);
         if course.running.ending().is_some() && course.ended.is_none() {
             self.ended(&mut course, now);
         }
@@ -59,7 +60,10 @@ impl Engine {
         let Some(mut course) = self.checkouts.remove(&op.checkout) else { return };
         match self.record_outcome(&mut course, op, outcome) {
             Recorded::Step => return self.go_on(course, now),
-            Recorded::Waiting => self.touched.push(Name::Checkout(op.checkout.clone())),
+            Recorded::Waiting => {
+                self.touched.push(Name::Checkout(op.checkout.clone()));
+                self.answer_the_waiting(&course.running);
+            }
             Recorded::Stale => {}
         }
         self.checkouts.insert(op.checkout.clone(), course);
@@ -103,11 +107,10 @@ impl Engine {
         course.ended = Some(now);
         let checkout = course.running.checkout();
         let kind = match checkout.ending() {
-            Some(Ending::Failed(failure)) => Some(Refusal::from(failure).kind),
+            Some(Ending::Failed { failure, .. }) => Some(Refusal::from(failure).kind),
             Some(Ending::Completed { .. }) | None => None,
         };
         *self.counts.endings.entry(kind).or_default() += 1;
-        self.answer_the_waiting(checkout);
         let (share, at_most) = kept_as(course);
         self.kept.leave(Share::Bookings, cost(checkout.order()));
         self.kept.take_room(share, cost(checkout.order()));
@@ -200,7 +203,7 @@ impl Engine {
         let course = self.checkouts.get(id).filter(|course| course.ended.is_some() && course.key.is_none())?;
         let (share, Some(at_most)) = kept_as(course) else { return None };
         let checkout = course.running.checkout();
-        let (answer, cost) = (answer::processed(checkout), cost(checkout.order()));
+        let (answer, cost) = (answer::processed(&course.running), cost(checkout.order()));
         self.kept.leave(share, cost);
         self.kept.let_go(share, What::Checkout(id.clone()), now, at_most);
         self.checkouts.remove(id);
@@ -254,8 +257,10 @@ fn asks_again(stage: &Stage) -> bool {
 fn kept_as(course: &Course) -> (Share, Option<Millis>) {
     match course.running.ending() {
         None | Some(Ending::Completed { .. }) => (Share::Bookings, None),
-        Some(Ending::Failed(Failure::HoldRefused(_))) if course.key.is_none() => (Share::Failures, Some(REFUSED_FOR)),
-        Some(Ending::Failed(_)) => (Share::Failures, None),
+        Some(Ending::Failed { failure: Failure::HoldRefused(_), .. }) if course.key.is_none() => {
+            (Share::Failures, Some(REFUSED_FOR))
+        }
+        Some(Ending::Failed { .. }) => (Share::Failures, None),
     }
 }
 

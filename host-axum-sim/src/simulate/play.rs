@@ -159,7 +159,7 @@ impl Simulation {
 fn ending(checkout: &Checkout) -> Option<&'static str> {
     Some(match checkout.ending()? {
         Ending::Completed { .. } => "booked",
-        Ending::Failed(failure) => Refusal::from(failure).kind.as_str(),
+        Ending::Failed { failure, .. } => Refusal::from(failure).kind.as_str(),
     })
 }
 

@@ -290,9 +290,11 @@ impl World {
 
     pub(super) fn see_the_end(&mut self, end: &End) {
         match end.checkout.ending() {
-            Some(Ending::Failed(Failure::PaymentDeclined(_))) => self.sights.see(Sight::Declined),
-            Some(Ending::Failed(Failure::PaymentUnavailable)) => self.sights.see(Sight::Unavailable),
-            Some(Ending::Failed(Failure::Cancelled)) => self.sights.see(Sight::Cancelled),
+            Some(Ending::Failed { failure: Failure::PaymentDeclined(_) | Failure::CaptureRefused(_), .. }) => {
+                self.sights.see(Sight::Declined)
+            }
+            Some(Ending::Failed { failure: Failure::PaymentUnavailable, .. }) => self.sights.see(Sight::Unavailable),
+            Some(Ending::Failed { failure: Failure::Cancelled, .. }) => self.sights.see(Sight::Cancelled),
             _ => {}
         }
     }

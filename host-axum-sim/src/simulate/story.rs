@@ -283,6 +283,7 @@ impl World {
             PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(_)) => "authorised",
             PaymentAnswer::Capture(CaptureAnswer::Captured(_)) => "captured",
             PaymentAnswer::Void(VoidAnswer::Voided) => "voided",
+            PaymentAnswer::Void(VoidAnswer::PaidBack) => "paid back",
             PaymentAnswer::Authorize(AuthorizeAnswer::Declined(_))
             | PaymentAnswer::Capture(CaptureAnswer::Declined(_)) => "declined",
             PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused | AuthorizeAnswer::Unavailable)
@@ -371,7 +372,7 @@ fn stage(course: &Course) -> String {
     };
     match checkout.ending() {
         Some(Ending::Completed { .. }) => format!("booked{letter}"),
-        Some(Ending::Failed(failure)) => format!("failed: {}", Refusal::from(failure).kind.as_str()),
+        Some(Ending::Failed { failure, .. }) => format!("failed: {}", Refusal::from(failure).kind.as_str()),
         None if course.wake.is_some() => format!("{}, waits", checkout.stage().name()),
         None => checkout.stage().name().to_owned(),
     }

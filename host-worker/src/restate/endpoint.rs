@@ -17,7 +17,7 @@ use crate::settings::{Mode, Settings};
 pub(crate) const MOUNTED: &str = "/restate/";
 
 /// The longest request that Restate sends, in bytes: its own limit of a message.
-const MAX_BODY: usize = 32 * 1024 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Reads an identity key, as Restate shows it.
 pub(crate) fn read_key(text: &str) -> Result<Key, String> {

@@ -160,7 +160,7 @@ fn unknown(running: &Running) -> u32 {
 
 /// A void that voids nothing.
 fn void_of_nothing() -> Effect {
-    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: key("nothing") }))
+    Effect::Pay(Payment::Void(booking_core::payment::Void { authorize_key: key("nothing"), declined: false }))
 }
 
 fn key(text: &str) -> PaymentKey {

@@ -517,13 +517,12 @@ impl World {
         if let (Some(tells), false) = (&mut run.tells, matches!(outcome, Outcome::Line(_) | Outcome::Notified)) {
             *tells = self.now;
         }
-        let capturing = matches!(run.running.checkout().stage(), Stage::Capturing { .. });
         let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });
         let recorded = run.running.change().record(&op, outcome);
         let recorded = recorded.map_err(|why| broken("every_outcome_fits", why.to_string()))?;
         if recorded == Recorded::Step {
             watch.touched_runs |= bit(index);
-            self.see_step(index, capturing, undoing, watch);
+            self.see_step(index, undoing, watch);
             self.ask(index, true);
         }
         Ok(())

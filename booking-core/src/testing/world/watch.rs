@@ -107,7 +107,7 @@ impl World {
                     let ended = before.ended().any(|(checkout, _)| *checkout == claim.checkout);
                     sights.see_if(ended && refused == Some(TicketRefusal::HoldExpired), Sight::RevokeFirst);
                     let ending = run(&claim.checkout).and_then(|run| run.running.ending());
-                    sights.see_if(decision.is_ok() && matches!(ending, Some(Ending::Failed(_))), Sight::Forgotten);
+                    sights.see_if(decision.is_ok() && matches!(ending, Some(Ending::Failed { .. })), Sight::Forgotten);
                 }
                 let TicketCommand::Revoke { checkout, .. } = command else { return };
                 let stage = run(checkout).map(|run| run.running.checkout().stage());
@@ -125,8 +125,8 @@ impl World {
         }
     }
 
-    /// A checkout has gone on, from a capture or from its way back if so.
-    pub(super) fn see_step(&self, index: usize, capturing: bool, undoing: bool, watch: &mut Watch) {
+    /// A checkout has gone on, from its way back if so.
+    pub(super) fn see_step(&self, index: usize, undoing: bool, watch: &mut Watch) {
         let Some(run) = &self.runs[index] else { return };
         let checkout = run.running.checkout();
         let voided = || self.ledger.account(&run.authorize_key).is_some_and(|account| account.voided);
@@ -136,8 +136,8 @@ impl World {
                 Failure::HoldRefused(refusal) if refusal.why == TicketRefusal::HoldExpired => {
                     Some(Sight::ExpiredBeforePay)
                 }
-                Failure::PaymentDeclined(_) if capturing => Some(Sight::CaptureDeclined),
                 Failure::PaymentDeclined(_) => Some(Sight::Declined),
+                Failure::CaptureRefused(_) => Some(Sight::CaptureDeclined),
                 Failure::PaymentUnavailable => Some(Sight::RetriesExhausted),
                 Failure::ConfirmRefused(refusal)
                     if lapsed.contains(&refusal.why) && self.now >= checkout.deadline() =>
@@ -147,7 +147,9 @@ impl World {
                 Failure::Cancelled => Some(Sight::Cancelled),
                 Failure::HoldRefused(_) | Failure::NoAmount(_) | Failure::ConfirmRefused(_) => None,
             },
-            Stage::Ended(Ending::Failed(Failure::ConfirmRefused(_))) if voided() => Some(Sight::ConfirmRefusedThenVoid),
+            Stage::Ended(Ending::Failed { failure: Failure::ConfirmRefused(_), .. }) if voided() => {
+                Some(Sight::ConfirmRefusedThenVoid)
+            }
             Stage::Holding
             | Stage::Authorising { .. }
             | Stage::Confirming { .. }
