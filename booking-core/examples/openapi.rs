@@ -211,6 +211,27 @@ fn about(handler: Handler) -> About {
             let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
             plain(nothing(), answer, &[NotFound])
         }
+        Handler::CheckoutsStuck => plain(nullable(object(&[], &[("after", CheckoutId::schema())])), stuck(), &[]),
+        Handler::CheckoutCancel => {
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            plain(object(&[("reason", line())], &[]), answer, &[NotFound, CheckoutInProgress])
+        }
+        Handler::CheckoutResolve => {
+            let outcome = |known: &[&str]| {
+                let words = "what became of the money: it was taken (`captured`), or was not and will not be (`refused`); nothing is set aside any more (`letGo`), or what was taken has been paid back (`paidBack`)";
+                ("outcome", described(json!({ "enum": known }), words))
+            };
+            let payment = described(PaymentId::schema(), "what the gateway calls the payment");
+            let captured = object(&[outcome(&["captured"]), ("paymentId", payment), ("reason", line())], &[]);
+            let mut others = object(&[outcome(&["refused", "letGo", "paidBack"]), ("reason", line())], &[]);
+            others["properties"]["paymentId"] = json!({ "type": "null" });
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            plain(json!({ "oneOf": [captured, others] }), answer, &[NotFound, CheckoutInProgress])
+        }
+        Handler::CheckoutNotify => {
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            plain(nothing(), answer, &[NotFound, CheckoutInProgress])
+        }
         Handler::GatewayAuthorize => plain(
             object(
                 &[
@@ -489,6 +510,30 @@ fn order() -> Value {
     };
     let several = json!({ "type": "array", "items": TicketId::schema(), "minItems": 1, "maxItems": MAX_TICKETS, "uniqueItems": true });
     json!({ "oneOf": [with(("ticketId", TicketId::schema()), "ticketIds"), with(("ticketIds", several), "ticketId")] })
+}
+
+/// Checkouts that wait in vain.
+fn stuck() -> Value {
+    let one = object(
+        &[
+            ("checkoutId", CheckoutId::schema()),
+            ("status", json!({ "enum": ["PENDING", "CONFIRMED", "FAILED"] })),
+            ("stage", text()),
+            ("waitsFor", json!({ "enum": ["gateway", "map", "notifier"] })),
+            (
+                "inVain",
+                described(u32::schema(), "how often the gateway was asked for what this is at, and gave no answer"),
+            ),
+            ("deadline", described(Timestamp::schema(), "when its claims end: milliseconds since the Unix epoch")),
+            ("tickets", list(TicketId::schema())),
+            ("amount", nullable(Money::schema())),
+            ("money", nullable(json!({ "enum": ["none", "lettingGo", "paidBack"] }))),
+        ],
+        &[],
+    );
+    let more =
+        described(json!({ "type": "boolean" }), "whether there are others: ask again, with `after` the last of these");
+    object(&[("checkouts", list(one)), ("more", more)], &[])
 }
 
 fn pending() -> Value {

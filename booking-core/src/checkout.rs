@@ -511,6 +511,19 @@ impl Checkout {
         if let Stage::Ended(ending) = &self.stage { Some(ending) } else { None }
     }
 
+    /// How much it comes to, once its seats are claimed; `None` before that, and on the way back.
+    #[must_use]
+    pub fn amount(&self) -> Option<Money> {
+        match &self.stage {
+            Stage::Authorising { amount, .. }
+            | Stage::Confirming { amount, .. }
+            | Stage::Capturing { amount, .. }
+            | Stage::Notifying { amount, .. }
+            | Stage::Ended(Ending::Completed { amount, .. }) => Some(*amount),
+            Stage::Holding | Stage::Undoing { .. } | Stage::Ended(Ending::Failed { .. }) => None,
+        }
+    }
+
     /// What its buyer can be told, once that cannot change any more but for where the money is: how it ended, or why it failed, as
     /// soon as every seat is let go. What may be set aside is let go of after that.
     #[must_use]

@@ -8,9 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
+use crate::checkout::{Checkout, Ending, Impossible, Next, Performed, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format::Format;
+use crate::ids::PaymentId;
+use crate::payment::{CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
+use crate::time::Timestamp;
 
 /// A checkout with the outcomes that have come so far of the step that it is at. Store it after every
 /// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`Running::pending`] says.
@@ -49,6 +52,26 @@ pub enum CancelRefusal {
     #[error("the checkout has ended")]
     Ended,
 }
+
+/// What became of a payment, as an operator knows it who has looked at the gateway: for a checkout whose gateway gives no answer. It is
+/// believed like an answer, so it has to be true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Resolution {
+    /// The money was taken.
+    Captured(PaymentId),
+    /// The money was not taken, and will not be.
+    Refused(DeclineReason),
+    /// Nothing is set aside any more, nor ever will be.
+    LetGo,
+    /// What was taken has been paid back.
+    PaidBack,
+}
+
+/// A checkout does not wait for a gateway that gives no answer, or not for this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this checkout has not asked the gateway for that in vain")]
+pub struct NotInVain;
 
 impl Running {
     /// A checkout at its start.
@@ -141,6 +164,50 @@ impl Running {
         settled?;
         self.begin_step();
         Ok(Recorded::Step)
+    }
+
+    /// How often the gateway was asked for what this checkout is at, and gave no answer.
+    #[must_use]
+    pub fn in_vain(&self) -> u32 {
+        match self.checkout.stage() {
+            Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
+                pace.unknown
+            }
+            Stage::Holding | Stage::Confirming { .. } | Stage::Notifying { .. } | Stage::Ended(_) => 0,
+        }
+    }
+
+    /// The outcomes by which an operator's word takes the place of the gateway's, to be [recorded](Running::record) in this order. Only
+    /// for what has been asked in vain, and is asked without an end: a capture, or a void. Changes nothing itself.
+    ///
+    /// # Errors
+    /// [`NotInVain`].
+    pub fn resolve(&self, resolution: &Resolution, now: Timestamp) -> Result<Vec<(Op, Outcome)>, NotInVain> {
+        if self.in_vain() == 0 {
+            return Err(NotInVain);
+        }
+        let (mut outcomes, mut then) = (Vec::new(), self.clone());
+        if let [(op, Effect::Sleep(_))] = &self.pending()[..] {
+            let slept = (op.clone(), Outcome::Slept { at: now });
+            let _step = then.record(&slept.0, slept.1.clone()).map_err(|_| NotInVain)?;
+            outcomes.push(slept);
+        }
+        for (op, effect) in then.pending() {
+            let answer = match (effect, resolution) {
+                (Effect::Pay(Payment::Capture(_)), Resolution::Captured(payment)) => {
+                    PaymentAnswer::Capture(CaptureAnswer::Captured(payment.clone()))
+                }
+                (Effect::Pay(Payment::Capture(_)), Resolution::Refused(reason)) => {
+                    PaymentAnswer::Capture(CaptureAnswer::Declined(reason.clone()))
+                }
+                (Effect::Pay(Payment::Void(_)), Resolution::LetGo) => PaymentAnswer::Void(VoidAnswer::Voided),
+                (Effect::Pay(Payment::Void(_)), Resolution::PaidBack) => PaymentAnswer::Void(VoidAnswer::PaidBack),
+                _ => continue,
+            };
+            outcomes.push((op, Outcome::Paid(answer)));
+            return Ok(outcomes);
+        }
+        Err(NotInVain)
     }
 
     /// Cancels from outside: at the end of the current step the checkout turns back. Asking twice is asking once.

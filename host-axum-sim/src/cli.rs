@@ -88,6 +88,9 @@ struct ServeArgs {
     /// they are not there
     #[arg(long, env = "BOOKING_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
+    /// Show the built-in mock gateway's ledger to everybody: it names every checkout. Without this only operators see it
+    #[arg(long, env = "BOOKING_OPEN_LEDGER")]
+    open_ledger: bool,
     /// An origin whose pages may call this server, such as https://tickets.example; * for all. May be repeated
     #[arg(long, env = "BOOKING_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
@@ -104,6 +107,10 @@ struct ServeArgs {
     /// Connections that may be open at a time
     #[arg(long, env = "BOOKING_MAX_CONNECTIONS", value_name = "N", default_value_t = ServeSettings::default().connections, value_parser = some)]
     max_connections: usize,
+    /// Connections that one address may have open at a time (of IPv6: 64 leading bits of one); beyond that they are answered
+    /// Overloaded. Never for this machine itself. Behind a proxy all come from one address: leave it off there
+    #[arg(long, env = "BOOKING_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", value_parser = some)]
+    max_connections_per_address: Option<usize>,
     /// WebSockets that may watch maps at a time
     #[arg(long, env = "BOOKING_MAX_WATCHERS", value_name = "N", default_value_t = RouteSettings::default().watchers)]
     max_watchers: usize,
@@ -141,6 +148,9 @@ struct MockGatewayArgs {
     /// Keep the ledger in this file, so that it outlives the process
     #[arg(long, env = "MOCK_GATEWAY_LEDGER", value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Show the ledger to everybody who asks for it: it names every checkout
+    #[arg(long, env = "MOCK_GATEWAY_OPEN_LEDGER")]
+    open_ledger: bool,
 }
 
 fn keep_for(text: &str) -> Result<Millis, String> {
@@ -232,7 +242,7 @@ impl ServeArgs {
             return Err(CannotRun(format!("--demo {why} who reaches it")));
         }
         let doors = Doors::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
-        let doors = doors.map_err(because("the tokens"))?;
+        let doors = doors.map_err(because("the tokens"))?.with_open_ledger(self.open_ledger);
         let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
         let settings = Settings {
             terms: self.terms.terms(),
@@ -280,6 +290,7 @@ impl ServeArgs {
         let settings = ServeSettings {
             routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
             connections: connections_for(self.max_connections),
+            connections_per_address: self.max_connections_per_address,
             cors_origins: self.cors_origin,
             stop_within: Duration::from_millis(self.answer_within.0.saturating_add(5_000)),
             page: Some(page),
@@ -339,7 +350,8 @@ impl MockGatewayArgs {
         };
         let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
         let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());
-        let routes = RouteSettings { services: Services::MockGateway, ..RouteSettings::default() };
+        let doors = Doors::default().with_open_ledger(self.open_ledger);
+        let routes = RouteSettings { services: Services::MockGateway, doors, ..RouteSettings::default() };
         let settings = ServeSettings { routes, page: None, ..ServeSettings::default() };
         until_told_to_stop("the mock payment gateway, at /api/mock-payment", self.listen, host, settings).await
     }

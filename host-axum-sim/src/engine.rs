@@ -20,6 +20,7 @@ mod courses;
 mod kept;
 mod maps;
 mod messages;
+mod operate;
 mod records;
 mod settings;
 
@@ -61,8 +62,10 @@ pub struct Census {
     pub timers_due: u64,
     /// Messages to buyers that are to be delivered.
     pub letters_waiting: u64,
-    /// Messages that were given up since the start of the process.
+    /// Messages that were given up, of the bookings that are kept.
     pub letters_parked: u64,
+    /// Checkouts under way whose payment gateway, or whose map, gives no answer.
+    pub stuck: u64,
     /// Finished checkouts, keys and accounts that are kept.
     pub kept: u64,
     /// What they take, in bytes, by estimate.
@@ -150,6 +153,8 @@ pub struct Engine {
     checkouts: BTreeMap<CheckoutId, Box<Course>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
+    /// Bookings whose message was given up.
+    parked: BTreeSet<CheckoutId>,
     ledger: Ledger,
     keys: BTreeMap<Digest, Keyed>,
     kept: Kept,
@@ -188,7 +193,6 @@ struct Counts {
     holds_lapsed: u64,
     payment_retries: u64,
     letters_waiting: u64,
-    letters_parked: u64,
 }
 
 impl Default for Counts {
@@ -200,7 +204,6 @@ impl Default for Counts {
             holds_lapsed: 0,
             payment_retries: 0,
             letters_waiting: 0,
-            letters_parked: 0,
         }
     }
 }
@@ -221,6 +224,7 @@ impl Engine {
             to_reset: BTreeSet::new(),
             checkouts: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            parked: BTreeSet::new(),
             ledger: Ledger::default(),
             keys: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -376,7 +380,8 @@ impl Engine {
             timers: self.due.len() as u64,
             timers_due: self.due.iter().take_while(|(at, _)| *at <= now).count() as u64,
             letters_waiting: self.counts.letters_waiting,
-            letters_parked: self.counts.letters_parked,
+            letters_parked: self.parked.len() as u64,
+            stuck: self.in_vain(None).count() as u64,
             kept: self.kept.len() as u64,
             kept_bytes: self.kept.filled().map(|(_, bytes, _)| bytes as u64).iter().sum(),
             filled: self.filled().to_vec(),

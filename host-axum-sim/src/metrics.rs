@@ -108,6 +108,8 @@ fn about(host: &Host) -> Registry {
         ("timers_due", "Timers whose time has come", census.timers_due),
         ("watchers", "Open WebSockets that watch a map", host.watchers() as u64),
         ("letters_waiting", "Messages to buyers that are still to be delivered", census.letters_waiting),
+        ("letters_parked", "Messages to buyers that were given up, of bookings that are kept", census.letters_parked),
+        ("checkouts_stuck", "Checkouts whose payment gateway, or whose map, gives no answer", census.stuck),
         ("kept", "Finished checkouts, idempotency keys and accounts of the mock gateway that are kept", census.kept),
         ("kept_bytes", "What these take, by estimate", census.kept_bytes),
         ("unstored", "Answers that wait for storage", census.unstored),
@@ -122,7 +124,6 @@ fn about(host: &Host) -> Registry {
             "Times that the gateway's answer was unknown, and it was asked again",
             census.payment_retries,
         ),
-        ("letters_parked", "Messages to buyers that were given up", census.letters_parked),
         ("clock_jumps", "Times that the calendar clock has jumped", host.clock_jumps()),
     ];
     for (name, help, value) in counters {

@@ -271,8 +271,13 @@ fn tell(span: &tracing::Span, call: &Call) {
         Call::Ticket(id, _) => span.record("ticket", field::display(id)),
         Call::SeatMap(key, _) => span.record("map", field::display(key)),
         Call::Status(id) => span.record("checkout", field::display(id)),
+        Call::Operate(id, operation) => {
+            let (what, reason) = operation.told();
+            tracing::warn!(checkout = %id, reason, "audit: an operator asks for: {what}");
+            span.record("checkout", field::display(id))
+        }
         Call::Process(order) | Call::ProcessSend(order) => span.record("ticket", field::debug(order.tickets())),
-        Call::Gateway(_) | Call::Health => span,
+        Call::Stuck(_) | Call::Gateway(_) | Call::Health => span,
     };
 }
 

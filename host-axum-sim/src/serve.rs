@@ -1,14 +1,17 @@
 //! Connections: how many, for how long, and how they end.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
 use booking_core::wire::{IDEMPOTENCY_KEY, Kind, answer};
+use booking_hosting::callers::network;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -33,6 +36,9 @@ pub struct ServeSettings {
     pub routes: RouteSettings,
     /// How many connections there may be at a time. Further ones are answered `Overloaded` and closed.
     pub connections: usize,
+    /// How many connections one address may have of these, if that is limited: an address of IPv4, or 64 leading bits of one of IPv6.
+    /// Never this machine's own. Further ones are answered `Overloaded` and closed.
+    pub connections_per_address: Option<usize>,
     /// How long the head of a request may take to arrive, a connection may be idle, and a client may take nothing of what
     /// is sent to it.
     pub head_within: Duration,
@@ -50,6 +56,7 @@ impl Default for ServeSettings {
         Self {
             routes: RouteSettings::default(),
             connections: 4_096,
+            connections_per_address: None,
             head_within: Duration::from_secs(30),
             stop_within: Duration::from_secs(35),
             cors_origins: Vec::new(),
@@ -130,6 +137,7 @@ async fn connections(
     when_stopping: impl FnOnce(),
 ) -> io::Result<()> {
     let (places, goodbyes) = (Arc::new(Semaphore::new(settings.connections)), Arc::new(Semaphore::new(GOODBYES)));
+    let shares = Shares::new(settings.connections_per_address);
     let (stopping, stops) = watch::channel(());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(settings.head_within);
@@ -140,8 +148,8 @@ async fn connections(
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_passing(&error) => continue,
             Err(error) => {
                 // Out of file descriptors, most likely: some will be given back.
@@ -150,7 +158,9 @@ async fn connections(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let share = shares.take(address.ip());
+        let place = share.and_then(|share| Some((Arc::clone(&places).try_acquire_owned().ok()?, share)));
+        let Some(place) = place else {
             metrics.turned_away.inc();
             if let Ok(turn) = Arc::clone(&goodbyes).try_acquire_owned() {
                 tokio::spawn(async move {
@@ -196,6 +206,48 @@ async fn connections(
     Ok(())
 }
 
+/// How many connections each address has open, where that is limited.
+#[derive(Clone)]
+struct Shares {
+    most: Option<usize>,
+    taken: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+}
+
+/// One of the connections of an address, while it is open.
+struct Share(Option<(Shares, IpAddr)>);
+
+impl Shares {
+    fn new(most: Option<usize>) -> Self {
+        Self { most, taken: Arc::default() }
+    }
+
+    /// Takes a connection of this address; `None` where it has as many as it may.
+    fn take(&self, address: IpAddr) -> Option<Share> {
+        let Some(most) = self.most.filter(|_| !address.to_canonical().is_loopback()) else { return Some(Share(None)) };
+        let network = network(address);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_this = taken.entry(network).or_default();
+        if *of_this >= most {
+            return None;
+        }
+        *of_this += 1;
+        Some(Share(Some((self.clone(), network))))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((shares, network)) = self.0.take() else { return };
+        let mut taken = shares.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_this) = taken.get_mut(&network) {
+            *of_this -= 1;
+            if *of_this == 0 {
+                taken.remove(&network);
+            }
+        }
+    }
+}
+
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -238,4 +290,28 @@ fn with_cors(router: Router, origins: Vec<HeaderValue>) -> Router {
     let asks_with = [AUTHORIZATION, CONTENT_TYPE, HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).expect("a name")];
     let cors = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::POST]);
     router.layer(cors.allow_headers(asks_with).expose_headers([RETRY_AFTER]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_and_this_machine_has_no_limit() {
+        let shares = Shares::new(Some(2));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (first, _second) = (shares.take(ip("192.0.2.1")).unwrap(), shares.take(ip("::ffff:192.0.2.1")).unwrap());
+        assert!(shares.take(ip("192.0.2.1")).is_none() && shares.take(ip("192.0.2.2")).is_some());
+        drop(first);
+        let _again = shares.take(ip("192.0.2.1")).unwrap();
+        assert!(shares.take(ip("192.0.2.1")).is_none());
+        let household = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|address| shares.take(ip(address)));
+        assert_eq!(household.map(|share| share.is_some()), [true, true, false]);
+        let here: Vec<_> = (0..9).flat_map(|_| [shares.take(ip("127.0.0.1")), shares.take(ip("::1"))]).collect();
+        assert!(here.iter().all(Option::is_some));
+        drop((here, _second, _again));
+        assert!(shares.taken.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+        let unlimited = Shares::new(None);
+        assert!((0..9).all(|_| unlimited.take(ip("192.0.2.1")).is_some()));
+    }
 }

@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use booking_core::checkout::{Checkout, Order};
+use booking_core::checkout::{Checkout, Ending, Order};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::CheckoutId;
-use booking_core::running::{Recorded, Running};
+use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Kind, answer};
+use booking_core::wire::{Answer, Kind, Operation, Refusal, answer};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -39,6 +39,9 @@ const LOOK_AGAIN: Backoff = Backoff { first: LOOK_AFTER, cap: Millis::from_mins(
 const AGAIN: Backoff = Backoff { first: Millis(100), cap: Millis::from_secs(2) };
 const TRIES: u32 = 5;
 
+/// How often who waits looks whether there is anything to wait for.
+const LOOK_UP: Millis = Millis::from_secs(1);
+
 /// The waits before a message is delivered again, and how often it is tried.
 const DELIVER_AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
 const DELIVER_TRIES: u64 = 10;
@@ -56,6 +59,8 @@ struct Course {
     store: Store,
     /// Somebody drives it.
     drives: Cell<bool>,
+    /// Its journal has been written to by another than who drives it.
+    is_overtaken: Cell<bool>,
     /// Those who wait for the end.
     waiting: RefCell<Vec<oneshot::Sender<Answer>>>,
 }
@@ -74,7 +79,14 @@ impl Drop for Driver {
 impl DurableObject for CheckoutObject {
     fn new(state: State, env: Env) -> Self {
         let store = Store::new(&state, journal::SCHEMA);
-        let course = Course { state, env, store, drives: Cell::new(false), waiting: RefCell::default() };
+        let course = Course {
+            state,
+            env,
+            store,
+            drives: Cell::new(false),
+            is_overtaken: Cell::new(false),
+            waiting: RefCell::default(),
+        };
         Self(AssertUnwindSafe(Rc::new(course)))
     }
 
@@ -116,6 +128,7 @@ impl Course {
                 Start::Refused(answer) => answer,
                 Start::Over(_) | Start::Goes => answer::accepted(&id),
             }),
+            CheckoutCall::Operate(operation) => self.operate(&operation, settings),
             CheckoutCall::Status => {
                 let Some(running) = journal::running(&self.store)? else {
                     return Ok(answer::refusal(&Kind::NotFound.into()));
@@ -155,6 +168,68 @@ impl Course {
         Ok(Start::Goes)
     }
 
+    /// An operator does something about it.
+    fn operate(self: &Rc<Self>, operation: &Operation, settings: Rc<Settings>) -> Result<Answer> {
+        let refuse = |kind, why: &str| Ok(answer::refusal(&Refusal::new(kind, why.to_owned())));
+        let Some(mut running) = journal::running(&self.store)? else {
+            return Ok(answer::refusal(&Kind::NotFound.into()));
+        };
+        match operation {
+            Operation::Cancel { reason: _ } => match running.cancel() {
+                Err(CancelRefusal::Ended) => {}
+                Err(CancelRefusal::CaptureAsked) => return Ok(answer::refusal(&Kind::CheckoutInProgress.into())),
+                Ok(()) => self.overtake(|| journal::cancel(&self.store, running.checkout().step()))?,
+            },
+            Operation::Resolve { resolution, reason: _ } => {
+                let outcomes = match running.resolve(resolution, now()) {
+                    Ok(outcomes) => outcomes,
+                    Err(why) => return refuse(Kind::CheckoutInProgress, &why.to_string()),
+                };
+                self.overtake(|| {
+                    for (op, outcome) in outcomes {
+                        let _step = running.record(&op, outcome.clone())?;
+                        journal::record(&self.store, &op, outcome)?;
+                    }
+                    Ok(())
+                })?;
+            }
+            Operation::Notify => {
+                if !matches!(running.ending(), Some(Ending::Completed { .. })) {
+                    return refuse(Kind::CheckoutInProgress, "This checkout is not booked");
+                }
+                if settings.notify.is_none() {
+                    return refuse(Kind::NotFound, "There is nobody to send messages to: see NOTIFY_URL");
+                }
+                self.store.transaction(|| {
+                    journal::hand_over_again(&self.store, now())?;
+                    self.rest(&settings)
+                })?;
+                let course = Rc::clone(self);
+                meanwhile(&self.state, async move {
+                    if let Err(why) = course.deliver(&settings).await {
+                        say(Level::Error, "a message was not sent again", &[("why", why.to_string())]);
+                    }
+                });
+                return Ok(answer::checkout(&running));
+            }
+        }
+        let answer = answer::checkout(&running);
+        self.tell(&running);
+        if running.ending().is_none() {
+            self.go_on(running, settings);
+        } else {
+            self.store.transaction(|| self.rest(&settings))?;
+        }
+        Ok(answer)
+    }
+
+    /// Writes to the journal beside who drives the checkout, who then reads it again.
+    fn overtake(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.store.transaction(write)?;
+        self.is_overtaken.set(true);
+        Ok(())
+    }
+
     /// How it ended; after a while, that it goes on.
     async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
         let (tell, told) = oneshot::channel();
@@ -189,14 +264,17 @@ impl Driver {
         let mut failed = 0;
         while running.ending().is_none() {
             faults::may_panic("panic-step", || tickets_of(&running));
+            course.catch_up(&mut running)?;
             course.tell(&running);
             match course.step(&mut running, settings).await? {
                 Step::Taken => failed = 0,
                 Step::Waits(until) => {
                     course.store.transaction(|| course.store.wake_at(Some(until)))?;
                     // A wait that is short is waited for here; the alarm is for the others, and for crashes.
-                    let left = until.as_millis().saturating_sub(now().as_millis());
-                    pause(Millis(left)).await;
+                    let left = || Millis(until.as_millis().saturating_sub(now().as_millis()));
+                    while left() > Millis(0) && !course.is_overtaken.get() {
+                        pause(left().min(LOOK_UP)).await;
+                    }
                 }
                 Step::Unanswered => {
                     failed += 1;
@@ -296,7 +374,16 @@ impl Course {
         })
     }
 
+    /// Reads the journal again, if another has written to it.
+    fn catch_up(&self, running: &mut Running) -> Result<()> {
+        if self.is_overtaken.replace(false) {
+            *running = journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?;
+        }
+        Ok(())
+    }
+
     fn record(&self, running: &mut Running, op: &Op, outcome: Outcome) -> Result<()> {
+        self.catch_up(running)?;
         match running.record(op, outcome.clone())? {
             Recorded::Stale => Ok(()),
             Recorded::Step | Recorded::Waiting => self.store.transaction(|| journal::record(&self.store, op, outcome)),

@@ -7,7 +7,7 @@ use booking_core::ids::TicketId;
 use booking_core::inventory::LineCommand;
 use booking_core::terms::Backoff;
 use booking_core::time::Millis;
-use booking_core::wire::{Answer, Kind, MapCall};
+use booking_core::wire::{Answer, Kind, MapCall, Operation};
 use booking_hosting::doors::Fingerprint;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
@@ -67,6 +67,8 @@ pub(crate) enum CheckoutCall {
     Send(Order),
     /// How it stands.
     Status,
+    /// An operator does something about it.
+    Operate(Operation),
 }
 
 impl CheckoutCall {
@@ -76,6 +78,7 @@ impl CheckoutCall {
             Self::Process(_) => "process",
             Self::Send(_) => "send",
             Self::Status => "status",
+            Self::Operate(_) => "operate",
         }
     }
 }

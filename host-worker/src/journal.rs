@@ -69,6 +69,11 @@ pub(crate) fn record(store: &Store, op: &Op, outcome: Outcome) -> Result<()> {
     append(store, &Entry::Ended { op: op.clone(), outcome })
 }
 
+/// Records that it was cancelled during this step.
+pub(crate) fn cancel(store: &Store, step: u32) -> Result<()> {
+    append(store, &Entry::Cancelled { step })
+}
+
 /// Until when a step waits. Decided once: a crash does not start the wait anew.
 pub(crate) fn wait(store: &Store, step: u32, until: Timestamp) -> Result<Timestamp> {
     let step = number(u64::from(step));
@@ -83,6 +88,11 @@ pub(crate) fn wait(store: &Store, step: u32, until: Timestamp) -> Result<Timesta
 /// Hands the message to the buyer over.
 pub(crate) fn hand_over(store: &Store, at: Timestamp) -> Result<()> {
     store.write("letter", "INSERT OR IGNORE INTO letter (one, failed, due) VALUES (1, 0, ?)", &[time(at)])
+}
+
+/// Hands the message over once more, whatever became of it.
+pub(crate) fn hand_over_again(store: &Store, at: Timestamp) -> Result<()> {
+    store.write("letter", "INSERT OR REPLACE INTO letter (one, failed, due) VALUES (1, 0, ?)", &[time(at)])
 }
 
 /// The message to the buyer, while it is to be delivered: after so many tries it stays where it is.

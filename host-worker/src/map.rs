@@ -4,16 +4,17 @@
 use booking_core::ids::{MapKey, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::machine::{Machine as _, Transition};
+use booking_core::map::ticket::Ticket;
 use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
 use booking_core::terms::Terms;
 use booking_core::time::Millis;
-use booking_core::wire::{Answer, Kind, MapCall, SeatMapCall, TicketCall, answer};
+use booking_core::wire::{Answer, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use worker::{Env, Method, Request, Response, State};
 
 use crate::clock::{Clock, now};
 use crate::errors::{Result, unavailable};
 use crate::faults;
-use crate::inside::{self, Asked};
+use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall};
 use crate::log::{Level, count, say};
 use crate::map_tables::{self as tables, Layouts};
 use crate::settings::Settings;
@@ -95,6 +96,18 @@ impl Map {
                 Ok((answer::plan(header.edition, layout.as_deref()), Vec::new()))
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
+            MapCall::Seat(id, TicketCall::Reset { up_to }, door) => {
+                let seat = self.seat(&id)?;
+                let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
+                if self.is_being_sold(&seat, &id).await? {
+                    let why = "The checkout that this ticket is sold to is still under way";
+                    let refusal = Refusal::new(Kind::CheckoutInProgress, why).about(id).at(version);
+                    return Ok((answer::refusal(&refusal), Vec::new()));
+                }
+                // What was sold while the checkout was asked stays sold.
+                let call = MapCall::Seat(id, TicketCall::Reset { up_to: up_to.min(version) }, door);
+                self.changed(&key, Asked { call, ..asked }, &settings.terms)
+            }
             call @ (MapCall::Seat(..) | MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_)) => {
                 self.changed(&key, Asked { call, ..asked }, &settings.terms)
             }
@@ -107,6 +120,16 @@ impl Map {
         let seats = std::slice::from_ref(id);
         let needs = Needs::Parts { seats, checkout: None, hold: None, ending: false };
         tables::load(&self.store, header, &self.layouts, needs)
+    }
+
+    /// Whether a seat is sold to a checkout that is under way: its money may be taken at any moment.
+    async fn is_being_sold(&self, seat: &SeatMap, id: &TicketId) -> Result<bool> {
+        let Some(checkout) = seat.ticket(id).and_then(Ticket::sold_to) else {
+            return Ok(false);
+        };
+        let status = Asked { call: CheckoutCall::Status, key: None };
+        let said = inside::ask(&self.env, CHECKOUTS, checkout.as_str(), &status).await?;
+        Ok(said.body.contains(r#""status":"PENDING""#))
     }
 
     /// A call that may change the map.

@@ -204,8 +204,15 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         Call::Process(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Process(order)).await,
         Call::ProcessSend(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Send(order)).await,
         Call::Status(id) => from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Status).await,
+        Call::Operate(id, operation) => {
+            let (what, reason) = operation.told();
+            let fields = [("checkout", id.to_string()), ("operation", what.to_owned()), ("reason", reason.to_owned())];
+            say(Level::Warn, "audit: an operator asks for", &fields);
+            from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(operation)).await
+        }
         Call::Health => return Ok(answer::health().into()),
-        Call::Gateway(_) => return Err(Kind::NotFound.into()),
+        // No object knows them all.
+        Call::Stuck(_) | Call::Gateway(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
 }

@@ -137,6 +137,58 @@ pub fn a_failure_is_told_while_its_money_is_let_go_of(client: &Client, gateway: 
     eventually(|| (gateway.asked("void") > 3).then_some(()));
 }
 
+/// Authorises every card, and never says what became of a capture.
+#[must_use]
+pub fn never_captures(verb: &str, _body: &Value) -> Option<(u16, &'static str)> {
+    Some(if verb == "authorize" { (200, r#"{ "authorizationId": "auth-1" }"#) } else { (503, "") })
+}
+
+/// A host whose gateway is one that [`never_captures`]: operators have its checkouts turn back or come to their end, and reset no seat
+/// that is being paid for.
+///
+/// # Panics
+/// When it is otherwise.
+pub fn operators_end_what_the_gateway_does_not(public: &Client, admin: &Client, gateway: &OddGateway) {
+    let reason = json!({ "reason": "seen at the gateway" });
+    let known = |outcome: &str, payment: Option<&str>| json!({ "outcome": outcome, "paymentId": payment, "reason": "seen at the gateway" });
+    let sent = |ticket: &str| {
+        let asked = gateway.asked("capture");
+        let sent = public.post("/Checkout/process/send", &json!({ "ticketId": ticket, "userId": "ann" }));
+        // It is asked again once the first answer, which is none, is written down.
+        eventually(|| (gateway.asked("capture") > asked + 1).then_some(()));
+        format!("/Checkout/{}", sent.text("checkoutId"))
+    };
+    let does = |path: &str, what: &str, body: &Value| admin.post(&format!("{path}/{what}"), body);
+    let first = sent("hall:1");
+    for (path, body) in [("/Ticket/hall:1/cleanup", json!({})), ("/Ticket/hall:1/reset", json!({ "upTo": 99 }))] {
+        let refused = admin.post(path, &body);
+        assert_eq!((refused.status, refused.kind()), (409, "CheckoutInProgress"), "{path}: {}", refused.text);
+    }
+    assert_eq!(does(&first, "cancel", &reason).kind(), "CheckoutInProgress", "its money may be taken");
+    assert_eq!(does(&first, "resolve", &known("letGo", None)).kind(), "CheckoutInProgress", "nobody asked for that");
+    for wrong in [json!({}), json!({ "reason": "" }), json!({ "reason": 1 })] {
+        assert_eq!(does(&first, "cancel", &wrong).status, 400, "{wrong}");
+    }
+    for operation in ["cancel", "resolve", "notify"] {
+        let got = public.post(&format!("{first}/{operation}"), &reason);
+        assert_eq!(got.status, 401, "{operation} is for operators: {}", got.text);
+    }
+    let booked = does(&first, "resolve", &known("captured", Some("pay-1")));
+    assert_eq!(booked.status, 200, "{}", booked.text);
+    let end = eventually(|| Some(public.get(&first)).filter(|got| got.body["status"] == "CONFIRMED"));
+    assert_eq!(end.body["paymentId"], "pay-1", "{}", end.text);
+    assert_eq!(admin.post("/Ticket/hall:1/cleanup", &json!({})).status, 200, "what is paid for may be reset");
+
+    let second = sent("hall:2");
+    assert_eq!(does(&second, "resolve", &known("refused", None)).status, 200);
+    let end = eventually(|| Some(public.get(&second)).filter(|got| got.body["status"] == "FAILED"));
+    assert_eq!((end.kind(), &end.body["money"]), ("PaymentDeclined", &json!("lettingGo")), "{}", end.text);
+    // The void, too, has to be asked in vain first.
+    eventually(|| (does(&second, "resolve", &known("letGo", None)).status == 200).then_some(()));
+    eventually(|| (public.get(&second).body["money"] == "none").then_some(()));
+    assert_eq!(does("/Checkout/nothing", "cancel", &reason).status, 404);
+}
+
 /// A gateway that takes this host for a stranger, and has never heard of what it is to void.
 #[must_use]
 pub fn refuses_us(verb: &str, _body: &Value) -> Option<(u16, &'static str)> {

@@ -84,6 +84,8 @@ impl Server {
             .envs(["BOOKING_LISTEN", "MOCK_GATEWAY_LISTEN"].map(|listen| (listen, "127.0.0.1:0")))
             // A slow machine must not turn a booking into «still under way».
             .env("BOOKING_ANSWER_WITHIN", "5m")
+            // By the ledger tests count the money.
+            .envs(["BOOKING_OPEN_LEDGER", "MOCK_GATEWAY_OPEN_LEDGER"].map(|flag| (flag, "true")))
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -419,6 +419,12 @@ impl TicketState {
 }
 
 impl Ticket {
+    /// The checkout that it is sold to; `None` for a sale at the box office, too.
+    #[must_use]
+    pub fn sold_to(&self) -> Option<&CheckoutId> {
+        Some(&self.state.sale()?.claim.as_ref()?.checkout)
+    }
+
     /// Whether nothing tells it from a seat that no command has named yet.
     pub(super) fn is_as_laid_out(&self) -> bool {
         self.state == TicketState::Available && self.listed.is_none()

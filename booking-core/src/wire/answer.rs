@@ -314,6 +314,64 @@ pub fn checkout(running: &Running) -> Answer {
     }
 }
 
+/// What a checkout waits for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The payment gateway gives no answer.
+    Gateway,
+    /// A map cannot judge its command.
+    Map,
+    /// The booking is done, but its message was given up.
+    Notifier,
+}
+
+/// Checkouts that wait in vain, in the order of their ids: `{ "checkouts": [{ "checkoutId", "status", "stage", "waitsFor", "inVain",
+/// "deadline", "tickets", "amount", "money" }], "more" }`, `amount` and `money` null where there is none. `more` tells whether there are others after them.
+pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a Running, WaitsFor)>, more: bool) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct One<'a> {
+        checkout_id: &'a CheckoutId,
+        status: &'static str,
+        stage: &'static str,
+        waits_for: &'static str,
+        in_vain: u32,
+        deadline: Timestamp,
+        tickets: &'a [TicketId],
+        amount: Option<Money>,
+        money: Option<&'static str>,
+    }
+    #[derive(Serialize)]
+    struct Stuck<'a> {
+        checkouts: Vec<One<'a>>,
+        more: bool,
+    }
+    let one = |(running, waits_for): (&'a Running, WaitsFor)| {
+        let checkout = running.checkout();
+        let (status, money) = match running.told() {
+            None => ("PENDING", None),
+            Some(Ending::Completed { .. }) => ("CONFIRMED", None),
+            Some(Ending::Failed { money, .. }) => ("FAILED", Some(money.as_str())),
+        };
+        One {
+            checkout_id: checkout.id(),
+            status,
+            stage: checkout.stage().name(),
+            waits_for: match waits_for {
+                WaitsFor::Gateway => "gateway",
+                WaitsFor::Map => "map",
+                WaitsFor::Notifier => "notifier",
+            },
+            in_vain: running.in_vain(),
+            deadline: checkout.deadline(),
+            tickets: checkout.order().tickets(),
+            amount: checkout.amount(),
+            money,
+        }
+    };
+    json(200, &Stuck { checkouts: checkouts.into_iter().map(one).collect(), more })
+}
+
 fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: Option<&PaymentId>) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

@@ -133,6 +133,14 @@ handlers! {
         "Admin: end holds that no checkout claims, if they have not changed since";
     Process          = Checkout "process", Public, Post, ["Checkout", "process"], "Buy tickets, and wait for the end";
     ProcessSend      = Checkout "send", Public, Post, ["Checkout", "process", "send"], "Buy tickets, without waiting";
+    CheckoutsStuck   = Checkout "stuck", Admin, GetOrPost, ["Checkout", "list", "stuck"],
+        "Admin: the checkouts that wait in vain, and the bookings that nobody was told of";
+    CheckoutCancel   = Checkout "cancel", Admin, Post, ["Checkout", ID, "cancel"],
+        "Admin: have a checkout turn back, unless its payment is being captured";
+    CheckoutResolve  = Checkout "resolve", Admin, Post, ["Checkout", ID, "resolve"],
+        "Admin: say what became of a payment, where the gateway does not";
+    CheckoutNotify   = Checkout "notify", Admin, Post, ["Checkout", ID, "notify"],
+        "Admin: send the message of a booking once more";
     CheckoutStatus   = Checkout "status", Public, Get, ["Checkout", ID], "How a checkout stands";
     GatewayPay       = Gateway "", Public, Post, ["api", "mock-payment"],
         "Mock gateway: pay in one go, under the request's idempotency key";
@@ -140,7 +148,7 @@ handlers! {
         "Mock gateway: set money aside";
     GatewayCapture   = Gateway "capture", Public, Post, ["api", "mock-payment", "capture"], "Mock gateway: take it";
     GatewayVoid      = Gateway "void", Public, Post, ["api", "mock-payment", "void"], "Mock gateway: let it go";
-    GatewayLedger    = Gateway "ledger", Public, Get, ["api", "mock-payment", "ledger"], "Mock gateway: what it has";
+    GatewayLedger    = Gateway "ledger", Admin, Get, ["api", "mock-payment", "ledger"], "Mock gateway: what it has";
     Health           = Health "", Public, Get, ["health"], "Whether the host is up";
 }
 

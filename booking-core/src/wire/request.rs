@@ -11,12 +11,15 @@ use super::handler::Handler;
 use super::kind::{Kind, Refusal};
 use super::{Door, MAX_TEXT};
 use crate::checkout::{Contact, ContactError, Order, OrderError};
-use crate::ids::{AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentKey, PaymentMethodId, TicketId, UserId};
+use crate::ids::{
+    AuthorizationId, CheckoutId, HoldId, IdError, MapKey, PaymentId, PaymentKey, PaymentMethodId, TicketId, UserId,
+};
 use crate::json::{Json, Source, Wrong};
 use crate::map::ticket::{self as seat, Offer, Reader, Reserve};
 use crate::map::{Layout, LayoutError, Place, Row, SeatMapCommand, Seats, SeatsError};
 use crate::money::{Currency, Money};
-use crate::payment::{Authorize, Capture, Payment, Void};
+use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
+use crate::running::Resolution;
 use crate::terms::Terms;
 use crate::time::{HoldTtl, Millis, Timestamp, TtlOutOfRange};
 
@@ -33,6 +36,10 @@ pub enum Call {
     ProcessSend(Order),
     /// How a checkout stands.
     Status(CheckoutId),
+    /// The checkouts that wait in vain, and the bookings that nobody was told of, from after this one on.
+    Stuck(Option<CheckoutId>),
+    /// An operator does something about a checkout.
+    Operate(CheckoutId, Operation),
     /// To the mock gateway.
     Gateway(GatewayCall),
     /// Whether the host is up.
@@ -48,9 +55,10 @@ impl Call {
             Self::Ticket(_, TicketCall::Get(_))
             | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan | SeatMapCall::Watch)
             | Self::Status(_)
+            | Self::Stuck(_)
             | Self::Gateway(_)
             | Self::Health => false,
-            Self::Ticket(..) | Self::SeatMap(..) | Self::Process(_) | Self::ProcessSend(_) => true,
+            Self::Ticket(..) | Self::SeatMap(..) | Self::Process(_) | Self::ProcessSend(_) | Self::Operate(..) => true,
         }
     }
 
@@ -211,6 +219,38 @@ pub enum SeatMapCall {
     },
 }
 
+/// What an operator does about a checkout. Repeating it is doing it once, but that a message is sent each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Operation {
+    /// Has it turn back.
+    Cancel {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Says what became of its payment.
+    Resolve {
+        /// What.
+        resolution: Resolution,
+        /// How that is known, for people.
+        reason: String,
+    },
+    /// Sends its message once more.
+    Notify,
+}
+
+impl Operation {
+    /// What it is called, and why it is done, for a log.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, &str) {
+        match self {
+            Self::Cancel { reason } => ("cancel", reason),
+            Self::Resolve { reason, .. } => ("resolve", reason),
+            Self::Notify => ("notify", ""),
+        }
+    }
+}
+
 /// A request to the mock gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayCall {
@@ -240,6 +280,10 @@ pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
         let key = path_id(handler, id, MapKey::parse)?;
         read(body, &key).map(|call| Call::SeatMap(key, call))
     };
+    let checkout = |read: fn(&[u8]) -> Body<Operation>| {
+        let id = path_id(handler, id, CheckoutId::parse)?;
+        read(body).map(|operation| Call::Operate(id, operation))
+    };
     let payment = |read: fn(&[u8]) -> Body<Payment>| read(body).map(|pay| Call::Gateway(GatewayCall::Command(pay)));
     match handler {
         Handler::TicketGet => ticket(|body| {
@@ -267,6 +311,14 @@ pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
             let id = path_id(handler, id, CheckoutId::parse)?;
             nothing(body).map(|()| Call::Status(id))
         }
+        Handler::CheckoutsStuck => {
+            fields::<Option<StuckBody>>(body).map(|body| Call::Stuck(body.and_then(|StuckBody { after }| after)))
+        }
+        Handler::CheckoutCancel => {
+            checkout(|body| fields(body).map(|CancelBody { reason: Line(reason) }| Operation::Cancel { reason }))
+        }
+        Handler::CheckoutResolve => checkout(resolve),
+        Handler::CheckoutNotify => checkout(|body| nothing(body).map(|()| Operation::Notify)),
         Handler::GatewayPay => pay(body).map(Call::Gateway),
         Handler::GatewayAuthorize => payment(authorize),
         Handler::GatewayCapture => payment(capture),
@@ -554,6 +606,60 @@ fn order(body: &[u8]) -> Body<Order> {
         OrderError::TooManyTickets => Kind::TooManyTickets.into(),
         OrderError::DuplicateTicket(ticket) => Refusal::from(Kind::DuplicateTicket).about(ticket),
     })
+}
+
+#[derive(Deserialize)]
+struct StuckBody {
+    after: Option<CheckoutId>,
+}
+
+#[derive(Deserialize)]
+struct CancelBody {
+    reason: Line,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResolveBody {
+    outcome: Known,
+    payment_id: Option<PaymentId>,
+    reason: Line,
+}
+
+/// What became of a payment, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+enum Known {
+    Captured,
+    Refused,
+    LetGo,
+    PaidBack,
+}
+
+impl TryFrom<String> for Known {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "captured" => Ok(Self::Captured),
+            "refused" => Ok(Self::Refused),
+            "letGo" => Ok(Self::LetGo),
+            "paidBack" => Ok(Self::PaidBack),
+            _ => Err("must be captured, refused, letGo or paidBack"),
+        }
+    }
+}
+
+fn resolve(body: &[u8]) -> Body<Operation> {
+    let ResolveBody { outcome, payment_id, reason: Line(reason) } = fields(body)?;
+    let resolution = match (outcome, payment_id) {
+        (Known::Captured, Some(payment)) => Resolution::Captured(payment),
+        (Known::Captured, None) => return Err(Wrong::missing().of_field("paymentId").into()),
+        (_, Some(_)) => return Err(Refusal::invalid("paymentId", "is only known of what was captured")),
+        (Known::Refused, None) => Resolution::Refused(DeclineReason::new(&reason)),
+        (Known::LetGo, None) => Resolution::LetGo,
+        (Known::PaidBack, None) => Resolution::PaidBack,
+    };
+    Ok(Operation::Resolve { resolution, reason })
 }
 
 /// To the gateway, and from it as the mock.

@@ -511,6 +511,76 @@ mod the_buyer_is_told {
     }
 }
 
+mod an_operators_word {
+    use super::*;
+    use booking_core::running::{NotInVain, Resolution};
+
+    fn captured_as(payment: &str) -> Resolution {
+        Resolution::Captured(PaymentId::parse(payment).unwrap())
+    }
+
+    fn refused() -> Resolution {
+        Resolution::Refused(DeclineReason::new("no"))
+    }
+
+    fn capture_unknown() -> Checkout {
+        after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))])
+    }
+
+    fn void_unknown() -> Checkout {
+        let back = after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]);
+        after(back, vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable))])
+    }
+
+    /// What becomes of a checkout when that is said.
+    fn said(checkout: Checkout, resolution: &Resolution) -> Result<Running, NotInVain> {
+        let mut running = Running::start(checkout);
+        let before = running.clone();
+        let outcomes = running.resolve(resolution, at(NOW))?;
+        assert_eq!(running, before, "it changes nothing itself");
+        for (op, outcome) in outcomes {
+            assert_eq!(running.record(&op, outcome), Ok(Recorded::Step));
+        }
+        Ok(running)
+    }
+
+    #[test]
+    fn ends_what_was_asked_in_vain_whether_it_waits_or_asks_again() {
+        for checkout in [capture_unknown(), after(capture_unknown(), vec![slept(NOW)])] {
+            assert_eq!(Running::start(checkout.clone()).in_vain(), 1);
+            let booked = said(checkout.clone(), &captured_as("pay-1")).unwrap();
+            assert!(matches!(booked.checkout().stage(), Stage::Notifying { payment: Some(_), .. }));
+            let back = said(checkout, &refused()).unwrap();
+            assert!(matches!(back.checkout().stage(), Stage::Undoing { failure: Failure::CaptureRefused(_), .. }));
+        }
+        for checkout in [void_unknown(), after(void_unknown(), vec![slept(NOW)])] {
+            for (resolution, money) in
+                [(Resolution::LetGo, MoneyState::None), (Resolution::PaidBack, MoneyState::PaidBack)]
+            {
+                let ended = said(checkout.clone(), &resolution).unwrap();
+                assert!(matches!(ended.ending(), Some(Ending::Failed { money: is, .. }) if *is == money));
+            }
+        }
+    }
+
+    #[test]
+    fn is_not_taken_for_what_was_not_asked_in_vain() {
+        let all = [captured_as("pay-1"), refused(), Resolution::LetGo, Resolution::PaidBack];
+        let authorising_in_vain = after(authorising(), vec![unknown()]);
+        for checkout in [start(), authorising(), authorising_in_vain, confirming(), capturing(), notifying()] {
+            for resolution in &all {
+                assert_eq!(said(checkout.clone(), resolution), Err(NotInVain), "{:?}", checkout.stage());
+            }
+        }
+        for resolution in &all[2..] {
+            assert_eq!(said(capture_unknown(), resolution), Err(NotInVain));
+        }
+        for resolution in &all[..2] {
+            assert_eq!(said(void_unknown(), resolution), Err(NotInVain));
+        }
+    }
+}
+
 mod the_cause {
     use super::*;
 

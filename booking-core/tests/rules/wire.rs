@@ -17,12 +17,13 @@ use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
 };
-use booking_core::running::Running;
+use booking_core::running::{Resolution, Running};
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
+use booking_core::wire::answer::WaitsFor;
 use booking_core::wire::{
-    self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, ROOTS, Refusal, SeatMapCall, TicketCall,
-    answer, gateway, watch,
+    self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, Operation, ROOTS, Refusal, SeatMapCall,
+    TicketCall, answer, gateway, watch,
 };
 
 use serde::Serialize;
@@ -178,6 +179,12 @@ mod golden {
                 Call::Process(order(&["seat-1", "seat-2"], "card_flaky", Some("hold-1")).reached_by(Some(contact()))),
             ),
             ("checkout send", Call::ProcessSend(order(&["seat-1"], "card_decline", None))),
+            ("checkouts that are stuck", Call::Stuck(None)),
+            ("checkouts that are stuck, after one", Call::Stuck(Some(checkout()))),
+            ("checkout cancel", operate(Operation::Cancel { reason: "The buyer has called".into() })),
+            ("checkout resolve, captured", operate(resolve(Resolution::Captured(PaymentId::parse("pay-1").unwrap())))),
+            ("checkout resolve, let go", operate(resolve(Resolution::LetGo))),
+            ("checkout notify", operate(Operation::Notify)),
             ("checkout status", Call::Status(checkout())),
             (
                 "gateway authorize",
@@ -206,6 +213,14 @@ mod golden {
             ("gateway ledger", Call::Gateway(GatewayCall::Ledger)),
             ("health", Call::Health),
         ]
+    }
+
+    fn operate(operation: Operation) -> Call {
+        Call::Operate(checkout_id("c-1"), operation)
+    }
+
+    fn resolve(resolution: Resolution) -> Operation {
+        Operation::Resolve { resolution, reason: "Seen at the gateway".into() }
     }
 
     /// A field of a fixture's line, and what comes after it.
@@ -335,6 +350,10 @@ mod golden {
             ("checkout declined", answer::processed(&failed)),
             ("checkout refused a ticket", answer::processed(&refused)),
             ("checkout whose capture was refused", answer::processed(&lets_go)),
+            (
+                "checkouts that are stuck",
+                answer::stuck([(&lets_go, WaitsFor::Gateway), (&done, WaitsFor::Notifier)], true),
+            ),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),
             ("status of a failed checkout", answer::checkout(&failed)),
@@ -634,9 +653,13 @@ mod doors {
                 parse("GET", path, "").is_ok() && parse("HEAD", path, "").is_ok() && parse("POST", path, "").is_ok()
             );
         }
-        for path in ["/SeatMap/m/watch", "/Checkout/c", "/api/mock-payment/ledger", "/health"] {
+        for path in ["/SeatMap/m/watch", "/Checkout/c", "/health"] {
             assert!(parse("GET", path, "").is_ok(), "{path}");
             assert_eq!(kind_of("POST", path, ""), Kind::MethodNotAllowed, "{path}");
+        }
+        for path in ["/api/mock-payment/ledger", "/Checkout/list/stuck"] {
+            assert!(wire::parse(Door::Admin, "GET", path, b"").is_ok(), "{path}");
+            assert_eq!(kind_of("GET", path, ""), Kind::NotFound, "{path} is for operators");
         }
         let changes = [
             "/Ticket/a/reserve",

@@ -35,12 +35,19 @@ impl Handler {
     const OWN: [Self; 7] =
         [Self::MapSeat, Self::MapTurn, Self::LayoutKeep, Self::LayoutGet, Self::Recover, Self::LetGo, Self::Deliver];
 
-    /// All that are here. The ingress has its own ways to send and to ask, and knows no WebSockets; the mock gateway is a
+    /// All that are here. The ingress has its own ways to send and to ask, operators have Restate's and the host's, and the ingress knows no WebSockets; the mock gateway is a
     /// process of its own, and health is asked of the server.
     fn all() -> impl Iterator<Item = Self> {
-        use wire::Handler::{CheckoutStatus, MapWatch, ProcessSend};
+        use wire::Handler::{
+            CheckoutCancel, CheckoutNotify, CheckoutResolve, CheckoutStatus, CheckoutsStuck, MapWatch, ProcessSend,
+        };
         let is_here = |handler: &wire::Handler| {
-            !matches!(handler, CheckoutStatus | MapWatch | ProcessSend)
+            let is_restates_own = matches!(
+                handler,
+                CheckoutStatus | CheckoutsStuck | CheckoutCancel | CheckoutResolve | CheckoutNotify | ProcessSend
+            );
+            !is_restates_own
+                && *handler != MapWatch
                 && matches!(handler.service(), Of::Ticket | Of::SeatMap | Of::Checkout)
         };
         wire::Handler::ALL.iter().copied().filter(is_here).map(Self::Public).chain(Self::OWN)

@@ -147,9 +147,12 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
         }
         Call::SeatMap(_, call) => seat_map(ctx, call).await,
         Call::Process(order) => process(ctx, order).await,
-        Call::ProcessSend(_) | Call::Status(_) | Call::Gateway(_) | Call::Health => {
-            Err(Refusal::from(Kind::NotFound).into())
-        }
+        Call::ProcessSend(_)
+        | Call::Status(_)
+        | Call::Stuck(_)
+        | Call::Operate(..)
+        | Call::Gateway(_)
+        | Call::Health => Err(Refusal::from(Kind::NotFound).into()),
     }
 }
 

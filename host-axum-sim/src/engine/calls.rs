@@ -5,9 +5,11 @@ use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::map::SeatMapCommand;
 use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
-use booking_core::running::{CancelRefusal, Running};
+use booking_core::running::Running;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, AtTheDoor, Call, GatewayCall, Kind, SeatMapCall, TicketCall, answer, gateway};
+use booking_core::wire::{
+    Answer, AtTheDoor, Call, GatewayCall, Kind, Refusal, SeatMapCall, TicketCall, answer, gateway,
+};
 
 use super::courses::cost;
 use super::kept::{Share, What, account_cost};
@@ -104,6 +106,8 @@ impl Engine {
                 Err(refused) => Reply::Said(refused),
             },
             Call::Status(id) => Reply::Said(self.status(&id)),
+            Call::Stuck(after) => Reply::Said(self.stuck(after.as_ref())),
+            Call::Operate(id, operation) => Reply::Said(self.operate(&id, operation, now)),
             Call::Gateway(call) => self.gateway(caller, call, key, fresh, now),
             Call::Health => Reply::Said(answer::health()),
         }
@@ -118,6 +122,9 @@ impl Engine {
         if let TicketCall::Get(reader) = &call {
             let view = self.map(&key).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
+        }
+        if matches!(call, TicketCall::Reset { .. }) && self.is_being_sold(id) {
+            return being_sold(id.clone(), self.seat_version(id).0);
         }
         let door = AtTheDoor::new(terms, now, fresh.hold());
         let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
@@ -175,6 +182,10 @@ impl Engine {
                 Reply::Later
             }
             SeatMapCall::Publish { .. } | SeatMapCall::ResetAll | SeatMapCall::Recall { .. } => {
+                let sold = Some(&key).filter(|_| call == SeatMapCall::ResetAll).and_then(|key| self.being_sold_on(key));
+                if let Some(ticket) = sold {
+                    return Reply::Said(being_sold(ticket, self.map(&key).version()));
+                }
                 let Some(command) = AtTheDoor::ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
                 if let SeatMapCommand::Publish { layout } = &command
                     && layout.len() as u64 > self.settings.limits.tickets as u64
@@ -251,7 +262,7 @@ impl Engine {
         }
     }
 
-    fn status(&self, id: &CheckoutId) -> Answer {
+    pub(super) fn status(&self, id: &CheckoutId) -> Answer {
         match self.checkouts.get(id) {
             Some(course) => answer::checkout(&course.running),
             None => refused(Kind::NotFound),
@@ -259,15 +270,7 @@ impl Engine {
     }
 
     pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId) {
-        let answer = match self.checkouts.get_mut(id).map(|course| course.running.cancel()) {
-            None => refused(Kind::NotFound),
-            Some(Err(CancelRefusal::CaptureAsked)) => refused(Kind::CheckoutInProgress),
-            Some(Err(CancelRefusal::Ended)) => self.status(id),
-            Some(Ok(())) => {
-                self.touched.push(Name::Checkout(id.clone()));
-                self.status(id)
-            }
-        };
+        let answer = self.turn_back(id);
         self.answer(caller, answer);
     }
 
@@ -363,6 +366,12 @@ fn key_cost(keyed: &Keyed) -> Option<usize> {
         Said::Answer { body, .. } => Some(KEY_COST + body.len()),
         Said::Checkout(_) => None,
     }
+}
+
+/// A ticket may not be reset while the checkout that it is sold to is under way.
+fn being_sold(ticket: TicketId, version: u64) -> Answer {
+    let why = "The checkout that this ticket is sold to is still under way";
+    answer::refusal(&Refusal::new(Kind::CheckoutInProgress, why).about(ticket).at(version))
 }
 
 fn refused(kind: Kind) -> Answer {

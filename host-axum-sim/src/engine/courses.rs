@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// Records an outcome. One that cannot be is said, and changes nothing.
-    fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> Recorded {
+    pub(super) fn record_outcome(&mut self, course: &mut Course, op: &Op, outcome: Outcome) -> Recorded {
         course.running.record(op, outcome).unwrap_or_else(|why| {
             self.said.push(Output::Alarm(format!("an outcome was not taken: {why}")));
             Recorded::Stale
@@ -154,7 +154,7 @@ impl Engine {
                 self.due.insert((now.plus(DELIVER_AGAIN.after(failed)), Due::Deliver(id.clone())));
             }
             Letter::Parked => {
-                self.counts.letters_parked += 1;
+                self.parked.insert(id.clone());
                 self.counts.letters_waiting -= 1;
             }
             Letter::Delivered | Letter::None => self.counts.letters_waiting -= 1,
@@ -185,6 +185,7 @@ impl Engine {
         }
         let (key, cost, (share, _)) = (course.key, cost(course.running.checkout().order()), kept_as(course));
         self.checkouts.remove(&id);
+        self.parked.remove(&id);
         self.kept.leave(share, cost);
         if let Some(scope) = key {
             self.forget_key(scope);
@@ -216,6 +217,9 @@ impl Engine {
         let checkout = course.running.checkout();
         let (share, at_most) = kept_as(&course);
         self.kept.take_room(share, cost(checkout.order()));
+        if course.letter == Letter::Parked {
+            self.parked.insert(checkout.id().clone());
+        }
         match course.ended {
             Some(ended) => self.kept.keep(share, What::Checkout(checkout.id().clone()), ended, at_most),
             None => drop(self.under_way.insert(checkout.id().clone())),
@@ -235,6 +239,8 @@ impl Engine {
                 Notifier::Outside { .. } => self.deliver(&id),
             }
         }
+        let full = self.maps.iter().filter(|(_, map)| map.wants_reset(&self.settings.terms));
+        self.to_reset.extend(full.map(|(key, _)| key.clone()));
         for id in std::mem::take(&mut self.under_way) {
             if let Some(course) = self.checkouts.remove(&id) {
                 self.go_on(course, now);

@@ -132,8 +132,13 @@ impl Engine {
     /// Resets the maps that have sold as many seats as they may, once the input that sold them is done: a booking can then
     /// take note of it.
     pub(super) fn reset_the_full(&mut self, now: Timestamp) {
-        while let Some(key) = self.to_reset.pop_first() {
-            let _given_up = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
+        for key in std::mem::take(&mut self.to_reset) {
+            if self.being_sold_on(&key).is_some() {
+                // It is reset when nobody's money is being taken for it.
+                self.to_reset.insert(key);
+            } else if self.map(&key).wants_reset(&self.settings.terms) {
+                let _given_up = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
+            }
         }
     }
 
