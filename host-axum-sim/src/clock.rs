@@ -21,7 +21,7 @@ pub(crate) struct Clock {
 
 /// Which calendar is believed. It reads no clock itself.
 #[derive(Debug)]
-struct Belief {
+pub(crate) struct Belief {
     /// What the calendar showed when nothing had elapsed, as far as is believed.
     began: Timestamp,
     /// What it would have shown then by a calendar that is not believed yet, and since when it has said so.
@@ -51,11 +51,18 @@ fn millis(length: Duration) -> u64 {
 }
 
 impl Belief {
-    fn at(&self, elapsed: Duration) -> Timestamp {
+    /// A calendar is believed at the start.
+    pub(crate) fn new(began: Timestamp) -> Self {
+        Self { began, doubted: None, jumps: 0 }
+    }
+
+    /// What time it is, as far as is believed, when so much has elapsed.
+    pub(crate) fn at(&self, elapsed: Duration) -> Timestamp {
         Timestamp::from_millis(self.began.as_millis().saturating_add(millis(elapsed)))
     }
 
-    fn look(&mut self, calendar: Timestamp, elapsed: Duration) -> Look {
+    /// Looks at a calendar when so much has elapsed.
+    pub(crate) fn look(&mut self, calendar: Timestamp, elapsed: Duration) -> Look {
         let began = Timestamp::from_millis(calendar.as_millis().saturating_sub(millis(elapsed)));
         if apart(began, self.began) <= AGREES {
             self.began = began;
@@ -81,7 +88,7 @@ impl Belief {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), believed: Belief { began: process::now(), doubted: None, jumps: 0 } }
+        Self { start: Instant::now(), believed: Belief::new(process::now()) }
     }
 
     /// What time it is, and whether anything is new about that.
@@ -111,7 +118,7 @@ mod tests {
     const START: u64 = 1_000_000_000;
 
     fn looks(looks: &[(u64, u64)]) -> Vec<(u64, Look)> {
-        let mut course = Belief { began: Timestamp::from_millis(START), doubted: None, jumps: 0 };
+        let mut course = Belief::new(Timestamp::from_millis(START));
         let look = |(elapsed, calendar): &(u64, u64)| {
             let elapsed = Duration::from_secs(*elapsed);
             let look = course.look(Timestamp::from_millis(START + calendar * 1_000), elapsed);

@@ -22,8 +22,10 @@ impl Engine {
                 answer.map(Outcome::Line)
             }
             Effect::Sleep(length) => {
-                // After a crash the wait that was stored goes on.
-                let wake = *course.wake.get_or_insert_with(|| now.plus(length));
+                // After a crash the wait that was stored goes on. It is no longer than it is, whatever the clock showed when it began.
+                let until = now.plus(length);
+                let wake = course.wake.map_or(until, |wake| wake.min(until));
+                course.wake = Some(wake);
                 self.at(wake, Due::Wake(op.checkout.clone()));
                 None
             }

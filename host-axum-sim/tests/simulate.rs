@@ -124,6 +124,16 @@ bugs! {
             }
         }
     }
+    JumpsAreBelieved: "a calendar clock that jumps is believed at once", within 20_000, {
+        fn believes_at_once(&self) -> bool {
+            true
+        }
+    }
+    ClocksAreSetInSilence: "what waits and what is kept is not moved when the calendar is set", within 60_000, {
+        fn tells_of_the_clock(&self) -> bool {
+            false
+        }
+    }
     AnswersAreLost: "an answer that waited for the disk is not given", within 2_000, {
         fn passes(&self, output: &Output, _crashes: u8) -> bool {
             !matches!(output, Output::Answer(_, answer) if answer.status == 409)

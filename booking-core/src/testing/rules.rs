@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Ending};
 use crate::effect::{Effect, Op, Outcome};
 use crate::invariants::Decision;
 use crate::machine::{Machine, Transition};
@@ -35,6 +35,11 @@ pub trait Rules: fmt::Debug + Sync {
     /// What a host records when an outcome comes; nothing where it asks again. `attempt` as in [`Rules::effect`].
     fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
         Some(outcome)
+    }
+
+    /// What a host tells the buyer by now, if anything.
+    fn told(&self, running: &Running) -> Option<Ending> {
+        running.told()
     }
 
     /// What a host goes on with after a crash; `crashes` counts them, this one among them.

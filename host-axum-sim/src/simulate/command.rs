@@ -58,6 +58,9 @@ pub(crate) struct SimulateArgs {
     /// How often the disk is full for a while, at most
     #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.full)]
     full: u8,
+    /// How often the calendar clock jumps by an hour or a day, at most
+    #[arg(long, value_name = "N", default_value_t = Size::SMALL.faults.clock)]
+    clock: u8,
 
     /// How many threads
     #[arg(long, value_name = "N", default_value_t = threads(), value_parser = value_parser!(u64).range(1..=1024))]
@@ -76,8 +79,8 @@ fn threads() -> u64 {
 
 impl SimulateArgs {
     fn size(&self) -> Size {
-        let Self { crashes, twice, lost, silent, undelivered, full, .. } = *self;
-        let faults = Faults { crashes, twice, lost, silent, undelivered, full };
+        let Self { crashes, twice, lost, silent, undelivered, full, clock, .. } = *self;
+        let faults = Faults { crashes, twice, lost, silent, undelivered, full, clock };
         Size { tickets: self.tickets, buyers: self.buyers, faults }
     }
 

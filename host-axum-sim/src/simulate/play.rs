@@ -214,6 +214,13 @@ fn draw(world: &World, dice: &mut Dice, mix: &Mix, to_come: &mut usize) -> Actio
     if world.is_full && dice.chance(50) {
         return Action::Room;
     }
+    if fault && world.left.clock > 0 && dice.chance(30) {
+        let hours = *dice.one_of(&[-24, -1, 1, 24]);
+        return Action::Clock(hours * 3_600_000);
+    }
+    if world.is_wrong() && dice.chance(10) {
+        return Action::ClockRight;
+    }
     if dice.chance(mix.tick) {
         if dice.chance(30) {
             return Action::Wait(Millis(*dice.one_of(&[1, 100, 700, 5_000])));
@@ -242,6 +249,8 @@ fn draw(world: &World, dice: &mut Dice, mix: &Mix, to_come: &mut usize) -> Actio
 fn in_order(world: &World) -> Option<Action> {
     if world.is_full {
         Some(Action::Room)
+    } else if world.is_wrong() {
+        Some(Action::ClockRight)
     } else if !world.disk.queue.is_empty() {
         Some(Action::Write)
     } else if !world.disk.written.is_empty() {

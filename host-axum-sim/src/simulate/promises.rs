@@ -102,13 +102,15 @@ impl World {
         let is_worth_a_key = !matches!(ask.what, What::Get(_) | What::Watch | What::Cancel(_));
         let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_recorded)
             && (answer.status != 202 || matches!(ask.what, What::Send(_)));
-        if ask.keyed && is_worth_a_key && is_final && self.now < asked_at.plus(self.settings().keep_for) {
+        // By what has elapsed, whatever the calendar shows.
+        let is_kept = self.real < asked_at.plus(self.settings().keep_for) && self.keeps;
+        if ask.keyed && is_worth_a_key && is_final && is_kept {
             let person = &mut self.people[index];
             match &person.first {
                 None => person.first = Some(answer.clone()),
                 Some(first) => {
                     let (status, again) = (first.status, answer.status);
-                    require(first == answer, "the_first_answer_comes_again", || {
+                    require(is_the_same(first, answer), "the_first_answer_comes_again", || {
                         format!("ask {index} was answered {status}, and again under the same key {again}, otherwise")
                     })?;
                     self.sights.see_if(is_again, Sight::ToldAgain);
@@ -137,16 +139,21 @@ impl World {
         require(is_right, "an_answer_is_about_what_was_asked", || {
             format!("{about:?} is told to have ended with {}", answer.status)
         })?;
-        let Some(End { checkout, rests_on, .. }) = end else { return Ok(()) };
-        let (id, rests_on) = (checkout.id().clone(), rests_on.clone());
-        let has_ended = self.durable_course(&id).map(|course| course.ended.is_some());
+        let Some(id) = about.cloned() else { return Ok(()) };
+        let rests_on = end.map(|End { rests_on, .. }| rests_on.clone());
+        let durable = self.durable_course(&id).map(|course| (course.running.told().is_some(), course.ended.is_some()));
         // One that is not there any more was forgotten meanwhile.
-        let is_there = has_ended.unwrap_or_else(|| self.engine.checkout(&id).is_none());
-        require(is_there, TOO_SOON, || format!("the end of {id} was told, and the disk does not know it"))?;
-        self.is_there_for_good(&rests_on)?;
+        let (is_told, has_ended) = durable.unwrap_or_else(|| (self.engine.checkout(&id).is_none(), false));
+        require(is_told, TOO_SOON, || format!("the end of {id} was told, and the disk does not know it"))?;
+        self.sights.see_if(durable.is_some() && !has_ended, Sight::ToldWhileLettingGo);
+        if let Some(rests_on) = rests_on.filter(|_| has_ended) {
+            self.is_there_for_good(&rests_on)?;
+        }
         if answer.status == 200 {
             self.told.confirmed.push(id);
             self.sights.see(Sight::Confirmed);
+        } else {
+            self.told.failed.push(id);
         }
         Ok(())
     }
@@ -249,6 +256,12 @@ impl World {
                 format!("a watcher sees {:?}, and the map is {is:?}", watcher.shown)
             })?;
         }
+        let is_booked =
+            |id: &&CheckoutId| matches!(self.checkout(id).and_then(Checkout::ending), Some(Ending::Completed { .. }));
+        let booked = self.told.failed.iter().find(is_booked);
+        require(booked.is_none(), "what_was_told_stays", || {
+            format!("{booked:?} was told to have failed, and is booked")
+        })?;
         let sold = |id: &TicketId| self.engine.ticket(id).is_some_and(|ticket| ticket.state.sale().is_some());
         let is_sold_out = self.scene.tickets.iter().all(sold);
         self.sights.see_if(is_sold_out, Sight::SoldOut);
@@ -312,6 +325,18 @@ impl World {
         let somebody_waits = self.people.iter().any(|person| !person.waiting.is_empty());
         self.sights.see_if(somebody_waits, Sight::CrashBeforeTheAnswer);
     }
+}
+
+/// Whether two answers are the same, but for where the money of a checkout is that failed: that is told as it is by then.
+fn is_the_same(one: &Answer, other: &Answer) -> bool {
+    let but_money = |answer: &Answer| {
+        let mut body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("money");
+        }
+        body
+    };
+    one == other || (one.status == other.status && one.kind == other.kind && but_money(one) == but_money(other))
 }
 
 fn shown_by(view: &Picture) -> BTreeMap<TicketId, TicketStatus> {

@@ -106,6 +106,8 @@ pub struct Faults {
     pub undelivered: u8,
     /// The disk is full for a while.
     pub full: u8,
+    /// The calendar clock jumps, by an hour or a day, ahead or back.
+    pub clock: u8,
 }
 
 /// How large scenes are, at most.
@@ -124,7 +126,7 @@ impl Size {
     pub const SMALL: Self = Self {
         tickets: 2,
         buyers: 5,
-        faults: Faults { crashes: 2, twice: 2, lost: 2, silent: 2, undelivered: 2, full: 1 },
+        faults: Faults { crashes: 2, twice: 2, lost: 2, silent: 2, undelivered: 2, full: 1, clock: 2 },
     };
 
     /// The most that there may be of anything.
@@ -185,6 +187,7 @@ impl Cast {
             silent: drawn(30, most.silent),
             undelivered: drawn(30, most.undelivered),
             full: drawn(15, most.full),
+            clock: drawn(20, most.clock),
         }
     }
 

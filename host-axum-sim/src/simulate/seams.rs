@@ -46,6 +46,16 @@ pub trait Seams: fmt::Debug + Sync {
         true
     }
 
+    /// Whether a calendar that jumps is believed at once.
+    fn believes_at_once(&self) -> bool {
+        false
+    }
+
+    /// Whether the engine is told that the calendar was set.
+    fn tells_of_the_clock(&self) -> bool {
+        true
+    }
+
     /// What the gateway is asked. `crashes` counts those so far.
     fn payment(&self, _op: &Op, payment: Payment, _crashes: u8) -> Payment {
         payment

@@ -30,5 +30,9 @@ booking_core::sights! {
     LetterAgain = "a message to a buyer is tried again",
     LetterParked = "a message to a buyer is given up",
     Forgotten = "a finished checkout is forgotten",
+    ToldWhileLettingGo = "a failure is told while its money is still let go of",
+    ClockJumped = "the calendar clock jumps, and is not believed",
+    ClockBack = "the calendar clock is right again before it is believed",
+    ClockSet = "the calendar clock has been wrong for long, and is believed",
     WatchedAgain = "a watcher comes again after a crash",
 }

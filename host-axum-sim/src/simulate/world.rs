@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
@@ -28,11 +29,12 @@ use super::scene::{Ask, Faults, Scene, What, map};
 use super::seams::Seams;
 use super::sights::{Sight, Sights};
 use super::story::{EventKind, Story};
+use crate::clock::{Belief, Look};
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings, Shown};
 use crate::store::{Digest, Letter, Record, Seq};
 
 /// When every run begins.
-pub const START: Timestamp = Timestamp::from_millis(1_000_000);
+pub const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
 /// One thing that happens. Those that cannot happen when their turn comes do nothing, so that a trace from which some
 /// are left out is still a trace.
@@ -66,6 +68,10 @@ pub enum Action {
     Full,
     /// It has room again.
     Room,
+    /// The calendar clock jumps by so many milliseconds.
+    Clock(i64),
+    /// The calendar clock is right again.
+    ClockRight,
 }
 
 /// How something reaches the outside.
@@ -135,6 +141,8 @@ pub(super) struct Told {
     pub(super) tickets: Vec<(TicketId, u64, TicketStatus)>,
     /// Bookings.
     pub(super) confirmed: Vec<CheckoutId>,
+    /// Checkouts that failed.
+    pub(super) failed: Vec<CheckoutId>,
     /// Checkouts that are under way.
     pub(super) accepted: Vec<CheckoutId>,
     /// The version of the map.
@@ -152,7 +160,17 @@ pub struct World {
     pub(super) seams: &'static dyn Seams,
     settings: Settings,
     pub(super) engine: Engine,
+    /// The time that the host believes.
     pub(super) now: Timestamp,
+    /// The time that it is.
+    pub(super) real: Timestamp,
+    /// By how many milliseconds the calendar clock is wrong.
+    off: i64,
+    /// When the process started, and what it believes.
+    started: Timestamp,
+    belief: Belief,
+    /// Whether what comes back from the disk was kept by a calendar that was right.
+    pub(super) keeps: bool,
     pub(super) disk: Disk,
     pub(super) performing: Vec<(Op, Payment)>,
     pub(super) delivering: Vec<Notification>,
@@ -247,6 +265,11 @@ impl World {
             engine: Engine::new(settings.clone()),
             settings,
             now: START,
+            real: START,
+            off: 0,
+            started: START,
+            belief: Belief::new(START),
+            keeps: true,
             disk: Disk::default(),
             performing: Vec::new(),
             delivering: Vec::new(),
@@ -284,6 +307,56 @@ impl World {
         self.left = Faults::default();
     }
 
+    /// Whether the calendar clock is.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.off != 0
+    }
+
+    /// How long the process has run.
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.real.as_millis() - self.started.as_millis())
+    }
+
+    /// Time passes, and nobody looks at a clock.
+    fn passes(&mut self, length: Millis) {
+        self.real = self.real.plus(length);
+        self.now = self.belief.at(self.elapsed());
+    }
+
+    /// The host looks at its clocks, as it does before it hands anything over.
+    fn look_at_the_clock(&mut self) {
+        let calendar = Timestamp::from_millis(self.real.as_millis().saturating_add_signed(self.off));
+        if self.seams.believes_at_once() {
+            self.now = calendar;
+            return;
+        }
+        let elapsed = self.elapsed();
+        let look = self.belief.look(calendar, elapsed);
+        self.now = self.belief.at(elapsed);
+        match look {
+            Look::Time => {}
+            Look::Jumped => self.sights.see(Sight::ClockJumped),
+            Look::Back => self.sights.see(Sight::ClockBack),
+            Look::Set(was) => {
+                self.sights.see(Sight::ClockSet);
+                if self.seams.tells_of_the_clock() {
+                    self.engine.handle(Input::ClockSet(was), self.now);
+                }
+            }
+        }
+    }
+
+    /// The calendar clock shows another time.
+    fn calendar(&mut self, off: i64) -> bool {
+        self.off = off;
+        let text =
+            || if off == 0 { "is right again".to_owned() } else { format!("is off by {} minutes", off / 60_000) };
+        if let Some(event) = self.tells(EventKind::Wait, None, Some("clock"), text) {
+            event.is_fault = off != 0;
+        }
+        true
+    }
+
     /// Lets something happen; whether it could.
     ///
     /// # Errors
@@ -298,11 +371,17 @@ impl World {
             Action::Deliver(nth, how) => self.deliver(nth, how),
             Action::Tick => self.tick(),
             Action::Wait(length) => {
-                self.now = self.now.plus(length);
+                self.passes(length);
                 let _told = self.tells(EventKind::Wait, None, None, || format!("{} ms pass", length.0));
                 Ok(true)
             }
             Action::Crash { unsynced, down } => self.crash(unsynced, down),
+            Action::Clock(_) if self.left.clock == 0 => Ok(false),
+            Action::Clock(by) => {
+                self.left.clock -= 1;
+                Ok(self.calendar(self.off.saturating_add(by)))
+            }
+            Action::ClockRight => Ok(self.is_wrong() && self.calendar(0)),
             Action::Full => Ok(self.fill()),
             Action::Room => {
                 let _told = self.tells(EventKind::Full, None, Some("disk"), || "has room again".to_owned());
@@ -336,7 +415,7 @@ impl World {
         self.sights.see_if(is_again && person.lost, Sight::AskedAgainAfterACrash);
         self.sights.see_if(is_again && !person.waiting.is_empty(), Sight::AskedAgainMeanwhile);
         if !is_again {
-            person.asked_at = self.now;
+            person.asked_at = self.real;
         }
         (person.times, person.lost) = (person.times + 1, false);
         let is_again = person.first.is_some();
@@ -353,6 +432,7 @@ impl World {
         self.tells_ask(index, caller.0 >> 8 > 0);
         let before = self.disk.queue.len();
         let hurries = self.seams.hurries(&input);
+        self.look_at_the_clock();
         self.engine.handle(input, self.now);
         let rests_on = self.as_they_are(what.tickets());
         if matches!(what, What::Process(_) | What::Send(_)) {
@@ -384,6 +464,7 @@ impl World {
     }
 
     pub(super) fn hand(&mut self, input: Input) -> Result<(), Broken> {
+        self.look_at_the_clock();
         self.engine.handle(input, self.now);
         self.take()
     }
@@ -591,7 +672,7 @@ impl World {
 
     fn tick(&mut self) -> Result<bool, Broken> {
         let Some(at) = self.engine.wake_at() else { return Ok(false) };
-        self.now = self.now.max(at);
+        self.passes(Millis(at.as_millis().saturating_sub(self.now.as_millis())));
         self.has_no_cause();
         let _told = self.tells(EventKind::Timer, None, None, || "what is due".to_owned());
         let reserved = self.reserved();
@@ -655,7 +736,11 @@ impl World {
         self.late.extend(self.performing.drain(..).map(|(_, payment)| payment));
         self.is_full = false;
         self.last_handed = Seq(0);
-        self.now = self.now.plus(down);
+        // A host that starts has nothing but the calendar to go by: it has to be right then.
+        self.keeps &= self.now == self.real;
+        self.off = 0;
+        self.real = self.real.plus(down);
+        (self.started, self.belief, self.now) = (self.real, Belief::new(self.real), self.real);
         let records = self.seams.restored(self.disk.durable.values().cloned().collect());
         self.engine = Engine::restore(self.settings.clone(), records, self.now);
         self.tells_what_is_left();

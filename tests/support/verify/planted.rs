@@ -8,7 +8,7 @@
     reason = "each is wrong in one case, and right in all others, whichever they are"
 )]
 
-use booking_core::checkout::{Checkout, Failure, Stage};
+use booking_core::checkout::{Checkout, Ending, Failure, MoneyState, Stage};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId, UserId};
 use booking_core::invariants::Decision;
@@ -508,6 +508,28 @@ planted! {
             })
         }
     }
+    AFailureIsToldTooEarly, Undo, false, "a failure is told before the seats are back" {
+        fn told(&self, running: &Running) -> Option<Ending> {
+            let money = MoneyState::LettingGo;
+            failure(running).map(|failure| Ending::Failed { failure: failure.clone(), money }).or_else(|| running.told())
+        }
+    }
+    ARefusedCaptureLeavesNothing, Undo, false, "who hears of a refused capture is told that nothing is set aside" {
+        fn told(&self, running: &Running) -> Option<Ending> {
+            running.told().map(|told| match told {
+                Ending::Failed { failure: failure @ Failure::CaptureRefused(_), .. } => Ending::Failed { failure, money: MoneyState::None },
+                told => told,
+            })
+        }
+    }
+    AnUnknownPaymentLeavesNothing, Undo, false, "who hears of a payment without an answer is told that nothing is set aside" {
+        fn told(&self, running: &Running) -> Option<Ending> {
+            running.told().map(|told| match told {
+                Ending::Failed { failure: failure @ Failure::PaymentUnavailable, .. } => Ending::Failed { failure, money: MoneyState::None },
+                told => told,
+            })
+        }
+    }
     AVoidIsAskedTwice, Undo, false, "a void is given up after two tries" {
         fn outcome(&self, running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
@@ -643,9 +665,8 @@ planted! {
         fn recover(&self, stored: &Running, _start: &Checkout, _crashes: u8) -> Running {
             let Some(_) = failure(stored) else { return stored.clone() };
             let mut form = serde_json::to_value(stored).expect("it has a stored form");
-            for ask in ["revoke", "void"] {
-                form["checkout"]["stage"]["undoing"][ask] = false.into();
-            }
+            form["checkout"]["stage"]["undoing"]["revoke"] = false.into();
+            form["checkout"]["stage"]["undoing"]["void"] = "nothing".into();
             form["outcomes"] = serde_json::json!([]);
             serde_json::from_value(form).expect("which can be read")
         }

@@ -3,7 +3,7 @@
 use super::part::{Part, print};
 use super::watch::Watch;
 use super::{Action, Buyer, How, Item, Line, Mail, Run, Spot, World, bit, bits, narrow};
-use crate::checkout::{Checkout, Stage};
+use crate::checkout::{Checkout, Ending, MoneyState, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format;
 use crate::ids::{PaymentKey, TicketId};
@@ -518,14 +518,44 @@ impl World {
             *tells = self.now;
         }
         let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });
+        let told = rules.told(&run.running);
         let recorded = run.running.change().record(&op, outcome);
         let recorded = recorded.map_err(|why| broken("every_outcome_fits", why.to_string()))?;
+        self.told_is_true(index, told)?;
         if recorded == Recorded::Step {
             watch.touched_runs |= bit(index);
             self.see_step(index, undoing, watch);
             self.ask(index, true);
         }
         Ok(())
+    }
+}
+
+impl World {
+    /// What a buyer is told of a failure is so, and stays so: none of the seats is theirs, and where there is said to be no money, there
+    /// is none.
+    fn told_is_true(&self, index: usize, before: Option<Ending>) -> Step {
+        let Some(run) = &self.runs[index] else { return Ok(()) };
+        let (id, told) = (run.running.checkout().id(), self.rules.told(&run.running));
+        let untrue = |what: &str| Err(broken("what_a_buyer_is_told_is_so", format!("{id}: {what}")));
+        if let Some(Ending::Failed { failure: was, .. }) = &before
+            && !matches!(&told, Some(Ending::Failed { failure, .. }) if failure == was)
+        {
+            return untrue("another end than was told");
+        }
+        let Some(Ending::Failed { money, .. }) = told else { return Ok(()) };
+        for ticket in run.running.checkout().order().tickets() {
+            let seat = System::ticket(self, ticket).unwrap_or_default();
+            let is_claimed = seat.claimed_by == Some(id) && !self.may_have_forgotten(ticket, id);
+            if seat.sold_to == Some(id) || is_claimed {
+                return untrue("a seat is still its own");
+            }
+        }
+        let account = self.ledger.account(&run.authorize_key);
+        match account.filter(|_| money == MoneyState::None) {
+            Some(account) if account.authorized && !account.voided => untrue("money is set aside"),
+            _ => Ok(()),
+        }
     }
 }
 
