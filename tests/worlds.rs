@@ -152,6 +152,7 @@ fn leaked(name: &str) -> &'static str {
         "every_outcome_fits",
         "a_later_wish_stands",
         "known_outcomes_change_nothing",
+        "what_a_buyer_is_told_is_so",
         "what_is_stored_is_read_back",
         "it_comes_to_rest",
         "nothing_is_stuck",

@@ -412,6 +412,8 @@ fn error(status: u16, kinds: &[&str]) -> Value {
     for (name, schema) in in_the_way() {
         error["properties"][name] = schema;
     }
+    // Where the money of a checkout is still to be asked for.
+    error["properties"]["checkoutId"] = CheckoutId::schema();
     // The mock gateway tells the bare reason as well.
     if kinds.contains(&Kind::PaymentDeclined.as_str()) {
         error["properties"]["reason"] = text();

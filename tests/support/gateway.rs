@@ -119,6 +119,9 @@ pub fn a_failure_is_told_while_its_money_is_let_go_of(client: &Client, gateway: 
         let got = client.post("/Checkout/process", &order);
         assert_eq!((got.status, got.kind()), (402, "PaymentDeclined"), "{}", got.text);
         assert_eq!(got.body["money"], money, "{}", got.text);
+        // Where there is something left to ask for, it is said by what name. (On Restate a header has it.)
+        let is_named = got.body["checkoutId"].is_string();
+        assert_eq!(is_named, tells_later && money != "none", "{}", got.text);
         let free = client.get(&format!("/Ticket/{ticket}/get"));
         assert_eq!(free.body["status"], "AVAILABLE", "{}", free.text);
     };

@@ -280,13 +280,28 @@ pub fn processed(running: &Running) -> Answer {
     }
 }
 
-/// What `process` answers when this checkout has ended so, for hosts that let [`crate::journal::run`] have it.
+/// What `process` answers when this checkout has ended so; with its id where its money was not known to be untouched. For hosts that let [`crate::journal::run`] have it.
 #[must_use]
 pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
     match ending {
         Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment.as_ref()),
-        Ending::Failed { failure, money } => refusal(&Refusal::failed(failure, *money)),
+        Ending::Failed { failure, money: money @ MoneyState::None } => refusal(&Refusal::failed(failure, *money)),
+        // By its name it can be asked where its money is by then.
+        Ending::Failed { failure, money } => {
+            let refusal = Refusal::failed(failure, *money);
+            let error = Named { checkout_id: id, error: Error::of(&refusal) };
+            Answer { kind: Some(refusal.kind), ..json(refusal.kind.status(), &error) }
+        }
     }
+}
+
+/// An error, and the checkout that it is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Named<'a> {
+    checkout_id: &'a CheckoutId,
+    #[serde(flatten)]
+    error: Error<'a>,
 }
 
 /// How a checkout stands, always 200: `{ "checkoutId", "status": PENDING | CONFIRMED | FAILED, … }`, a failed one with
