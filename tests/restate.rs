@@ -219,7 +219,25 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     let declined = declined.text("checkoutId");
     assert_eq!(end_of(&on, &declined)["kind"], "PaymentDeclined");
     let (done, said) = recover(&declined);
+    assert!(!done && said.contains("nothing is left of it"), "a declined card leaves nothing: {said}");
+    let refused = on.client.post(
+        "/Checkout/process/send",
+        &json!({ "ticketId": "hall-5:1", "userId": "ann", "paymentMethodId": "card_capture_decline" }),
+    );
+    let refused = refused.text("checkoutId");
+    assert_eq!(end_of(&on, &refused)["money"], "lettingGo");
+    let (done, said) = recover(&refused);
     assert!(done && said.contains("never taken"), "its money may have been kept from being let go of: {said}");
+    // By this the command tells what a killed checkout has sent.
+    let sent = |checkout: &str| {
+        let sql = format!(
+            "SELECT entry_json FROM sys_journal WHERE id = '{checkout}' AND entry_type = 'Command: OneWayCall'"
+        );
+        let row = on.restate.setup.query(&sql).unwrap().remove(0);
+        let json: Value = serde_json::from_str(row["entry_json"].as_str().unwrap()).unwrap();
+        json["Command"]["OneWayCall"]["request"]["invocation_target"]["Service"]["handler"].clone()
+    };
+    assert_eq!([sent(&running), sent(&refused)], ["deliver", "letGo"]);
     let (done, said) = recover("somebody");
     assert!(!done && said.contains("is no checkout of this host"), "{said}");
 }

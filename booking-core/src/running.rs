@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkout::{Checkout, Ending, Impossible, Next, Performed, Stage};
+use crate::checkout::{Checkout, Ending, Failure, Impossible, MoneyState, Next, Performed, Stage};
 use crate::effect::{Effect, Op, Outcome};
 use crate::format::Format;
 use crate::ids::PaymentId;
@@ -183,7 +183,10 @@ impl Running {
     /// # Errors
     /// [`NotInVain`].
     pub fn resolve(&self, resolution: &Resolution, now: Timestamp) -> Result<Vec<(Op, Outcome)>, NotInVain> {
-        if self.in_vain() == 0 {
+        // Before the seats are back a void is asked for beside them. An authorisation ends by itself.
+        let is_asked_for_ever =
+            matches!(self.checkout.stage(), Stage::Capturing { .. } | Stage::Undoing { revoke: false, .. });
+        if self.in_vain() == 0 || !is_asked_for_ever {
             return Err(NotInVain);
         }
         let (mut outcomes, mut then) = (Vec::new(), self.clone());
@@ -208,6 +211,29 @@ impl Running {
             return Ok(outcomes);
         }
         Err(NotInVain)
+    }
+
+    /// Whether this is how it is already, so that nothing is left to resolve: for a word that comes again.
+    #[must_use]
+    pub fn is_resolved(&self, resolution: &Resolution) -> bool {
+        match (resolution, self.told()) {
+            (Resolution::Captured(is), Some(Ending::Completed { payment, .. })) => payment.as_ref() == Some(is),
+            (Resolution::Captured(is), None) => {
+                matches!(self.checkout.stage(), Stage::Notifying { payment, .. } if payment.as_ref() == Some(is))
+            }
+            (Resolution::Refused(_), _) => matches!(
+                self.checkout.stage(),
+                Stage::Undoing { failure: Failure::CaptureRefused(_), .. }
+                    | Stage::Ended(Ending::Failed { failure: Failure::CaptureRefused(_), .. })
+            ),
+            (Resolution::LetGo, _) => {
+                matches!(self.ending(), Some(Ending::Failed { money: MoneyState::None, .. }))
+            }
+            (Resolution::PaidBack, _) => {
+                matches!(self.ending(), Some(Ending::Failed { money: MoneyState::PaidBack, .. }))
+            }
+            (Resolution::Captured(_), Some(Ending::Failed { .. })) => false,
+        }
     }
 
     /// Cancels from outside: at the end of the current step the checkout turns back. Asking twice is asking once.

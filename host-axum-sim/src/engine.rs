@@ -150,6 +150,8 @@ pub struct Engine {
     seats_stored: u64,
     /// The maps that are to be reset when the input is done.
     to_reset: BTreeSet<MapKey>,
+    /// Those that are to be reset when the checkouts that have their seats have ended.
+    to_reset_later: BTreeSet<MapKey>,
     checkouts: BTreeMap<CheckoutId, Box<Course>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
@@ -222,6 +224,7 @@ impl Engine {
             unreadable: BTreeSet::new(),
             seats_stored: 0,
             to_reset: BTreeSet::new(),
+            to_reset_later: BTreeSet::new(),
             checkouts: BTreeMap::new(),
             under_way: BTreeSet::new(),
             parked: BTreeSet::new(),

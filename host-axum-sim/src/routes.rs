@@ -24,6 +24,7 @@ use crate::host::{Host, Reply};
 use crate::looks::Looks;
 use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
+use crate::serve::Share;
 use crate::store::Digest;
 use crate::watch::MAX_MESSAGE;
 use booking_hosting::doors::{self, Doors, Visitor};
@@ -257,7 +258,11 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
         (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
         (Reply::Watched(watched), Some(upgrade)) => {
             let (host, outbox) = (app.host.clone(), app.looks.outbox.clone());
-            Ok(Err(upgrade.on_upgrade(move |socket| crate::watch::serve(socket, host, outbox, watched))))
+            let share = parts.extensions.remove::<Arc<Share>>();
+            Ok(Err(upgrade.on_upgrade(async move |socket| {
+                crate::watch::serve(socket, host, outbox, watched).await;
+                drop(share);
+            })))
         }
         // Looks are answered above.
         (Reply::Seen(picture), _) => Ok(Ok(answer::seat_map(&picture))),

@@ -13,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use booking_core::wire::{IDEMPOTENCY_KEY, Kind, answer};
 use booking_hosting::callers::network;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt as _;
@@ -171,7 +172,13 @@ async fn connections(
             continue;
         };
         let _as_it_is = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let (place, share) = place;
+        let (routes, share) = (TowerToHyperService::new(router.clone()), Arc::new(share));
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            // A WebSocket goes on when its connection is done with requests.
+            request.extensions_mut().insert(Arc::clone(&share));
+            routes.call(request)
+        });
         // What is sent to a client has to be taken, bit by bit.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(settings.head_within));
@@ -214,7 +221,7 @@ struct Shares {
 }
 
 /// One of the connections of an address, while it is open.
-struct Share(Option<(Shares, IpAddr)>);
+pub(crate) struct Share(Option<(Shares, IpAddr)>);
 
 impl Shares {
     fn new(most: Option<usize>) -> Self {

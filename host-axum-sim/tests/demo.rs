@@ -220,7 +220,7 @@ async fn a_hall(rows: u32) -> (String, tokio::sync::oneshot::Sender<()>) {
         terms: Terms { closed_sales: true, shows_buyers: true, ..Terms::default() },
         ..Settings::default()
     };
-    let doors = Doors::new([], [ADMIN]).unwrap();
+    let doors = Doors::new([], [ADMIN]).unwrap().with_open_ledger(true);
     let page = PageSettings { map: Some(MapKey::parse("hall").unwrap()), demo: true, ..PageSettings::default() };
     let settings_of_serve = ServeSettings {
         routes: RouteSettings { doors, ..RouteSettings::default() },

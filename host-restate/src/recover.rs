@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use booking_core::checkout::MoneyState;
 use booking_core::format;
 use booking_core::ids::CheckoutId;
 use booking_core::payment::Payment;
@@ -34,11 +35,25 @@ pub(crate) struct RecoverArgs {
     auth_token: Option<String>,
 }
 
-/// Whether an entry of a journal is a message to this handler.
-fn is_sent_to(entry: &Value, handler: Handler) -> bool {
-    let call: Value = entry["entry_json"].as_str().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    let target = &call["Command"]["OneWayCall"]["request"]["invocation_target"];
-    entry["entry_type"] == "Command: OneWayCall" && target["handler"] == handler.name()
+/// The handler that an entry of a journal is a message to; `None` where it is none, an empty name where that cannot be read.
+fn sent_to(entry: &Value) -> Option<String> {
+    if entry["entry_type"] != "Command: OneWayCall" {
+        return None;
+    }
+    let json = entry["entry_json"].as_str().and_then(|json| serde_json::from_str::<Value>(json).ok());
+    let target = json.map(|json| json["Command"]["OneWayCall"]["request"]["invocation_target"].clone());
+    // By what it is: a service's, an object's.
+    let target = target.as_ref().and_then(Value::as_object).and_then(|kinds| kinds.values().next());
+    Some(target.and_then(|target| target["handler"].as_str()).unwrap_or_default().to_owned())
+}
+
+/// Whether a killed checkout is to be run to its end: its money may have been taken, or its buyer told. One that has turned back is not.
+fn goes_through(entries: &[Value]) -> bool {
+    let sent: Vec<String> = entries.iter().filter_map(sent_to).collect();
+    let captures = |entry: &Value| entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
+    let has_turned_back = sent.iter().any(|handler| handler == Handler::LetGo.name());
+    // Where there is nothing to pay, the buyer's message comes without a capture.
+    !has_turned_back && (entries.iter().any(captures) || !sent.is_empty())
 }
 
 impl RecoverArgs {
@@ -93,15 +108,14 @@ impl RecoverArgs {
         let failure = row["completion_failure"].as_str();
         let why =
             failure.ok_or_else(|| CannotRun(format!("{id} was not killed: it has ended by itself, and is booked")))?;
+        let is_killed = why.ends_with("killed");
+        if !is_killed && !why.contains(&format!("money {}", MoneyState::LettingGo.as_str())) {
+            return Err(CannotRun(format!("{id} was not killed: it has failed by itself, and nothing is left of it")));
+        }
         let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
         let entries = self.query(journal).await?;
         // One that failed by itself is on its way back: letting go again of what is let go of changes nothing.
-        let goes_through = why.ends_with("killed")
-            && entries.iter().any(|entry| {
-                let captures = entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
-                // Where there is nothing to pay, the buyer's message comes without a capture.
-                captures || is_sent_to(entry, Handler::Deliver)
-            });
+        let goes_through = is_killed && goes_through(&entries);
         let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
         let Some(entry) = first_run.and_then(|entry| entry["entry_json"].as_str()) else {
             return Err(CannotRun(format!("{id} was killed before it began: nothing is left of it")));
@@ -111,5 +125,32 @@ impl RecoverArgs {
         let bytes: Vec<u8> = serde_json::from_value(bytes).map_err(because("the journal"))?;
         let began: Began = format::read(&bytes).map_err(because("the journal"))?;
         Ok(Lost { began, goes_through })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry, as Restate's `sys_journal` shows it.
+    fn sends(service: &str, handler: &str) -> Value {
+        let target = json!({ "Service": { "name": service, "handler": handler } });
+        let entry = json!({ "Command": { "OneWayCall": { "request": { "invocation_target": target } } } });
+        json!({ "entry_type": "Command: OneWayCall", "name": "", "entry_json": entry.to_string() })
+    }
+
+    fn runs(name: &str) -> Value {
+        json!({ "entry_type": "Command: Run", "name": name, "entry_json": "{}" })
+    }
+
+    #[test]
+    fn a_killed_checkout_goes_through_once_its_capture_was_asked_for_or_its_buyer_told_unless_it_has_turned_back() {
+        assert!(!goes_through(&[runs("begin"), runs("authorize")]));
+        assert!(goes_through(&[runs("authorize"), runs("capture")]));
+        assert!(goes_through(&[runs("begin"), sends("Letters", "deliver")]), "one that costs nothing");
+        assert!(!goes_through(&[runs("capture"), sends("Checkout", "letGo")]), "its capture was refused");
+        assert!(!goes_through(&[runs("authorize"), sends("Checkout", "letGo")]));
+        let unknown = json!({ "entry_type": "Command: OneWayCall", "name": "", "entry_json": "of a later server" });
+        assert!(goes_through(&[unknown]), "what is not understood is taken for the buyer's message");
     }
 }

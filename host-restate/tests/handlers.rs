@@ -49,12 +49,13 @@ async fn discovered(admin: bool) -> BTreeMap<(String, String), Value> {
 }
 
 /// Handlers of Restate alone: `recover` is an operator's, and the others are called by handlers only.
-const OWN: [(&str, &str, Option<Door>); 6] = [
+const OWN: [(&str, &str, Option<Door>); 7] = [
     ("SeatMap", "seat", None),
     ("SeatMap", "turn", None),
     ("Layouts", "keep", None),
     ("Layouts", "get", None),
     ("Checkout", "recover", Some(Door::Admin)),
+    ("Checkout", "letGo", None),
     ("Letters", "deliver", None),
 ];
 

@@ -59,6 +59,8 @@ struct Course {
     store: Store,
     /// Somebody drives it.
     drives: Cell<bool>,
+    /// When somebody drove it last.
+    drove: Cell<Timestamp>,
     /// Its journal has been written to by another than who drives it.
     is_overtaken: Cell<bool>,
     /// Those who wait for the end.
@@ -72,6 +74,7 @@ impl Drop for Driver {
     /// Whatever happens: somebody else may drive it then, and nobody waits for this one.
     fn drop(&mut self) {
         self.0.drives.set(false);
+        self.0.drove.set(now());
         self.0.waiting.take();
     }
 }
@@ -84,6 +87,7 @@ impl DurableObject for CheckoutObject {
             env,
             store,
             drives: Cell::new(false),
+            drove: Cell::default(),
             is_overtaken: Cell::new(false),
             waiting: RefCell::default(),
         };
@@ -134,8 +138,8 @@ impl Course {
                     return Ok(answer::refusal(&Kind::NotFound.into()));
                 };
                 let answer = answer::checkout(&running);
-                // Should its alarm be lost, who asks for it has it go on.
-                if running.ending().is_none() {
+                // Should its alarm be lost, who asks for it has it go on; but not as often as they ask.
+                if running.ending().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
                     self.go_on(running, settings);
                 }
                 Ok(answer)
@@ -183,6 +187,7 @@ impl Course {
             Operation::Resolve { resolution, reason: _ } => {
                 let outcomes = match running.resolve(resolution, now()) {
                     Ok(outcomes) => outcomes,
+                    Err(_) if running.is_resolved(resolution) => return Ok(answer::checkout(&running)),
                     Err(why) => return refuse(Kind::CheckoutInProgress, &why.to_string()),
                 };
                 self.overtake(|| {

@@ -12,7 +12,7 @@ use booking_core::wire::{Answer, Kind, MapCall, Refusal, SeatMapCall, TicketCall
 use worker::{Env, Method, Request, Response, State};
 
 use crate::clock::{Clock, now};
-use crate::errors::{Result, unavailable};
+use crate::errors::{Broken, Result, unavailable};
 use crate::faults;
 use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall};
 use crate::log::{Level, count, say};
@@ -129,7 +129,14 @@ impl Map {
         };
         let status = Asked { call: CheckoutCall::Status, key: None };
         let said = inside::ask(&self.env, CHECKOUTS, checkout.as_str(), &status).await?;
-        Ok(said.body.contains(r#""status":"PENDING""#))
+        let stands = |status: &str| said.status == 200 && said.body.contains(&format!(r#""status":"{status}""#));
+        match said.kind {
+            // It has ended, and is forgotten.
+            Some(Kind::NotFound) => Ok(false),
+            None if stands("CONFIRMED") || stands("FAILED") => Ok(false),
+            None if stands("PENDING") => Ok(true),
+            _ => Err(Broken::Missing("word of the checkout that has this seat")),
+        }
     }
 
     /// A call that may change the map.

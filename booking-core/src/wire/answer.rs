@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::kind::{Kind, Refusal};
-use crate::checkout::{Ending, MoneyState, Order};
+use crate::checkout::{Ending, Failure, MoneyState, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::map::ticket::{TicketStatus, TicketView};
 use crate::map::{Layout, Picture, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
@@ -280,18 +280,28 @@ pub fn processed(running: &Running) -> Answer {
     }
 }
 
-/// What `process` answers when this checkout has ended so; with its id where its money was not known to be untouched. For hosts that let [`crate::journal::run`] have it.
+/// What `process` answers when this checkout has ended so; with its id where something may have been set aside. For hosts that let [`crate::journal::run`] have it.
 #[must_use]
 pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
     match ending {
         Ending::Completed { amount, payment } => confirmed(id, order, *amount, payment.as_ref()),
-        Ending::Failed { failure, money: money @ MoneyState::None } => refusal(&Refusal::failed(failure, *money)),
-        // By its name it can be asked where its money is by then.
         Ending::Failed { failure, money } => {
             let refusal = Refusal::failed(failure, *money);
-            let error = Named { checkout_id: id, error: Error::of(&refusal) };
+            // By its name it can be asked where its money is by then.
+            let checkout_id = may_have_money(failure).then_some(id);
+            let error = Named { checkout_id, error: Error::of(&refusal) };
             Answer { kind: Some(refusal.kind), ..json(refusal.kind.status(), &error) }
         }
+    }
+}
+
+/// Whether something may have been set aside for a checkout that failed so.
+fn may_have_money(failure: &Failure) -> bool {
+    match failure {
+        Failure::PaymentUnavailable | Failure::ConfirmRefused(_) | Failure::CaptureRefused(_) | Failure::Cancelled => {
+            true
+        }
+        Failure::HoldRefused(_) | Failure::NoAmount(_) | Failure::PaymentDeclined(_) => false,
     }
 }
 
@@ -299,7 +309,8 @@ pub fn ended(id: &CheckoutId, order: &Order, ending: &Ending) -> Answer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Named<'a> {
-    checkout_id: &'a CheckoutId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkout_id: Option<&'a CheckoutId>,
     #[serde(flatten)]
     error: Error<'a>,
 }

@@ -655,7 +655,8 @@ fn resolve(body: &[u8]) -> Body<Operation> {
         (Known::Captured, Some(payment)) => Resolution::Captured(payment),
         (Known::Captured, None) => return Err(Wrong::missing().of_field("paymentId").into()),
         (_, Some(_)) => return Err(Refusal::invalid("paymentId", "is only known of what was captured")),
-        (Known::Refused, None) => Resolution::Refused(DeclineReason::new(&reason)),
+        // What an operator writes down is for operators.
+        (Known::Refused, None) => Resolution::Refused(DeclineReason::new("The payment was refused")),
         (Known::LetGo, None) => Resolution::LetGo,
         (Known::PaidBack, None) => Resolution::PaidBack,
     };

@@ -105,6 +105,7 @@ impl Engine {
 
     fn ended(&mut self, course: &mut Course, now: Timestamp) {
         course.ended = Some(now);
+        self.to_reset.append(&mut self.to_reset_later);
         let checkout = course.running.checkout();
         let kind = match checkout.ending() {
             Some(Ending::Failed { failure, .. }) => Some(Refusal::from(failure).kind),

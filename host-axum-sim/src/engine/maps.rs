@@ -134,8 +134,8 @@ impl Engine {
     pub(super) fn reset_the_full(&mut self, now: Timestamp) {
         for key in std::mem::take(&mut self.to_reset) {
             if self.being_sold_on(&key).is_some() {
-                // It is reset when nobody's money is being taken for it.
-                self.to_reset.insert(key);
+                // It is looked at again when a checkout ends.
+                self.to_reset_later.insert(key);
             } else if self.map(&key).wants_reset(&self.settings.terms) {
                 let _given_up = self.ask_map(&key, &SeatMapCommand::ResetAll, now);
             }

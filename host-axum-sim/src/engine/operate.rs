@@ -66,6 +66,7 @@ impl Engine {
         let Some(course) = self.checkouts.get(id) else { return refused(Kind::NotFound) };
         let outcomes = match course.running.resolve(resolution, now) {
             Ok(outcomes) => outcomes,
+            Err(_) if course.running.is_resolved(resolution) => return self.status(id),
             Err(why) => return answer::refusal(&Refusal::new(Kind::CheckoutInProgress, why.to_string())),
         };
         let Some(mut course) = self.checkouts.remove(id) else { return refused(Kind::NotFound) };
@@ -77,11 +78,10 @@ impl Engine {
         for (op, outcome) in outcomes {
             recorded = self.record_outcome(&mut course, &op, outcome);
         }
-        if recorded == Recorded::Step {
-            self.go_on(course, now);
-        } else {
-            self.touched.push(Name::Checkout(id.clone()));
+        if recorded == Recorded::Stale {
             self.checkouts.insert(id.clone(), course);
+        } else {
+            self.go_on(course, now);
         }
         self.status(id)
     }

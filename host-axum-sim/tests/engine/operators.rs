@@ -61,6 +61,7 @@ fn a_capture_that_is_never_answered_is_ended_by_an_operators_word() {
     rig.crash();
     let end = resolve(&mut rig, &checkout, "captured", Some("pay-1"));
     assert_eq!((&end["status"], &end["paymentId"]), (&json!("CONFIRMED"), &json!("pay-1")));
+    assert_eq!(resolve(&mut rig, &checkout, "captured", Some("pay-1")), end, "once more is once");
     assert_eq!(stuck(&mut rig), [] as [Value; 0]);
     assert_eq!(resolve(&mut rig, &checkout, "captured", Some("pay-2"))["kind"], "CheckoutInProgress", "it is over");
     // The wait that was cut short ends for nothing, and what the gateway says at last comes too late.
@@ -78,7 +79,11 @@ fn a_payment_that_was_refused_and_then_let_go_is_ended_by_two_words() {
     let told = resolve(&mut rig, &checkout, "refused", None);
     let seen = ["status", "kind", "money"].map(|field| told[field].clone());
     assert_eq!(seen, [json!("FAILED"), json!("PaymentDeclined"), json!("lettingGo")]);
-    assert!(told["message"].as_str().unwrap().ends_with("seen at the gateway"), "{told}");
+    assert!(
+        told["message"].as_str().unwrap().ends_with("The payment was refused"),
+        "what operators write is for operators: {told}"
+    );
+    assert_eq!(resolve(&mut rig, &checkout, "refused", None), told, "once more is once");
     assert_eq!(
         resolve(&mut rig, &checkout, "letGo", None)["kind"],
         "CheckoutInProgress",
@@ -87,8 +92,31 @@ fn a_payment_that_was_refused_and_then_let_go_is_ended_by_two_words() {
     nothing(&mut rig);
     assert_eq!(stuck(&mut rig)[0]["money"], "lettingGo");
     assert_eq!(resolve(&mut rig, &checkout, "paidBack", None)["money"], "paidBack");
+    assert_eq!(resolve(&mut rig, &checkout, "paidBack", None)["money"], "paidBack", "once more is once");
+    assert_eq!(resolve(&mut rig, &checkout, "letGo", None)["kind"], "CheckoutInProgress", "it is otherwise");
     assert_eq!(stuck(&mut rig), [] as [Value; 0]);
     rig.rest();
+}
+
+#[test]
+fn one_that_turns_back_while_it_waits_is_not_ended_by_a_word_that_came_too_soon() {
+    let mut rig = Rig::new(outside());
+    let sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
+    let checkout = format!("/Checkout/{}", body(&sent)["checkoutId"].as_str().unwrap());
+    // Whether the card was authorised is unknown, and it waits to ask again.
+    nothing(&mut rig);
+    assert_eq!(
+        body(&rig.asks(&format!("{checkout}/cancel"), r#"{"reason":"the buyer has called"}"#))["status"],
+        "PENDING"
+    );
+    assert_eq!(
+        resolve(&mut rig, &checkout, "letGo", None)["kind"],
+        "CheckoutInProgress",
+        "the void was never asked for"
+    );
+    rig.rest();
+    assert_eq!(status(&mut rig, &checkout)["kind"], "HoldExpired");
+    assert!(rig.gateway.accounts().all(|(_, account)| account.voided), "it was asked for");
 }
 
 #[test]
