@@ -237,7 +237,7 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
         let json: Value = serde_json::from_str(row["entry_json"].as_str().unwrap()).unwrap();
         json["Command"]["OneWayCall"]["request"]["invocation_target"]["Service"]["handler"].clone()
     };
-    assert_eq!([sent(&running), sent(&refused)], ["deliver", "letGo"]);
+    assert_eq!([sent(&running), sent(&refused)], ["deliver", "letMoneyGo"]);
     let (done, said) = recover("somebody");
     assert!(!done && said.contains("is no checkout of this host"), "{said}");
 }
@@ -252,7 +252,7 @@ fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
         "SeatMap/a/seat",
         "SeatMap/a/resetAll",
         "Checkout/recover",
-        "Checkout/letGo",
+        "Checkout/letMoneyGo",
     ] {
         let got = on.client.post(&format!("/{path}"), &json!({}));
         assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);

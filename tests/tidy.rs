@@ -214,7 +214,7 @@ fn every_name_seen_outside_lives_in_wire() {
 const TABLES: [&str; 2] = ["booking-core/src/wire/handler.rs", "crates/booking-restate/src/handler.rs"];
 
 /// Names of Restate's own handlers.
-const OF_RESTATE: [&str; 4] = ["turn", "recover", "letGo", "deliver"];
+const OF_RESTATE: [&str; 4] = ["turn", "recover", "letMoneyGo", "deliver"];
 
 /// A handler is one of an enum, so that the build names every place that a new one needs. So no product code tells handlers
 /// apart by their names.

@@ -148,8 +148,8 @@ mod tests {
         assert!(!goes_through(&[runs("begin"), runs("authorize")]));
         assert!(goes_through(&[runs("authorize"), runs("capture")]));
         assert!(goes_through(&[runs("begin"), sends("Letters", "deliver")]), "one that costs nothing");
-        assert!(!goes_through(&[runs("capture"), sends("Checkout", "letGo")]), "its capture was refused");
-        assert!(!goes_through(&[runs("authorize"), sends("Checkout", "letGo")]));
+        assert!(!goes_through(&[runs("capture"), sends("Checkout", "letMoneyGo")]), "its capture was refused");
+        assert!(!goes_through(&[runs("authorize"), sends("Checkout", "letMoneyGo")]));
         let unknown = json!({ "entry_type": "Command: OneWayCall", "name": "", "entry_json": "of a later server" });
         assert!(goes_through(&[unknown]), "what is not understood is taken for the buyer's message");
     }

@@ -55,7 +55,7 @@ const OWN: [(&str, &str, Option<Door>); 7] = [
     ("Layouts", "keep", None),
     ("Layouts", "get", None),
     ("Checkout", "recover", Some(Door::Admin)),
-    ("Checkout", "letGo", None),
+    ("Checkout", "letMoneyGo", None),
     ("Letters", "deliver", None),
 ];
 

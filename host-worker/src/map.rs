@@ -129,13 +129,11 @@ impl Map {
         };
         let status = Asked { call: CheckoutCall::Status, key: None };
         let said = inside::ask(&self.env, CHECKOUTS, checkout.as_str(), &status).await?;
-        let stands = |status: &str| said.status == 200 && said.body.contains(&format!(r#""status":"{status}""#));
-        match said.kind {
+        match answer::is_told(&said) {
+            Some(is_told) => Ok(!is_told),
             // It has ended, and is forgotten.
-            Some(Kind::NotFound) => Ok(false),
-            None if stands("CONFIRMED") || stands("FAILED") => Ok(false),
-            None if stands("PENDING") => Ok(true),
-            _ => Err(Broken::Missing("word of the checkout that has this seat")),
+            None if said.kind == Some(Kind::NotFound) => Ok(false),
+            None => Err(Broken::Missing("word of the checkout that has this seat")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::kind::{Kind, Refusal};
 use crate::checkout::{Ending, Failure, MoneyState, Order};
@@ -337,6 +337,21 @@ pub fn checkout(running: &Running) -> Answer {
             let refusal = Refusal::failed(&failure, money);
             json(200, &Failed { checkout_id: checkout.id(), status: "FAILED", error: Error::of(&refusal) })
         }
+    }
+}
+
+/// What an answer of [`checkout`] says: whether its end can be told. `None` where it is no such answer.
+#[must_use]
+pub fn is_told(answer: &Answer) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Stands {
+        status: String,
+    }
+    let Stands { status } = crate::json::read(answer.body.as_bytes()).filter(|_| answer.status == 200)?;
+    match status.as_str() {
+        "PENDING" => Some(false),
+        "CONFIRMED" | "FAILED" => Some(true),
+        _ => None,
     }
 }
 

@@ -376,6 +376,9 @@ mod golden {
         ]);
         assert_golden(&actual, include_str!("../fixtures/answers.jsonl"));
         assert_eq!(answer::accepted(&checkout_id("c-1")), answer::processed(&pending));
+        let told = [&pending, &done, &failed, &lets_go].map(|running| answer::is_told(&answer::checkout(running)));
+        assert_eq!(told, [Some(false), Some(true), Some(true), Some(true)]);
+        assert_eq!([answer::processed(&failed), answer::health()].map(|said| answer::is_told(&said)), [None, None]);
         let refused = gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Declined(reason())));
         assert_eq!(refused, gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason()))));
     }

@@ -75,7 +75,7 @@ impl Handler {
             Self::LayoutKeep => "keep",
             Self::LayoutGet => "get",
             Self::Recover => "recover",
-            Self::LetGo => "letGo",
+            Self::LetGo => "letMoneyGo",
             Self::Deliver => "deliver",
         }
     }
