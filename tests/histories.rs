@@ -9,8 +9,31 @@
 )]
 
 use booking_core::testing::dice::Dice;
-use tests::histories::checker::{Operation, Verdict, check, may_come};
+use tests::histories::checker::{Operation, Verdict, after, check, may_come};
 use tests::histories::seat::{Ask, No, Said, Seat, Status};
+
+#[test]
+fn a_reset_is_refused_for_a_checkout_that_is_under_way_and_for_no_other() {
+    let operation = |asked, answered, ask, said| Operation {
+        asked,
+        answered: Some(answered),
+        ask,
+        said,
+        version: None,
+        after: None,
+    };
+    let refused = |asked| {
+        let claim = Ask::Claim { checkout: 1, user: 1, hold: 1, brought: false };
+        let history = [
+            operation(0, 9, claim, Said::Yes),
+            operation(0, 9, Ask::Confirm { checkout: 1 }, Said::Yes),
+            operation(asked, asked + 1, Ask::ResetAll, Said::No(No::InProgress)),
+        ];
+        matches!(check(&history), Verdict::Linearizable(_))
+    };
+    assert!(refused(5) && refused(8), "its buyer was told later");
+    assert!(!refused(10), "its buyer knew that it was over");
+}
 
 /// Every order of these that the clock allows, tried one after the other: slow, and plain.
 fn by_brute_force(seat: &Seat, history: &[Operation]) -> bool {
@@ -24,9 +47,7 @@ fn by_brute_force(seat: &Seat, history: &[Operation]) -> bool {
             let too_early =
                 left.iter().any(|other| history[*other].answered.is_some_and(|answered| answered < operation.asked));
             let before_its_time = !may_come(history, index, |before| before != index && !left.contains(&before));
-            let next = seat
-                .after(&operation.ask, operation.said, operation.version)
-                .filter(|_| !too_early && !before_its_time);
+            let next = after(history, seat, index).filter(|_| !too_early && !before_its_time);
             let found = next.is_some_and(|next| go(history, left, &next));
             left.insert(at, index);
             if found {

@@ -124,8 +124,7 @@ impl<'a> Search<'a> {
 
     /// Gives an operation its moment, if it can have it now.
     fn after(&self, placed: &Placed, seat: &Seat, index: usize) -> Option<(Placed, Seat)> {
-        let Operation { ask, said, version, .. } = &self.history[index];
-        let seat = seat.after(ask, *said, *version)?;
+        let seat = after(self.history, seat, index)?;
         let mut placed = placed.clone();
         place(&mut placed, index);
         Some((placed, seat))
@@ -208,4 +207,17 @@ pub fn may_come(history: &[Operation], index: usize, has_happened: impl Fn(usize
     let befores = std::iter::successors(history[index].after, |before| history[*before].after);
     let mut needed = befores.skip_while(|before| !has_happened(*before) && history[*before].answered.is_none());
     needed.next().is_none_or(has_happened)
+}
+
+/// The ticket after an operation of its history, if it could have given that answer. A reset of what is sold to a checkout is refused
+/// while that is under way: until its buyer was told of the end.
+#[must_use]
+pub fn after(history: &[Operation], seat: &Seat, index: usize) -> Option<Seat> {
+    let Operation { ask, said, version, asked, .. } = &history[index];
+    let kept = || {
+        let (seat, checkout) = seat.kept_for_its_checkout(ask, *said, *version)?;
+        let mut sales = history.iter().filter(|operation| operation.ask == Ask::Confirm { checkout });
+        sales.all(|sale| sale.answered.is_none_or(|answered| answered > *asked)).then_some(seat)
+    };
+    seat.after(ask, *said, *version).or_else(kept)
 }

@@ -230,6 +230,19 @@ impl Seat {
         Some(next)
     }
 
+    /// The same ticket, and the checkout that it is sold to, if it could have refused to be reset as that is under way.
+    #[must_use]
+    pub fn kept_for_its_checkout(&self, ask: &Ask, said: Said, version: Option<u64>) -> Option<(Self, Name)> {
+        let (Ask::Cleanup | Ask::ResetAll, Said::No(No::InProgress), Is::Sold(hold)) = (ask, said, &self.is) else {
+            return None;
+        };
+        let (mut same, checkout) = (self.clone(), hold.checkout?);
+        if let Some(version) = version {
+            same.versions = same.versions.only(version)?;
+        }
+        Some((same, checkout))
+    }
+
     /// The lowest version that it may be at. Versions never fall.
     #[must_use]
     pub fn least_version(&self) -> u64 {
