@@ -87,6 +87,10 @@ fn good() -> Vec<(&'static str, &'static str, Value)> {
         ("POST", "/Checkout/process", json!({ "ticketIds": ["hall:1", "hall:2"], "userId": "ann", "holdId": "h-1" })),
         ("POST", "/Checkout/process/send", json!({ "ticketId": "hall:1", "userId": "ann" })),
         ("GET", "/Checkout/c-1", Value::Null),
+        ("POST", "/Checkout/list/stuck", json!({ "after": "c-1" })),
+        ("POST", "/Checkout/c-1/cancel", json!({ "reason": "the buyer has called" })),
+        ("POST", "/Checkout/c-1/resolve", json!({ "outcome": "captured", "paymentId": "pay-1", "reason": "seen" })),
+        ("POST", "/Checkout/c-1/notify", Value::Null),
         ("POST", "/api/mock-payment/authorize", json!({ "key": "k", "amount": money, "paymentMethodId": "card_x" })),
         ("POST", "/api/mock-payment/capture", json!({ "key": "k", "authorizationId": "auth:k" })),
         ("POST", "/api/mock-payment/void", json!({ "authorizeKey": "k" })),
@@ -419,7 +423,8 @@ fn is_none_of_the_page(hostile: &Hostile) -> bool {
 
 #[test]
 fn bad_requests_by_the_hundred_thousand_get_their_error_and_change_nothing() {
-    let server = Server::start_with("serve", &["--payment-delay", "0ms"], &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
+    let env = [("BOOKING_ADMIN_TOKEN", ADMIN), ("BOOKING_OPEN_LEDGER", "false")];
+    let server = Server::start_with("serve", &["--payment-delay", "0ms"], &env);
     let client = Client::new(&server.base);
     let _held = client.post("/Ticket/hall:1/reserve", &json!("ann"));
     let _sold = client.post("/Checkout/process", &json!({ "ticketId": "hall:2", "userId": "ann" }));

@@ -25,7 +25,7 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-01";
 pub const MOST_BYTES: u64 = 400_000;
 
 /// The same, with an endpoint for a Restate server.
-pub const MOST_BYTES_WITH_RESTATE: u64 = 560_000;
+pub const MOST_BYTES_WITH_RESTATE: u64 = 590_000;
 
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
