@@ -22,7 +22,8 @@ impl Engine {
                 answer.map(Outcome::Line)
             }
             Effect::Sleep(length) => {
-                // After a crash the wait that was stored goes on. It is no longer than it is, whatever the clock showed when it began.
+                // A wait that was stored ends when it would have ended; but no later than its length from now, as the clock may have been
+                // ahead when it began.
                 let until = now.plus(length);
                 let wake = course.wake.map_or(until, |wake| wake.min(until));
                 course.wake = Some(wake);

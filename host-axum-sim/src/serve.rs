@@ -175,7 +175,7 @@ async fn connections(
         let (place, share) = place;
         let (routes, share) = (TowerToHyperService::new(router.clone()), Arc::new(share));
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            // A WebSocket goes on when its connection is done with requests.
+            // A WebSocket keeps its share after its connection has answered the last request.
             request.extensions_mut().insert(Arc::clone(&share));
             routes.call(request)
         });

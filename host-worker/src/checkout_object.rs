@@ -59,7 +59,7 @@ struct Course {
     store: Store,
     /// Somebody drives it.
     drives: Cell<bool>,
-    /// When somebody drove it last.
+    /// When it was driven last.
     drove: Cell<Timestamp>,
     /// Its journal has been written to by another than who drives it.
     is_overtaken: Cell<bool>,

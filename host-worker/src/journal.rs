@@ -90,7 +90,7 @@ pub(crate) fn hand_over(store: &Store, at: Timestamp) -> Result<()> {
     store.write("letter", "INSERT OR IGNORE INTO letter (one, failed, due) VALUES (1, 0, ?)", &[time(at)])
 }
 
-/// Hands the message over once more, whatever became of it.
+/// Hands the message over once more, also one that was delivered or given up.
 pub(crate) fn hand_over_again(store: &Store, at: Timestamp) -> Result<()> {
     store.write("letter", "INSERT OR REPLACE INTO letter (one, failed, due) VALUES (1, 0, ?)", &[time(at)])
 }

@@ -1,11 +1,11 @@
 //! A payment gateway over HTTP, and what its answers say about itself: whether it knows us, and whether it answers at all.
 //!
 //! **Odd answers.** One that refuses our credentials, or that says what this contract does not know, is no answer to a checkout. To an
-//! operator it is an alarm: no buyer can pay until somebody has looked.
+//! operator it is an alarm: no buyer can pay until a person has looked.
 //!
 //! **The circuit breaker.** A gateway that hangs makes every buyer wait for as long as a call may take, several times. Once it has let
-//! [`SILENT_IN_A_ROW`] calls go unanswered one after the other, it is not asked for [`REST`]; who would ask is told at once that there
-//! is no answer, which a checkout knows what to do about. Then one call tries it again.
+//! [`SILENT_IN_A_ROW`] calls go unanswered one after the other, it is not asked for [`REST`]. Each call ends at once without an
+//! answer meanwhile, and a checkout knows what to do about that. Then one call tries it again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -235,7 +235,7 @@ mod tests {
         watch.hears("authorize", Sense::Clear, now);
         assert_eq!(watch.report.odd_now, None);
         assert_eq!(watch.report.odd, [(("authorize", 401), 2), (("void", 404), 1)].into());
-        // Whatever it makes up, it is told apart to an end.
+        // A gateway that makes up statuses does not fill the memory.
         (0..1_000).for_each(|status| watch.hears("void", Sense::Odd(status), now));
         assert_eq!(watch.report.odd.len(), KINDS);
     }

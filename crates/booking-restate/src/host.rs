@@ -292,7 +292,7 @@ async fn let_go<C: Context>(ctx: &C) -> Said {
     finish(Invocation { ctx, notifies: false, heeds_cancel: false, parts: false, at }, checkout).await
 }
 
-/// Runs a checkout to its end, whatever that is.
+/// Runs a checkout to its end, and answers with that.
 async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) -> Said {
     Ok(json(&run(&mut journal, checkout).await?).into())
 }

@@ -86,7 +86,7 @@ impl Engine {
         self.status(id)
     }
 
-    /// Sends a booking's message once more, whatever became of it.
+    /// Sends a booking's message once more, also one that was delivered or given up.
     fn notify_again(&mut self, id: &CheckoutId) -> Answer {
         let Some(course) = self.checkouts.get_mut(id) else { return refused(Kind::NotFound) };
         if !matches!(course.running.ending(), Some(Ending::Completed { .. })) {

@@ -102,7 +102,7 @@ impl World {
         let is_worth_a_key = !matches!(ask.what, What::Get(_) | What::Watch | What::Cancel(_));
         let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_recorded)
             && (answer.status != 202 || matches!(ask.what, What::Send(_)));
-        // By what has elapsed, whatever the calendar shows.
+        // The host keeps it for as long as has elapsed, and does not go by the calendar.
         let is_kept = self.real < asked_at.plus(self.settings().keep_for) && self.keeps;
         if ask.keyed && is_worth_a_key && is_final && is_kept {
             let person = &mut self.people[index];
@@ -327,7 +327,7 @@ impl World {
     }
 }
 
-/// Whether two answers are the same, but for where the money of a checkout is that failed: that is told as it is by then.
+/// Whether two answers are the same. Where the money of a failed checkout is may have changed between them.
 fn is_the_same(one: &Answer, other: &Answer) -> bool {
     let but_money = |answer: &Answer| {
         let mut body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();

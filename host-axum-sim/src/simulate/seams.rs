@@ -51,7 +51,7 @@ pub trait Seams: fmt::Debug + Sync {
         false
     }
 
-    /// Whether the engine is told that the calendar was set.
+    /// Whether the host tells the engine that the calendar was set.
     fn tells_of_the_clock(&self) -> bool {
         true
     }

@@ -317,7 +317,7 @@ impl World {
         Duration::from_millis(self.real.as_millis() - self.started.as_millis())
     }
 
-    /// Time passes, and nobody looks at a clock.
+    /// Time passes, and the host does not look at its clocks.
     fn passes(&mut self, length: Millis) {
         self.real = self.real.plus(length);
         self.now = self.belief.at(self.elapsed());
