@@ -14,7 +14,7 @@ use benches::services::{CHECKOUT_TIME, Kind, Service, restate_version, workerd_v
 use benches::table;
 use benches::tree::Tree;
 use clap::{Parser, ValueEnum};
-use xtask::run::{Outcome, output};
+use xtask::run::{Outcome, machine, output};
 
 /// Measures orders: bookings a second, how long one takes, and what it costs in CPU of each process, the timers that it
 /// arms and the messages that it sends among them. Prints tables in Markdown, and how far it is on stderr.
@@ -184,15 +184,6 @@ impl Trees {
         say(&table::head(plan.rounds));
         Ok(())
     }
-}
-
-/// The machine, as its system describes it.
-fn machine() -> String {
-    let kernel = output(Command::new("uname").arg("-sr")).unwrap_or_default();
-    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).unwrap_or_default().1;
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("{cores} cores ({model}, {})", kernel.trim())
 }
 
 fn run(args: &Args) -> Outcome {

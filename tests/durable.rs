@@ -22,6 +22,7 @@ use booking_core::testing::dice::Dice;
 use host_axum_sim::store::read;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
+use tests::durable::{ADMIN, Durable, runs, text};
 use tests::histories::recorder::{Load, record};
 use tests::http::Client;
 use tests::restate::Folder;
@@ -29,62 +30,6 @@ use tests::server::{Server, binary, notified};
 use tests::{PATIENCE, eventually, size};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
-
-const ADMIN: &str = "an-admin-token-for-tests";
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// A server with a data directory, that can be killed and started again at the same address.
-struct Durable {
-    server: Option<Server>,
-    base: String,
-    args: Vec<String>,
-    data: PathBuf,
-    _folder: Folder,
-}
-
-impl Durable {
-    fn start(name: &str, args: &[&str]) -> Self {
-        let folder = Folder::new(name);
-        let data = folder.path().join("data");
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let args = [vec!["--data-dir".to_owned(), text(&data).to_owned()], args].concat();
-        let server = Self::started(&args, "127.0.0.1:0");
-        Self { base: server.base.clone(), server: Some(server), args, data, _folder: folder }
-    }
-
-    fn started(args: &[String], listen: &str) -> Server {
-        let args: Vec<&str> = ["--listen", listen].into_iter().chain(args.iter().map(String::as_str)).collect();
-        Server::start_with("serve", &args, &[("BOOKING_ADMIN_TOKEN", ADMIN)])
-    }
-
-    /// `kill -9`.
-    fn kill(&mut self) {
-        self.server.take().unwrap().kill();
-    }
-
-    fn start_again(&mut self) {
-        let listen = self.base.strip_prefix("http://").unwrap();
-        self.server = Some(Self::started(&self.args, listen));
-    }
-
-    fn client(&self) -> Client {
-        Client::new(&self.base)
-    }
-
-    fn admin(&self) -> Client {
-        self.client().with_token(ADMIN)
-    }
-}
-
-/// Runs the command; what it says, if it ends well.
-fn runs(args: &[&str]) -> Result<String, String> {
-    let output = Command::new(binary("host-axum-sim")).args(args).env("NO_COLOR", "1").output().unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    if output.status.success() { Ok(out) } else { Err(format!("{out}{err}")) }
-}
 
 /// Where in its journal a checkout was when its process was killed: what is on the disk, and what the gateway knows.
 fn boundary(stage: &Stage, waits: bool, account: Option<&Value>) -> &'static str {

@@ -52,7 +52,7 @@ impl Stage {
     fn plays(mut self, scenario: &str) {
         let base = self.base.clone();
         play(scenario, &base, &json!({ "admin": ADMIN, "token": PUBLIC }), |asked| match asked {
-            "kill" => self.server.take().unwrap().kill(),
+            "kill" => drop(self.server.take().unwrap().kill()),
             "start" => self.go_on(),
             _ => panic!("{scenario} asks for {asked}"),
         });

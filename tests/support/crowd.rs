@@ -187,8 +187,11 @@ impl<'a> Crowd<'a> {
     }
 }
 
-/// Every ticket that a booking has; an error where two have it.
-fn sold_once(bought: &[Bought]) -> Result<BTreeSet<String>, String> {
+/// Every ticket that a booking has.
+///
+/// # Errors
+/// Which ticket two have, or where a booking has other tickets than were ordered.
+pub fn sold_once(bought: &[Bought]) -> Result<BTreeSet<String>, String> {
     let mut sold = BTreeSet::new();
     for one in bought.iter().filter(|one| one.end["status"] == "CONFIRMED") {
         if one.end["tickets"] != json!(one.tickets) {
@@ -201,8 +204,11 @@ fn sold_once(bought: &[Bought]) -> Result<BTreeSet<String>, String> {
     Ok(sold)
 }
 
-/// No money without a booking, and no booking without money: an error where the gateway's ledger says otherwise.
-fn payments_match(bought: &[Bought], ledger: &Value) -> Result<(), String> {
+/// No money without a booking, and no booking without money.
+///
+/// # Errors
+/// Where the gateway's ledger says otherwise.
+pub fn payments_match(bought: &[Bought], ledger: &Value) -> Result<(), String> {
     let entries = ledger["entries"].as_array().ok_or("the ledger has no entries")?;
     let accounts: BTreeMap<&str, &Value> =
         entries.iter().filter_map(|entry| Some((entry["key"].as_str()?, entry))).collect();
@@ -225,8 +231,11 @@ fn payments_match(bought: &[Bought], ledger: &Value) -> Result<(), String> {
     if captured == confirmed { Ok(()) } else { Err(format!("{captured} payments for {confirmed} bookings")) }
 }
 
-/// Looks until all is right, or fails with what is wrong after [`PATIENCE`].
-fn in_the_end(mut look: impl FnMut() -> Result<(), String>) {
+/// Looks until all is right.
+///
+/// # Panics
+/// With what is wrong after [`PATIENCE`].
+pub fn in_the_end(mut look: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
     while let Err(wrong) = look() {
         assert!(start.elapsed() < PATIENCE, "{wrong}");

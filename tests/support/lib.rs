@@ -8,6 +8,9 @@ pub mod conformance;
 pub mod crowd;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod durable;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod gateway;
 pub mod histories;
 #[cfg(not(target_family = "wasm"))]
@@ -19,6 +22,9 @@ pub mod restate;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod server;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod soak;
 pub mod verify;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]

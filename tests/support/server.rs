@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, size};
 
 /// A server that runs until this is dropped.
 pub struct Server {
@@ -37,6 +37,8 @@ fn built(package: &str) -> PathBuf {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--locked", "--package", package, "--message-format", "json-render-diagnostics"];
+    // A long run is of what is shipped.
+    let profile = if size(0, 1) > 0 { "release" } else { "dev" };
     let mut command = Command::new(cargo);
     // What cargo tells a test about itself would have some packages built anew.
     for (name, _) in std::env::vars_os() {
@@ -45,7 +47,7 @@ fn built(package: &str) -> PathBuf {
             command.env_remove(name.as_ref());
         }
     }
-    let output = command.args(build).stderr(Stdio::inherit()).output().unwrap();
+    let output = command.args(build).args(["--profile", profile]).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "the command cannot be built");
     let messages = String::from_utf8(output.stdout).unwrap();
     let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -165,9 +167,15 @@ impl Server {
         assert!(asked.unwrap().success());
     }
 
-    /// Kills it, as a machine that stops would: it has no time to say anything.
-    pub fn kill(self) {
-        drop(self);
+    /// Kills it, as a machine that stops would: it has no time to say anything. What it had logged since the last time.
+    ///
+    /// # Panics
+    /// Where it cannot be killed.
+    pub fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        let _reaped = self.child.wait();
+        let log: Vec<String> = self.log.lock().unwrap().iter().collect();
+        log.join("\n")
     }
 
     /// Whether it still runs.

@@ -5,5 +5,6 @@ pub mod chromium;
 pub mod postgres;
 pub mod restate;
 pub mod run;
+pub mod strace;
 pub mod worker;
 pub mod wrangler;

@@ -39,9 +39,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Kills and histories at full size, on every host; takes long. `cargo xtask test` runs them smaller.
+    /// Kills and histories at full size, on every host, and an hour of everything at once; takes long. `cargo xtask test` runs them
+    /// smaller.
     Soak {
-        /// Only tests whose names have one of these in them, such as `linearizable` or `nothing_is_lost`
+        /// Only tests whose names have one of these in them, such as `linearizable` or `everything_at_once`
         only: Vec<String>,
     },
     /// Changes the transition code, one place at a time, and sees whether a test notices; takes about an hour. Needs

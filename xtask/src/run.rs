@@ -65,6 +65,24 @@ pub fn output(command: &mut Command) -> Outcome<String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{line}` did not print text"))
 }
 
+/// The machine, as its system describes it.
+#[must_use]
+pub fn machine() -> String {
+    let kernel = output(Command::new("uname").arg("-sr")).unwrap_or_default();
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).unwrap_or_default().1;
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{cores} cores ({model}, {})", kernel.trim())
+}
+
+/// The commit that is checked out, in short.
+///
+/// # Errors
+/// Where git cannot tell.
+pub fn commit() -> Outcome<String> {
+    Ok(output(&mut program("git", &["rev-parse", "--short", "HEAD"]))?.trim().to_owned())
+}
+
 /// Installs what a folder's lockfile of npm's names, where that is not there yet.
 ///
 /// # Errors

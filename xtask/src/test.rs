@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{supply, wasi};
 use xtask::run::{Outcome, Steps, cargo, output, program, run};
-use xtask::{chromium, postgres, restate, worker};
+use xtask::{chromium, postgres, restate, strace, worker};
 
 /// What the core is built for besides this machine.
 const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
@@ -24,6 +24,7 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
         run(&mut cargo(&everything))
     })?;
     steps.step("the Restate server", || restate::binary().map(|_| ()))?;
+    steps.step("strace", || strace::binary().map(|_| ()))?;
     steps.step("PostgreSQL", || postgres::binaries().map(|_| ()))?;
     steps.step("Chromium", || chromium::binary().and_then(|_| chromium::scripts()).map(|_| ()))?;
     steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ()))?;
@@ -34,19 +35,20 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     })
 }
 
-/// Kills and histories at full size, on every host. What fails keeps its history in target/histories.
+/// Kills and histories at full size, on every host, and an hour of everything at once. What fails keeps its history in target/histories,
+/// and what there is of the hour in target/soak.
 pub(crate) fn soak(args: &[String]) -> Outcome {
     let mut steps = Steps::default();
     let outcome = steps
         .step("the Restate server", || restate::binary().map(|_| ()))
         .and_then(|()| steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ())))
         .and_then(|()| {
-            steps.step("kills and histories", || {
-                let suites = ["histories", "durable", "restate", "worker", "worker_restate"];
+            steps.step("kills, histories, and an hour of everything at once", || {
+                let suites = ["histories", "durable", "soak", "restate", "worker", "worker_restate"];
                 let suites = suites.into_iter().flat_map(|suite| ["--test", suite]);
                 let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--package", "tests"]);
                 tests.args(suites).args(["--", "--nocapture", "--test-threads", "1"]);
-                let filters = ["linearizable", "what_many_clients_see", "nothing_is_lost"];
+                let filters = ["linearizable", "what_many_clients_see", "nothing_is_lost", "everything_at_once"];
                 match args {
                     [] => tests.args(filters),
                     some => tests.args(some),
