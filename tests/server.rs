@@ -335,41 +335,6 @@ fn a_server_that_is_to_stop_answers_what_is_under_way_and_takes_no_more() {
 }
 
 #[test]
-fn a_connection_for_which_there_is_no_place_is_told_so() {
-    let host = Server::start("serve", &["--max-connections", "2"]);
-    let address = host.base.strip_prefix("http://").unwrap();
-    let connect = || {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    };
-    let ask = |stream: &mut TcpStream, connection: &str| {
-        let _closed = write!(stream, "GET /health HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\n\r\n");
-    };
-    let (mut one, mut two) = (connect(), connect());
-    let mut first = [0; 12];
-    for stream in [&mut one, &mut two] {
-        ask(stream, "keep-alive");
-        stream.read_exact(&mut first).unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200");
-    }
-    let mut three = connect();
-    ask(&mut three, "close");
-    let mut answer = String::new();
-    three.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert_eq!(serde_json::from_str::<Value>(body).unwrap()["kind"], "Overloaded");
-    drop((one, two));
-    eventually(|| {
-        let mut four = connect();
-        ask(&mut four, "close");
-        let mut answer = String::new();
-        four.read_to_string(&mut answer).is_ok_and(|_| answer.starts_with("HTTP/1.1 200")).then_some(())
-    });
-}
-
-#[test]
 fn a_close_is_answered_and_a_server_that_stops_says_so() {
     let host = Server::start("serve", &["--payment-delay", "0ms"]);
     let address = host.base.strip_prefix("http://").unwrap().to_owned();
