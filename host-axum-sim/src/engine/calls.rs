@@ -126,7 +126,7 @@ impl Engine {
         if matches!(call, TicketCall::Reset { .. }) && self.is_being_sold(id) {
             return being_sold(id.clone(), self.seat_version(id).0);
         }
-        let door = AtTheDoor::new(terms, now, fresh.hold());
+        let door = AtTheDoor::new(terms, self.time_of(&key, now), fresh.hold());
         let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
             return refused(Kind::NotFound);
         };
@@ -144,6 +144,11 @@ impl Engine {
         let Some(outcome) = self.ask_map(&key, &command, now) else { return refused(Kind::StorageUnavailable) };
         let (version, _) = self.seat_version(id);
         answer::seat(&outcome, version)
+    }
+
+    /// The time that an end of a hold counts from: the map's own where that is later, as it is after a clock that was ahead.
+    fn time_of(&self, map: &MapKey, now: Timestamp) -> Timestamp {
+        now.max(self.map(map).header().at)
     }
 
     /// Whether this user may hold these tickets, too.
@@ -217,7 +222,9 @@ impl Engine {
             return Err(refused(Kind::RateLimited));
         }
         self.kept.take_room(Share::Bookings, cost(&order));
-        let running = Running::start(Checkout::start(id.clone(), order, now, &self.settings.terms));
+        let maps = order.tickets().iter().map(TicketId::map_key);
+        let begins = maps.map(|map| self.time_of(&map, now)).max().unwrap_or(now);
+        let running = Running::start(Checkout::start(id.clone(), order, begins, &self.settings.terms));
         let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
         self.go_on(Box::new(course), now);
         Ok(id)

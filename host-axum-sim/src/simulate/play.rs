@@ -278,6 +278,7 @@ pub(super) fn come_to_rest(world: &mut World, thorough: bool, actions: &mut Vec<
     rest(world, actions)?;
     world.is_well_at_rest()?;
     world.is_all_stored()?;
+    world.is_free_to_be_had()?;
     if thorough {
         // A while longer, as a message that is late keeps its checkout.
         let all = world.scene.keep_for.0.saturating_add(120_000);

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
-use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
+use booking_core::ids::{CheckoutId, PaymentKey, TicketId, UserId};
 use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Delta, Picture, SeatMap};
 use booking_core::payment::Account;
-use booking_core::wire::{Answer, watch};
+use booking_core::wire::{Answer, Call, Kind, TicketCall, watch};
 
 use super::scene::{What, map};
 use super::sights::Sight;
 use super::world::{End, Waits, Watcher, World, layout};
-use crate::engine::{Caller, Engine, Gateway};
+use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Output, Request};
 use crate::store::{Course, Letter, Record};
 
 /// A promise that is broken.
@@ -291,6 +291,35 @@ impl World {
                 is.kept, is.kept_bytes, stored.kept, stored.kept_bytes
             )
         })
+    }
+
+    /// What is free can be had, whatever a clock did.
+    pub(super) fn is_free_to_be_had(&self) -> Result<(), Broken> {
+        let records = self.disk.durable.values().cloned();
+        let mut engine = Engine::restore(self.settings().clone(), records, self.now);
+        for (number, ticket) in (1..).zip(&self.scene.tickets) {
+            let is_free = engine.seat_version(ticket).1 == TicketStatus::Available;
+            if !is_free {
+                continue;
+            }
+            let user = UserId::parse(&format!("late-{number}")).expect("a good id");
+            let call = TicketCall::Reserve { user, hold: None, nth: None, ttl: None };
+            let request = Request { call: Call::Ticket(ticket.clone(), call), key: None, fresh: Fresh(number) };
+            engine.handle(Input::Call(Caller(0), request), self.now);
+            let mut kind = None;
+            while let Some(output) = engine.poll() {
+                if let Output::Store(seq, _) = output {
+                    engine.handle(Input::Stored(seq), self.now);
+                } else if let Output::Answer(_, answer) = output {
+                    kind = answer.kind;
+                }
+            }
+            // There may be too much, or the layout may not have it.
+            require(kind != Some(Kind::HoldExpired), "what_is_free_can_be_had", || {
+                format!("{ticket} is free, and a hold of it is over before it begins")
+            })?;
+        }
+        Ok(())
     }
 
     /// When everything has been kept for long enough, it is gone, and its room is given back.

@@ -415,6 +415,37 @@ fn what_waits_and_what_is_kept_goes_by_what_elapses_when_the_calendar_is_set() {
 }
 
 #[test]
+fn a_calendar_that_was_a_day_ahead_leaves_every_seat_saleable() {
+    const DAY: i64 = 25 * 60 * 60 * 1_000;
+    let mut rig = Rig::new(at_once());
+    let calendar = |rig: &mut Rig, jump: i64| {
+        let was = rig.now;
+        rig.now = Timestamp::from_millis(was.as_millis().checked_add_signed(jump).unwrap());
+        rig.hand(Input::ClockSet(was));
+        rig.store_all();
+    };
+    let buys = |rig: &mut Rig, seats: &[&str], card: &str| {
+        let buyer = rig.call(Door::Public, "POST", "/Checkout/process", &order(seats, card), None);
+        // Its timers are left alone: they have a day to go.
+        rig.store_all();
+        rig.answers[&buyer].status
+    };
+    // For so long that it was believed.
+    calendar(&mut rig, DAY);
+    assert_eq!(rig.asks("/Ticket/a:1/reserve", r#"{"userId":"ann","holdId":"h","ttlMs":1000}"#).status, 200);
+    assert_eq!(rig.asks("/Ticket/a:1/release", r#"{"holdId":"h"}"#).status, 200);
+    assert_eq!(buys(&mut rig, &["a:2"], "card_decline"), 402);
+    calendar(&mut rig, -DAY);
+    let held = rig.asks("/Ticket/a:1/reserve", r#"{"userId":"bob","holdId":"h2"}"#);
+    assert_eq!(held.status, 200, "{}", held.body);
+    assert_eq!(rig.asks("/Ticket/a:1/release", r#"{"holdId":"h2"}"#).status, 200);
+    assert_eq!(buys(&mut rig, &["a:1", "b:1"], "card_success"), 200, "over two maps, one of them new");
+    rig.crash();
+    assert_eq!(buys(&mut rig, &["a:2"], "card_success"), 200, "also after a restart");
+    rig.check(false);
+}
+
+#[test]
 fn a_checkout_beyond_the_limit_of_those_under_way_is_refused() {
     let limits = Limits { checkouts: 2, ..Limits::default() };
     let mut rig = Rig::new(Settings { limits, ..outside() });
