@@ -108,6 +108,13 @@ impl Running {
         self.checkout.told().or_else(|| self.checkout.fails_with().filter(|_| seats_are_back()))
     }
 
+    /// Whether it ended by being refused its seats, before it asked for money. Where no key stands for it, it is forgotten after
+    /// [`Terms::KEEP_REFUSED`](crate::terms::Terms::KEEP_REFUSED): anybody can have such checkouts made, as many as they like.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        matches!(self.ending(), Some(Ending::Failed { failure: Failure::HoldRefused(_), .. }))
+    }
+
     /// How many effects the current step has.
     #[cfg(feature = "simulation")]
     pub(crate) fn width(&self) -> usize {

@@ -10,7 +10,7 @@ use booking_core::checkout::{Checkout, Ending, Order};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::CheckoutId;
 use booking_core::running::{CancelRefusal, Recorded, Running};
-use booking_core::terms::Backoff;
+use booking_core::terms::{Backoff, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, Operation, Refusal, answer};
 use futures_channel::oneshot;
@@ -207,7 +207,7 @@ impl Course {
                 }
                 self.store.transaction(|| {
                     journal::hand_over_again(&self.store, now())?;
-                    self.rest(&settings)
+                    self.rest(&running, &settings)
                 })?;
                 let course = Rc::clone(self);
                 meanwhile(&self.state, async move {
@@ -223,7 +223,7 @@ impl Course {
         if running.ending().is_none() {
             self.go_on(running, settings);
         } else {
-            self.store.transaction(|| self.rest(&settings))?;
+            self.store.transaction(|| self.rest(&running, &settings))?;
         }
         Ok(answer)
     }
@@ -290,7 +290,7 @@ impl Driver {
                 }
             }
         }
-        course.store.transaction(|| course.rest(settings))?;
+        course.store.transaction(|| course.rest(&running, settings))?;
         course.tell(&running);
         if faults::is_asked_for("alarm-again", || tickets_of(&running)) {
             course.store.sleep_until(now().plus(Millis(500)))?;
@@ -313,7 +313,7 @@ impl Course {
     }
 
     /// It has ended: the alarm is for its message, and for when it is to be forgotten.
-    fn rest(&self, settings: &Settings) -> Result<()> {
+    fn rest(&self, running: &Running, settings: &Settings) -> Result<()> {
         let ended = match journal::ended_at(&self.store)? {
             Some(ended) => ended,
             None => journal::ended(&self.store, now()).map(|()| now())?,
@@ -321,7 +321,15 @@ impl Course {
         // Whoever has just ended it delivers the message at once; the alarm is for when that comes to nothing.
         let soon = now().plus(LOOK_AFTER);
         let waits = self.letter(settings)?.map(|waiting| waiting.due.max(soon));
-        self.store.sleep_until(waits.unwrap_or_else(|| ended.plus(settings.keep_for)))
+        let forgotten = ended.plus(self.kept_for(running, settings)?);
+        self.store.sleep_until(waits.unwrap_or(forgotten))
+    }
+
+    /// How long it is kept after its end. One that was refused its seats, and that no key stands for, not for long.
+    fn kept_for(&self, running: &Running, settings: &Settings) -> Result<Millis> {
+        let is_keyed = journal::request(&self.store)?.is_some_and(|request| !request.is_empty());
+        let is_short = running.was_refused() && !is_keyed;
+        Ok(if is_short { Terms::KEEP_REFUSED.min(settings.keep_for) } else { settings.keep_for })
     }
 
     /// The message that waits to be delivered, where there is somebody to deliver it.
@@ -417,7 +425,7 @@ impl Course {
                 let due = now().plus(DELIVER_AGAIN.after(u32::try_from(failed).unwrap_or(u32::MAX)));
                 journal::postpone(&self.store, failed, due)?;
             }
-            self.rest(settings)
+            self.rest(&running, settings)
         })
     }
 
@@ -436,14 +444,15 @@ impl Course {
                 None => Ok(()),
             };
         }
-        let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(settings.keep_for) <= now());
+        let kept_for = self.kept_for(&running, &settings)?;
+        let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(kept_for) <= now());
         if is_old && self.letter(&settings)?.is_none() {
             return self.store.clear().await;
         }
         // Whatever happens next, it looks again.
         self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;
         self.deliver(&settings).await?;
-        self.store.transaction(|| self.rest(&settings))
+        self.store.transaction(|| self.rest(&running, &settings))
     }
 }
 

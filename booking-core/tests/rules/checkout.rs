@@ -321,6 +321,19 @@ mod backward {
     }
 
     #[test]
+    fn only_one_that_was_refused_its_seats_and_is_over_is_one_that_was_refused() {
+        let undone = |checkout: Checkout| {
+            let revoked = vec![done(); effects(&checkout).len()];
+            Running::start(after(checkout, revoked))
+        };
+        let refused = after(start(), vec![held(1, usd(100)), no("b:2", TicketRefusal::TicketSold)]);
+        assert!(!Running::start(refused.clone()).was_refused(), "it gives its seats back yet");
+        assert!(undone(refused).was_refused());
+        assert!(!undone(cancelled_after(start(), vec![held(1, usd(0)), held(2, usd(0))])).was_refused());
+        assert!(!Running::start(after(notifying(), vec![Outcome::Notified])).was_refused());
+    }
+
+    #[test]
     fn declined_revokes_and_voids() {
         let reason = DeclineReason::new("Insufficient funds");
         let checkout = after(

@@ -1,9 +1,10 @@
 //! Checkouts from their start until they are forgotten.
 
-use booking_core::checkout::{Ending, Failure, Order, Stage};
+use booking_core::checkout::{Ending, Order, Stage};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::running::Recorded;
+use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Refusal, answer};
 
@@ -15,9 +16,6 @@ use crate::store::{Course, Letter};
 /// The first and the longest wait before a message that was not delivered is tried again.
 const DELIVER_AGAIN: booking_core::terms::Backoff =
     booking_core::terms::Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
-
-/// How long a checkout is kept that was refused before it asked for money, and that no key stands for.
-const REFUSED_FOR: Millis = Millis::from_mins(10);
 
 /// How many things one input forgets at most, so that nothing waits for long.
 const FORGET_AT_ONCE: usize = 64;
@@ -264,8 +262,8 @@ fn asks_again(stage: &Stage) -> bool {
 fn kept_as(course: &Course) -> (Share, Option<Millis>) {
     match course.running.ending() {
         None | Some(Ending::Completed { .. }) => (Share::Bookings, None),
-        Some(Ending::Failed { failure: Failure::HoldRefused(_), .. }) if course.key.is_none() => {
-            (Share::Failures, Some(REFUSED_FOR))
+        Some(Ending::Failed { .. }) if course.key.is_none() && course.running.was_refused() => {
+            (Share::Failures, Some(Terms::KEEP_REFUSED))
         }
         Some(Ending::Failed { .. }) => (Share::Failures, None),
     }
