@@ -39,7 +39,7 @@ const KINDS: usize = 64;
 pub struct Report {
     /// How often it gave answers that it never should, by what was asked and by their status.
     pub odd: BTreeMap<(&'static str, u16), u64>,
-    /// The status of its last answer, if that was one of them.
+    /// The status of the last of them, until an answer is as it should be. One that does not let this host in (401, 403) stays.
     pub odd_now: Option<u16>,
     /// How many calls got no answer in time.
     pub unanswered: u64,
@@ -150,7 +150,10 @@ impl Watch {
                 return;
             }
             Sense::Odd(status) => {
-                self.report.odd_now = Some(status);
+                // That it does not let this host in says more than what it makes of a void then.
+                if !matches!(self.report.odd_now, Some(401 | 403)) {
+                    self.report.odd_now = Some(status);
+                }
                 if self.report.odd.len() < KINDS || self.report.odd.contains_key(&(asked, status)) {
                     *self.report.odd.entry((asked, status)).or_default() += 1;
                 }
@@ -229,9 +232,9 @@ mod tests {
         for (asked, status) in [("authorize", 401), ("authorize", 401), ("void", 404)] {
             watch.hears(asked, Sense::Odd(status), now);
         }
-        assert_eq!(watch.report.odd_now, Some(404));
+        assert_eq!(watch.report.odd_now, Some(401), "what comes of a 401 hides it");
         watch.hears("authorize", Sense::Busy, now);
-        assert_eq!(watch.report.odd_now, Some(404), "that it is busy says nothing");
+        assert_eq!(watch.report.odd_now, Some(401), "that it is busy says nothing");
         watch.hears("authorize", Sense::Clear, now);
         assert_eq!(watch.report.odd_now, None);
         assert_eq!(watch.report.odd, [(("authorize", 401), 2), (("void", 404), 1)].into());
