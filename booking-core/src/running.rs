@@ -13,7 +13,8 @@ use crate::effect::{Effect, Op, Outcome};
 use crate::format::Format;
 use crate::ids::PaymentId;
 use crate::payment::{CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
-use crate::time::Timestamp;
+use crate::terms::Terms;
+use crate::time::{Millis, Timestamp};
 
 /// A checkout with the outcomes that have come so far of the step that it is at. Store it after every
 /// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`Running::pending`] says.
@@ -108,11 +109,17 @@ impl Running {
         self.checkout.told().or_else(|| self.checkout.fails_with().filter(|_| seats_are_back()))
     }
 
-    /// Whether it ended by being refused its seats, before it asked for money. Where no key stands for it, it is forgotten after
-    /// [`Terms::KEEP_REFUSED`](crate::terms::Terms::KEEP_REFUSED): anybody can have such checkouts made, as many as they like.
+    /// Whether it ended by being refused its seats, so it never asked for money.
     #[must_use]
     pub fn was_refused(&self) -> bool {
         matches!(self.ending(), Some(Ending::Failed { failure: Failure::HoldRefused(_), .. }))
+    }
+
+    /// How long it is to be kept after its end, where a host keeps checkouts for as long as `usual`. One that was refused, and that no
+    /// key stands for, is kept for [`Terms::KEEP_REFUSED`] at most: anybody can have such checkouts made, as many as they like.
+    #[must_use]
+    pub fn kept_for(&self, is_keyed: bool, usual: Millis) -> Millis {
+        if self.was_refused() && !is_keyed { Terms::KEEP_REFUSED.min(usual) } else { usual }
     }
 
     /// How many effects the current step has.

@@ -63,7 +63,7 @@ impl Terms {
     /// How far the clocks of two doors may be apart.
     pub const CLOCKS_APART: Millis = Millis::from_mins(1);
 
-    /// How long a checkout is kept that was refused before it asked for money, and that no key stands for.
+    /// How long a checkout is kept at most that was refused its seats, and that no key stands for.
     pub const KEEP_REFUSED: Millis = Millis::from_mins(10);
 
     /// The price of a ticket on a map without a layout that was never listed; `None` where such maps sell nothing.

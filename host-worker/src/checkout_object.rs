@@ -10,7 +10,7 @@ use booking_core::checkout::{Checkout, Ending, Order};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::CheckoutId;
 use booking_core::running::{CancelRefusal, Recorded, Running};
-use booking_core::terms::{Backoff, Terms};
+use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, Operation, Refusal, answer};
 use futures_channel::oneshot;
@@ -325,11 +325,10 @@ impl Course {
         self.store.sleep_until(waits.unwrap_or(forgotten))
     }
 
-    /// How long it is kept after its end. One that was refused its seats, and that no key stands for, not for long.
+    /// How long it is kept after its end.
     fn kept_for(&self, running: &Running, settings: &Settings) -> Result<Millis> {
         let is_keyed = journal::request(&self.store)?.is_some_and(|request| !request.is_empty());
-        let is_short = running.was_refused() && !is_keyed;
-        Ok(if is_short { Terms::KEEP_REFUSED.min(settings.keep_for) } else { settings.keep_for })
+        Ok(running.kept_for(is_keyed, settings.keep_for))
     }
 
     /// The message that waits to be delivered, where there is somebody to deliver it.

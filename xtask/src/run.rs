@@ -75,12 +75,12 @@ pub fn machine() -> String {
     format!("{cores} cores ({model}, {})", kernel.trim())
 }
 
-/// The commit that is checked out, in short.
+/// The commit that is checked out, in short, and whether anything was changed since.
 ///
 /// # Errors
 /// Where git cannot tell.
 pub fn commit() -> Outcome<String> {
-    Ok(output(&mut program("git", &["rev-parse", "--short", "HEAD"]))?.trim().to_owned())
+    Ok(output(&mut program("git", &["describe", "--always", "--dirty", "--exclude", "*"]))?.trim().to_owned())
 }
 
 /// Installs what a folder's lockfile of npm's names, where that is not there yet.

@@ -41,6 +41,7 @@ pub(crate) fn soak(args: &[String]) -> Outcome {
     let mut steps = Steps::default();
     let outcome = steps
         .step("the Restate server", || restate::binary().map(|_| ()))
+        .and_then(|()| steps.step("strace", || strace::binary().map(|_| ())))
         .and_then(|()| steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ())))
         .and_then(|()| {
             steps.step("kills, histories, and an hour of everything at once", || {

@@ -127,7 +127,7 @@ pub enum TicketCall {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AtTheDoor {
-    /// When the call came.
+    /// When the call came; where the door sees the map, the map's own time if that is later.
     pub at: Timestamp,
     /// A hold id that no one can guess, made anew for each call.
     pub fresh: HoldId,

@@ -12,6 +12,7 @@ use booking_core::money::Money;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
 use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Terms;
+use booking_core::time::Millis;
 
 use crate::support::*;
 
@@ -328,7 +329,12 @@ mod backward {
         };
         let refused = after(start(), vec![held(1, usd(100)), no("b:2", TicketRefusal::TicketSold)]);
         assert!(!Running::start(refused.clone()).was_refused(), "it gives its seats back yet");
-        assert!(undone(refused).was_refused());
+        let usual = Millis::from_mins(60);
+        let refused = undone(refused);
+        assert!(refused.was_refused());
+        assert_eq!((refused.kept_for(false, usual), refused.kept_for(true, usual)), (Terms::KEEP_REFUSED, usual));
+        assert_eq!(refused.kept_for(false, Millis(1)), Millis(1));
+        assert_eq!(Running::start(after(notifying(), vec![Outcome::Notified])).kept_for(false, usual), usual);
         assert!(!undone(cancelled_after(start(), vec![held(1, usd(0)), held(2, usd(0))])).was_refused());
         assert!(!Running::start(after(notifying(), vec![Outcome::Notified])).was_refused());
     }

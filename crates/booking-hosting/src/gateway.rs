@@ -39,7 +39,8 @@ const KINDS: usize = 64;
 pub struct Report {
     /// How often it gave answers that it never should, by what was asked and by their status.
     pub odd: BTreeMap<(&'static str, u16), u64>,
-    /// The status of the last of them, until an answer is as it should be. One that does not let this host in (401, 403) stays.
+    /// The status of the last of them, until an answer is as it should be. None hides one that does not let this host in (401, 403),
+    /// but another of those.
     pub odd_now: Option<u16>,
     /// How many calls got no answer in time.
     pub unanswered: u64,
@@ -151,9 +152,9 @@ impl Watch {
             }
             Sense::Odd(status) => {
                 // That it does not let this host in says more than what it makes of a void then.
-                if !matches!(self.report.odd_now, Some(401 | 403)) {
-                    self.report.odd_now = Some(status);
-                }
+                let shuts_out = |status| matches!(status, 401 | 403);
+                self.report.odd_now =
+                    self.report.odd_now.filter(|said| shuts_out(*said) && !shuts_out(status)).or(Some(status));
                 if self.report.odd.len() < KINDS || self.report.odd.contains_key(&(asked, status)) {
                     *self.report.odd.entry((asked, status)).or_default() += 1;
                 }
@@ -235,9 +236,11 @@ mod tests {
         assert_eq!(watch.report.odd_now, Some(401), "what comes of a 401 hides it");
         watch.hears("authorize", Sense::Busy, now);
         assert_eq!(watch.report.odd_now, Some(401), "that it is busy says nothing");
+        watch.hears("capture", Sense::Odd(403), now);
+        assert_eq!(watch.report.odd_now, Some(403));
         watch.hears("authorize", Sense::Clear, now);
         assert_eq!(watch.report.odd_now, None);
-        assert_eq!(watch.report.odd, [(("authorize", 401), 2), (("void", 404), 1)].into());
+        assert_eq!(watch.report.odd, [(("authorize", 401), 2), (("capture", 403), 1), (("void", 404), 1)].into());
         // A gateway that makes up statuses does not fill the memory.
         (0..1_000).for_each(|status| watch.hears("void", Sense::Odd(status), now));
         assert_eq!(watch.report.odd.len(), KINDS);

@@ -34,5 +34,6 @@ booking_core::sights! {
     ClockJumped = "the calendar clock jumps, and is not believed",
     ClockBack = "the calendar clock is right again before it is believed",
     ClockSet = "the calendar clock has been wrong for long, and is believed",
+    MapAhead = "a map has a time to come when all is at rest",
     WatchedAgain = "a watcher comes again after a crash",
 }

@@ -29,35 +29,47 @@ pub struct Happened {
     pub hangs: usize,
     /// How often the disk stalled.
     pub stalls: usize,
-    /// What the server has logged.
+    /// What the server had logged when it was killed.
     pub log: String,
+}
+
+impl Happened {
+    /// Whether everything has happened as often.
+    #[must_use]
+    pub fn each(&self, times: usize) -> bool {
+        [self.kills, self.hangs, self.stalls].iter().all(|count| *count >= times)
+    }
 }
 
 /// Has things happen until it is to end. `process` is told which process the server is, and 0 while it is none.
 ///
 /// # Panics
 /// Where the server is not well some time afterwards.
-pub fn happen(office: &Office, durable: &mut Durable, gateway: &Server, plan: Plan, process: &AtomicU32) -> Happened {
-    let mut happened = Happened::default();
+pub fn happen(office: &Office, durable: &mut Durable, gateway: &Server, plan: Plan, process: &AtomicU32) {
     let mut dice = Dice::new(5);
-    while !office.ends() {
+    for kind in (0..3).cycle() {
         let between = plan.between.0 + dice.below(usize::try_from(plan.between.1).unwrap()) as u64;
         office.rest(Duration::from_millis(between));
-        let fault = match dice.below(3) {
+        if office.ends() {
+            return;
+        }
+        let fault = match kind {
             0 => Some(Fault::hang(gateway.id())),
             1 => Some(Fault::stall(process.load(Ordering::Relaxed))),
             _ => None,
         };
+        if fault.is_some() {
+            // Long enough for calls to time out, and for a commit to count as stuck.
+            std::thread::sleep(Duration::from_millis(2_500 + dice.below(2_500) as u64));
+        }
+        let is_killed = dice.chance(plan.kills);
+        let mut happened = office.happened.lock().unwrap();
         match fault {
             Some(Fault::Hang { .. }) => happened.hangs += 1,
             Some(Fault::Stall { .. }) => happened.stalls += 1,
             None => {}
         }
-        if fault.is_some() {
-            // Long enough for calls to time out, and for a commit to count as stuck.
-            std::thread::sleep(Duration::from_millis(2_500 + dice.below(2_500) as u64));
-        }
-        if dice.chance(plan.kills) {
+        if is_killed {
             process.store(0, Ordering::Relaxed);
             happened.log += &durable.kill();
             happened.log += "\n";
@@ -65,10 +77,9 @@ pub fn happen(office: &Office, durable: &mut Durable, gateway: &Server, plan: Pl
             durable.start_again();
             process.store(durable.server.as_ref().unwrap().id(), Ordering::Relaxed);
         }
-        drop(fault);
+        drop((fault, happened));
         eventually(|| office.public.try_send("GET", "/health", &[], b"").ok().filter(|got| got.status == 200));
     }
-    happened
 }
 
 /// Something that is not well while this lives.
@@ -96,7 +107,11 @@ impl Fault {
         let stall = ["-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3s", "-o", "/dev/null"];
         let mut strace = Command::new(xtask::strace::binary().unwrap());
         strace.args(stall).args(["-p", &process]).stdin(Stdio::null()).stdout(Stdio::null());
-        Self::Stall { strace: strace.spawn().unwrap() }
+        let mut strace = strace.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let ended = strace.try_wait().unwrap();
+        assert!(ended.is_none(), "strace may not hold up a server: as root it may, or with kernel.yama.ptrace_scope=0");
+        Self::Stall { strace }
     }
 }
 

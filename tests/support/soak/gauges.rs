@@ -5,11 +5,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Office;
 use super::faults::Happened;
+use crate::http::Client;
 
 /// What took its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,10 @@ pub enum What {
     Map,
     /// A checkout, from its order until its buyer was told how it ended.
     Booking,
-    /// The disk alone: 512 bytes written and synced, in the same directory, by another process.
+    /// The disk alone: 512 bytes written and synced, beside the directory, by another process.
     Disk,
+    /// The machine: a look at the gateway's health, while it does not hang.
+    Machine,
 }
 
 /// What one process has, at one moment.
@@ -53,6 +56,17 @@ impl Gauges {
     /// Where another thread has.
     pub fn took(&self, what: What, at: Duration, length: Duration) {
         self.took.lock().unwrap().push((what, at, length));
+    }
+
+    /// Asks another server how it is, ten times a second, until everything is to end.
+    pub fn ask(&self, office: &Office, other: &Client) {
+        while !office.ends() {
+            office.rest(Duration::from_millis(100));
+            let start = Instant::now();
+            if other.try_send("GET", "/health", &[], b"").is_ok() {
+                self.took(What::Machine, office.age(), start.elapsed());
+            }
+        }
     }
 
     /// Looks at the server once a second, until everything is to end. `process` tells which one it is.
@@ -96,7 +110,8 @@ impl Gauges {
                 looks: took(What::Look),
                 maps: took(What::Map),
                 bookings: took(What::Booking),
-                yardstick: took(What::Disk),
+                disk_alone: took(What::Disk),
+                machine: took(What::Machine),
                 memory: most(|sample| sample.memory),
                 descriptors: most(|sample| sample.descriptors),
                 disk: most(|sample| sample.disk),
@@ -160,7 +175,9 @@ pub struct Period {
     /// Checkouts, from their order to their end.
     pub bookings: Lengths,
     /// The disk alone.
-    pub yardstick: Lengths,
+    pub disk_alone: Lengths,
+    /// The machine.
+    pub machine: Lengths,
     /// KiB.
     pub memory: u64,
     /// Open descriptors of the server.
@@ -169,23 +186,25 @@ pub struct Period {
     pub disk: u64,
 }
 
-/// Whether anything grows that should not: the last third of these beside the third before it. The first is for growing up.
+/// What may not grow without end, and how much more of it there may be by chance, besides a tenth.
+type Most = (&'static str, fn(&Period) -> u64, u64);
+
+/// Memory and descriptors.
+pub const IN_MEMORY: [Most; 2] =
+    [("KiB of memory", |period| period.memory, 8 * 1024), ("descriptors", |period| period.descriptors, 32)];
+
+/// The files. In a short run they follow what was sold in it.
+pub const ON_DISK: Most = ("KiB on disk", |period| period.disk, 4 * 1024);
+
+/// Whether any of these grows: the last third of the periods beside the third before it. In the first, everything does.
 ///
 /// # Errors
 /// What grows.
-pub fn drift(periods: &[Period]) -> Result<(), String> {
-    /// What is measured, and how much more of it there may be by chance, besides a tenth.
-    type Most = (&'static str, fn(&Period) -> u64, u64);
+pub fn drift(periods: &[Period], of: &[Most]) -> Result<(), String> {
     let third = periods.len() / 3;
-    let (before, last) = (&periods[third..2 * third], &periods[2 * third..]);
-    let most: [Most; 3] = [
-        ("KiB of memory", |period| period.memory, 8 * 1024),
-        ("descriptors", |period| period.descriptors, 32),
-        ("KiB on disk", |period| period.disk, 4 * 1024),
-    ];
-    for (name, of, slack) in most {
-        let of = |periods: &[Period]| periods.iter().map(of).max().unwrap_or_default();
-        let (before, last) = (of(before), of(last));
+    for (name, of, slack) in of {
+        let most = |periods: &[Period]| periods.iter().map(of).max().unwrap_or_default();
+        let (before, last) = (most(&periods[third..2 * third]), most(&periods[2 * third..]));
         if last * 10 > before * 11 + slack * 10 {
             return Err(format!("{name}: {last}, and {before} before"));
         }
@@ -193,24 +212,27 @@ pub fn drift(periods: &[Period]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the server takes longer and longer for what is on disk then, and for maps, beside what the disk alone takes. Only a long run can tell.
+/// Whether the server takes longer and longer: writes beside the disk alone, maps beside another server. Only a long run can tell.
 ///
 /// # Errors
 /// What takes longer.
 pub fn slows_down(periods: &[Period]) -> Result<(), String> {
     type Of = fn(&Period) -> &Lengths;
     let third = periods.len() / 3;
-    let lengths: [(&str, Of); 2] = [("writes", |period| &period.writes), ("maps", |period| &period.maps)];
-    for (name, of) in lengths {
+    let beside: [(&str, Of, Of); 2] = [
+        ("writes", |period| &period.writes, |period| &period.disk_alone),
+        ("maps", |period| &period.maps, |period| &period.machine),
+    ];
+    for (name, of, other) in beside {
         let median = |of: Of, periods: &[Period]| {
             let mut medians: Vec<u128> = periods.iter().map(|period| of(period).percentile(50).as_micros()).collect();
             medians.sort_unstable();
             medians[medians.len() / 2].max(1)
         };
-        let ratio = |periods: &[Period]| median(of, periods) * 1000 / median(|period| &period.yardstick, periods);
+        let ratio = |periods: &[Period]| median(of, periods) * 1000 / median(other, periods);
         let (before, last) = (ratio(&periods[third..2 * third]), ratio(&periods[2 * third..]));
         if last * 2 > before * 3 {
-            return Err(format!("{name} take {last} thousandths of what the disk alone takes, and {before} before"));
+            return Err(format!("{name} take {last} thousandths of what is beside them, and {before} before"));
         }
     }
     Ok(())
@@ -225,15 +247,15 @@ fn ms(length: Duration) -> String {
 #[must_use]
 pub fn table(periods: &[Period]) -> String {
     let mut table = String::from(
-        "| until | checkouts | one: p50 · p99 ms | writes: p50 · p99 ms | looks: p50 · p99 ms | maps | one: p50 · p99 ms | the disk alone: p50 ms | memory MiB | descriptors | on disk MiB |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| until | checkouts | p50 · p99 ms | writes p50 · p99 ms | looks p50 · p99 ms | maps read | p50 · p99 ms | disk alone p50 ms | other server p50 ms | memory MiB | descriptors | on disk MiB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for period in periods {
         let both = |lengths: &Lengths| format!("{} · {}", ms(lengths.percentile(50)), ms(lengths.percentile(99)));
         let seconds = period.ends.as_secs();
         let _into_a_string = writeln!(
             table,
-            "| {}:{:02} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {}:{:02} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             seconds / 60,
             seconds % 60,
             period.bookings.count(),
@@ -242,7 +264,8 @@ pub fn table(periods: &[Period]) -> String {
             both(&period.looks),
             period.maps.count(),
             both(&period.maps),
-            ms(period.yardstick.percentile(50)),
+            ms(period.disk_alone.percentile(50)),
+            ms(period.machine.percentile(50)),
             period.memory / 1024,
             period.descriptors,
             period.disk / 1024,
@@ -252,13 +275,20 @@ pub fn table(periods: &[Period]) -> String {
 }
 
 /// What happened, in a sentence.
+///
+/// # Panics
+/// Where another thread has.
 #[must_use]
-pub fn sentence(happened: &Happened, office: &Office) -> String {
-    let Happened { kills, hangs, stalls, .. } = happened;
+pub fn sentence(office: &Office) -> String {
+    let Happened { kills, hangs, stalls, .. } = &*office.happened.lock().unwrap();
+    let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
     format!(
-        "{kills} kills; the gateway hung {hangs} times, the disk {stalls} times; {} shows; {} checkouts told their end, {} more were refused.",
+        "{kills} kills; the gateway hung {hangs} times, the disk {stalls} times; {} shows; {} checkouts told their end, {} more were \
+         refused; watchers heard of {} changes, and came again {} times.",
         office.shows.on_sale(),
         office.told.lock().unwrap().len(),
-        office.refused.load(Ordering::Relaxed)
+        count(&office.refused),
+        count(&office.changes),
+        count(&office.returns)
     )
 }

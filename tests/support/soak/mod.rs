@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::crowd::Bought;
 use crate::http::Client;
+use faults::Happened;
 use gauges::Gauges;
 use shows::Shows;
 
@@ -25,8 +26,14 @@ pub struct Office {
     pub shows: Shows,
     /// What is measured.
     pub gauges: Gauges,
+    /// What has happened to it.
+    pub happened: Mutex<Happened>,
     /// How many checkouts were refused that were asked for only to be refused.
     pub refused: AtomicU64,
+    /// How many changes watchers were told of.
+    pub changes: AtomicU64,
+    /// How often a watcher came again, and was shown where the same show had come to.
+    pub returns: AtomicU64,
     /// What every checkout was told in the end, with the number of its show.
     pub told: Mutex<Vec<(u64, Bought)>>,
     over: AtomicBool,
@@ -43,7 +50,10 @@ impl Office {
             admin,
             shows: Shows::default(),
             gauges: Gauges::default(),
+            happened: Mutex::default(),
             refused: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            returns: AtomicU64::new(0),
             told: Mutex::default(),
             over: AtomicBool::new(false),
             began: Instant::now(),

@@ -124,7 +124,7 @@ pub fn reads(office: &Office, number: u64) {
     }
 }
 
-/// Asks for what is refused, without a key, as fast as it is.
+/// Asks for what is refused, without a key, as often as it can.
 pub fn is_refused(office: &Office) {
     while !office.ends() {
         // The stadium has a layout from the beginning, so this is no seat.
@@ -136,14 +136,15 @@ pub fn is_refused(office: &Office) {
     }
 }
 
-/// Asks for the large hall, and takes a long time to read it.
+/// Asks for the large hall, several times at once, and takes a long time to read that: more than the system takes for it.
 pub fn reads_slowly(office: &Office) {
     let address = office.public.base().strip_prefix("http://").unwrap().to_owned();
     while !office.ends() {
         office.rest(Duration::from_millis(200));
         let Ok(mut stream) = TcpStream::connect(&address) else { continue };
         let _may_be_refused = stream.set_read_timeout(Some(Duration::from_secs(1)));
-        if write!(stream, "GET /SeatMap/{STADIUM}/get HTTP/1.1\r\nhost: {address}\r\n\r\n").is_err() {
+        let ask = format!("GET /SeatMap/{STADIUM}/get HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        if stream.write_all(ask.repeat(15).as_bytes()).is_err() {
             continue;
         }
         let mut some = [0; 8192];
@@ -185,9 +186,11 @@ pub fn watches(office: &Office) {
                     assert_eq!(delta["version"], seen + 1, "show {show}: a change is missing, or comes twice");
                     seen += 1;
                 }
+                office.changes.fetch_add(deltas.len() as u64, Ordering::Relaxed);
             } else {
                 let version = message["version"].as_u64().unwrap_or_else(|| panic!("no snapshot: {message}"));
                 assert!(version >= seen, "show {show}: version {version} after version {seen}");
+                office.returns.fetch_add(u64::from(seen > 0), Ordering::Relaxed);
                 seen = version;
             }
         }
