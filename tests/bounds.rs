@@ -113,20 +113,23 @@ fn connections() {
     });
 }
 
+type Socket = tungstenite::WebSocket<TcpStream>;
+
+/// A watcher of a map, or the status that it is refused with.
+fn watch(base: &str, map: &str) -> Result<Socket, u16> {
+    let address = base.strip_prefix("http://").unwrap();
+    let mut request = format!("ws://{address}/SeatMap/{map}/watch").into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
+    match tungstenite::client(request, TcpStream::connect(address).unwrap()) {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 fn watchers() {
     let host = serve(&["--max-watchers", "1"]);
-    let address = host.base.strip_prefix("http://").unwrap();
-    let watch = || {
-        let mut request = format!("ws://{address}/SeatMap/hall/watch").into_client_request().unwrap();
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "booking.watch.v1".parse().unwrap());
-        match tungstenite::client(request, TcpStream::connect(address).unwrap()) {
-            Ok((socket, _)) => Ok(socket),
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
-                Err(answer.status().as_u16())
-            }
-            Err(other) => panic!("{other}"),
-        }
-    };
+    let watch = || watch(&host.base, "hall");
     let first = watch().unwrap();
     assert_eq!(watch().unwrap_err(), 503);
     drop(first);

@@ -29,7 +29,8 @@ struct Watchers {
 /// One watcher's place. It is given up when this is dropped.
 pub(crate) struct Watched {
     pub(crate) map: MapKey,
-    pub(crate) view: Arc<Picture>,
+    /// What it is to be shown first, until it is: a picture is large, and each version has its own.
+    pub(crate) view: Option<Arc<Picture>>,
     pub(crate) news: Receiver<Shown>,
     pub(crate) since: Instant,
     id: u64,
@@ -51,7 +52,7 @@ impl Hub {
         if !watchers.closed {
             watchers.maps.entry(map.clone()).or_default().insert(id, send);
         }
-        Watched { map, view, news, since: Instant::now(), id, hub: self.clone() }
+        Watched { map, view: Some(view), news, since: Instant::now(), id, hub: self.clone() }
     }
 
     /// Tells everybody who watches a map. Whose queue is full is told no more.

@@ -37,14 +37,15 @@ enum End {
     Gone,
     /// It did not keep up.
     Slow,
+    /// There was too much on its way to all, and this was the slowest. A goodbye would wait behind what it does not take.
+    CutOff,
     /// It said something that it may not.
     Wrong(String),
 }
 
 /// Serves one watcher until it goes.
 pub(crate) async fn serve(mut socket: WebSocket, host: Host, outbox: Outbox, mut watched: Watched) {
-    let view = Arc::clone(&watched.view);
-    let end = match show(&mut socket, &outbox, view).await {
+    let end = match begin(&mut socket, &outbox, &mut watched).await {
         Ok(()) => loop {
             match go_on(&mut socket, &host, &outbox, &mut watched).await {
                 Ok(()) => {}
@@ -57,7 +58,7 @@ pub(crate) async fn serve(mut socket: WebSocket, host: Host, outbox: Outbox, mut
     // A server that stops waits until all have been told.
     let _place = is_closed.then_some(watched);
     let close = match end {
-        End::Gone => None,
+        End::Gone | End::CutOff => None,
         End::Slow if is_closed => Some((close_code::AWAY, "the server stops: connect again".to_owned())),
         End::Slow => Some((close_code::AGAIN, "too slow: connect again".to_owned())),
         End::Wrong(why) => Some((close_code::POLICY, why)),
@@ -83,6 +84,14 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     }
 }
 
+/// Shows the map to who has just come, or comes anew.
+async fn begin(socket: &mut WebSocket, outbox: &Outbox, watched: &mut Watched) -> Result<(), End> {
+    match watched.view.take() {
+        Some(view) => show(socket, outbox, view).await,
+        None => Ok(()),
+    }
+}
+
 /// Shows the whole map.
 async fn show(socket: &mut WebSocket, outbox: &Outbox, view: Arc<Picture>) -> Result<(), End> {
     let snapshot = watch::snapshot(&view);
@@ -91,7 +100,7 @@ async fn show(socket: &mut WebSocket, outbox: &Outbox, view: Arc<Picture>) -> Re
     tokio::select! {
         biased;
         said = say(socket, snapshot) => said,
-        () = on_its_way.dropped() => Err(End::Slow),
+        () = on_its_way.dropped() => Err(End::CutOff),
     }
 }
 
@@ -136,7 +145,7 @@ async fn asked(
     match host.ask(call, None).await {
         Reply::Watched(again) => {
             *watched = again;
-            show(socket, outbox, Arc::clone(&watched.view)).await
+            begin(socket, outbox, watched).await
         }
         Reply::Answer(answer) => {
             say(socket, answer.body).await?;
