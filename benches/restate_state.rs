@@ -13,7 +13,7 @@ use benches::on_restate::Running;
 use benches::peers::restate_state::{ROW_BYTES, ROWS_A_FILL, on, serve_if_asked};
 use benches::rows::{Row, is_bench, say, written_by};
 use xtask::restate::{binary, free_port};
-use xtask::run::{Outcome, end_of, output, program};
+use xtask::run::{Outcome, commit, end_of, machine, output, program};
 
 /// A way to keep the state and to take a turn.
 #[derive(Clone, Copy)]
@@ -167,14 +167,10 @@ fn table(title: &str, sizes: &[(usize, Vec<Cell>)], of: impl Fn(&Cell) -> String
 fn about(much: &Much) -> Outcome<String> {
     let line = |text: String| text.lines().next().unwrap_or_default().trim().to_owned();
     let date = line(output(&mut program("date", &["-u", "+%F"]))?);
-    let commit = line(output(&mut program("git", &["rev-parse", "--short", "HEAD"]))?);
     let server = line(output(Command::new(binary()?).arg("--version"))?);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("an unknown processor");
-    let model = model.trim_start_matches([' ', '\t', ':']);
     let Much { clients, rounds, lasts, .. } = much;
-    Ok(format!("{date}, {commit}, {server}, {cores} × {model}; {clients} clients, {rounds} rounds of {lasts:?}"))
+    let (commit, machine) = (commit()?, machine());
+    Ok(format!("{date}, {commit}, {server}, {machine}; {clients} clients, {rounds} rounds of {lasts:?}"))
 }
 
 /// How much the machine has to do, as the system tells it: the benchmark's own work among it.

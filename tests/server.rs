@@ -133,7 +133,7 @@ fn a_gateway_that_refuses_this_host_is_an_alarm() {
     // Which it then does not know of.
     let void = r#"booking_gateway_odd_answers_total{asked="void",status="404"}"#;
     eventually(|| client.get("/metrics").text.contains(void).then_some(()));
-    assert_eq!(health()["gatewayStatus"], 401, "the cause is told, not what comes of it");
+    assert_eq!(health()["gatewayStatus"], 401, "health tells the cause, not what comes of it");
     let refused = metric(&client, r#"booking_gateway_odd_answers_total{asked="authorize",status="401"}"#);
     assert_eq!(refused, "5", "once for each time it was asked");
     let log = host.stop();

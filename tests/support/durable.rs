@@ -1,4 +1,4 @@
-//! A server that keeps what it has in a directory, and goes on from there after a kill.
+//! A server that keeps what it has in a directory, and starts from that again after a kill.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -146,7 +146,7 @@ impl Engine {
         answer::seat(&outcome, version)
     }
 
-    /// The time that an end of a hold counts from: the map's own where that is later, as it is after a clock that was ahead.
+    /// The time that ends of holds count from: the map's own where that is later. It is, when a clock that was ahead has been set back.
     fn time_of(&self, map: &MapKey, now: Timestamp) -> Timestamp {
         now.max(self.map(map).header().at)
     }

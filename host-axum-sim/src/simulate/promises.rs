@@ -293,7 +293,7 @@ impl World {
         })
     }
 
-    /// What is free can be had, whatever a clock did.
+    /// Each seat that is free can be held, also after a clock was ahead.
     pub(super) fn is_free_to_be_had(&mut self) -> Result<(), Broken> {
         let records = self.disk.durable.values().cloned();
         let mut engine = Engine::restore(self.settings().clone(), records, self.now);

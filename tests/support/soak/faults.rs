@@ -16,7 +16,7 @@ use crate::server::Server;
 pub struct Plan {
     /// From one to the next, in milliseconds: at least, and as much more at most.
     pub between: (u64, u64),
-    /// How many of a hundred are kills.
+    /// With how many of a hundred a kill comes, too.
     pub kills: u8,
 }
 
@@ -41,7 +41,7 @@ impl Happened {
     }
 }
 
-/// Has things happen until it is to end. `process` is told which process the server is, and 0 while it is none.
+/// Has one fault after the other happen, until the office is to end. Keeps the server's process id in `process`; 0 while it is down.
 ///
 /// # Panics
 /// Where the server is not well some time afterwards.

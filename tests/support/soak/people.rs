@@ -39,7 +39,7 @@ fn asked(
     })
 }
 
-/// Buys one to three seats at a time, some of them held first, with cards of all kinds. Nobody is put off by an answer that does not come.
+/// Buys one to three seats at a time, some of them held first, with cards of all kinds. A buyer who gets no answer asks again under the same key.
 ///
 /// # Panics
 /// When an answer never comes.
@@ -154,7 +154,7 @@ pub fn reads_slowly(office: &Office) {
     }
 }
 
-/// Watches the show that is on sale. What is shown goes on where it was, also after a crash: no change is missing, and none comes twice.
+/// Watches the show that is on sale, and counts versions, also over a crash: no change may be missing, and none may come twice.
 ///
 /// # Panics
 /// When it does not.

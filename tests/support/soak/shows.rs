@@ -1,5 +1,5 @@
 //! The shows: one is on sale at a time, in one of two halls. When most of it is sold the next one opens in the other; then the hall is
-//! compared with what buyers were told, and goes on sale again.
+//! compared with what buyers were told, and its seats are put back on sale.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -82,7 +82,7 @@ pub fn seat(show: u64, number: u64) -> String {
     format!("{}:{}-{}", map(show), number / SIDE, number % SIDE)
 }
 
-/// The layout of so many rows of a map.
+/// The layout of a map with this many rows, and seats a row.
 #[must_use]
 pub fn layout(map: &str, rows: u64, seats: u64) -> Value {
     let price = json!({ "minor": 4_500, "currency": "EUR" });
@@ -112,7 +112,7 @@ pub fn play(office: &Office) {
     close(office, show);
 }
 
-/// Publishes a layout, whatever happens meanwhile.
+/// Publishes a layout, and asks again while the server is down or refuses for want of its disk.
 pub fn published(office: &Office, map: &str, layout: &Value) {
     let path = format!("/SeatMap/{map}/layout");
     let got = || office.admin.try_send("POST", &path, &[], layout.to_string().as_bytes());
