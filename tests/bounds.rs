@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tests::durable::ADMIN;
 use tests::http::{Client, Got};
 use tests::server::Server;
+use tests::soak::gauges::memory;
 use tests::soak::shows::layout;
 use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
@@ -25,7 +26,7 @@ enum Reached {
 }
 
 /// The bounds, by the first words of their rows.
-const BOUNDS: [(&str, Reached); 12] = [
+const BOUNDS: [(&str, Reached); 13] = [
     ("connections", Reached::Here(connections)),
     (
         "connections of one address",
@@ -34,6 +35,7 @@ const BOUNDS: [(&str, Reached); 12] = [
     ),
     ("watchers", Reached::Here(watchers)),
     ("what is on its way to those who read and watch maps", Reached::Here(texts_on_their_way)),
+    ("what a watcher takes", Reached::Here(what_watchers_take)),
     ("a body", Reached::Here(bodies)),
     ("checkouts under way", Reached::Here(checkouts_under_way)),
     ("known tickets", Reached::Here(tickets)),
@@ -173,6 +175,32 @@ fn texts_on_their_way() {
         assert!(is_shown_all(readers.last_mut().unwrap()), "one who came last is cut off");
         assert_eq!(!is_shown_all(&mut readers[0]), is_too_much, "of {} the slowest is cut off", readers.len());
     }
+}
+
+/// Watchers of a large map without a layout, whose names they are sent. They read the most of it, and stay.
+fn what_watchers_take() {
+    const SEATS: u64 = 8_000;
+    const WATCHERS: usize = 150;
+    const MIB: u64 = 1024;
+    let host = serve(&["--hold-ttl", "2h"]);
+    let client = Client::new(&host.base);
+    let map = "m".repeat(100);
+    assert!((0..SEATS).all(|n| client.post(&format!("/Ticket/{map}:{n}/reserve"), &json!("ann")).status == 200));
+    let before = memory(host.id()).unwrap();
+    let mut snapshot = 0;
+    let watchers: Vec<Socket> = (0..WATCHERS)
+        .map(|_| {
+            let mut watcher = watch(&host.base, &map).unwrap();
+            let shown: Value = serde_json::from_str(watcher.read().unwrap().to_text().unwrap()).unwrap();
+            assert_eq!(shown["tickets"].as_array().unwrap().len() as u64, SEATS);
+            snapshot = shown.to_string().len() as u64 / 1024;
+            watcher
+        })
+        .collect();
+    let more = memory(host.id()).unwrap().saturating_sub(before);
+    assert!(WATCHERS as u64 * snapshot > 2 * 60 * MIB, "{snapshot} KiB are too little to see it");
+    assert!(more < 60 * MIB, "{more} KiB for {WATCHERS} watchers who were shown {snapshot} KiB each");
+    drop(watchers);
 }
 
 fn bodies() {

@@ -23,6 +23,7 @@ mod plans;
 mod restore;
 mod routes;
 mod serve;
+mod socket;
 mod watch;
 
 pub use booking_hosting::doors::{Doors, NotAToken};

@@ -1,5 +1,6 @@
 //! Looks at whole maps. Those who look at a map at the same time are all shown one text, which is made outside the engine's lock:
-//! a look that has to wait for a text to be made is shown the next one, with all who came meanwhile.
+//! a look that has to wait for a text to be made is shown the next one, with all who came meanwhile. Those who begin to watch a
+//! version of a map are all shown one snapshot of it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -9,7 +10,7 @@ use axum::body::Body;
 use axum::response::Response;
 use booking_core::ids::MapKey;
 use booking_core::map::{Picture, Summary};
-use booking_core::wire::{Answer, Call, Kind, SeatMapCall, answer};
+use booking_core::wire::{Answer, Call, Kind, SeatMapCall, answer, watch};
 use bytes::Bytes;
 
 use crate::host::{Host, Reply};
@@ -29,20 +30,34 @@ pub(crate) struct Looks {
     pub(crate) outbox: Outbox,
 }
 
-/// Where those meet who look at a map.
+/// Where those meet who look at a map, or watch it.
 #[derive(Default)]
 struct Place {
     came: AtomicU64,
-    made: tokio::sync::Mutex<Option<Made>>,
+    looks: tokio::sync::Mutex<Look>,
+    snapshot: Mutex<Option<Text>>,
 }
 
-/// The last text that was made.
-struct Made {
-    /// How many had come before the map was asked for it: these may be shown it.
+/// The last look that was had.
+#[derive(Default)]
+struct Look {
+    /// How many had come before the map was asked for it: these may be shown its text.
     came: u64,
+    text: Option<Text>,
+}
+
+/// A text that was made.
+struct Text {
     /// What it shows. Two texts of one map that are not the same differ in that.
     summary: Summary,
-    text: Hand,
+    hand: Hand,
+}
+
+impl Text {
+    /// The text, if it shows this, and is still there.
+    fn of(&self, summary: Summary) -> Option<Hand> {
+        if self.summary == summary { self.hand.another() } else { None }
+    }
 }
 
 impl Looks {
@@ -50,8 +65,8 @@ impl Looks {
     pub(crate) async fn answer(&self, host: &Host, map: MapKey) -> Result<Response, Answer> {
         let place = self.place(&map);
         let mine = place.came.fetch_add(1, SeqCst) + 1;
-        let mut made = place.made.lock().await;
-        let known = made.as_ref().filter(|made| made.came >= mine).and_then(|made| made.text.another());
+        let mut last = place.looks.lock().await;
+        let known = last.text.as_ref().filter(|_| last.came >= mine).and_then(|text| text.hand.another());
         let text = match known {
             Some(text) => text,
             None => {
@@ -64,24 +79,37 @@ impl Looks {
                     }
                 };
                 let summary = picture.summary();
-                let same = made.as_ref().filter(|made| made.summary == summary).and_then(|made| made.text.another());
-                let text = match same {
-                    Some(text) => text,
+                let hand = match last.text.as_ref().and_then(|text| text.of(summary)) {
+                    Some(same) => same,
                     None => match written(picture, summary).await {
                         Some(text) => self.outbox.text(text),
                         None => return Err(answer::refusal(&Kind::Overloaded.into())),
                     },
                 };
-                let shown = text.another();
-                *made = Some(Made { came, summary, text });
+                let shown = hand.another();
+                *last = Look { came, text: Some(Text { summary, hand }) };
                 shown.ok_or_else(|| answer::refusal(&Kind::Overloaded.into()))?
             }
         };
-        drop(made);
+        drop(last);
         let sending = text.send().ok_or_else(|| answer::refusal(&Kind::Overloaded.into()))?;
         let mut response = respond(answer::ok(None));
         *response.body_mut() = Body::new(sending);
         Ok(response)
+    }
+
+    /// What a watcher of a map is shown first. Who waited for another's text would keep a picture meanwhile, and a picture is
+    /// larger.
+    pub(crate) fn snapshot(&self, map: &MapKey, picture: &Picture) -> Option<Hand> {
+        let (place, summary) = (self.place(map), picture.summary());
+        let last = || place.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last().as_ref().and_then(|text| text.of(summary));
+        same.or_else(|| {
+            let hand = self.outbox.text(Bytes::from(watch::snapshot(picture)));
+            let shown = hand.another();
+            *last() = Some(Text { summary, hand });
+            shown
+        })
     }
 
     fn place(&self, map: &MapKey) -> Arc<Place> {

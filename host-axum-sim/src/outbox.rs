@@ -11,13 +11,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::sync::Notify;
 
 /// How many bytes may be on their way.
 const MOST: usize = 48 << 20;
 
 /// How many of them go out at a time. What a connection has of them is its own.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 16 << 10;
 
 /// Cloning it is cheap: it is the same.
 #[derive(Clone, Default)]
@@ -33,12 +32,9 @@ struct Inner {
 
 /// Something on its way.
 struct Parcel {
-    weight: usize,
-    /// The text, where it is kept here until it has gone out.
     text: Bytes,
     /// How many have a hand on it.
     hands: usize,
-    dropped: Arc<Notify>,
 }
 
 /// A hand on something that is on its way. It is gone with the last hand.
@@ -54,24 +50,14 @@ impl Outbox {
 
     /// Takes in a text. What is too much then, goes.
     pub(crate) fn text(&self, text: Bytes) -> Hand {
-        self.take(text.len(), text)
-    }
-
-    /// Takes note of something of this weight that is kept elsewhere until it has gone out.
-    pub(crate) fn weight(&self, weight: usize) -> Hand {
-        self.take(weight, Bytes::new())
-    }
-
-    fn take(&self, weight: usize, text: Bytes) -> Hand {
         let mut inner = self.lock();
         let number = inner.next;
         inner.next += 1;
-        inner.bytes += weight;
-        inner.parcels.insert(number, Parcel { weight, text, hands: 1, dropped: Arc::default() });
+        inner.bytes += text.len();
+        inner.parcels.insert(number, Parcel { text, hands: 1 });
         while inner.bytes > MOST && inner.parcels.len() > 1 {
             if let Some((_, oldest)) = inner.parcels.pop_first() {
-                inner.bytes -= oldest.weight;
-                oldest.dropped.notify_waiters();
+                inner.bytes -= oldest.text.len();
             }
         }
         Hand { outbox: self.clone(), number }
@@ -96,17 +82,6 @@ impl Hand {
         let length = self.outbox.lock().parcels.get(&self.number)?.text.len();
         Some(Sending { hand: self, sent: 0, length })
     }
-
-    /// Waits until it had to go.
-    pub(crate) async fn dropped(&self) {
-        let dropped = self.outbox.lock().parcels.get(&self.number).map(|parcel| Arc::clone(&parcel.dropped));
-        let Some(dropped) = dropped else { return };
-        let notified = dropped.notified();
-        // It may have gone in between.
-        if self.outbox.lock().parcels.contains_key(&self.number) {
-            notified.await;
-        }
-    }
 }
 
 impl Drop for Hand {
@@ -117,7 +92,7 @@ impl Drop for Hand {
         if parcel.hands == 0
             && let Some(parcel) = inner.parcels.remove(&self.number)
         {
-            inner.bytes -= parcel.weight;
+            inner.bytes -= parcel.text.len();
         }
     }
 }
@@ -141,13 +116,14 @@ impl fmt::Display for TooSlow {
 
 impl std::error::Error for TooSlow {}
 
-impl Body for Sending {
-    type Data = Bytes;
-    type Error = TooSlow;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TooSlow>>> {
+impl Sending {
+    /// The next piece, and whether it is the last; `None` where all have gone out.
+    ///
+    /// # Errors
+    /// [`TooSlow`], when the text is gone.
+    pub(crate) fn piece(&mut self) -> Option<Result<(Bytes, bool), TooSlow>> {
         if self.sent == self.length {
-            return Poll::Ready(None);
+            return None;
         }
         let end = self.length.min(self.sent + PIECE);
         let inner = self.hand.outbox.lock();
@@ -156,7 +132,16 @@ impl Body for Sending {
             inner.parcels.get(&self.hand.number).map(|parcel| Bytes::copy_from_slice(&parcel.text[self.sent..end]));
         drop(inner);
         self.sent = end;
-        Poll::Ready(Some(piece.map(Frame::data).ok_or(TooSlow)))
+        Some(piece.map(|piece| (piece, end == self.length)).ok_or(TooSlow))
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = TooSlow;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TooSlow>>> {
+        Poll::Ready(self.piece().map(|piece| piece.map(|(piece, _)| Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -172,12 +157,12 @@ impl Body for Sending {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_oldest_goes_when_there_is_too_much_and_its_readers_are_cut_off() {
+    #[test]
+    fn the_oldest_goes_when_there_is_too_much_and_its_readers_are_cut_off() {
         let outbox = Outbox::default();
         let old = outbox.text(Bytes::from(vec![0; MOST / 2]));
         let mut slow = old.another().unwrap().send().unwrap();
-        let snapshot = outbox.weight(1_000);
+        let snapshot = outbox.text(Bytes::from(vec![0; 1_000]));
         let next =
             |sending: &mut Sending| Pin::new(sending).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
         assert!(matches!(next(&mut slow), Poll::Ready(Some(Ok(_)))));
@@ -186,8 +171,7 @@ mod tests {
         assert!(old.another().is_none(), "the oldest is gone");
         assert_eq!(outbox.bytes(), MOST / 2 + 1_000);
         let _newer = outbox.text(Bytes::from(vec![0; MOST / 2]));
-        snapshot.dropped().await;
-        assert!(new.another().is_some());
+        assert!(snapshot.another().is_none() && new.another().is_some());
         drop((new, slow));
         assert_eq!(outbox.bytes(), MOST / 2);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -25,8 +25,8 @@ use crate::looks::Looks;
 use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
 use crate::serve::Share;
+use crate::socket::Upgrade;
 use crate::store::Digest;
-use crate::watch::MAX_MESSAGE;
 use booking_hosting::doors::{self, Doors, Visitor};
 
 /// What the routes need.
@@ -248,7 +248,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     }
     let mut socket = None;
     if let Call::SeatMap(_, SeatMapCall::Watch) = &call {
-        match upgrade(app, &mut parts).await {
+        match upgrade(app, &mut parts) {
             Ok(upgrade) => socket = Some(upgrade),
             Err(answer) => return Ok(Ok(answer)),
         }
@@ -257,10 +257,10 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
         (Reply::Answer(answer), _) => Ok(Ok(answer)),
         (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
         (Reply::Watched(watched), Some(upgrade)) => {
-            let (host, outbox) = (app.host.clone(), app.looks.outbox.clone());
+            let (host, looks) = (app.host.clone(), app.looks.clone());
             let share = parts.extensions.remove::<Arc<Share>>();
-            Ok(Err(upgrade.on_upgrade(async move |socket| {
-                crate::watch::serve(socket, host, outbox, watched).await;
+            Ok(Err(upgrade.serve(async move |socket| {
+                crate::watch::serve(socket, host, looks, watched).await;
                 drop(share);
             })))
         }
@@ -297,15 +297,12 @@ fn with_allow(refusal: Refusal, path: &str) -> (Refusal, HeaderMap) {
 }
 
 /// The WebSocket of a request to watch.
-async fn upgrade(app: &App, parts: &mut axum::http::request::Parts) -> Result<WebSocketUpgrade, Answer> {
+fn upgrade(app: &App, parts: &mut axum::http::request::Parts) -> Result<Upgrade, Answer> {
     let is_offered = protocols(&parts.headers).any(|protocol| protocol == watch::PROTOCOL);
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await;
-    match upgrade {
-        Ok(_) if app.host.watchers() >= app.settings.watchers => Err(answer::refusal(&Kind::Overloaded.into())),
-        Ok(upgrade) if is_offered => {
-            Ok(upgrade.protocols([watch::PROTOCOL]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE))
-        }
-        Ok(_) | Err(_) => Err(answer::refusal(&watch::no_socket())),
+    match Upgrade::of(parts) {
+        Some(_) if app.host.watchers() >= app.settings.watchers => Err(answer::refusal(&Kind::Overloaded.into())),
+        Some(upgrade) if is_offered => Ok(upgrade),
+        _ => Err(answer::refusal(&watch::no_socket())),
     }
 }
 

@@ -127,10 +127,15 @@ fn synced(file: &Path) -> std::io::Result<()> {
     file.sync_data()
 }
 
-fn sample(process: u32, data: &Path) -> Option<Sample> {
+/// The memory of a process, in KiB, if it is there.
+#[must_use]
+pub fn memory(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let memory =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn sample(process: u32, data: &Path) -> Option<Sample> {
+    let memory = memory(process)?;
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64;
     let files = fs::read_dir(data).ok()?.filter_map(|entry| entry.ok()?.metadata().ok());
     let disk = files.map(|about| about.len()).sum::<u64>() / 1024;
