@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
-use tests::gateway::{OddGateway, a_failure_is_told_while_its_money_is_let_go_of, never_voids};
+use tests::gateway::{OddGateway, a_failure_is_told_while_its_money_is_let_go_of, never_captures, never_voids};
 use tests::histories::recorder::{Load, record};
 use tests::http::{Client, Dialect, Got};
 use tests::restate::{Folder, OnRestate};
@@ -242,6 +242,114 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     assert!(!done && said.contains("is no checkout of this host"), "{said}");
 }
 
+/// What `host-restate stuck` prints: of each checkout its id, for whom it waits, and what it has asked for.
+fn stuck(on: &OnRestate) -> Vec<[String; 3]> {
+    let args = ["stuck", "--admin-url", &on.restate.setup.admin_url()];
+    let list: Value = eventually(|| {
+        let output = std::process::Command::new(tests::server::binary("host-restate")).args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // A server that has just started does not know its own partitions yet.
+        assert!(output.status.success() || said.contains("/query: 500 "), "{said}");
+        serde_json::from_slice(&output.stdout).ok()
+    });
+    assert_eq!(list["more"], false);
+    let about = |one: &Value| {
+        assert!(one["since"].is_u64() && one["tickets"].is_array(), "{one}");
+        ["checkoutId", "waitsFor", "payment"].map(|field| one[field].as_str().unwrap_or_default().to_owned())
+    };
+    list["checkouts"].as_array().unwrap().iter().map(about).collect()
+}
+
+fn says(client: &Client, checkout: &str, outcome: &str, payment: Option<&str>) -> Got {
+    let word = json!({ "outcome": outcome, "paymentId": payment, "reason": "seen at the gateway" });
+    client.post(&format!("/Stuck/{checkout}/resolve"), &word)
+}
+
+#[test]
+fn operators_see_what_waits_in_vain_and_their_word_is_the_gateways() {
+    let gateway = OddGateway::start(never_captures);
+    let args = ["--payment-url", &gateway.url, "--payment-timeout", "1s", "--admin-handlers"];
+    let mut on = OnRestate::start(&args);
+    let client = Client::new(&on.restate.setup.ingress_url());
+    let waits_for = |on: &OnRestate, checkout: &str, payment: &str| {
+        let row = [checkout, "gateway", payment].map(str::to_owned);
+        eventually(|| stuck(on).contains(&row).then_some(()));
+    };
+    assert_eq!(stuck(&on), Vec::<[String; 3]>::new());
+    let (first, second) = (sent(&on, "hall-1:1"), sent(&on, "hall-2:1"));
+    waits_for(&on, &first, "capture");
+    waits_for(&on, &second, "capture");
+
+    let refused = says(&client, &first, "letGo", None);
+    assert_eq!(
+        (refused.status, refused.body["code"].as_u64()),
+        (409, Some(409)),
+        "nobody asked for that: {}",
+        refused.text
+    );
+    assert!(refused.text.contains("[CheckoutInProgress]"), "{}", refused.text);
+    assert_eq!(says(&client, "nothing", "captured", Some("pay-1")).status, 409);
+    assert_eq!(client.post(&format!("/Stuck/{first}/resolve"), &json!({ "outcome": "refused" })).status, 400, "why?");
+    for (handler, status) in [("report", 400), ("clear", 400), ("notify", 404)] {
+        let got = client.post(&format!("/Stuck/{first}/{handler}"), &json!({}));
+        assert_eq!(got.status, status, "{handler}: {}", got.text);
+    }
+
+    // A seat that is being paid for is not taken back before that is over.
+    let resets = client.post("/Ticket/hall-1:1/cleanup/send", &json!({}));
+    assert_eq!(resets.status, 202, "{}", resets.text);
+    let asked = gateway.asked("capture");
+    eventually(|| (gateway.asked("capture") > asked + 1).then_some(()));
+    assert_eq!(on.client.get("/Ticket/hall-1:1/get").body["status"], "SOLD");
+
+    assert_eq!(says(&client, &first, "captured", Some("pay-1")).status, 200);
+    // What was said is kept, whatever dies.
+    on.kill_host();
+    on.start_host(&args);
+    let end = end_of(&on, &first);
+    assert_eq!((&end["status"], &end["paymentId"]), (&json!("CONFIRMED"), &json!("pay-1")), "{end}");
+    ticket_becomes(&on, "hall-1:1", "AVAILABLE");
+
+    assert_eq!(says(&client, &second, "refused", None).status, 200);
+    let end = end_of(&on, &second);
+    assert_eq!((&end["kind"], &end["money"]), (&json!("PaymentDeclined"), &json!("lettingGo")), "{end}");
+    ticket_becomes(&on, "hall-2:1", "AVAILABLE");
+    waits_for(&on, &second, "void");
+    assert_eq!(says(&client, &second, "paidBack", None).status, 200);
+    eventually(|| stuck(&on).is_empty().then_some(()));
+    assert_eq!(says(&client, &second, "paidBack", None).status, 409, "it is over");
+    let kept = on.restate.setup.query("SELECT key FROM state WHERE service_name = 'Stuck'").unwrap();
+    assert_eq!(kept, Vec::<Value>::new(), "nothing is kept of what is over");
+    // Neither was ever asked again once it was over.
+    let asked = [gateway.asked("capture"), gateway.asked("void")];
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!([gateway.asked("capture"), gateway.asked("void")], asked);
+}
+
+#[test]
+fn a_message_that_was_given_up_is_listed_and_sent_again() {
+    let (receiver, told) = tests::server::notified(&[503, 503, 503, 200]);
+    let on =
+        OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--notify-url", &receiver, "--admin-handlers"]);
+    let client = Client::new(&on.restate.setup.ingress_url());
+    let checkout = sent(&on, "hall:1");
+    assert_eq!(end_of(&on, &checkout)["status"], "CONFIRMED");
+    let (key, _) = told.recv_timeout(tests::PATIENCE).unwrap();
+    let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Letters' AND status != 'completed'";
+    let letter = on.restate.setup.query(letters).unwrap().remove(0);
+    // Given up early, so that nobody waits for ten attempts.
+    operate(&on, letter["id"].as_str().unwrap(), "cancel");
+    eventually(|| (stuck(&on) == [[checkout.clone(), "notifier".to_owned(), String::new()]]).then_some(()));
+    let path = format!("/Stuck/{checkout}/notify");
+    assert_eq!(client.get(&path).status, 400, "a look sends nothing");
+    let sent = client.post(&path, &json!({}));
+    assert_eq!(sent.status, 200, "{}", sent.text);
+    eventually(|| stuck(&on).is_empty().then_some(()));
+    let again = std::iter::from_fn(|| told.recv_timeout(tests::PATIENCE).ok()).last();
+    assert_eq!(again.unwrap().0, key, "its receiver tells copies apart by that");
+    assert_eq!(client.post(&path, &json!({})).status, 404, "it is on its way, or there");
+}
+
 #[test]
 fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
     let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms"]);
@@ -253,6 +361,8 @@ fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
         "SeatMap/a/resetAll",
         "Checkout/recover",
         "Checkout/letMoneyGo",
+        "Stuck/a/resolve",
+        "Stuck/a/report",
     ] {
         let got = on.client.post(&format!("/{path}"), &json!({}));
         assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);
@@ -350,22 +460,29 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
     };
     holds("hall:odd", 60_000);
     holds("hall:3", 4_000);
-    // As a build leaves it that knows more than this one.
     let sql = "SELECT key, value_utf8 FROM state WHERE service_name = 'SeatMap' AND service_key = 'hall'";
-    let state = on.restate.setup.query(sql).unwrap();
-    let changed = |row: &Value| {
-        let text = |column: &str| row[column].as_str().unwrap().to_owned();
-        let (key, mut value): (String, Value) = (text("key"), serde_json::from_str(&text("value_utf8")).unwrap());
-        if let Some(odd) = value["is"]["recent"]["tickets"].get_mut("hall:odd") {
-            odd[1] = json!(r#"{"v":1,"is":{"state":"levitating"}}"#);
-        }
-        (key, json!(value.to_string().into_bytes()))
-    };
-    let new: serde_json::Map<String, Value> = state.iter().map(changed).collect();
-    let body = json!({ "object_key": "hall", "new_state": new }).to_string();
     let admin = Client::new(&on.restate.setup.admin_url());
-    let got = admin.send("POST", "/services/SeatMap/state", &[], body.as_bytes());
-    assert!((200..300).contains(&got.status), "{} {}", got.status, got.text);
+    // What is kept of that seat now becomes this; what it was.
+    let becomes = |odd: &Value| {
+        let mut was = Value::Null;
+        let mut changed = serde_json::Map::new();
+        for row in on.restate.setup.query(sql).unwrap() {
+            let text = |column: &str| row[column].as_str().unwrap().to_owned();
+            let mut value: Value = serde_json::from_str(&text("value_utf8")).unwrap();
+            for place in ["/is/recent/tickets/hall:odd/1", "/is/tickets/hall:odd"] {
+                if let Some(kept) = value.pointer_mut(place) {
+                    was = std::mem::replace(kept, odd.clone());
+                }
+            }
+            changed.insert(text("key"), json!(value.to_string().into_bytes()));
+        }
+        let body = json!({ "object_key": "hall", "new_state": changed }).to_string();
+        let got = admin.send("POST", "/services/SeatMap/state", &[], body.as_bytes());
+        assert!((200..300).contains(&got.status), "{} {}", got.status, got.text);
+        was
+    };
+    // As a build leaves it that knows more than this one.
+    let was = becomes(&json!(r#"{"v":1,"is":{"state":"levitating"}}"#));
     let odd = || on.client.get("/Ticket/hall:odd/get");
     eventually(|| (odd().status == 503).then_some(()));
     let refused = |got: Got| assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{}", got.text);
@@ -380,9 +497,13 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
     let shown = |(name, status): (&str, &str)| json!({ "id": format!("hall:{name}"), "status": status });
     let seats = [("3", "SOLD"), ("4", "SOLD"), ("odd", "BLOCKED")].map(shown);
     assert_eq!(on.client.get("/SeatMap/hall/get").body, json!(seats));
-    assert!(
-        on.restate.setup.query(sql).unwrap().iter().any(|row| row["value_utf8"].to_string().contains("levitating"))
-    );
+    // A checkout of it waits, and operators see that, until a person has mended it.
+    let checkout = sent(&on, "hall:odd");
+    let row = [checkout.as_str(), "map", ""].map(str::to_owned);
+    eventually(|| (stuck(&on) == [row.clone()]).then_some(()));
+    assert!(becomes(&was).to_string().contains("levitating"), "nothing of it is lost");
+    assert_eq!(end_of(&on, &checkout)["kind"], "TicketReserved");
+    eventually(|| stuck(&on).is_empty().then_some(()));
 }
 
 /// A claim that was sent before the end of its hold may come to the map after it, and is accepted.

@@ -69,6 +69,24 @@ pub enum Resolution {
     PaidBack,
 }
 
+impl Resolution {
+    /// The gateway's answer whose place it takes; `None` where it says nothing about what the gateway was asked.
+    #[must_use]
+    pub fn answers(&self, asked: &Payment) -> Option<PaymentAnswer> {
+        Some(match (asked, self) {
+            (Payment::Capture(_), Self::Captured(payment)) => {
+                PaymentAnswer::Capture(CaptureAnswer::Captured(payment.clone()))
+            }
+            (Payment::Capture(_), Self::Refused(reason)) => {
+                PaymentAnswer::Capture(CaptureAnswer::Declined(reason.clone()))
+            }
+            (Payment::Void(_), Self::LetGo) => PaymentAnswer::Void(VoidAnswer::Voided),
+            (Payment::Void(_), Self::PaidBack) => PaymentAnswer::Void(VoidAnswer::PaidBack),
+            _ => return None,
+        })
+    }
+}
+
 /// A checkout does not wait for a gateway that gives no answer, or not for this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this checkout has not asked the gateway for that in vain")]
@@ -209,22 +227,12 @@ impl Running {
             let _step = then.record(&slept.0, slept.1.clone()).map_err(|_| NotInVain)?;
             outcomes.push(slept);
         }
-        for (op, effect) in then.pending() {
-            let answer = match (effect, resolution) {
-                (Effect::Pay(Payment::Capture(_)), Resolution::Captured(payment)) => {
-                    PaymentAnswer::Capture(CaptureAnswer::Captured(payment.clone()))
-                }
-                (Effect::Pay(Payment::Capture(_)), Resolution::Refused(reason)) => {
-                    PaymentAnswer::Capture(CaptureAnswer::Declined(reason.clone()))
-                }
-                (Effect::Pay(Payment::Void(_)), Resolution::LetGo) => PaymentAnswer::Void(VoidAnswer::Voided),
-                (Effect::Pay(Payment::Void(_)), Resolution::PaidBack) => PaymentAnswer::Void(VoidAnswer::PaidBack),
-                _ => continue,
-            };
-            outcomes.push((op, Outcome::Paid(answer)));
-            return Ok(outcomes);
-        }
-        Err(NotInVain)
+        let said = then.pending().into_iter().find_map(|(op, effect)| match effect {
+            Effect::Pay(payment) => Some((op, Outcome::Paid(resolution.answers(&payment)?))),
+            Effect::Line(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
+        });
+        outcomes.push(said.ok_or(NotInVain)?);
+        Ok(outcomes)
     }
 
     /// Whether this is how it is already, so that nothing is left to resolve: for a word that comes again.

@@ -18,6 +18,7 @@ use crate::ports::{MockGateway, Ports};
 use crate::recover::RecoverArgs;
 use crate::sdk::{Host, endpoint};
 use crate::serve::serve;
+use crate::stuck::StuckArgs;
 
 /// Book seats on Restate: no ticket sold twice, no money without a seat, no seat without money.
 #[derive(Parser)]
@@ -36,6 +37,9 @@ enum Command {
     /// Bring a checkout to its end whose invocation was killed: let go of its seats and of what was set aside for it, or
     /// see it through where its money may have been taken
     Recover(RecoverArgs),
+    /// List the checkouts that wait in vain: for an answer of the gateway to a capture or a void, for a map that cannot judge
+    /// their command; and those whose message was given up within the last day
+    Stuck(StuckArgs),
 }
 
 #[derive(Args)]
@@ -46,8 +50,8 @@ struct ServeArgs {
     /// Answer only requests that the Restate server with this key has signed (publickeyv1_…). May be repeated
     #[arg(long, env = "RESTATE_IDENTITY_KEY", value_name = "KEY", value_delimiter = ',')]
     identity_key: Vec<String>,
-    /// Open what operators do (block, unblock, list, sell, reset, cleanup, layout, resetAll) to everybody who reaches
-    /// the ingress: only behind a proxy or tokens that tell operators from buyers
+    /// Open what operators do (block, unblock, list, sell, reset, cleanup, layout, resetAll, recover, and resolve and notify of
+    /// Stuck) to everybody who reaches the ingress: only behind a proxy or tokens that tell operators from buyers
     #[arg(long, env = "BOOKING_ADMIN_HANDLERS")]
     admin_handlers: bool,
     /// Take payments with the mock gateway in this process, whose ledger is gone when it ends
@@ -76,6 +80,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => runtime(args.threads)?.block_on(args.run()),
             Command::Recover(args) => runtime(1)?.block_on(args.run()),
+            Command::Stuck(args) => runtime(1)?.block_on(args.run()),
         }
     }
 }

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod cli;
 mod metrics;
 mod ports;
 mod recover;
 mod sdk;
 mod serve;
+mod stuck;
 
 pub use booking_hosting::flags::CannotRun;
 pub use cli::Cli;

@@ -4,35 +4,26 @@
 //! Restate keeps the journal of an invocation that has ended for as long as the service asks it to. From that this command reads how
 //! the checkout began, and whether its money may have been taken; the handler `Checkout/recover` does the rest.
 
-use std::time::Duration;
-
 use booking_core::checkout::MoneyState;
 use booking_core::format;
 use booking_core::ids::CheckoutId;
 use booking_core::payment::Payment;
 use booking_hosting::flags::{CannotRun, because};
-use booking_hosting::ports::HttpPort;
 use booking_restate::{Began, Handler, Lost};
 use clap::Args;
-use hyper::header::AUTHORIZATION;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// How long Restate may take to answer: to the second of these it does when the checkout has ended.
-const WITHIN: Duration = Duration::from_secs(60);
+use crate::admin::RestateFlags;
 
 #[derive(Args)]
 pub(crate) struct RecoverArgs {
     /// The checkout, which is named after its invocation: inv_…
     checkout: CheckoutId,
-    /// Restate's admin API
-    #[arg(long, env = "RESTATE_ADMIN_URL", default_value = "http://127.0.0.1:9070")]
-    admin_url: String,
+    #[command(flatten)]
+    restate: RestateFlags,
     /// Restate's ingress. The host behind it needs `--admin-handlers`
     #[arg(long, env = "RESTATE_INGRESS_URL", default_value = "http://127.0.0.1:8080")]
     ingress_url: String,
-    /// The token that both ask for, if they do
-    #[arg(long, env = "RESTATE_AUTH_TOKEN", hide_env_values = true)]
-    auth_token: Option<String>,
 }
 
 /// The handler that an entry of a journal is a message to; `None` where it is none, an empty name where that cannot be read.
@@ -67,28 +58,9 @@ impl RecoverArgs {
         tracing::info!("{asked}");
         let lost = serde_json::to_string(&lost).map_err(because("the journal"))?;
         let path = format!("/{}/{}", Handler::Recover.service(), Handler::Recover.name());
-        let ending = self.ask(&self.ingress_url, "--ingress-url", &path, lost).await?;
+        let ending = self.restate.ask(&self.ingress_url, "--ingress-url", &path, lost).await?;
         tracing::info!("{} has ended: {ending}", self.checkout);
         Ok(())
-    }
-
-    async fn ask(&self, url: &str, flag: &str, path: &str, body: String) -> Result<Value, CannotRun> {
-        let port = HttpPort::new(url, WITHIN).map_err(because(flag))?;
-        let token = self.auth_token.as_ref().map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> = token.iter().map(|token| (AUTHORIZATION, token.as_str())).collect();
-        let answer = port.post(path, &headers, body).await;
-        let (status, body) = answer.ok_or_else(|| CannotRun(format!("{flag} {url}{path}: no answer")))?;
-        let said = String::from_utf8_lossy(&body);
-        if status != 200 {
-            return Err(CannotRun(format!("{flag} {url}{path}: {status} {said}")));
-        }
-        serde_json::from_str(&said).map_err(because(&format!("{flag} {url}{path}")))
-    }
-
-    async fn query(&self, sql: String) -> Result<Vec<Value>, CannotRun> {
-        let answer = self.ask(&self.admin_url, "--admin-url", "/query", json!({ "query": sql }).to_string()).await?;
-        let rows = answer["rows"].as_array().cloned();
-        rows.ok_or_else(|| CannotRun("--admin-url: this is not Restate's admin API".to_owned()))
     }
 
     /// What the journal of the killed invocation says.
@@ -100,7 +72,7 @@ impl RecoverArgs {
             return Err(CannotRun(format!("{id} is no checkout of this host: these begin with inv_")));
         }
         let about = format!("SELECT status, completion_failure FROM sys_invocation WHERE id = '{id}'");
-        let rows = self.query(about).await?;
+        let rows = self.restate.query(about).await?;
         let row = rows.first().ok_or_else(|| CannotRun(format!("Restate knows no invocation {id} any more")))?;
         if row["status"] != "completed" {
             return Err(CannotRun(format!("{id} is still under way: cancel it, and it turns back by itself")));
@@ -113,7 +85,7 @@ impl RecoverArgs {
             return Err(CannotRun(format!("{id} was not killed: it has failed by itself, and nothing is left of it")));
         }
         let journal = format!("SELECT entry_type, name, entry_json FROM sys_journal WHERE id = '{id}' ORDER BY index");
-        let entries = self.query(journal).await?;
+        let entries = self.restate.query(journal).await?;
         // One that failed by itself is on its way back: letting go again of what is let go of changes nothing.
         let goes_through = is_killed && goes_through(&entries);
         let first_run = entries.iter().find(|entry| entry["entry_type"] == "Notification: Run");
@@ -130,6 +102,8 @@ impl RecoverArgs {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// An entry, as Restate's `sys_journal` shows it.

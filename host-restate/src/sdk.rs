@@ -195,6 +195,11 @@ impl<'a> Context for Invocation<'a> {
         Ok(())
     }
 
+    fn attach(&self, invocation: &str) -> Result<Pending<'a>, Stop> {
+        let attached = self.ctx.attach_invocation::<Bytes>(invocation.to_owned());
+        Ok(Pending { done: Box::pin(async { attached.await.map_err(|end| terminal(&end)) }), is_work: false })
+    }
+
     fn sleep(&self, length: Duration) -> Result<Pending<'a>, Stop> {
         let sleep = self.ctx.sleep(length);
         let done = async { sleep.await.map(|()| Bytes::new()).map_err(|end| terminal(&end)) };

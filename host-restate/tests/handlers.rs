@@ -48,8 +48,8 @@ async fn discovered(admin: bool) -> BTreeMap<(String, String), Value> {
     handlers
 }
 
-/// Handlers of Restate alone: `recover` is an operator's, and the others are called by handlers only.
-const OWN: [(&str, &str, Option<Door>); 7] = [
+/// Handlers of Restate alone: some are operators', and the others are called by handlers only.
+const OWN: [(&str, &str, Option<Door>); 11] = [
     ("SeatMap", "seat", None),
     ("SeatMap", "turn", None),
     ("Layouts", "keep", None),
@@ -57,6 +57,10 @@ const OWN: [(&str, &str, Option<Door>); 7] = [
     ("Checkout", "recover", Some(Door::Admin)),
     ("Checkout", "letMoneyGo", None),
     ("Letters", "deliver", None),
+    ("Stuck", "report", None),
+    ("Stuck", "resolve", Some(Door::Admin)),
+    ("Stuck", "notify", Some(Door::Admin)),
+    ("Stuck", "clear", None),
 ];
 
 /// What the core's table has that is no handler on Restate: its ingress has its own ways to send and to ask, and knows no
@@ -87,7 +91,8 @@ async fn one_handler_of_a_map_has_it_for_itself_and_all_others_wait_for_nobody()
     let discovered = discovered(false).await;
     let exclusive = discovered.iter().filter(|(_, handler)| handler["ty"] == "EXCLUSIVE");
     let exclusive: Vec<String> = exclusive.map(|((service, handler), _)| format!("{service}/{handler}")).collect();
-    assert_eq!(exclusive, ["Layouts/keep", "SeatMap/turn"]);
+    let stuck = ["Stuck/clear", "Stuck/notify", "Stuck/report", "Stuck/resolve"];
+    assert_eq!(exclusive, [&["Layouts/keep", "SeatMap/turn"][..], &stuck].concat());
     // What writes is never given up halfway.
     for handler in ["Layouts/keep", "SeatMap/turn"] {
         let (service, handler) = handler.split_once('/').unwrap();

@@ -60,6 +60,11 @@ pub trait Context {
     /// # Errors
     /// [`Stop`].
     fn send(&self, target: Target, input: Bytes, delay: Option<Duration>) -> Result<(), Stop>;
+    /// What another invocation ends with, once it has. One that is not known any more is a failure.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn attach(&self, invocation: &str) -> Result<Self::Pending, Stop>;
     /// A wait that outlives a crash.
     ///
     /// # Errors
@@ -83,6 +88,9 @@ pub trait Context {
     fn answered(&self, handler: Handler, kind: Option<Kind>);
 }
 
+/// How often a message to a buyer is tried.
+pub(crate) const DELIVERIES: u32 = 10;
+
 /// Work that is recorded.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -105,7 +113,7 @@ impl Work {
         }
     }
 
-    /// How it is tried again while it fails: for ever, but a message is given up after 10 attempts.
+    /// How it is tried again while it fails: for ever, but a message is given up in the end.
     #[must_use]
     pub fn policy(&self) -> RetryPolicy {
         match self {
@@ -114,7 +122,7 @@ impl Work {
                 initial_interval: Duration::from_secs(1),
                 factor: 2.0,
                 max_interval: Some(Duration::from_secs(60)),
-                max_attempts: Some(10),
+                max_attempts: Some(DELIVERIES),
                 max_duration: None,
                 on_max_attempts: OnMaxAttempts::FailAsTerminal,
             },

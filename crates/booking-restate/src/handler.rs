@@ -25,15 +25,36 @@ pub enum Handler {
     LetGo,
     /// A message to a buyer, on its way.
     Deliver,
+    /// That a checkout waits in vain.
+    StuckReport,
+    /// An operator's word for the gateway's.
+    StuckResolve,
+    /// An operator has a message that was given up sent again.
+    StuckNotify,
+    /// The wait is over.
+    StuckClear,
 }
 
 const LETTERS: &str = "Letters";
 const LAYOUTS: &str = "Layouts";
+/// The checkouts that wait in vain, each an object.
+pub const STUCK: &str = "Stuck";
 
 impl Handler {
     /// Those of this platform alone.
-    const OWN: [Self; 7] =
-        [Self::MapSeat, Self::MapTurn, Self::LayoutKeep, Self::LayoutGet, Self::Recover, Self::LetGo, Self::Deliver];
+    const OWN: [Self; 11] = [
+        Self::MapSeat,
+        Self::MapTurn,
+        Self::LayoutKeep,
+        Self::LayoutGet,
+        Self::Recover,
+        Self::LetGo,
+        Self::Deliver,
+        Self::StuckReport,
+        Self::StuckResolve,
+        Self::StuckNotify,
+        Self::StuckClear,
+    ];
 
     /// All that are here. The ingress has its own ways to send and to ask, operators have Restate's and the host's, and the ingress knows no WebSockets; the mock gateway is a
     /// process of its own, and health is asked of the server.
@@ -62,6 +83,7 @@ impl Handler {
             Self::LayoutKeep | Self::LayoutGet => LAYOUTS,
             Self::Recover | Self::LetGo => Of::Checkout.as_str(),
             Self::Deliver => LETTERS,
+            Self::StuckReport | Self::StuckResolve | Self::StuckNotify | Self::StuckClear => STUCK,
         }
     }
 
@@ -77,6 +99,10 @@ impl Handler {
             Self::Recover => "recover",
             Self::LetGo => "letMoneyGo",
             Self::Deliver => "deliver",
+            Self::StuckReport => "report",
+            Self::StuckResolve => wire::Handler::CheckoutResolve.name(),
+            Self::StuckNotify => wire::Handler::CheckoutNotify.name(),
+            Self::StuckClear => "clear",
         }
     }
 
@@ -100,8 +126,15 @@ impl Handler {
     fn door(self) -> Option<Door> {
         match self {
             Self::Public(handler) => Some(handler.door()),
-            Self::Recover => Some(Door::Admin),
-            Self::MapSeat | Self::MapTurn | Self::LayoutKeep | Self::LayoutGet | Self::LetGo | Self::Deliver => None,
+            Self::Recover | Self::StuckResolve | Self::StuckNotify => Some(Door::Admin),
+            Self::MapSeat
+            | Self::MapTurn
+            | Self::LayoutKeep
+            | Self::LayoutGet
+            | Self::LetGo
+            | Self::Deliver
+            | Self::StuckReport
+            | Self::StuckClear => None,
         }
     }
 
@@ -116,7 +149,11 @@ impl Handler {
             | Self::LayoutGet
             | Self::Recover
             | Self::LetGo
-            | Self::Deliver => None,
+            | Self::Deliver
+            | Self::StuckReport
+            | Self::StuckResolve
+            | Self::StuckNotify
+            | Self::StuckClear => None,
         }
     }
 
@@ -125,7 +162,12 @@ impl Handler {
             // A request waits for nobody: what changes a map takes a turn after it was understood.
             Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap).then_some(Access::Shared),
             Self::MapSeat | Self::LayoutGet => Some(Access::Shared),
-            Self::MapTurn | Self::LayoutKeep => Some(Access::Exclusive),
+            Self::MapTurn
+            | Self::LayoutKeep
+            | Self::StuckReport
+            | Self::StuckResolve
+            | Self::StuckNotify
+            | Self::StuckClear => Some(Access::Exclusive),
             Self::Recover | Self::LetGo | Self::Deliver => None,
         };
         let (input, output) = match self {
@@ -143,7 +185,11 @@ impl Handler {
             | Self::LayoutGet
             | Self::Recover
             | Self::LetGo
-            | Self::Deliver => (None, None),
+            | Self::Deliver
+            | Self::StuckReport
+            | Self::StuckResolve
+            | Self::StuckNotify
+            | Self::StuckClear => (None, None),
         };
         Described {
             is_private: self.door().is_none_or(|door| door > open),
@@ -172,7 +218,7 @@ const RETRIES: Retries = Retries {
 /// With a hold that was not made nothing is lost.
 const A_WHILE: Retries = Retries { attempts: 30, then: GiveUp::Kill, ..RETRIES };
 
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Everything that Restate is to know of. With `admin`, every client that reaches the ingress can take sold seats back:
 /// only for an ingress behind something that tells operators from buyers.
@@ -193,5 +239,7 @@ pub fn services(admin: bool) -> Vec<Service> {
         // How a checkout ended can be asked for as long as its key is known.
         service(Of::Checkout.as_str(), Kind::Service, Some(A_DAY), Some(A_DAY)),
         service(LETTERS, Kind::Service, None, None),
+        // What operators did can be looked up for a day.
+        service(STUCK, Kind::Object, None, Some(A_DAY)),
     ]
 }

@@ -14,17 +14,18 @@ use booking_core::format::{self, FormatError};
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
-use booking_core::map::ticket::{TicketRefusal, TicketStatus, TicketView};
+use booking_core::map::ticket::{Ticket, TicketRefusal, TicketStatus, TicketView};
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
 
-use crate::context::{Context, Work, json};
-use crate::handler::{Handler, takes_nothing};
+use crate::context::{Context, DELIVERIES, Work, json};
+use crate::handler::{A_DAY, Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
 use crate::maps::{self, Loaded};
-use crate::records::{Began, Beside, Forwarded, Judged, Lost, Message};
+use crate::records::{Began, Beside, Forwarded, Judged, Lost, Message, Waiting, WaitsFor};
+use crate::stuck;
 
 /// Why there is no answer.
 pub(crate) enum End {
@@ -85,6 +86,10 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
         Handler::Recover => recover(ctx).await,
         Handler::LetGo => let_go(ctx).await,
         Handler::Deliver => deliver(ctx).await,
+        Handler::StuckReport => stuck::report(ctx).await.map(Reply::from),
+        Handler::StuckResolve => stuck::resolve(ctx).await.and_then(say),
+        Handler::StuckNotify => stuck::notify(ctx).await.and_then(say),
+        Handler::StuckClear => stuck::clear(ctx).map(Reply::from),
     };
     match said {
         Ok(Reply { body, kind }) => {
@@ -121,13 +126,17 @@ fn say(answer: Answer) -> Said {
     Ok(Reply { body: answer.body.into(), kind: answer.kind })
 }
 
+/// The ingress runs a handler on GET too, which has no content type: a look at an address must change nothing.
+pub(crate) fn is_posted<C: Context>(ctx: &C) -> Result<(), Refusal> {
+    let why = "is missing: this changes something, so it takes a POST with one";
+    ctx.header("content-type").map(|_| ()).ok_or_else(|| Refusal::invalid("Content-Type", why))
+}
+
 /// A handler of the core's table.
 async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
     let body = ctx.input();
-    if !handler.only_reads() && ctx.header("content-type").is_none() && takes_nothing(handler) {
-        // The ingress runs a handler on GET too, which has no content type: a look at an address must change nothing.
-        let why = "is missing: this changes something, so it takes a POST with one";
-        return Err(Refusal::invalid("Content-Type", why).into());
+    if !handler.only_reads() && takes_nothing(handler) {
+        is_posted(ctx)?;
     }
     let call = wire::parse_call(handler, ctx.key(), &body)?;
     match call {
@@ -163,12 +172,19 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// that back, at a later time: what was not refused is not refused then, as a hold may only have ended. (By the clock of another
 /// machine it may be earlier; then it is tried again until it is not.)
 async fn seat<C: Context>(ctx: &C) -> Said {
-    let Forwarded { ticket, call } = recorded(&ctx.input())?;
+    let Forwarded { ticket, mut call } = recorded(&ctx.input())?;
     let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
         let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
+    }
+    if let TicketCall::Reset { up_to } = &mut call
+        && let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to)
+    {
+        // What is sold while that is waited for stays sold.
+        *up_to = version.min(*up_to);
+        has_ended(ctx, checkout).await?;
     }
     // What was answered to a numbered wish is remembered elsewhere than was looked.
     let is_numbered =
@@ -187,6 +203,13 @@ async fn seat<C: Context>(ctx: &C) -> Said {
         Ok(_) => say(answer::seat(&outcome, version)),
         Err(refusal) => Err(Refusal::from(refusal.why).at(version).into()),
     }
+}
+
+/// Waits until a checkout has ended, however: while it is under way its money may be taken at any moment.
+async fn has_ended<C: Context>(ctx: &C, checkout: &CheckoutId) -> Result<(), Stop> {
+    let ended = ctx.attach(checkout.as_str())?;
+    // One that is not known any more ended long ago.
+    ctx.all(vec![ended]).await.map(|_| ())
 }
 
 /// Whether a refusal says that another buyer has the ticket, or that it is off sale, and that is what is recorded of it: until that
@@ -267,7 +290,8 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;
     let Began { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
-    let mut journal = Invocation { ctx, notifies, heeds_cancel: true, parts: true, at };
+    let mut journal = Invocation::of(ctx, &checkout, at);
+    (journal.notifies, journal.heeds_cancel, journal.parts) = (notifies, true, true);
     let ending = run(&mut journal, checkout).await?;
     match &ending {
         Ending::Completed { .. } => say(answer::ended(&id, &order, &ending)),
@@ -282,14 +306,20 @@ async fn recover<C: Context>(ctx: &C) -> Said {
         lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
     // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
+    let id = checkout.id().clone();
     let checkout = if goes_through { checkout } else { checkout.turned_back() };
-    finish(Invocation { ctx, notifies, heeds_cancel: false, parts: false, at }, checkout).await
+    let mut journal = Invocation::of(ctx, &checkout, at);
+    journal.notifies = notifies;
+    let recovered = finish(journal, checkout).await?;
+    // Also what it waited for before it was killed.
+    ctx.send(Handler::StuckClear.target(Some(id.as_str())), Bytes::new(), None)?;
+    Ok(recovered)
 }
 
 /// Lets go of what may be set aside for a checkout that failed. A cancel of this invocation does not keep it from its end.
 async fn let_go<C: Context>(ctx: &C) -> Said {
     let Beside { checkout, at } = format::read(&ctx.input()).map_err(unreadable)?;
-    finish(Invocation { ctx, notifies: false, heeds_cancel: false, parts: false, at }, checkout).await
+    finish(Invocation::of(ctx, &checkout, at), checkout).await
 }
 
 /// Runs a checkout to its end, and answers with that.
@@ -297,9 +327,18 @@ async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) 
     Ok(json(&run(&mut journal, checkout).await?).into())
 }
 
-/// Tells a buyer, again and again for a while.
+/// Tells a buyer, again and again for a while. Operators are shown for a day which message was given up.
 async fn deliver<C: Context>(ctx: &C) -> Said {
     let letter: Notification = recorded(&ctx.input())?;
-    let told = ctx.run(Work::Deliver(letter))?;
-    Ok(one(ctx, told).await?.into())
+    let told = ctx.run(Work::Deliver(letter.clone()))?;
+    let told = one(ctx, told).await;
+    if let Err(Stop::Terminal(_) | Stop::Cancelled) = &told {
+        let (id, tickets, since) = (letter.checkout.clone(), letter.tickets.clone(), clock(ctx, &mut false).await?);
+        let waits_for = WaitsFor::Notifier(Box::new(letter));
+        let waiting = Waiting { waits_for, in_vain: DELIVERIES, since, tickets };
+        let report = ctx.call(Handler::StuckReport.target(Some(id.as_str())), json(&waiting))?;
+        let _nobody_has_a_word = one(ctx, report).await?;
+        ctx.send(Handler::StuckClear.target(Some(id.as_str())), Bytes::new(), Some(A_DAY))?;
+    }
+    Ok(told?.into())
 }

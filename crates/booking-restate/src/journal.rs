@@ -8,6 +8,9 @@
 //! **What is given up.** A map refuses at once a command that it cannot judge, or that names a seat which cannot be read: the others
 //! need not wait. The checkout of such a command waits and asks again, until a person has mended the cause.
 //!
+//! **What waits in vain.** A capture or void that the gateway did not answer is known to [`stuck`](crate::stuck) before it is asked
+//! for again, and so is a command that was given up. Where an operator knows what became of the payment, their word is the outcome.
+//!
 //! **Cancel.** An operator's cancel ends what is awaited, and the calls that are under way with it. Whether these happened
 //! is unknown, so each effect without an outcome is performed once more, which is harmless, and the cancel goes to the core
 //! with the outcomes. A wait is over then.
@@ -17,8 +20,11 @@ use std::time::Duration;
 use booking_core::checkout::{Checkout, Performed};
 use booking_core::effect::{Effect, Outcome, Step};
 use booking_core::format;
+use booking_core::ids::{CheckoutId, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::journal::Journal;
+use booking_core::payment::{Payment, PaymentAnswer};
+use booking_core::running::Resolution;
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::MapCall;
@@ -29,7 +35,7 @@ use serde::de::DeserializeOwned;
 use crate::context::{Context, Work, json};
 use crate::handler::Handler;
 use crate::host::End;
-use crate::records::{Beside, Judged, Message, Paid};
+use crate::records::{Beside, Judged, Message, Paid, Waiting, WaitsFor};
 
 /// The journal of one checkout.
 pub(crate) struct Invocation<'a, C> {
@@ -41,7 +47,21 @@ pub(crate) struct Invocation<'a, C> {
     /// Whether money is let go of beside this invocation, so that its caller need not wait for that.
     pub(crate) parts: bool,
     /// The time of the last outcome that was recorded with one.
-    pub(crate) at: Timestamp,
+    at: Timestamp,
+    /// The checkout.
+    id: CheckoutId,
+    /// What it is about.
+    tickets: Vec<TicketId>,
+    /// How often its payment was asked for in vain, and since when.
+    in_vain: Option<(u32, Timestamp)>,
+}
+
+impl<'a, C> Invocation<'a, C> {
+    /// That of a checkout which nobody is told about, goes to its end whatever comes, and lets go of its money itself.
+    pub(crate) fn of(ctx: &'a C, checkout: &Checkout, at: Timestamp) -> Self {
+        let (id, tickets) = (checkout.id().clone(), checkout.order().tickets().to_vec());
+        Self { ctx, notifies: false, heeds_cancel: false, parts: false, at, id, tickets, in_vain: None }
+    }
 }
 
 /// The waits before a map is asked again that has given a turn up.
@@ -61,6 +81,13 @@ impl<C: Context> Journal for Invocation<'_, C> {
     async fn perform(&mut self, step: Step) -> Result<Performed, End> {
         let (mut cancel, mut failed) = (false, 0);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; step.effects.len()];
+        for (place, (_, effect)) in step.effects.iter().enumerate() {
+            if let Effect::Pay(payment) = effect
+                && let Some(answer) = self.word(payment, &mut cancel).await?
+            {
+                outcomes[place] = Some(self.paid(payment, answer)?);
+            }
+        }
         loop {
             let (mut places, mut pending) = (Vec::new(), Vec::new());
             for (place, (_, effect)) in step.effects.iter().enumerate() {
@@ -76,15 +103,20 @@ impl<C: Context> Journal for Invocation<'_, C> {
                 }
             }
             if pending.is_empty() {
+                if failed > 0 {
+                    self.clear()?;
+                }
                 let outcomes = outcomes.into_iter().flatten().collect();
                 return Ok(Performed { outcomes, cancel: cancel && self.heeds_cancel });
             }
             let Some(done) = uncancelled(self.ctx.all(pending).await, &mut cancel)? else { continue };
-            let mut is_given_up = false;
+            let mut given_up = None;
             for (place, done) in places.into_iter().zip(done) {
                 let effect = &step.effects[place].1;
                 match done {
-                    Err(end) if end.code != Stop::CANCELLED && matches!(effect, Effect::Line(..)) => is_given_up = true,
+                    Err(end) if end.code != Stop::CANCELLED && matches!(effect, Effect::Line(..)) => {
+                        given_up = Some(effect);
+                    }
                     done => {
                         if let Some(bytes) = ended(done, &mut cancel)? {
                             outcomes[place] = Some(self.outcome(effect, Some(&bytes), &mut cancel).await?);
@@ -92,8 +124,10 @@ impl<C: Context> Journal for Invocation<'_, C> {
                     }
                 }
             }
-            if is_given_up {
+            if let Some(Effect::Line(line, _)) = given_up {
                 failed += 1;
+                let since = self.at;
+                let _word = self.report(WaitsFor::Map(line.at.clone()), failed, since, &mut cancel).await?;
                 let pause = self.ctx.sleep(Duration::from_millis(AGAIN.after(failed).0))?;
                 let _slept = uncancelled(self.ctx.all(vec![pause]).await, &mut cancel)?;
             }
@@ -122,6 +156,45 @@ impl<C: Context> Invocation<'_, C> {
         })
     }
 
+    /// What an operator has said about a payment that was asked for in vain.
+    async fn word(&self, payment: &Payment, cancel: &mut bool) -> Result<Option<PaymentAnswer>, Stop> {
+        let Some((in_vain, since)) = self.in_vain else { return Ok(None) };
+        let word = self.report(WaitsFor::Gateway(payment.clone()), in_vain, since, cancel).await?;
+        Ok(word.and_then(|word| word.answers(payment)))
+    }
+
+    /// Tells operators what this checkout waits for. What one of them has said about it.
+    async fn report(
+        &self,
+        waits_for: WaitsFor,
+        in_vain: u32,
+        since: Timestamp,
+        cancel: &mut bool,
+    ) -> Result<Option<Resolution>, Stop> {
+        let waiting = Waiting { waits_for, in_vain, since, tickets: self.tickets.clone() };
+        let report = self.ctx.call(Handler::StuckReport.target(Some(self.id.as_str())), json(&waiting))?;
+        let done = uncancelled(self.ctx.all(vec![report]).await, cancel)?.and_then(|done| done.into_iter().next());
+        let Some(bytes) = done.map(|done| ended(done, cancel)).transpose()?.flatten() else { return Ok(None) };
+        recorded(&bytes)
+    }
+
+    /// Nothing is waited for in vain any more.
+    fn clear(&self) -> Result<(), Stop> {
+        self.ctx.send(Handler::StuckClear.target(Some(self.id.as_str())), Bytes::new(), None)
+    }
+
+    /// Takes a gateway's answer, or the word in its place.
+    fn paid(&mut self, payment: &Payment, answer: PaymentAnswer) -> Result<Outcome, Stop> {
+        // An authorisation that is not answered ends by itself.
+        if answer == payment.unanswered() && !matches!(payment, Payment::Authorize(_)) {
+            let (in_vain, since) = self.in_vain.unwrap_or((0, self.at));
+            self.in_vain = Some((in_vain + 1, since));
+        } else if self.in_vain.take().is_some() {
+            self.clear()?;
+        }
+        Ok(Outcome::Paid(answer))
+    }
+
     /// What came of it.
     async fn outcome(&mut self, effect: &Effect, done: Option<&Bytes>, cancel: &mut bool) -> Result<Outcome, Stop> {
         let bytes = done.map(|bytes| &bytes[..]).unwrap_or_default();
@@ -130,10 +203,10 @@ impl<C: Context> Invocation<'_, C> {
                 let Judged { outcome, .. } = recorded(bytes)?;
                 Ok(Outcome::Line(of_map(outcome)))
             }
-            Effect::Pay(_) => {
+            Effect::Pay(payment) => {
                 let Paid { outcome, at } = recorded(bytes)?;
                 self.at = self.at.max(at);
-                Ok(outcome)
+                if let Outcome::Paid(answer) = outcome { self.paid(payment, answer) } else { Ok(outcome) }
             }
             Effect::Sleep(_) => {
                 let at = clock(self.ctx, cancel).await?;

@@ -6,8 +6,10 @@ mod host;
 mod journal;
 mod maps;
 mod records;
+mod stuck;
 
 pub use context::{Context, Work, paid};
-pub use handler::{Handler, services};
+pub use handler::{Handler, STUCK, services};
 pub use host::handle;
-pub use records::{Began, Lost};
+pub use records::{Began, Lost, Waiting, WaitsFor};
+pub use stuck::WAITING;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use booking_core::checkout::Checkout;
-use booking_core::effect::Outcome;
+use booking_core::effect::{Notification, Outcome};
 use booking_core::format::Format;
-use booking_core::ids::{CheckoutId, HoldId, TicketId};
+use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::map::{Basket, Header, Layout, SeatMapRefusal, SeatMapReply};
 use booking_core::money::Money;
+use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::{MapCall, TicketCall};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,32 @@ pub(crate) struct Beside {
     pub(crate) checkout: Checkout,
     /// The time of the last outcome before.
     pub(crate) at: Timestamp,
+}
+
+/// What a checkout waits for in vain. Kept for operators until that is over.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// What.
+    pub waits_for: WaitsFor,
+    /// How often it was asked for.
+    pub in_vain: u32,
+    /// When that was first in vain.
+    pub since: Timestamp,
+    /// What the checkout is about.
+    pub tickets: Vec<TicketId>,
+}
+
+/// What a checkout can wait for in vain.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WaitsFor {
+    /// The gateway's answer.
+    Gateway(Payment),
+    /// A map that can judge its command.
+    Map(MapKey),
+    /// Nothing any more: this message to the buyer was given up.
+    Notifier(Box<Notification>),
 }
 
 /// What a gateway answered, and when: the time a checkout has is that of what was recorded last.
@@ -169,6 +196,7 @@ macro_rules! formats {
 formats! {
     Began = "start of a checkout";
     Beside = "checkout that lets go";
+    Waiting = "wait in vain";
     Head = "seat map's header";
     Seats = "seats";
     Ended = "ended checkouts";

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use restate_sdk_shared_core as core;
 use restate_sdk_shared_core::{
-    AwaitResponse, CoreVM, Input, NonEmptyValue, NotificationHandle, PayloadOptions, RetryPolicy, RunExitResult,
-    UnresolvedFuture, VM as _, Value,
+    AttachInvocationTarget, AwaitResponse, CoreVM, Input, NonEmptyValue, NotificationHandle, PayloadOptions,
+    RetryPolicy, RunExitResult, UnresolvedFuture, VM as _, Value,
 };
 
 use crate::failure::{Failure, Stop, Terminal};
@@ -207,6 +207,15 @@ impl Context {
         let at = after.map(|after| self.now().saturating_add(after));
         self.machine().sys_send(target.into(), input, at, None, PayloadOptions::default())?;
         Ok(())
+    }
+
+    /// What another invocation ends with, once it has. One that is not known, or not any more, is a failure (404).
+    ///
+    /// # Errors
+    /// [`Stop`], which is to be let through.
+    pub fn attach(&self, invocation: &str) -> Result<Pending, Stop> {
+        let target = AttachInvocationTarget::InvocationId(invocation.to_owned());
+        Ok(Pending(self.machine().sys_attach_invocation(target)?))
     }
 
     /// Waits so long, however often the endpoint dies meanwhile.

@@ -94,6 +94,10 @@ impl Context for Invocation<'_> {
         self.ctx.send(target, input, delay)
     }
 
+    fn attach(&self, invocation: &str) -> Result<Pending, Stop> {
+        self.ctx.attach(invocation)
+    }
+
     fn sleep(&self, length: Duration) -> Result<Pending, Stop> {
         self.ctx.sleep(length)
     }
