@@ -24,7 +24,8 @@ mod operate;
 mod records;
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
@@ -152,7 +153,8 @@ pub struct Engine {
     to_reset: BTreeSet<MapKey>,
     /// Those that are to be reset when the checkouts that have their seats have ended.
     to_reset_later: BTreeSet<MapKey>,
-    checkouts: BTreeMap<CheckoutId, Box<Course>>,
+    /// Without an order: among many, one is found sooner like that.
+    checkouts: HashMap<CheckoutId, Box<Course>, BuildHasherDefault<DefaultHasher>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
     /// Bookings whose message was given up.
@@ -225,7 +227,7 @@ impl Engine {
             seats_stored: 0,
             to_reset: BTreeSet::new(),
             to_reset_later: BTreeSet::new(),
-            checkouts: BTreeMap::new(),
+            checkouts: HashMap::default(),
             under_way: BTreeSet::new(),
             parked: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -274,9 +276,11 @@ impl Engine {
         self.maps.get(key).unwrap_or(&self.nothing)
     }
 
-    /// Every checkout under way, and those that have ended and are still kept.
+    /// Every checkout under way, and those that have ended and are still kept, by their ids.
     pub fn checkouts(&self) -> impl Iterator<Item = &Course> {
-        self.checkouts.values().map(Box::as_ref)
+        let mut checkouts: Vec<&Course> = self.checkouts.values().map(Box::as_ref).collect();
+        checkouts.sort_unstable_by_key(|course| course.running.checkout().id());
+        checkouts.into_iter()
     }
 
     /// A checkout under way, or one that has ended and is still kept.

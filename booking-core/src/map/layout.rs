@@ -150,7 +150,7 @@ impl Layout {
 
     fn find(&self, ticket: &TicketId) -> Option<At> {
         let hash = hash(ticket);
-        let first = self.by_hash.partition_point(|(before, _)| *before < hash);
+        let first = first_from(&self.by_hash, hash);
         let alike = self.by_hash[first..].iter().take_while(|(one, _)| *one == hash).map(|(_, at)| *at);
         alike.into_iter().find(|at| place_at(&self.rows, *at).ticket == *ticket)
     }
@@ -169,10 +169,28 @@ impl Layout {
     }
 }
 
-/// FNV-1a.
+/// FNV-1a, with its high bits mixed as well as its low ones (the last steps of `SplitMix64`): see [`first_from`].
 fn hash(ticket: &TicketId) -> u64 {
     let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    ticket.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, add)
+    let hash = ticket.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, add);
+    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+/// Where the first of these stands whose hash is not below this one. Hashes are spread evenly, so it is looked for around where an even
+/// spread would have it: a look anywhere else is one at memory that nobody has just used.
+fn first_from(by_hash: &[(u64, At)], hash: u64) -> usize {
+    let even = (u128::from(hash) * by_hash.len() as u128) >> 64;
+    let (mut low, mut high, mut step) = (usize::try_from(even).unwrap_or_default(), by_hash.len(), 8);
+    while low > 0 && by_hash[low - 1].0 >= hash {
+        (low, high, step) = (low.saturating_sub(step), low, step * 2);
+    }
+    let mut ahead = low;
+    while ahead < high && by_hash[ahead].0 < hash {
+        (low, ahead, step) = (ahead + 1, ahead.saturating_add(step).min(high), step * 2);
+    }
+    low + by_hash[low..ahead].partition_point(|(before, _)| *before < hash)
 }
 
 fn place_at(rows: &[Row], (row, seat): At) -> &Place {
@@ -197,5 +215,28 @@ impl Hash for Layout {
 impl Serialize for Layout {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.rows.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_hash_is_found_where_it_stands_however_unevenly_hashes_are_spread(
+            mut hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0_u64..20, u64::MAX - 20..=u64::MAX], 0..300),
+            wanted in prop_oneof![any::<u64>(), 0_u64..20, u64::MAX - 20..=u64::MAX],
+            of_them in any::<prop::sample::Index>(),
+        ) {
+            hashes.sort_unstable();
+            let by_hash: Vec<(u64, At)> = hashes.iter().map(|hash| (*hash, (0, 0))).collect();
+            let one = hashes.get(of_them.index(hashes.len().max(1))).copied();
+            for wanted in one.into_iter().chain([wanted]) {
+                prop_assert_eq!(first_from(&by_hash, wanted), by_hash.partition_point(|(before, _)| *before < wanted));
+            }
+        }
     }
 }

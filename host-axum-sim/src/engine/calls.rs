@@ -161,9 +161,11 @@ impl Engine {
     }
 
     /// Whether there is room to store these tickets as well.
-    fn has_room_for<'a>(&self, tickets: impl Iterator<Item = &'a TicketId>) -> bool {
-        let unknown = tickets.filter(|ticket| self.ticket(ticket).is_none()).count();
-        unknown as u64 <= self.room_for_seats()
+    fn has_room_for<'a>(&self, tickets: impl Iterator<Item = &'a TicketId> + Clone) -> bool {
+        let room = self.room_for_seats();
+        let unknown = || tickets.clone().filter(|ticket| self.ticket(ticket).is_none()).count();
+        // Most of the time none need be looked up.
+        tickets.clone().count() as u64 <= room || unknown() as u64 <= room
     }
 
     fn seat_map(&mut self, caller: Caller, key: MapKey, call: SeatMapCall, now: Timestamp) -> Reply {

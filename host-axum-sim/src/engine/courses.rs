@@ -228,7 +228,7 @@ impl Engine {
 
     /// After a crash: everything that was under way goes on. What was being performed is performed again.
     pub(super) fn resume(&mut self, now: Timestamp) {
-        let undelivered = self.checkouts.values().filter(|course| matches!(course.letter, Letter::Waiting { .. }));
+        let undelivered = self.checkouts().filter(|course| matches!(course.letter, Letter::Waiting { .. }));
         let undelivered: Vec<CheckoutId> = undelivered.map(|course| course.running.checkout().id().clone()).collect();
         self.counts.letters_waiting += undelivered.len() as u64;
         for id in undelivered {

@@ -1,5 +1,6 @@
 //! Seat maps: their turns, and what follows from one: records, numbers, the timer, news.
 
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -66,27 +67,23 @@ impl Engine {
         let Some(event) = event else { return Some(Ok(reply)) };
         let rows = event.tickets.iter().map(|(id, after)| (id.clone(), map.ticket(id).cloned(), after.clone()));
         let rows: Vec<_> = rows.collect();
-        let armed = map.header().armed;
-        let (stored, is_new) = (map.header().tickets, !self.maps.contains_key(key));
+        let (armed, stored) = (map.header().armed, map.header().tickets);
         for (id, before, after) in &rows {
             self.seat_changed(id, before.as_ref(), after.as_ref(), command, event.header.at);
         }
         self.arm(key, armed, event.header.armed);
         self.seats_stored = (self.seats_stored + event.header.tickets).saturating_sub(stored);
         self.touch(key, &event);
-        match self.maps.get_mut(key) {
-            Some(map) => map.apply(&event),
-            None => {
-                let mut map = self.nothing.clone();
-                map.apply(&event);
-                self.maps.insert(key.clone(), map);
-            }
-        }
+        let entry = self.maps.entry(key.clone());
+        let is_new = matches!(entry, Entry::Vacant(_));
+        let map = entry.or_insert_with(|| self.nothing.clone());
+        map.apply(&event);
         if let Some(picture) = self.pictures.get_mut(key) {
             // Who looks at it has it to themselves.
-            Arc::make_mut(picture).apply(&event, &self.maps[key]);
+            Arc::make_mut(picture).apply(&event, map);
         }
-        self.make_room(key);
+        let (is_empty, wants_reset) = (is_empty(map), map.wants_reset(&self.settings.terms));
+        self.make_room(key, is_empty);
         // One that begins after others were forgotten leaves out versions: its watchers see it anew.
         let begins_late = event.header.version > 1 && is_new;
         match notices.watchers {
@@ -99,7 +96,7 @@ impl Engine {
             }
             None => {}
         }
-        if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.settings.terms)) {
+        if wants_reset {
             self.to_reset.insert(key.clone());
         }
         Some(Ok(reply))
@@ -182,8 +179,8 @@ impl Engine {
     /// Takes note of whether anything is left of a map that has changed, and forgets others of which nothing is, where there are too
     /// many. No map begins at a lower version or an earlier time than one that was forgotten: what names a version of that one
     /// names none of the next under its key.
-    fn make_room(&mut self, key: &MapKey) {
-        if self.maps.get(key).is_some_and(is_empty) {
+    fn make_room(&mut self, key: &MapKey, is_empty: bool) {
+        if is_empty {
             self.empty.insert(key.clone());
         } else if !self.empty.is_empty() {
             self.empty.remove(key);
