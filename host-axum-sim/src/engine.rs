@@ -15,6 +15,7 @@
 //! The same inputs at the same times give the same outputs, byte for byte. A refusal is answered with its kind; an outcome
 //! that cannot be is said once, as [`Output::Alarm`], and its checkout stays as it was.
 
+mod by_id;
 mod calls;
 mod courses;
 mod kept;
@@ -24,8 +25,7 @@ mod operate;
 mod records;
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
@@ -37,6 +37,7 @@ use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{GatewayCall, Kind};
 
 use crate::store::{Course, Digest, Keyed, Record, Seq};
+use by_id::ById;
 use kept::Kept;
 
 pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown};
@@ -153,8 +154,7 @@ pub struct Engine {
     to_reset: BTreeSet<MapKey>,
     /// Those that are to be reset when the checkouts that have their seats have ended.
     to_reset_later: BTreeSet<MapKey>,
-    /// Without an order: among many, one is found sooner like that.
-    checkouts: HashMap<CheckoutId, Box<Course>, BuildHasherDefault<DefaultHasher>>,
+    checkouts: ById<Box<Course>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
     /// Bookings whose message was given up.
@@ -227,7 +227,7 @@ impl Engine {
             seats_stored: 0,
             to_reset: BTreeSet::new(),
             to_reset_later: BTreeSet::new(),
-            checkouts: HashMap::default(),
+            checkouts: ById::default(),
             under_way: BTreeSet::new(),
             parked: BTreeSet::new(),
             ledger: Ledger::default(),
