@@ -278,9 +278,7 @@ impl Engine {
 
     /// Every checkout under way, and those that have ended and are still kept, by their ids.
     pub fn checkouts(&self) -> impl Iterator<Item = &Course> {
-        let mut checkouts: Vec<&Course> = self.checkouts.values().map(Box::as_ref).collect();
-        checkouts.sort_unstable_by_key(|course| course.running.checkout().id());
-        checkouts.into_iter()
+        self.checkouts.in_order().map(Box::as_ref)
     }
 
     /// A checkout under way, or one that has ended and is still kept.

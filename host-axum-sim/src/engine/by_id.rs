@@ -10,8 +10,8 @@ type Hasher = BuildHasherDefault<DefaultHasher>;
 /// How many tables there are.
 const TABLES: u64 = 64;
 
-/// Something by the ids of checkouts, without an order: among many, one is found sooner like that. A table that grows takes its time,
-/// which all wait for; so there are many, and each is small.
+/// Something by the ids of checkouts, hashed: among many, one is found sooner than where they stand in order. A table that grows takes
+/// its time, which all wait for; so there are many, and each is small.
 #[derive(Debug)]
 pub(super) struct ById<T>(Vec<HashMap<CheckoutId, T, Hasher>>);
 
@@ -47,8 +47,10 @@ impl<T> ById<T> {
         self.0[Self::place(id)].remove(id)
     }
 
-    /// All of them, in no order that means anything.
-    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flat_map(HashMap::values)
+    /// All of them, in the order of the ids. Takes as long as putting them in order.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &T> {
+        let mut all: Vec<(&CheckoutId, &T)> = self.0.iter().flatten().collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, value)| value)
     }
 }
