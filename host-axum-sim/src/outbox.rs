@@ -116,12 +116,21 @@ impl fmt::Display for TooSlow {
 
 impl std::error::Error for TooSlow {}
 
-impl Sending {
-    /// The next piece, and whether it is the last; `None` where all have gone out.
-    ///
-    /// # Errors
-    /// [`TooSlow`], when the text is gone.
-    pub(crate) fn piece(&mut self) -> Option<Result<(Bytes, bool), TooSlow>> {
+/// A piece of a text, and whether it is the last.
+pub(crate) type Piece = Result<(Bytes, bool), TooSlow>;
+
+/// A text that is one reader's alone, piece by piece.
+pub(crate) fn pieces(mut text: Bytes) -> impl Iterator<Item = Piece> {
+    std::iter::from_fn(move || {
+        let piece = text.split_to(text.len().min(PIECE));
+        (!piece.is_empty()).then(|| Ok((piece, text.is_empty())))
+    })
+}
+
+impl Iterator for Sending {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
         if self.sent == self.length {
             return None;
         }
@@ -141,7 +150,7 @@ impl Body for Sending {
     type Error = TooSlow;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TooSlow>>> {
-        Poll::Ready(self.piece().map(|piece| piece.map(|(piece, _)| Frame::data(piece))))
+        Poll::Ready(self.next().map(|piece| piece.map(|(piece, _)| Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -178,12 +187,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_goes_out_whole() {
-        use http_body_util::BodyExt as _;
+        use http_body_util::BodyExt;
         let outbox = Outbox::default();
         let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let sent = outbox.text(Bytes::from(text.clone())).send().unwrap();
-        assert_eq!(sent.size_hint().exact(), Some(400_000));
-        assert_eq!(sent.collect().await.unwrap().to_bytes(), text);
+        assert_eq!(Body::size_hint(&sent).exact(), Some(400_000));
+        assert_eq!(BodyExt::collect(sent).await.unwrap().to_bytes(), text);
         assert_eq!(outbox.bytes(), 0);
     }
 }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding:
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::outbox::{Sending, TooSlow};
+use crate::outbox::{Piece, TooSlow};
 
 /// The longest message that a watcher may send, in bytes.
 const MAX_MESSAGE: usize = 1024;
@@ -103,9 +103,9 @@ impl Upgrade {
 
 impl Socket {
     /// Sends a text.
-    pub(crate) async fn say(&mut self, mut text: Sending) -> Result<(), Unsent> {
+    pub(crate) async fn say(&mut self, text: impl Iterator<Item = Piece>) -> Result<(), Unsent> {
         let mut kind = Data::Text;
-        while let Some(piece) = text.piece() {
+        for piece in text {
             let (piece, is_last) = piece?;
             let frame = Frame::message(piece, OpCode::Data(kind), is_last);
             self.0.feed(Message::Frame(frame)).await?;

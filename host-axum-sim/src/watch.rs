@@ -13,7 +13,7 @@ use crate::engine::Shown;
 use crate::host::{Host, Reply};
 use crate::hub::Watched;
 use crate::looks::Looks;
-use crate::outbox::Hand;
+use crate::outbox::{Hand, Piece, pieces};
 use crate::socket::{Heard, Socket, Unsent};
 
 /// How long changes are gathered before they are sent together.
@@ -85,12 +85,10 @@ impl Watcher {
     }
 
     async fn say(&mut self, text: String) -> Result<(), End> {
-        let text = self.looks.outbox.text(text.into());
-        self.send(text).await
+        self.send(pieces(text.into())).await
     }
 
-    async fn send(&mut self, text: Hand) -> Result<(), End> {
-        let text = text.send().ok_or(End::CutOff)?;
+    async fn send(&mut self, text: impl Iterator<Item = Piece>) -> Result<(), End> {
         timeout(SEND_WITHIN, self.socket.say(text)).await.map_err(|_| End::Slow)?.map_err(End::from)
     }
 
@@ -104,8 +102,9 @@ impl Watcher {
 
     /// Shows the whole map.
     async fn show(&mut self, view: Arc<Picture>) -> Result<(), End> {
-        let snapshot = self.looks.snapshot(&self.watched.map, &view).ok_or(End::CutOff)?;
+        let snapshot = self.looks.snapshot(&self.watched.map, &view);
         drop(view);
+        let snapshot = snapshot.and_then(Hand::send).ok_or(End::CutOff)?;
         self.send(snapshot).await
     }
 

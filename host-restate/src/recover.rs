@@ -43,8 +43,9 @@ fn goes_through(entries: &[Value]) -> bool {
     let sent: Vec<String> = entries.iter().filter_map(sent_to).collect();
     let captures = |entry: &Value| entry["entry_type"] == "Command: Run" && entry["name"] == Payment::CAPTURE;
     let has_turned_back = sent.iter().any(|handler| handler == Handler::LetGo.name());
-    // Where there is nothing to pay, the buyer's message comes without a capture.
-    !has_turned_back && (entries.iter().any(captures) || !sent.is_empty())
+    // Where there is nothing to pay, the buyer's message comes without a capture. What is not understood is taken for it.
+    let is_told = sent.iter().any(|handler| handler != Handler::StuckClear.name());
+    !has_turned_back && (entries.iter().any(captures) || is_told)
 }
 
 impl RecoverArgs {
@@ -124,6 +125,7 @@ mod tests {
         assert!(goes_through(&[runs("begin"), sends("Letters", "deliver")]), "one that costs nothing");
         assert!(!goes_through(&[runs("capture"), sends("Checkout", "letMoneyGo")]), "its capture was refused");
         assert!(!goes_through(&[runs("authorize"), sends("Checkout", "letMoneyGo")]));
+        assert!(!goes_through(&[runs("authorize"), sends("Stuck", "clear")]), "a map that could not judge can again");
         let unknown = json!({ "entry_type": "Command: OneWayCall", "name": "", "entry_json": "of a later server" });
         assert!(goes_through(&[unknown]), "what is not understood is taken for the buyer's message");
     }

@@ -46,11 +46,14 @@ struct List {
 }
 
 impl One {
-    /// What a row of Restate's `state` says.
+    /// What a row of Restate's `state` says. One of another build that cannot be read is listed, too.
     fn of(row: &Value) -> Option<Self> {
         let checkout_id = CheckoutId::parse(row["service_key"].as_str()?).ok()?;
-        let Waiting { waits_for, in_vain, since, tickets } =
-            format::read(row["value_utf8"].as_str()?.as_bytes()).ok()?;
+        let Ok(waiting) = format::read::<Waiting>(row["value_utf8"].as_str().unwrap_or_default().as_bytes()) else {
+            let (waits_for, since) = ("unreadable", Timestamp::default());
+            return Some(Self { checkout_id, waits_for, payment: None, map: None, in_vain: 0, since, tickets: vec![] });
+        };
+        let Waiting { waits_for, in_vain, since, tickets } = waiting;
         let (waits_for, payment, map) = match &waits_for {
             WaitsFor::Gateway(payment) => ("gateway", Some(payment.name()), None),
             WaitsFor::Map(map) => ("map", None, Some(map.to_string())),
@@ -72,7 +75,7 @@ impl StuckArgs {
         let mut rows = rows.await?;
         let more = rows.len() > MOST;
         rows.truncate(MOST);
-        let one = |row| One::of(row).ok_or_else(|| CannotRun(format!("this build cannot read {}", row["service_key"])));
+        let one = |row| One::of(row).ok_or_else(|| CannotRun(format!("{} is no checkout", row["service_key"])));
         let list = List { checkouts: rows.iter().map(one).collect::<Result<_, _>>()?, more };
         let list = serde_json::to_string_pretty(&list).map_err(because("the list"))?;
         writeln!(std::io::stdout(), "{list}").map_err(because("standard output"))

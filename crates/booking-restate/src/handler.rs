@@ -194,6 +194,8 @@ impl Handler {
         Described {
             is_private: self.door().is_none_or(|door| door > open),
             retries: self.retries(),
+            // What operators did can be looked up for a day.
+            journal_retention: matches!(self, Self::StuckResolve | Self::StuckNotify).then_some(A_DAY),
             input,
             output,
             ..Described::new(self.name(), access)
@@ -239,7 +241,6 @@ pub fn services(admin: bool) -> Vec<Service> {
         // How a checkout ended can be asked for as long as its key is known.
         service(Of::Checkout.as_str(), Kind::Service, Some(A_DAY), Some(A_DAY)),
         service(LETTERS, Kind::Service, None, None),
-        // What operators did can be looked up for a day.
-        service(STUCK, Kind::Object, None, Some(A_DAY)),
+        service(STUCK, Kind::Object, None, Some(Duration::ZERO)),
     ]
 }

@@ -89,7 +89,7 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
         Handler::StuckReport => stuck::report(ctx).await.map(Reply::from),
         Handler::StuckResolve => stuck::resolve(ctx).await.and_then(say),
         Handler::StuckNotify => stuck::notify(ctx).await.and_then(say),
-        Handler::StuckClear => stuck::clear(ctx).map(Reply::from),
+        Handler::StuckClear => stuck::clear(ctx).await.map(Reply::from),
     };
     match said {
         Ok(Reply { body, kind }) => {
@@ -179,12 +179,15 @@ async fn seat<C: Context>(ctx: &C) -> Said {
         let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
-    if let TicketCall::Reset { up_to } = &mut call
-        && let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to)
-    {
-        // What is sold while that is waited for stays sold.
+    if let TicketCall::Reset { up_to } = &mut call {
+        // What is sold from now on stays sold.
         *up_to = version.min(*up_to);
-        has_ended(ctx, checkout).await?;
+        if let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to) {
+            has_ended(ctx, checkout).await.map_err(|end| match end {
+                End::Refused(refusal) => End::Refused(refusal.about(ticket.clone()).at(version)),
+                end @ End::By(_) => end,
+            })?;
+        }
     }
     // What was answered to a numbered wish is remembered elsewhere than was looked.
     let is_numbered =
@@ -206,10 +209,20 @@ async fn seat<C: Context>(ctx: &C) -> Said {
 }
 
 /// Waits until a checkout has ended, however: while it is under way its money may be taken at any moment.
-async fn has_ended<C: Context>(ctx: &C, checkout: &CheckoutId) -> Result<(), Stop> {
+async fn has_ended<C: Context>(ctx: &C, checkout: &CheckoutId) -> Result<(), End> {
     let ended = ctx.attach(checkout.as_str())?;
-    // One that is not known any more ended long ago.
-    ctx.all(vec![ended]).await.map(|_| ())
+    match ctx.all(vec![ended]).await?.into_iter().next() {
+        // One that is not known any more ended long ago. A refusal of ours ends in its kind.
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(end)) if end.code == Kind::NotFound.status() || end.message.ends_with(']') => Ok(()),
+        Some(Err(end)) if end.message.ends_with("killed") => {
+            let why =
+                "The checkout that this ticket is sold to was killed: recover it. A day after that it can be reset";
+            Err(Refusal::new(Kind::CheckoutInProgress, why).into())
+        }
+        // This invocation is cancelled.
+        Some(Err(end)) => Err(Stop::Terminal(end).into()),
+    }
 }
 
 /// Whether a refusal says that another buyer has the ticket, or that it is off sale, and that is what is recorded of it: until that
@@ -336,9 +349,9 @@ async fn deliver<C: Context>(ctx: &C) -> Said {
         let (id, tickets, since) = (letter.checkout.clone(), letter.tickets.clone(), clock(ctx, &mut false).await?);
         let waits_for = WaitsFor::Notifier(Box::new(letter));
         let waiting = Waiting { waits_for, in_vain: DELIVERIES, since, tickets };
+        ctx.send(Handler::StuckClear.target(Some(id.as_str())), json(&since), Some(A_DAY))?;
         let report = ctx.call(Handler::StuckReport.target(Some(id.as_str())), json(&waiting))?;
         let _nobody_has_a_word = one(ctx, report).await?;
-        ctx.send(Handler::StuckClear.target(Some(id.as_str())), Bytes::new(), Some(A_DAY))?;
     }
     Ok(told?.into())
 }

@@ -6,13 +6,14 @@
 use booking_core::format::{self, Format};
 use booking_core::ids::CheckoutId;
 use booking_core::running::{NotInVain, Resolution};
+use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, Call, Kind, Operation, Refusal, answer, parse_call};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Context, json};
 use crate::handler::Handler;
-use crate::host::{End, is_posted, unreadable};
+use crate::host::{End, is_posted};
 use crate::journal::recorded;
 use crate::records::{Waiting, WaitsFor};
 
@@ -34,9 +35,9 @@ impl Format for Word {
     const VERSION: u32 = 1;
 }
 
+/// What is kept. What another build has kept in a form that this one cannot read counts as nothing: no checkout waits for that.
 async fn kept<C: Context, T: Format>(ctx: &C, key: &str) -> Result<Option<T>, End> {
-    let kept = ctx.get(key).await?;
-    Ok(kept.map(|bytes| format::read(&bytes).map_err(unreadable)).transpose()?)
+    Ok(ctx.get(key).await?.and_then(|bytes| format::read(&bytes).ok()))
 }
 
 /// A checkout waits in vain. What an operator has said about that, if one has.
@@ -78,8 +79,12 @@ pub(crate) async fn notify<C: Context>(ctx: &C) -> Result<Answer, End> {
     Ok(answer::accepted(&id))
 }
 
-/// Nothing is waited for any more.
-pub(crate) fn clear<C: Context>(ctx: &C) -> Result<Bytes, End> {
+/// Nothing is waited for any more; or, where a time comes with it, what was first waited for then need not be known any more.
+pub(crate) async fn clear<C: Context>(ctx: &C) -> Result<Bytes, End> {
+    let since: Option<Timestamp> = format::read_json(&ctx.input());
+    if since.is_some() && kept::<_, Waiting>(ctx, WAITING).await?.is_none_or(|waiting| Some(waiting.since) != since) {
+        return Ok(Bytes::new());
+    }
     ctx.clear(WAITING)?;
     ctx.clear(WORD)?;
     Ok(Bytes::new())

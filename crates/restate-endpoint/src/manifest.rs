@@ -93,6 +93,9 @@ pub struct Handler {
     /// How it is tried again, if not like the others of its service.
     #[serde(flatten)]
     pub retries: Option<Retries>,
+    /// How long its journal is kept after its end, if not like those of its service.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_millis")]
+    pub journal_retention: Option<Duration>,
     /// What it takes; `None` says nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
@@ -131,7 +134,7 @@ impl Handler {
     /// A handler that everybody may call.
     #[must_use]
     pub fn new(name: &'static str, access: Option<Access>) -> Self {
-        Self { name, access, is_private: false, retries: None, input: None, output: None }
+        Self { name, access, is_private: false, retries: None, journal_retention: None, input: None, output: None }
     }
 }
 
@@ -151,7 +154,11 @@ fn oldest(services: &[Service]) -> u32 {
         return 4;
     }
     let keeps = |service: &Service| service.idempotency_retention.is_some() || service.journal_retention.is_some();
-    if handlers.any(|handler| handler.is_private) || services.iter().any(keeps) { 3 } else { 2 }
+    if handlers.any(|handler| handler.is_private || handler.journal_retention.is_some()) || services.iter().any(keeps) {
+        3
+    } else {
+        2
+    }
 }
 
 /// The manifest in the newest version that is accepted: its content type and its JSON. `None` where none is that can say
