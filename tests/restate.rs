@@ -190,7 +190,7 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     operate(&on, &early, "kill");
     comes_to(&on, &late, "capture");
     operate(&on, &late, "kill");
-    // Its money may be taken: nobody else is to have its seat before it is recovered.
+    // Its money may be taken: no other buyer is to have its seat before it is recovered.
     let resets = on.client.post("/Ticket/hall-2:1/cleanup", &json!({}));
     assert_eq!((resets.status, resets.kind()), (409, "CheckoutInProgress"), "{}", resets.text);
 
@@ -287,7 +287,7 @@ fn operators_see_what_waits_in_vain_and_their_word_is_the_gateways() {
     assert_eq!(
         (refused.status, refused.body["code"].as_u64()),
         (409, Some(409)),
-        "nobody asked for that: {}",
+        "the gateway was not asked for that: {}",
         refused.text
     );
     assert!(refused.text.contains("[CheckoutInProgress]"), "{}", refused.text);
@@ -316,7 +316,7 @@ fn operators_see_what_waits_in_vain_and_their_word_is_the_gateways() {
     eventually(resetting);
 
     assert_eq!(says(&client, &first, "captured", Some("pay-1")).status, 200);
-    // What was said is kept, whatever dies.
+    // The word outlives the host.
     on.kill_host();
     on.start_host(&args);
     let end = end_of(&on, &first);
@@ -350,7 +350,7 @@ fn a_message_that_was_given_up_is_listed_and_sent_again() {
     let (key, _) = told.recv_timeout(tests::PATIENCE).unwrap();
     let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Letters' AND status != 'completed'";
     let letter = on.restate.setup.query(letters).unwrap().remove(0);
-    // Given up early, so that nobody waits for ten attempts.
+    // Given up early, so that the test need not wait for ten attempts.
     operate(&on, letter["id"].as_str().unwrap(), "cancel");
     eventually(|| (stuck(&on) == [[checkout.clone(), "notifier".to_owned(), String::new()]]).then_some(()));
     let path = format!("/Stuck/{checkout}/notify");

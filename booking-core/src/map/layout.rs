@@ -179,7 +179,7 @@ fn hash(ticket: &TicketId) -> u64 {
 }
 
 /// Where the first of these stands whose hash is not below this one. Hashes are spread evenly, so it is looked for around where an even
-/// spread would have it: a look anywhere else is one at memory that nobody has just used.
+/// spread would have it: each look elsewhere may miss the cache.
 fn first_from(by_hash: &[(u64, At)], hash: u64) -> usize {
     let even = (u128::from(hash) * by_hash.len() as u128) >> 64;
     let (mut low, mut high, mut step) = (usize::try_from(even).unwrap_or_default(), by_hash.len(), 8);

@@ -57,7 +57,7 @@ pub(crate) struct Invocation<'a, C> {
 }
 
 impl<'a, C> Invocation<'a, C> {
-    /// That of a checkout which nobody is told about, goes to its end whatever comes, and lets go of its money itself.
+    /// That of a checkout that sends no message, heeds no cancel, and lets go of its money itself.
     pub(crate) fn of(ctx: &'a C, checkout: &Checkout, at: Timestamp) -> Self {
         let (id, tickets) = (checkout.id().clone(), checkout.order().tickets().to_vec());
         Self { ctx, notifies: false, heeds_cancel: false, parts: false, at, id, tickets, in_vain: None }
