@@ -1,14 +1,14 @@
 //! One turn of a map: read what the command needs, let the core decide, keep what has changed with the answer and the
 //! alarm, then answer and tell those who watch. All of it is kept, or nothing.
 
-use booking_core::ids::{MapKey, TicketId};
+use booking_core::ids::{CheckoutId, MapKey, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::machine::{Machine as _, Transition};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
 use booking_core::terms::Terms;
 use booking_core::time::Millis;
-use booking_core::wire::{Answer, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
+use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use worker::{Env, Method, Request, Response, State};
 
 use crate::clock::{Clock, now};
@@ -96,16 +96,18 @@ impl Map {
                 Ok((answer::plan(header.edition, layout.as_deref()), Vec::new()))
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
-            MapCall::Seat(id, TicketCall::Reset { up_to }, door) => {
+            MapCall::Seat(id, call @ TicketCall::Reset { .. }, door) => {
                 let seat = self.seat(&id)?;
-                let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
-                if self.is_being_sold(&seat, &id).await? {
+                let ended = seat.ticket(&id).and_then(Ticket::sold_to).cloned();
+                if let Some(checkout) = &ended
+                    && !self.has_ended(checkout).await?
+                {
+                    let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
                     let why = "The checkout that this ticket is sold to is still under way";
                     let refusal = Refusal::new(Kind::CheckoutInProgress, why).about(id).at(version);
                     return Ok((answer::refusal(&refusal), Vec::new()));
                 }
-                // What was sold while the checkout was asked stays sold.
-                let call = MapCall::Seat(id, TicketCall::Reset { up_to: up_to.min(version) }, door);
+                let call = MapCall::Seat(id, call, AtTheDoor { ended, ..door });
                 self.changed(&key, Asked { call, ..asked }, &settings.terms)
             }
             call @ (MapCall::Seat(..) | MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_)) => {
@@ -122,17 +124,14 @@ impl Map {
         tables::load(&self.store, header, &self.layouts, needs)
     }
 
-    /// Whether a seat is sold to a checkout that is under way: its money may be taken at any moment.
-    async fn is_being_sold(&self, seat: &SeatMap, id: &TicketId) -> Result<bool> {
-        let Some(checkout) = seat.ticket(id).and_then(Ticket::sold_to) else {
-            return Ok(false);
-        };
+    /// Whether a checkout has ended: until then its money may be taken at any moment.
+    async fn has_ended(&self, checkout: &CheckoutId) -> Result<bool> {
         let status = Asked { call: CheckoutCall::Status, key: None };
         let said = inside::ask(&self.env, CHECKOUTS, checkout.as_str(), &status).await?;
         match answer::is_told(&said) {
-            Some(is_told) => Ok(!is_told),
-            // It has ended, and is forgotten.
-            None if said.kind == Some(Kind::NotFound) => Ok(false),
+            Some(is_told) => Ok(is_told),
+            // It is forgotten.
+            None if said.kind == Some(Kind::NotFound) => Ok(true),
             None => Err(Broken::Missing("word of the checkout that has this seat")),
         }
     }

@@ -48,7 +48,10 @@ fn claims(claim: Option<&Claim>, checkout: &CheckoutId) -> bool {
 fn resets(turn: &MapTurn<'_>, seat: &Seat<'_>) -> bool {
     match turn.command {
         SeatMapCommand::ResetAll => true,
-        SeatMapCommand::Seats { command: TicketCommand::Reset { up_to }, .. } => seat.version <= *up_to,
+        SeatMapCommand::Seats { command: TicketCommand::Reset { up_to, ended }, .. } => {
+            let claim = seat.before.sale().and_then(|sale| sale.claim.as_ref());
+            seat.version <= *up_to && claim.is_none_or(|claim| ended.contains(&claim.checkout))
+        }
         SeatMapCommand::Seats { .. }
         | SeatMapCommand::List { .. }
         | SeatMapCommand::Publish { .. }
@@ -240,7 +243,7 @@ impl Set<'_> {
                     seat.live_hold().is_some_and(|hold| hold.claim().is_none_or(|claim| claim.deadline <= now));
                 !(was_free && seat.version <= *up_to) || seat.after.hold().is_none()
             }),
-            (TicketCommand::Reset { up_to }, SeatMapReply::Done) => self.all(|seat| {
+            (TicketCommand::Reset { up_to, .. }, SeatMapReply::Done) => self.all(|seat| {
                 let was = matches!(seat.before.status(), TicketStatus::Sold | TicketStatus::Blocked);
                 !(was && seat.version <= *up_to) || *seat.after == TicketState::Available
             }),

@@ -479,7 +479,13 @@ fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> boo
             }
             turn.price(id).is_none()
         }
-        TicketRefusal::CheckoutInProgress => held.and_then(Hold::claim).is_some_and(|claim| now < claim.deadline),
+        TicketRefusal::CheckoutInProgress => match turn.set() {
+            Some((_, TicketCommand::Reset { ended, .. })) => {
+                let claim = seat.before.sale().and_then(|sale| sale.claim.as_ref());
+                claim.is_some_and(|claim| !ended.contains(&claim.checkout))
+            }
+            _ => held.and_then(Hold::claim).is_some_and(|claim| now < claim.deadline),
+        },
         TicketRefusal::HoldExpired => match turn.set() {
             Some((seats, TicketCommand::Claim(MakeClaim { brought, checkout, .. }))) => {
                 let free = held.is_none() && seat.before.sale().is_none();

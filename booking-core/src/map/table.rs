@@ -218,10 +218,14 @@ impl Seat {
         }
     }
 
-    /// `unchanged_since`: as for [`Seat::recall`].
-    pub(super) fn reset(&self, unchanged_since: bool) -> Cell {
+    /// `unchanged_since`: as for [`Seat::recall`]. `ended`: the checkouts that are known to have ended.
+    pub(super) fn reset(&self, unchanged_since: bool, ended: &[CheckoutId]) -> Cell {
         match &self.state {
-            Sold(_) | Blocked { .. } if unchanged_since => Ok(Available),
+            Sold(sale) if unchanged_since => match &sale.claim {
+                Some(claim) if !ended.contains(&claim.checkout) => Err(CheckoutInProgress),
+                Some(_) | None => Ok(Available),
+            },
+            Blocked { .. } if unchanged_since => Ok(Available),
             Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Available | Sold(_) | Blocked { .. } => self.unchanged(),
         }

@@ -204,10 +204,15 @@ pub enum TicketCommand {
         /// The newest version that may be ended.
         up_to: u64,
     },
-    /// Puts sold or blocked seats back on sale that have not changed since this version (admin).
+    /// Puts sold or blocked seats back on sale that have not changed since this version (admin). One that is sold to a checkout goes
+    /// back on sale once that has ended, and is [`CheckoutInProgress`](TicketRefusal::CheckoutInProgress) until then: its money may be
+    /// taken at any moment.
     Reset {
         /// The newest version that may be taken away.
         up_to: u64,
+        /// The checkouts that have ended, as the caller was told, among those that the seats are sold to. A map does not know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<CheckoutId>,
     },
 }
 

@@ -82,9 +82,9 @@ impl<'a> Turn<'a> {
                 let map = self.map;
                 self.each(&set, |name, seat| seat.recall(map.unchanged_since(name, *up_to)))
             }
-            TicketCommand::Reset { up_to } => {
+            TicketCommand::Reset { up_to, ended } => {
                 let map = self.map;
-                self.each(&set, |name, seat| seat.reset(map.unchanged_since(name, *up_to)))
+                self.each(&set, |name, seat| seat.reset(map.unchanged_since(name, *up_to), ended))
             }
         }
     }

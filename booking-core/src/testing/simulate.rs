@@ -326,7 +326,7 @@ impl Cast {
             13 => TicketCommand::Unblock,
             14 => TicketCommand::Sell { user, hold, offer },
             15 => TicketCommand::Recall { up_to: version },
-            16 => TicketCommand::Reset { up_to: version },
+            16 => TicketCommand::Reset { up_to: version, ended: Vec::new() },
             17 => return Line { at, command: SeatMapCommand::List { seats, price } },
             18 => {
                 let all: Vec<TicketId> = self.tickets[..tickets].iter().filter(of_the_map).cloned().collect();

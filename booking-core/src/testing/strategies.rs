@@ -109,7 +109,7 @@ pub fn ticket_command() -> impl Strategy<Value = TicketCommand> {
         1 => Just(TicketCommand::Unblock),
         1 => (user(), hold(), offer()).prop_map(|(user, hold, offer)| TicketCommand::Sell { user, hold, offer }),
         1 => (0_u64..8).prop_map(|up_to| TicketCommand::Recall { up_to }),
-        1 => (0_u64..8).prop_map(|up_to| TicketCommand::Reset { up_to }),
+        1 => (0_u64..8, vec(checkout_id(), 0..3)).prop_map(|(up_to, ended)| TicketCommand::Reset { up_to, ended }),
     ]
 }
 

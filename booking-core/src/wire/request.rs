@@ -137,6 +137,9 @@ pub struct AtTheDoor {
     pub longest: HoldTtl,
     /// What a ticket costs that no layout and no `list` has given a price; `None` where it is then not for sale.
     pub unlisted: Option<Money>,
+    /// Of a reset: the checkout that the seat was sold to and that has ended, where the host has asked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<CheckoutId>,
 }
 
 impl AtTheDoor {
@@ -144,7 +147,7 @@ impl AtTheDoor {
     #[must_use]
     pub fn new(terms: &Terms, at: Timestamp, fresh: HoldId) -> Self {
         let (ttl, longest) = (terms.hold_for(None), terms.longest_hold());
-        Self { at, fresh, ttl, longest, unlisted: terms.unlisted() }
+        Self { at, fresh, ttl, longest, unlisted: terms.unlisted(), ended: None }
     }
 
     /// What its map is asked about a ticket; `None` for what only reads, and for what is not from outside. `offer` tells what
@@ -172,7 +175,7 @@ impl AtTheDoor {
             TicketCall::Sell { user } => TicketCommand::Sell { user, hold: self.fresh.clone(), offer: offer(&seats) },
             TicketCall::Block { reason } => TicketCommand::Block { reason },
             TicketCall::Unblock => TicketCommand::Unblock,
-            TicketCall::Reset { up_to } => TicketCommand::Reset { up_to },
+            TicketCall::Reset { up_to } => TicketCommand::Reset { up_to, ended: self.ended.iter().cloned().collect() },
         };
         Some(SeatMapCommand::Seats { seats, command })
     }

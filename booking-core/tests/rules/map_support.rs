@@ -57,8 +57,13 @@ pub(crate) fn sell(by: &str, hold: &str) -> TicketCommand {
 pub(crate) fn recall(up_to: u64) -> TicketCommand {
     TicketCommand::Recall { up_to }
 }
+/// Of seats that are sold to no checkout, or to "c", which has ended.
 pub(crate) fn reset(up_to: u64) -> TicketCommand {
-    TicketCommand::Reset { up_to }
+    reset_after(up_to, &["c"])
+}
+/// Where these checkouts are known to have ended.
+pub(crate) fn reset_after(up_to: u64, ended: &[&str]) -> TicketCommand {
+    TicketCommand::Reset { up_to, ended: ended.iter().map(|checkout| checkout_id(checkout)).collect() }
 }
 /// The same command with what it attests changed.
 pub(crate) fn offering(mut command: TicketCommand, change: impl FnOnce(&mut Offer)) -> TicketCommand {

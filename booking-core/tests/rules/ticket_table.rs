@@ -472,6 +472,14 @@ mod reset {
     #[test]
     fn sold_since_the_version_is_unchanged() {
         Map::sold_from_held().keeps(&reset(2), &Done);
+        Map::sold_from_held().keeps(&reset_after(2, &[]), &Done);
+    }
+
+    #[test]
+    fn sold_to_a_checkout_that_is_not_known_to_have_ended_is_refused_checkout_in_progress() {
+        Map::sold_from_held().refuses(&reset_after(9, &[]), CheckoutInProgress);
+        Map::sold_from_held().refuses(&reset_after(9, &["another"]), CheckoutInProgress);
+        Map::available().after(&sell("ann", "box")).changes(&reset_after(9, &[]), &Done);
     }
 
     #[test]

@@ -1161,6 +1161,11 @@ mod commands {
         assert_eq!(asked(TicketCall::Release { hold: hold_id("h"), nth: Some(3) }), back);
         let TicketCommand::Sell { hold, .. } = asked(TicketCall::Sell { user: user("u") }) else { panic!() };
         assert_eq!(hold, hold_id("fresh"));
+        assert_eq!(asked(TicketCall::Reset { up_to: 7 }), reset_after(7, &[]));
+        let told = AtTheDoor { ended: Some(checkout_id("c")), ..door.clone() };
+        let resets = told.ask(&seat, TicketCall::Reset { up_to: 7 }, |seats| map.offer(seats, None, 7));
+        let command = reset_after(7, &["c"]);
+        assert_eq!(resets, Some(SeatMapCommand::Seats { seats: seat.clone().into(), command }));
         assert_eq!(ask(TicketCall::Get(Reader::Anyone)), None);
         for reads in [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch] {
             assert_eq!(AtTheDoor::ask_map(reads), None);

@@ -172,28 +172,28 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// that back, at a later time: what was not refused is not refused then, as a hold may only have ended. (By the clock of another
 /// machine it may be earlier; then it is tried again until it is not.)
 async fn seat<C: Context>(ctx: &C) -> Said {
-    let Forwarded { ticket, mut call } = recorded(&ctx.input())?;
+    let Forwarded { ticket, call } = recorded(&ctx.input())?;
     let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
         let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
-    if let TicketCall::Reset { up_to } = &mut call {
-        // What is sold from now on stays sold.
-        *up_to = version.min(*up_to);
-        if let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to) {
-            has_ended(ctx, checkout).await.map_err(|end| match end {
-                End::Refused(refusal) => End::Refused(refusal.about(ticket.clone()).at(version)),
-                end @ End::By(_) => end,
-            })?;
-        }
+    let mut ended = None;
+    if let TicketCall::Reset { .. } = &call
+        && let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to)
+    {
+        has_ended(ctx, checkout).await.map_err(|end| match end {
+            End::Refused(refusal) => End::Refused(refusal.about(ticket.clone()).at(version)),
+            end @ End::By(_) => end,
+        })?;
+        ended = Some(checkout.clone());
     }
     // What was answered to a numbered wish is remembered elsewhere than was looked.
     let is_numbered =
         matches!(call, TicketCall::Reserve { nth: Some(_), .. } | TicketCall::Release { nth: Some(_), .. });
     let understood = |door| MapCall::Seat(ticket.clone(), call.clone(), door);
-    let door = at_the_door(ctx)?;
+    let door = AtTheDoor { ended, ..at_the_door(ctx)? };
     let (at, first) = (door.at, understood(door.clone()).command(&maps::key(ctx)?, &map).map_err(Refusal::from)?);
     let is = map.ticket(&ticket).map(|ticket| ticket.state.status()).unwrap_or_default();
     let refusal = map.decide(&first, at).err().filter(|refusal| !is_numbered && is_for_others(refusal.why, is));

@@ -3,7 +3,7 @@
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::map::SeatMapCommand;
-use booking_core::map::ticket::{Reserve, TicketCommand};
+use booking_core::map::ticket::{Reserve, Ticket, TicketCommand};
 use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
 use booking_core::running::Running;
 use booking_core::time::{Millis, Timestamp};
@@ -126,7 +126,8 @@ impl Engine {
         if matches!(call, TicketCall::Reset { .. }) && self.is_being_sold(id) {
             return being_sold(id.clone(), self.seat_version(id).0);
         }
-        let door = AtTheDoor::new(terms, self.time_of(&key, now), fresh.hold());
+        let ended = self.ticket(id).and_then(Ticket::sold_to).cloned();
+        let door = AtTheDoor { ended, ..AtTheDoor::new(terms, self.time_of(&key, now), fresh.hold()) };
         let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
             return refused(Kind::NotFound);
         };

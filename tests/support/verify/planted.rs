@@ -263,7 +263,21 @@ planted! {
     AResetWipesSales, Table, true, "a reset that is old wipes a sale" {
         fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
             match asked(command) {
-                Some((seats, TicketCommand::Reset { .. })) => map.decide(&ask(seats, TicketCommand::Reset { up_to: u64::MAX }), now),
+                Some((seats, TicketCommand::Reset { ended, .. })) => {
+                    map.decide(&ask(seats, TicketCommand::Reset { up_to: u64::MAX, ended: ended.clone() }), now)
+                }
+                _ => map.decide(command, now),
+            }
+        }
+    }
+    AResetAsksNoCheckout, Table, true, "a reset takes a seat from a checkout that is under way" {
+        fn seat_map(&self, map: &SeatMap, command: &SeatMapCommand, now: Timestamp) -> Decision {
+            match asked(command) {
+                Some((seats, TicketCommand::Reset { up_to, .. })) => {
+                    let sold_to = |id| map.ticket(id).and_then(Ticket::sold_to).cloned();
+                    let ended = seats.as_slice().iter().filter_map(sold_to).collect();
+                    map.decide(&ask(seats, TicketCommand::Reset { up_to: *up_to, ended }), now)
+                }
                 _ => map.decide(command, now),
             }
         }

@@ -366,7 +366,12 @@ pub fn tiny_worlds() -> Vec<Arc<Scene>> {
     let scenes = vec![
         scene(1, one(good), vec![], none),
         scene(1, one("card_capture_decline"), vec![], none),
-        scene(1, one(good), vec![releases(0, "h"), says(&[0], TicketCommand::Reset { up_to: 0 })], none),
+        scene(
+            1,
+            one(good),
+            vec![releases(0, "h"), says(&[0], TicketCommand::Reset { up_to: 0, ended: Vec::new() })],
+            none,
+        ),
         scene(1, one(good), vec![resets_all()], none),
         scene(2, vec![buyer(0, "ann", &[0, 1], None, good)], vec![], none),
         scene(2, vec![buyer(0, "ann", &[0, 1], None, good), buyer(1, "bob", &[1], None, good)], vec![], none),

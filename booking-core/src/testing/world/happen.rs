@@ -237,7 +237,7 @@ impl World {
         Ok(true)
     }
 
-    /// What the door adds to a command, once: when a wish ends, and what the seats cost.
+    /// What the door adds to a command, once: when a wish ends, what the seats cost, and which checkouts have ended.
     fn at_the_door(&self, map: usize, mut command: SeatMapCommand, now: Timestamp) -> SeatMapCommand {
         if let SeatMapCommand::Seats { seats, command } = &mut command {
             if let TicketCommand::Reserve(Reserve { until, .. }) | TicketCommand::Release { until, .. } = command {
@@ -248,6 +248,10 @@ impl World {
             }
             if let TicketCommand::Reserve(Reserve { offer, .. }) | TicketCommand::Sell { offer, .. } = command {
                 *offer = self.offer(map, seats, false);
+            }
+            if let TicketCommand::Reset { ended, .. } = command {
+                let over = self.runs.iter().flatten().filter(|run| run.running.ending().is_some());
+                *ended = over.map(|run| run.running.checkout().id().clone()).collect();
             }
         }
         command
