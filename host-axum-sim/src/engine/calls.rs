@@ -123,10 +123,11 @@ impl Engine {
             let view = self.map(&key).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
-        if matches!(call, TicketCall::Reset { .. }) && self.is_being_sold(id) {
+        let resets = matches!(call, TicketCall::Reset { .. });
+        if resets && self.is_being_sold(id) {
             return being_sold(id.clone(), self.seat_version(id).0);
         }
-        let ended = self.ticket(id).and_then(Ticket::sold_to).cloned();
+        let ended = if resets { self.ticket(id).and_then(Ticket::sold_to).cloned() } else { None };
         let door = AtTheDoor { ended, ..AtTheDoor::new(terms, self.time_of(&key, now), fresh.hold()) };
         let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
             return refused(Kind::NotFound);
