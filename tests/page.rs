@@ -13,7 +13,7 @@ use booking_core::money::Money;
 use serde_json::{Value, json};
 use tests::gateway::{OddGateway, refuses_us};
 use tests::restate::{Folder, OnRestate};
-use tests::server::Server;
+use tests::server::{Server, binary};
 use xtask::wrangler::Dev;
 
 #[path = "../booking-core/examples/currencies.rs"]
@@ -220,6 +220,26 @@ fn the_page_sells_on_restate() {
     let ingress = on.restate.setup.ingress_url();
     let page = Server::start("page", &["--api", &ingress, "--map", "hall"]);
     play_on_another_host(&page.base, &ingress, &gateway, "Live, asked for every second");
+}
+
+#[test]
+fn the_page_as_files_sells_for_a_server_elsewhere() {
+    let gateway = Server::start("mock-gateway", &["--delay", "300ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let shop = ["--payment-url", &payments, "--cors-origin", "*"];
+    let shop = Server::start_with("serve", &shop, &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
+    let (folder, files) = (Folder::new("wrangler"), Folder::new("page"));
+    let written = Command::new(binary("host-axum-sim"))
+        .args(["page", "--api", &shop.base, "--map", "hall", "--out"])
+        .arg(files.path())
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let page = Dev::files(&files.path(), &folder.path()).unwrap();
+    let policy = tests::http::Client::new(&page.url()).get("/").headers["content-security-policy"].clone();
+    let api = shop.base.strip_prefix("http").unwrap();
+    assert!(policy.to_str().unwrap().contains(&format!("connect-src 'self' http{api} ws{api};")), "{policy:?}");
+    play_on_another_host(&page.url(), &shop.base, &gateway, "Live");
 }
 
 #[test]

@@ -347,7 +347,7 @@ fn a_message_that_was_given_up_is_listed_and_sent_again() {
     let client = Client::new(&on.restate.setup.ingress_url());
     let checkout = sent(&on, "hall:1");
     assert_eq!(end_of(&on, &checkout)["status"], "CONFIRMED");
-    let (key, _) = told.recv_timeout(tests::PATIENCE).unwrap();
+    let key = told.recv_timeout(tests::PATIENCE).unwrap().key;
     let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Letters' AND status != 'completed'";
     let letter = on.restate.setup.query(letters).unwrap().remove(0);
     // Given up early, so that the test need not wait for ten attempts.
@@ -360,7 +360,7 @@ fn a_message_that_was_given_up_is_listed_and_sent_again() {
     eventually(|| stuck(&on).is_empty().then_some(()));
     let again: Vec<_> = std::iter::from_fn(|| told.recv_timeout(tests::PATIENCE).ok()).collect();
     assert_eq!(again.len(), 5, "until it is taken");
-    assert!(again.iter().all(|(of, _)| *of == key), "its receiver tells copies apart by that");
+    assert!(again.iter().all(|told| told.key == key), "its receiver tells copies apart by that");
     assert_eq!(client.post(&path, &json!({})).status, 404, "it is on its way, or there");
 }
 

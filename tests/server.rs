@@ -25,6 +25,8 @@ use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
 
 const ADMIN: &str = "an-admin-token-for-tests";
+/// What messages to buyers are signed with.
+const SECRET: &str = "whsec_YSBzZWNyZXQgZm9yIHRlc3RzIG9ubHksIG9mIDM1IGJ5dGVz";
 
 /// A file of this test's own, gone when this is.
 struct Scratch(PathBuf);
@@ -268,7 +270,7 @@ fn what_is_wrong_on_the_command_line_is_said() {
         (&["--payment-url", "gateway"], "--payment-url"),
         (&["--payment-url", "http://127.0.0.1:1", "--payment-delay", "1s"], "cannot be used with"),
         (&["--auth-token-file", "/nowhere/tokens"], "--auth-token-file /nowhere/tokens"),
-        (&["--auth-token-file", empty.path()], "there is no token in it"),
+        (&["--auth-token-file", empty.path()], "there is nothing in it"),
         (&["--admin-token-file", short.path()], "16 to 256 characters"),
         (&["--listen", &taken], "--listen"),
         (&["--frobnicate"], "--frobnicate"),
@@ -305,16 +307,18 @@ fn every_flag_is_an_environment_variable_and_tokens_come_from_files() {
 #[test]
 fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let (url, told) = notified(&[500, 204]);
-    let host = Server::start("serve", &["--payment-delay", "0ms", "--notify-url", &url]);
+    let secret = [("BOOKING_NOTIFY_SECRET", SECRET)];
+    let host = Server::start_with("serve", &["--payment-delay", "0ms", "--notify-url", &url], &secret);
     let client = Client::new(&host.base);
     let booking = buy(&client, "a", "card_success");
     assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
     assert_eq!(buy(&client, "b", "card_decline").status, 402);
     let first = told.recv_timeout(PATIENCE).unwrap();
     let second = told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(first, second);
-    assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
-    assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
+    assert!([&first, &second].into_iter().all(|told| told.is_signed_with(SECRET)), "{first:?}");
+    assert_eq!((&first.key, &first.body), (&second.key, &second.body));
+    assert_eq!(first.key, format!("{}:notify", booking.text("checkoutId")));
+    assert_eq!((&first.body["checkoutId"], &first.body["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
     eventually(|| (metric(&client, "booking_letters_waiting") == "0").then_some(()));
     assert_eq!(metric(&client, "booking_letters_parked"), "0");
 }

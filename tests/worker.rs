@@ -32,6 +32,8 @@ use xtask::worker::With;
 use xtask::wrangler::Dev;
 
 const ADMIN: &str = "an-admin-token-for-tests";
+/// What messages to buyers are signed with.
+const SECRET: &str = "whsec_YSBzZWNyZXQgZm9yIHRlc3RzIG9ubHksIG9mIDM1IGJ5dGVz";
 const PUBLIC: &str = "a-public-token-for-tests";
 
 /// A Worker that asks this gateway.
@@ -92,10 +94,10 @@ fn a_message_is_sent_again_where_an_operator_wants_that() {
     assert_eq!(admin.post("/Ticket/hall:1/list", &free).status, 200);
     let got = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:1", "userId": "ann" }));
     assert_eq!(got.status, 200, "{}", got.text);
-    let (first, _) = told.recv_timeout(PATIENCE).unwrap();
+    let first = told.recv_timeout(PATIENCE).unwrap().key;
     let again = admin.post(&format!("/Checkout/{}/notify", got.text("checkoutId")), &Value::Null);
     assert_eq!((again.status, &again.body["status"]), (200, &json!("CONFIRMED")), "{}", again.text);
-    let copies = [told.recv_timeout(PATIENCE).unwrap().0, told.recv_timeout(PATIENCE).unwrap().0];
+    let copies = [(); 2].map(|()| told.recv_timeout(PATIENCE).unwrap().key);
     assert_eq!(copies, [first.clone(), first], "under the same key, until it is taken");
 }
 
@@ -301,7 +303,7 @@ fn what_clients_saw_of_the_worker_is_linearizable() {
 fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let (url, told) = notified(&[500, 204]);
-    let mut on = paying_at(&gateway, &[("NOTIFY_URL", &url)]);
+    let mut on = paying_at(&gateway, &[("NOTIFY_URL", &url), ("NOTIFY_SECRETS", SECRET)]);
     let booking = on.client.post("/Checkout/process", &json!({ "ticketId": "a", "userId": "ann" }));
     assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
     let first = told.recv_timeout(PATIENCE).unwrap();
@@ -309,9 +311,10 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     on.workerd.kill();
     on.workerd.start_again().unwrap();
     let second = told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(first, second);
-    assert_eq!(first.0, format!("{}:notify", booking.text("checkoutId")));
-    assert_eq!((&first.1["checkoutId"], &first.1["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
+    assert!([&first, &second].into_iter().all(|told| told.is_signed_with(SECRET)), "{first:?}");
+    assert_eq!((&first.key, &first.body), (&second.key, &second.body));
+    assert_eq!(first.key, format!("{}:notify", booking.text("checkoutId")));
+    assert_eq!((&first.body["checkoutId"], &first.body["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
 }
 
 /// Someone who watches a map.

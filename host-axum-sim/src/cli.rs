@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderValue;
 use booking_core::MapKey;
 use booking_core::time::Millis;
-use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
+use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis, secrets};
 use booking_hosting::process::{now, told_to_stop};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::backup::{BackupArgs, RestoreArgs};
 use crate::check::CheckArgs;
 use crate::demo;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
-use crate::page::{ApiUrl, PageSettings};
+use crate::page::{ApiUrl, PageSettings, write_to};
 use crate::restore::restore;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve, serve_page};
@@ -42,10 +43,14 @@ pub struct Cli {
 enum Command {
     /// Serve the booking API over HTTP, in memory or from a data directory
     Serve(Box<ServeArgs>),
-    /// Serve only the page that draws a seat map, for an API that is elsewhere
+    /// Serve only the page that draws a seat map, for an API that is elsewhere; or write it as files
     Page(PageArgs),
     /// Serve only the mock payment gateway, as a process of its own: point `serve --payment-url` at it
     MockGateway(MockGatewayArgs),
+    /// Copy a data directory as it is at one moment, while a server may be at work in it
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
     /// Write every booking and every ticket of a data directory as a line of JSON, as they were at one moment
     Export(ExportArgs),
     /// See whether what must always hold holds of a data directory
@@ -135,6 +140,9 @@ struct PageArgs {
     /// Where to listen. Port 0 takes a free one; the log says which
     #[arg(long, env = "BOOKING_PAGE_LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
+    /// Serve nothing: write the page to this directory, for Cloudflare Pages or any other static host
+    #[arg(long, value_name = "DIR", conflicts_with = "listen")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -193,23 +201,6 @@ fn log_bytes(text: &str) -> Result<usize, String> {
     if bytes < 4096 { Err("must be at least 4KiB".to_owned()) } else { Ok(bytes) }
 }
 
-/// The tokens of a file, or of the environment.
-fn tokens(flag: &str, file: Option<&Path>, variable: &str) -> Result<Vec<String>, CannotRun> {
-    if let Some(file) = file {
-        let text = std::fs::read_to_string(file).map_err(because(&format!("{flag} {}", file.display())))?;
-        let tokens: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
-        if tokens.is_empty() {
-            return Err(CannotRun(format!("{flag} {}: there is no token in it", file.display())));
-        }
-        return Ok(tokens);
-    }
-    match std::env::var(variable) {
-        Ok(token) => Ok(vec![token]),
-        Err(std::env::VarError::NotPresent) => Ok(Vec::new()),
-        Err(why) => Err(because(variable)(why)),
-    }
-}
-
 impl Cli {
     /// Runs the command until it is told to stop.
     ///
@@ -221,6 +212,8 @@ impl Cli {
             Command::Serve(args) => on_a_runtime(args.run()),
             Command::Page(args) => on_a_runtime(args.run()),
             Command::MockGateway(args) => on_a_runtime(args.run()),
+            Command::Backup(args) => args.run(),
+            Command::Restore(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Simulate(args) => args.run(),
@@ -235,8 +228,8 @@ fn on_a_runtime(serving: impl Future<Output = Result<(), CannotRun>>) -> Result<
 
 impl ServeArgs {
     async fn run(self) -> Result<(), CannotRun> {
-        let public = tokens("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
-        let admin = tokens("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
+        let public = secrets("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
+        let admin = secrets("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
         if self.demo && !public.is_empty() {
             let why = "cannot be used with --auth-token-file or BOOKING_AUTH_TOKEN: a demo is open to everybody";
             return Err(CannotRun(format!("--demo {why} who reaches it")));
@@ -360,6 +353,11 @@ impl MockGatewayArgs {
 impl PageArgs {
     async fn run(self) -> Result<(), CannotRun> {
         let page = PageSettings { api: Some(self.api), map: self.map, demo: false };
+        if let Some(directory) = &self.out {
+            let files = write_to(directory, &page).map_err(because(&format!("--out {}", directory.display())))?;
+            tracing::info!("{} has the page: {files} files", directory.display());
+            return Ok(());
+        }
         let (listener, address) = listen_on(self.listen).await?;
         tracing::info!("listening on http://{address}");
         tracing::info!("the page is at http://{address}/");

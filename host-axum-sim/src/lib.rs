@@ -5,6 +5,7 @@ pub mod engine;
 pub mod simulate;
 pub mod store;
 
+mod backup;
 mod check;
 mod cli;
 mod clock;

@@ -1,5 +1,7 @@
 //! The page that draws a seat map: the files of `web/` as they are, and `settings.json`, which tells them whom to ask.
 
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -158,6 +160,29 @@ pub(crate) fn page_alone(settings: PageSettings) -> Router {
     })
 }
 
+/// Writes the page as files, for any static host; how many. `_headers` is how Cloudflare Pages and Netlify are told the headers of
+/// files; for all others the policy stands in the page itself, too. What else is in the directory stays.
+pub(crate) fn write_to(directory: &Path, settings: &PageSettings) -> io::Result<usize> {
+    std::fs::create_dir_all(directory)?;
+    let policy = policy(settings);
+    // Who may frame a page is told in a header alone.
+    let policy = policy.split("; ").filter(|part| !part.starts_with("frame-ancestors")).collect::<Vec<_>>().join("; ");
+    let in_head =
+        format!("<meta charset=\"utf-8\">\n  <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
+    let index = INDEX.replacen("<meta charset=\"utf-8\">", &in_head, 1);
+    let lines = headers(settings)
+        .iter()
+        .map(|(name, value)| format!("  {name}: {}\n", value.to_str().unwrap_or_default()))
+        .collect::<String>();
+    let written = FILES.iter().filter(|(path, ..)| *path != "/").map(|(path, _, text)| {
+        (path.trim_start_matches('/'), if *path == "/index.html" { index.as_str() } else { *text })
+    });
+    let (told, listed) = (told(settings), format!("/*\n{lines}"));
+    let files: Vec<_> = written.chain([("settings.json", told.as_str()), ("_headers", listed.as_str())]).collect();
+    files.iter().try_for_each(|(name, text)| std::fs::write(directory.join(name), text))?;
+    Ok(files.len())
+}
+
 /// What `settings.json` says.
 fn told(settings: &PageSettings) -> String {
     #[derive(Serialize)]
@@ -171,14 +196,19 @@ fn told(settings: &PageSettings) -> String {
     serde_json::to_string(&told).expect("texts and a bool are JSON")
 }
 
-/// What goes with every file: the page runs no script but its own, and talks to nobody but the API.
-fn headers(settings: &PageSettings) -> HeaderMap {
+/// The page runs no script but its own, and talks to nobody but the API.
+fn policy(settings: &PageSettings) -> String {
     let api = settings.api.as_ref().map_or_else(String::new, ApiUrl::sources);
-    let policy = format!(
+    format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{api}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let policy = HeaderValue::from_str(&policy).expect("an address has no character that a header cannot have");
+    )
+}
+
+/// What goes with every file.
+fn headers(settings: &PageSettings) -> HeaderMap {
+    let policy =
+        HeaderValue::from_str(&policy(settings)).expect("an address has no character that a header cannot have");
     let fixed = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),

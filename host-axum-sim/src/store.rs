@@ -3,6 +3,7 @@
 //! A [`Record`] is one thing as it is from now on; it takes the place of what was stored under its name before. The
 //! records of one input belong together: all of them are stored, or none is.
 
+mod copy;
 mod directory;
 mod disk;
 mod files;
@@ -23,6 +24,7 @@ use booking_core::running::Running;
 use booking_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use copy::copy;
 pub use directory::{Directory, LOG_BYTES, Opened};
 pub use files::{DirectoryError, Records, is_in_use, read};
 

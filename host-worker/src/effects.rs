@@ -11,6 +11,7 @@ use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::{Env, Headers};
 
 use crate::body;
+use crate::clock::now;
 use crate::inside::{self, Asked, SEAT_MAPS};
 use crate::log::{Level, say};
 use crate::settings::{Port, Settings};
@@ -70,6 +71,8 @@ async fn ask(port: &Port, request: gateway::Request) -> Option<(u16, Vec<u8>)> {
     if let Some(token) = &port.token {
         headers.set("Authorization", &format!("{BEARER}{token}")).ok()?;
     }
+    let signed = port.signing.as_ref().map(|signing| signing.headers(request.key.as_str(), now(), &request.body));
+    signed.iter().flatten().try_for_each(|(name, value)| headers.set(name, value)).ok()?;
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_headers(headers.as_ref());

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_hosting::doors::Doors;
+use booking_hosting::webhook::Signing;
 use worker::Env;
 
 use crate::log::Level;
@@ -88,6 +89,8 @@ pub(crate) struct Port {
     pub(crate) url: String,
     /// What it knows this Worker by.
     pub(crate) token: Option<String>,
+    /// What it is sent is signed with this.
+    pub(crate) signing: Option<Signing>,
     /// How long one call may take.
     pub(crate) within: Millis,
 }
@@ -145,8 +148,11 @@ impl Settings {
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 return Err(format!("{name} must be an address such as https://example.com/payments"));
             }
-            Ok(Some(Port { url: url.trim_end_matches('/').to_owned(), token: text(token), within }))
+            Ok(Some(Port { url: url.trim_end_matches('/').to_owned(), token: text(token), signing: None, within }))
         };
+        let secrets = list("NOTIFY_SECRETS");
+        let signing =
+            Signing::new(secrets.iter().map(String::as_str)).map_err(|why| format!("NOTIFY_SECRETS {why}"))?;
         let log = text("LOG_LEVEL").map_or(Some(Level::Info), |name| Level::read(&name));
         Ok(Self {
             mode: Mode::read(text)?,
@@ -154,7 +160,7 @@ impl Settings {
             doors,
             origins: list("ALLOWED_ORIGINS"),
             payment: port("PAYMENT_URL", "PAYMENT_TOKEN")?,
-            notify: port("NOTIFY_URL", "NOTIFY_TOKEN")?,
+            notify: port("NOTIFY_URL", "NOTIFY_TOKEN")?.map(|port| Port { signing, ..port }),
             answer_within: millis("ANSWER_WITHIN_MS", Millis::from_secs(30), (Millis(0), Millis::from_mins(5)))?,
             keep_for: millis("KEEP_FOR_MS", Millis(day.0 * 7), (KEEP_AT_LEAST, Millis(day.0 * 3650)))?,
             log: log.ok_or("LOG_LEVEL must be debug, info, warn or error")?,

@@ -448,8 +448,11 @@ const scenarios = {
     assert.deepEqual(await captured(gateway), [9000], "it was paid once");
     await watcher.locator("#to-operate").click();
     await says(watcher, "#chart", "2 of 8 sold, 0 held");
-    await says(watcher, "#rates", /Seats sold2/);
-    await says(watcher, "#rates-note", "As this page has seen it");
+    // The in-process server tells numbers of its own, where no token is needed for them.
+    if ((await fetch(`${api}/metrics`)).status !== 200) {
+      await says(watcher, "#rates", /Seats sold2/);
+      await says(watcher, "#rates-note", "As this page has seen it");
+    } else await says(watcher, "#rates", /Bookings1/);
     assert.ok(await watcher.locator("#crowd").isHidden(), "only a demo has one");
     await isAccessible(watcher, "the sale of another host");
   },

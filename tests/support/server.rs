@@ -9,6 +9,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use booking_core::time::Timestamp;
+use booking_hosting::process::now;
+use booking_hosting::webhook::Signing;
 use serde_json::Value;
 
 use crate::{PATIENCE, size};
@@ -192,12 +195,40 @@ impl Drop for Server {
     }
 }
 
+/// A message to a buyer, as its receiver was sent it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its idempotency key.
+    pub key: String,
+    /// What it says.
+    pub body: Value,
+    text: String,
+    headers: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// Whether this secret has signed it, just now.
+    ///
+    /// # Panics
+    /// Where it is no secret.
+    #[must_use]
+    pub fn is_signed_with(&self, secret: &str) -> bool {
+        let named = |name: &str| self.headers.get(name).map(String::as_str).unwrap_or_default();
+        let seconds: u64 = named("webhook-timestamp").parse().unwrap_or_default();
+        let at = Timestamp::from_millis(seconds * 1_000);
+        let is_new = now().as_millis().abs_diff(at.as_millis()) < 300_000;
+        let signing = Signing::new([secret]).unwrap().unwrap();
+        let [(_, id), _, (_, signature)] = signing.headers(&self.key, at, &self.text);
+        is_new && named("webhook-id") == id && named("webhook-signature").split(' ').any(|one| one == signature)
+    }
+}
+
 /// Somebody who is told of bookings, and answers as is said: the address, and what comes there, with its key.
 ///
 /// # Panics
 /// Where the machine has no port for it.
 #[must_use]
-pub fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) {
+pub fn notified(answers: &'static [u16]) -> (String, Receiver<Told>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/booked", listener.local_addr().unwrap());
     let (tell, told) = channel();
@@ -205,7 +236,7 @@ pub fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) 
         for status in answers {
             let (mut stream, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut key, mut length) = (String::new(), 0);
+            let mut headers = BTreeMap::new();
             loop {
                 let mut line = String::new();
                 reader.read_line(&mut line).unwrap();
@@ -213,17 +244,14 @@ pub fn notified(answers: &'static [u16]) -> (String, Receiver<(String, Value)>) 
                     break;
                 }
                 let (name, value) = line.split_once(": ").unwrap_or_default();
-                match name.to_lowercase().as_str() {
-                    "idempotency-key" => key = value.trim().to_owned(),
-                    "content-length" => length = value.trim().parse().unwrap(),
-                    _ => {}
-                }
+                headers.insert(name.to_lowercase(), value.trim().to_owned());
             }
-            let mut body = vec![0; length];
+            let mut body = vec![0; headers["content-length"].parse().unwrap()];
             reader.read_exact(&mut body).unwrap();
             let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
-            tell.send((key, serde_json::from_slice(&body).unwrap())).unwrap();
+            let (key, text) = (headers["idempotency-key"].clone(), String::from_utf8(body).unwrap());
+            tell.send(Told { key, body: serde_json::from_str(&text).unwrap(), text, headers }).unwrap();
         }
     });
     (url, told)

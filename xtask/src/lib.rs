@@ -2,6 +2,7 @@
 
 pub mod apt;
 pub mod chromium;
+pub mod k6;
 pub mod postgres;
 pub mod restate;
 pub mod run;

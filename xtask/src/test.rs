@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{supply, wasi};
 use xtask::run::{Outcome, Steps, cargo, output, program, run};
-use xtask::{chromium, postgres, restate, strace, worker};
+use xtask::{chromium, k6, postgres, restate, strace, worker};
 
 /// What the core is built for besides this machine.
 const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
@@ -27,6 +27,7 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     steps.step("strace", || strace::binary().map(|_| ()))?;
     steps.step("PostgreSQL", || postgres::binaries().map(|_| ()))?;
     steps.step("Chromium", || chromium::binary().and_then(|_| chromium::scripts()).map(|_| ()))?;
+    steps.step("k6", || k6::binary().map(|_| ()))?;
     steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ()))?;
     steps.step("tests, and each benchmark once", || {
         // Testing the workspace builds its commands first, so tests that start one need not.

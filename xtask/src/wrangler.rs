@@ -2,12 +2,15 @@
 //! workerd by itself has not: the page, and counting who asks too often.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{Outcome, end_of, free_port, output, program, root};
 use crate::worker::{HOST, bundle, tools};
+
+/// What of the platform static files are served with: one that the pinned workerd knows.
+const COMPATIBILITY_DATE: &str = "2026-04-01";
 
 /// How long it may take to start, on a machine that is busy with other things.
 const STARTS_WITHIN: Duration = Duration::from_secs(300);
@@ -53,34 +56,56 @@ impl Dev {
     /// Why it did not.
     pub fn start(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
         let _built = bundle()?;
-        let (port, log, secrets) = (free_port()?, folder.join("wrangler.log"), folder.join("vars.env"));
+        let secrets = folder.join("vars.env");
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(cannot)?;
         let lines: String = vars.iter().map(|(name, value)| format!("{name}=\"{value}\"\n")).collect();
         std::fs::write(&secrets, lines).map_err(cannot)?;
+        let mut command = command_alone(&["dev", "--env", environment, "--local"])?;
+        command.arg("--env-file").arg(&secrets);
+        Self::of(command, &folder, "/health")
+    }
+
+    /// These files, as Cloudflare serves static ones, on a free port, once they are served. In the folder is what it keeps, and its log.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn files(files: &Path, folder: &Path) -> Outcome<Self> {
+        let config = folder.join("wrangler.json");
+        let says = serde_json::json!({
+            "name": "page", "compatibility_date": COMPATIBILITY_DATE, "assets": { "directory": files }
+        });
+        std::fs::write(&config, says.to_string()).map_err(|error| format!("{}: {error}", config.display()))?;
+        let mut command = command_alone(&["dev", "--local", "--config"])?;
+        command.arg(config);
+        Self::of(command, folder, "/settings.json")
+    }
+
+    /// Starts it, and waits until this path of it answers.
+    fn of(mut command: Command, folder: &Path, answers: &'static str) -> Outcome<Self> {
+        let (port, log) = (free_port()?, folder.join("wrangler.log"));
+        let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         let said = File::create(&log).map_err(cannot)?;
-        let mut command =
-            command_alone(&["dev", "--env", environment, "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])?;
-        command.arg("--persist-to").arg(&folder).arg("--env-file").arg(&secrets);
+        command.args(["--ip", "127.0.0.1", "--port", &port.to_string(), "--persist-to"]).arg(folder);
         command.stdout(said.try_clone().map_err(cannot)?).stderr(said);
         // So that what it starts can be ended with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().map_err(|error| format!("wrangler: {error}"))?;
         let mut dev = Self { port, log, child };
-        dev.wait()?;
+        dev.wait(answers)?;
         Ok(dev)
     }
 
-    fn wait(&mut self) -> Outcome {
-        let (start, health) = (Instant::now(), format!("{}/health", self.url()));
+    fn wait(&mut self, answers: &str) -> Outcome {
+        let (start, health) = (Instant::now(), format!("{}{answers}", self.url()));
         while start.elapsed() < STARTS_WITHIN && self.runs() {
             if ureq::get(&health).call().is_ok() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Err(format!("wrangler did not start the Worker: {}", end_of(&self.log)))
+        Err(format!("wrangler did not start: {}", end_of(&self.log)))
     }
 
     /// Its address.

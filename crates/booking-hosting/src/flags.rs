@@ -1,6 +1,7 @@
 //! Flags that mean the same on every host. Each is an environment variable too.
 
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::gateway::HttpGateway;
 use crate::ports::HttpPort;
+use crate::webhook::Signing;
 
 /// What keeps a command from running, for a person.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,10 @@ pub struct PortFlags {
     /// Send every booking to this address, with a POST, until it answers 2xx (at most 10 times, then it is given up)
     #[arg(long, env = "BOOKING_NOTIFY_URL")]
     notify_url: Option<String>,
+    /// A file with the secrets that these messages are signed with, one a line (or BOOKING_NOTIFY_SECRET: one secret), as
+    /// standardwebhooks.com has it: each is whsec_ and the base64 of 24 to 64 bytes
+    #[arg(long, env = "BOOKING_NOTIFY_SECRET_FILE", value_name = "FILE", requires = "notify_url")]
+    notify_secret_file: Option<PathBuf>,
 }
 
 impl PortFlags {
@@ -132,15 +138,41 @@ impl PortFlags {
     /// The notifier, where one is asked for.
     ///
     /// # Errors
-    /// [`CannotRun`] where its address is none.
+    /// [`CannotRun`] where its address is none, or what its messages are to be signed with is no secret.
     pub fn notifier(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
-        Ok(self.port("--notify-url", self.notify_url.as_ref())?.map(Arc::new))
+        let Some(port) = self.port("--notify-url", self.notify_url.as_ref())? else { return Ok(None) };
+        let (flag, variable) = ("--notify-secret-file", "BOOKING_NOTIFY_SECRET");
+        let secrets = secrets(flag, self.notify_secret_file.as_deref(), variable)?;
+        let signing =
+            Signing::new(secrets.iter().map(String::as_str)).map_err(because(&format!("{flag}, {variable}")))?;
+        Ok(Some(Arc::new(port.signed(signing))))
     }
 
     /// How long the mock gateway takes to answer.
     #[must_use]
     pub fn payment_delay(&self) -> Millis {
         self.payment_delay
+    }
+}
+
+/// Secrets: those of a file, one a line, or the one in the environment.
+///
+/// # Errors
+/// [`CannotRun`] where the file cannot be read, or has none in it.
+pub fn secrets(flag: &str, file: Option<&Path>, variable: &str) -> Result<Vec<String>, CannotRun> {
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file).map_err(because(&format!("{flag} {}", file.display())))?;
+        let secrets: Vec<String> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+        if secrets.is_empty() {
+            return Err(CannotRun(format!("{flag} {}: there is nothing in it", file.display())));
+        }
+        return Ok(secrets);
+    }
+    match std::env::var(variable) {
+        Ok(secret) => Ok(vec![secret]),
+        Err(std::env::VarError::NotPresent) => Ok(Vec::new()),
+        Err(why) => Err(because(variable)(why)),
     }
 }
 

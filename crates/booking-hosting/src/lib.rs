@@ -12,3 +12,4 @@ pub mod ports;
 #[cfg(feature = "native")]
 pub mod process;
 pub mod representation;
+pub mod webhook;

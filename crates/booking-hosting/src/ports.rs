@@ -17,6 +17,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::gateway::Report;
+use crate::process::now;
+use crate::webhook::Signing;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -49,6 +51,7 @@ pub trait Notifier: Send + Sync {
 pub struct HttpPort {
     base: String,
     within: Duration,
+    signing: Option<Signing>,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -97,13 +100,23 @@ impl HttpPort {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
-        Ok(Self { base, within, client })
+        Ok(Self { base, within, signing: None, client })
+    }
+
+    /// The same, and what it sends is signed.
+    #[must_use]
+    pub fn signed(self, signing: Option<Signing>) -> Self {
+        Self { signing, ..self }
     }
 
     /// Asks: status and body, or `None` where there is no answer in time.
     pub(crate) async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
-        let key = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;
-        self.post(request.path, &[(key, request.key.as_str())], request.body).await
+        let gateway::Request { path, key, body } = request;
+        let signed = self.signing.as_ref().map(|signing| signing.headers(key.as_str(), now(), &body));
+        let signed = signed.iter().flatten().map(|(name, value)| (HeaderName::from_static(name), value.as_str()));
+        let named = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;
+        let headers: Vec<_> = std::iter::once((named, key.as_str())).chain(signed).collect();
+        self.post(path, &headers, body).await
     }
 
     /// Sends some JSON: status and body of the answer, or `None` where there is none in time.

@@ -20,7 +20,7 @@ use booking_core::format;
 use super::disk::{Disk, Folder, Lock, Output};
 use super::files::{
     DirectoryError, Everything, Found, Head, Latest, Listing, LogRead, MARKER, Marker, Reached, Records, Role,
-    UNFINISHED, Upto, base_name, is_unused, log_name, read_marker,
+    UNFINISHED, Upto, base_name, is_unused, log_name, new_id, read_marker,
 };
 use super::frame::{Chain, Kind, LONGEST, append, put};
 use super::{Record, Store};
@@ -69,7 +69,7 @@ pub struct Directory {
 
 /// The log that is written to.
 #[derive(Debug)]
-struct Log {
+pub(super) struct Log {
     file: Box<dyn Output>,
     /// The number of the last commit before it.
     after: u64,
@@ -154,9 +154,7 @@ impl Directory {
             return Err(DirectoryError::Missing(path.join(MARKER)));
         }
         let io = || DirectoryError::io(&*disk, "");
-        let mut chance = [0; 16];
-        getrandom::fill(&mut chance).map_err(|error| io()(io::Error::other(error)))?;
-        let id = format!("{:032x}", u128::from_le_bytes(chance));
+        let id = new_id().map_err(io())?;
         let log = Log::begin(&*disk, &id, 0, Chain::default()).map_err(io())?;
         disk.sync().and_then(|()| disk.sync_own_name()).map_err(io())?;
         let directory = Self::of(disk, id, log_bytes, log);
@@ -222,14 +220,7 @@ impl Directory {
 
     /// Writes down what this directory is, and how far it has come.
     fn mark(&self) -> io::Result<()> {
-        let Log { after, number, chain, .. } = self.log;
-        let marker = Marker { id: self.id.clone(), reached: Reached { log: after, number, chain: chain.0 } };
-        let unfinished = format!("{MARKER}{UNFINISHED}");
-        let mut file = self.disk.create(&unfinished)?;
-        file.append(&format::write(&marker))?;
-        file.sync()?;
-        self.disk.rename(&unfinished, MARKER)?;
-        self.disk.sync()
+        self.log.mark(&*self.disk, &self.id)
     }
 
     /// Everything of it was read: what was seen to be superfluous goes. Done with the first commit as well.
@@ -396,8 +387,20 @@ impl Drop for Directory {
 }
 
 impl Log {
+    /// Writes down what this directory is, and how far this log of it has come.
+    pub(super) fn mark(&self, disk: &dyn Disk, id: &str) -> io::Result<()> {
+        let Self { after, number, chain, .. } = *self;
+        let marker = Marker { id: id.to_owned(), reached: Reached { log: after, number, chain: chain.0 } };
+        let unfinished = format!("{MARKER}{UNFINISHED}");
+        let mut file = disk.create(&unfinished)?;
+        file.append(&format::write(&marker))?;
+        file.sync()?;
+        disk.rename(&unfinished, MARKER)?;
+        disk.sync()
+    }
+
     /// Begins a log. One that was begun before, and never written to, is begun anew.
-    fn begin(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
+    pub(super) fn begin(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
         let name = log_name(after);
         let mut log = Self { file: disk.create(&name)?, after, length: 0, is_torn: false, chain, number: after };
         let (mut frame, head) = (Vec::new(), Head { store: id.to_owned(), is: Role::Log { after } });
@@ -476,7 +479,7 @@ fn compact(disk: &dyn Disk, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
     Ok(length)
 }
 
-fn write_base(
+pub(super) fn write_base(
     disk: &dyn Disk,
     name: &str,
     head: &Head,

@@ -41,6 +41,14 @@ pub enum DirectoryError {
         /// What is in it.
         what: String,
     },
+    /// A copy needs a directory of its own.
+    #[error("{path} is not empty: {what} is in it", path = .path.display())]
+    NotEmpty {
+        /// Which directory.
+        path: PathBuf,
+        /// What is in it.
+        what: String,
+    },
     /// There are no bookings in it.
     #[error("{path} has no bookings in it", path = .0.display())]
     Nothing(PathBuf),
@@ -206,6 +214,24 @@ impl Listing {
         listing.bases.sort_unstable();
         Ok(listing)
     }
+}
+
+impl Listing {
+    /// One of its files, if there is any.
+    pub(super) fn anything(&self) -> Option<String> {
+        let marker = self.has_marker.then(|| MARKER.to_owned());
+        let log = || self.logs.first().map(|after| log_name(*after));
+        let base = || self.bases.first().map(|upto| base_name(*upto));
+        let others = || self.unfinished.first().or(self.foreign.as_ref()).cloned();
+        marker.or_else(log).or_else(base).or_else(others)
+    }
+}
+
+/// A name for a directory that no other has.
+pub(super) fn new_id() -> io::Result<String> {
+    let mut chance = [0; 16];
+    getrandom::fill(&mut chance).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_le_bytes(chance)))
 }
 
 /// The file that says what a directory is.
@@ -646,10 +672,15 @@ const LOOKS: u32 = 20;
 /// # Errors
 /// [`DirectoryError`].
 pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
+    find(directory).map(|found| Records(found.everything))
+}
+
+/// The same, before it is made of records.
+pub(super) fn find(directory: &Path) -> Result<Found, DirectoryError> {
     let folder = Folder(directory.to_owned());
     let mut looks = 0;
     loop {
-        match read_once(&folder) {
+        match find_once(&folder) {
             // A file that was there a moment ago has given way to a newer one, or one goes on that did not.
             Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. } | DirectoryError::Less { .. })
                 if looks < LOOKS && is_in_use(directory) =>
@@ -657,12 +688,12 @@ pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
                 looks += 1;
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
-            read => return read,
+            found => return found,
         }
     }
 }
 
-fn read_once(disk: &dyn Disk) -> Result<Records, DirectoryError> {
+fn find_once(disk: &dyn Disk) -> Result<Found, DirectoryError> {
     let path = disk.path();
     let listing = match Listing::of(disk) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DirectoryError::Nothing(path)),
@@ -675,7 +706,7 @@ fn read_once(disk: &dyn Disk) -> Result<Records, DirectoryError> {
             None => DirectoryError::Missing(path.join(MARKER)),
         });
     }
-    Found::of(disk, &listing, Upto::TheEnd).map(|found| Records(found.everything))
+    Found::of(disk, &listing, Upto::TheEnd)
 }
 
 /// Whether anybody has the directory now.

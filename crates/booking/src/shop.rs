@@ -1,0 +1,221 @@
+//! A deployment, as those who ask it over HTTP know it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use rustls::crypto::ring;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Request, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// How long an answer may take. A server works on, and says 202, after 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Which deployment, and what its doors ask for.
+#[derive(Args, Clone)]
+pub(crate) struct ShopFlags {
+    /// Where it answers: a server, a Worker, or the ingress of a Restate server
+    url: String,
+    /// The token that buyers need, if they do. A list of processes shows a flag: the environment or --env-file is better
+    #[arg(long, env = "BOOKING_AUTH_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The token of an operator
+    #[arg(long, env = "BOOKING_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// A file of lines NAME=VALUE, with BOOKING_AUTH_TOKEN (or RESTATE_AUTH_TOKEN) and BOOKING_ADMIN_TOKEN [default: .env, if it is there]
+    #[arg(long)]
+    env_file: Option<PathBuf>,
+}
+
+/// What asks there.
+#[derive(Clone)]
+pub(crate) struct Shop {
+    /// The address, without a slash at its end.
+    pub(crate) url: String,
+    /// What answers there.
+    pub(crate) engine: Engine,
+    pub(crate) token: Option<String>,
+    admin_token: Option<String>,
+    agent: Agent,
+}
+
+/// What answers at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A host of ours: it has health, a description of itself, and watchers.
+    Host,
+    /// The ingress of a Restate server: handlers, and nothing else.
+    Restate,
+}
+
+/// At which door something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Public,
+    Admin,
+}
+
+/// What was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Which error it is, from the specification's list; empty where there is none.
+    pub(crate) kind: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The status, and what the answer says of itself, in few words.
+    pub(crate) fn short(&self) -> String {
+        let message = self.body["message"].as_str().unwrap_or_default();
+        let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
+        match (self.kind.as_str(), message.as_str()) {
+            ("", "") => self.status.to_string(),
+            ("", message) => format!("{} {message}", self.status),
+            (kind, message) => format!("{} {kind}: {message}", self.status),
+        }
+    }
+}
+
+impl ShopFlags {
+    /// Finds out what answers there.
+    ///
+    /// # Errors
+    /// A flag that cannot be used, or nothing of ours answers.
+    pub(crate) fn open(self) -> Result<Shop, String> {
+        let url = self.url.trim_end_matches('/').to_owned();
+        let parsed: Uri = url.parse().map_err(|why| format!("{url} is no address: {why}"))?;
+        if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.query().is_some() {
+            return Err(format!("{url} is no address that begins with http:// or https://"));
+        }
+        let file = named_in(self.env_file.as_deref())?;
+        let mut shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, agent: agent() };
+        shop.engine = shop.what_answers()?;
+        let buyers = match shop.engine {
+            Engine::Host => &["BOOKING_AUTH_TOKEN"][..],
+            Engine::Restate => &["RESTATE_AUTH_TOKEN", "BOOKING_AUTH_TOKEN"],
+        };
+        shop.token = self.token.or_else(|| buyers.iter().find_map(|name| file.get(*name).cloned()));
+        shop.admin_token = self.admin_token.or_else(|| file.get("BOOKING_ADMIN_TOKEN").cloned());
+        Ok(shop)
+    }
+}
+
+/// What a file names.
+fn named_in(file: Option<&Path>) -> Result<HashMap<String, String>, String> {
+    let (path, has_to_be) = file.map_or((Path::new(".env"), false), |file| (file, true));
+    match dotenvy::from_path_iter(path) {
+        // A line that is wrong would be shown with what stands in it.
+        Ok(lines) => {
+            lines.collect::<Result<_, _>>().map_err(|_| format!("{}: a line is not NAME=VALUE", path.display()))
+        }
+        Err(dotenvy::Error::Io(why)) if !has_to_be && why.kind() == std::io::ErrorKind::NotFound => Ok(HashMap::new()),
+        Err(why) => Err(format!("{}: {why}", path.display())),
+    }
+}
+
+fn agent() -> Agent {
+    let trusted = rustls_native_certs::load_native_certs().certs;
+    let trusted: Vec<_> = trusted.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        // Workers close a connection that has not been used for five seconds.
+        .max_idle_age(Duration::from_secs(3))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(PATIENCE))
+        .user_agent(concat!("booking/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.into()
+}
+
+impl Shop {
+    /// The same shop, over a connection of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self { agent: Agent::new_with_config(self.agent.config().clone()), ..self.clone() }
+    }
+
+    /// Whether an operator's token is there.
+    pub(crate) fn has_operator(&self) -> bool {
+        // An ingress does not know operators: who reaches it may ask what is open there.
+        self.admin_token.is_some() || self.engine == Engine::Restate
+    }
+
+    fn what_answers(&self) -> Result<Engine, String> {
+        let health = self.get("/health")?;
+        if health.status == 200 {
+            return Ok(Engine::Host);
+        }
+        if matches!(self.get("/restate/health"), Ok(Answer { status: 200, .. })) {
+            return Ok(Engine::Restate);
+        }
+        Err(match health.status {
+            403 => {
+                format!("{}: 403. A challenge for automated requests, as of a bot protection, is answered so", self.url)
+            }
+            503 => format!("{}/health says that it cannot serve: {}", self.url, health.short()),
+            _ => format!(
+                "{}: neither /health nor /restate/health is answered as a shop does: {}",
+                self.url,
+                health.short()
+            ),
+        })
+    }
+
+    /// # Errors
+    /// No answer.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, String> {
+        self.ask("GET", path, Door::Public, Vec::new())
+    }
+
+    /// # Errors
+    /// No answer.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Answer, String> {
+        self.ask("POST", path, Door::Public, body.to_string().into_bytes())
+    }
+
+    /// # Errors
+    /// No answer.
+    pub(crate) fn operate(&self, path: &str, body: &Value) -> Result<Answer, String> {
+        self.ask("POST", path, Door::Admin, body.to_string().into_bytes())
+    }
+
+    fn ask(&self, method: &str, path: &str, door: Door, body: Vec<u8>) -> Result<Answer, String> {
+        let no_answer = |why: &dyn std::fmt::Display| format!("{method} {}{path}: no answer: {why}", self.url);
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let operator = self.admin_token.as_ref().filter(|_| door == Door::Admin);
+        if let Some(token) = operator.or(self.token.as_ref()) {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let answer = if method == "GET" {
+            request
+                .body(())
+                .map_err(|why| no_answer(&why))
+                .and_then(|request| self.agent.run(request).map_err(|why| no_answer(&why)))
+        } else {
+            let request = request.header("content-type", "application/json").body(body);
+            request
+                .map_err(|why| no_answer(&why))
+                .and_then(|request| self.agent.run(request).map_err(|why| no_answer(&why)))
+        };
+        let mut answer = answer?;
+        let text = answer.body_mut().read_to_string().map_err(|why| no_answer(&why))?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let kind = body["kind"].as_str().map(str::to_owned).or_else(|| kind_in(&body)).unwrap_or_default();
+        Ok(Answer { status: answer.status().as_u16(), kind, body })
+    }
+}
+
+/// The kind at the end of a message of Restate's: `… [TicketSold]`.
+fn kind_in(body: &Value) -> Option<String> {
+    let (_, kind) = body["message"].as_str()?.strip_suffix(']')?.rsplit_once('[')?;
+    Some(kind.to_owned())
+}

@@ -1,0 +1,43 @@
+//! A copy of a data directory as it was at one moment: a directory of its own, with all of it in a base.
+
+use std::path::Path;
+
+use super::directory::{Log, write_base};
+use super::disk::{Disk as _, Folder};
+use super::files::{DirectoryError, Found, Head, Listing, Records, Role, UNFINISHED, base_name, find, new_id, read};
+
+/// Copies a directory, of which another process may be the owner, as it was at one moment: after some commit, and with every commit
+/// before that. The copy is a directory of its own: it may be served, and what is written to one is not in the other. It is there for
+/// good when this returns; what a crash leaves of one before that is refused wherever it is opened.
+///
+/// What was written is read back: the records of the copy.
+///
+/// # Errors
+/// [`DirectoryError`]. The original is never changed, nor a directory in which there is anything.
+pub fn copy(from: &Path, to: &Path) -> Result<Records, DirectoryError> {
+    // Before anything is made: there may be nothing to copy.
+    let Found { everything, logs, .. } = find(from)?;
+    let Some(last) = logs.last() else { return Err(DirectoryError::Nothing(from.to_owned())) };
+    let disk = Folder(to.to_owned());
+    let io = |error| DirectoryError::io(&disk, "")(error);
+    Folder::make(to).map_err(io)?;
+    let listing = Listing::of(&disk).map_err(io)?;
+    if let Some(what) = listing.anything() {
+        return Err(DirectoryError::NotEmpty { path: to.to_owned(), what });
+    }
+    let Some(lock) = disk.lock().map_err(io)? else { return Err(DirectoryError::InUse(to.to_owned())) };
+    let (id, upto) = (new_id().map_err(io)?, last.number);
+    let head = Head { store: id.clone(), is: Role::Base { upto, chain: last.chain.0 } };
+    let (name, unfinished) = (base_name(upto), format!("{}{UNFINISHED}", base_name(upto)));
+    if let Err(error) = write_base(&disk, &unfinished, &head, upto, everything, &false.into()) {
+        let _it_may_stay = disk.remove(&unfinished);
+        return Err(io(error));
+    }
+    disk.rename(&unfinished, &name).map_err(io)?;
+    let log = Log::begin(&disk, &id, upto, last.chain).map_err(io)?;
+    disk.sync().and_then(|()| disk.sync_own_name()).map_err(io)?;
+    // Without this file it is no directory of bookings: it comes last.
+    log.mark(&disk, &id).map_err(io)?;
+    drop(lock);
+    read(to)
+}
