@@ -81,7 +81,7 @@ fn a_smoke_passes_on_restate_and_leaves_nothing_behind() {
 fn without_an_operator_nothing_is_sold() {
     let server = Server::start("serve", &["--payment-delay", "0ms"]);
     let (code, said) = smoke(&server.base, &[], &[]);
-    assert_eq!((code, count(&said, "SKIP"), count(&said, "FAIL")), (Some(0), 2, 0), "{said}");
+    assert_eq!((code, count(&said, "SKIP"), count(&said, "FAIL")), (Some(0), 3, 0), "{said}");
     assert!(said.contains("--admin-token"), "{said}");
     let sold = || Client::new(&server.base).get("/api/mock-payment/ledger").text.matches("captured\":true").count();
     assert_eq!(sold(), 0);

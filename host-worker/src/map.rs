@@ -96,13 +96,18 @@ impl Map {
                 Ok((answer::plan(header.edition, layout.as_deref()), Vec::new()))
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
-            MapCall::Seat(id, call @ TicketCall::Reset { .. }, door) => {
+            MapCall::Seat(id, call @ TicketCall::Reset { up_to }, door) => {
+                if let Some(key) = &asked.key
+                    && let Some(known) = tables::answered_before(&self.store, key)?
+                {
+                    return Ok((known, Vec::new()));
+                }
                 let seat = self.seat(&id)?;
-                let ended = seat.ticket(&id).and_then(Ticket::sold_to).cloned();
+                let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
+                let ended = seat.ticket(&id).filter(|_| version <= up_to).and_then(Ticket::sold_to).cloned();
                 if let Some(checkout) = &ended
                     && !self.has_ended(checkout).await?
                 {
-                    let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
                     let why = "The checkout that this ticket is sold to is still under way";
                     let refusal = Refusal::new(Kind::CheckoutInProgress, why).about(id).at(version);
                     return Ok((answer::refusal(&refusal), Vec::new()));

@@ -172,7 +172,8 @@ pub fn secrets(flag: &str, file: Option<&Path>, variable: &str) -> Result<Vec<St
     match std::env::var(variable) {
         Ok(secret) => Ok(vec![secret]),
         Err(std::env::VarError::NotPresent) => Ok(Vec::new()),
-        Err(why) => Err(because(variable)(why)),
+        // What stands in it would be shown with the reason.
+        Err(std::env::VarError::NotUnicode(_)) => Err(CannotRun(format!("{variable} is not UTF-8"))),
     }
 }
 

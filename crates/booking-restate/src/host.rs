@@ -180,7 +180,8 @@ async fn seat<C: Context>(ctx: &C) -> Said {
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
     let mut ended = None;
-    if let TicketCall::Reset { .. } = &call
+    if let TicketCall::Reset { up_to } = &call
+        && version <= *up_to
         && let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to)
     {
         has_ended(ctx, checkout).await.map_err(|end| match end {

@@ -58,6 +58,7 @@ pub(crate) struct Loaded {
     pub(crate) url: String,
     pub(crate) clients: u16,
     pub(crate) wanted: Wanted,
+    /// For how long buyers asked. The last answers may have come later.
     pub(crate) lasted: Duration,
     /// In the order in which they came.
     pub(crate) seen: Vec<Seen>,
@@ -75,6 +76,12 @@ impl Loaded {
             self.seen.iter().filter(|seen| what.is_none_or(|what| seen.what == what)).map(|seen| seen.took).collect();
         took.sort_unstable();
         took
+    }
+
+    /// How many came while buyers asked, of one kind or of all.
+    pub(crate) fn in_time(&self, what: Option<&str>) -> usize {
+        let is_in_time = |seen: &&Seen| seen.at <= self.lasted && what.is_none_or(|what| seen.what == what);
+        self.seen.iter().filter(is_in_time).count()
     }
 
     /// How many answers of each kind there were.
@@ -98,7 +105,7 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 }
 
 impl LoadArgs {
-    /// Whether every request was answered.
+    /// Whether every request was answered, and something was booked.
     pub(crate) fn run(self) -> Result<bool, String> {
         let shop = self.shop.clone().open()?;
         let map = self.map.clone().map_or_else(|| fresh().map(|name| format!("load-{name}")), Ok)?;
@@ -109,11 +116,11 @@ impl LoadArgs {
             .map(|path| std::fs::File::create(path).map_err(|why| format!("--report {}: {why}", path.display())));
         let report = report.transpose()?;
         let loaded = self.load(&shop, &map)?;
-        report::text(&loaded).map_err(|why| format!("standard output: {why}"))?;
         if let Some(file) = report {
             report::page(&loaded, file).map_err(|why| format!("--report: {why}"))?;
         }
-        Ok(loaded.no_answer.is_none())
+        report::text(&loaded).map_err(|why| format!("standard output: {why}"))?;
+        Ok(loaded.no_answer.is_none() && loaded.in_time(Some(BOOKED)) > 0)
     }
 
     fn load(&self, shop: &Shop, map: &str) -> Result<Loaded, String> {
@@ -184,7 +191,7 @@ impl LoadArgs {
             url: shop.url.clone(),
             clients: self.clients,
             wanted: self.wanted,
-            lasted: start.elapsed(),
+            lasted: self.duration,
             seen,
             no_answer,
         };

@@ -27,7 +27,7 @@ fn rows(loaded: &Loaded) -> Vec<[String; 7]> {
         let took = loaded.took(filter);
         let [half, most, nearly_all] = [50, 90, 99].map(|percent| millis(percentile(&took, percent)));
         let slowest = millis(took.last().copied().unwrap_or_default());
-        [what.to_owned(), took.len().to_string(), loaded.rate(took.len()), half, most, nearly_all, slowest]
+        [what.to_owned(), took.len().to_string(), loaded.rate(loaded.in_time(filter)), half, most, nearly_all, slowest]
     };
     let kinds = loaded.kinds();
     let mut rows: Vec<_> = kinds.keys().map(|kind| row(kind, Some(kind))).collect();

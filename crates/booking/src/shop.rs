@@ -26,6 +26,9 @@ pub(crate) struct ShopFlags {
     /// The token of an operator
     #[arg(long, env = "BOOKING_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
+    /// The token of a Restate server's ingress.
+    #[arg(long, env = "RESTATE_AUTH_TOKEN", hide = true, hide_env_values = true)]
+    restate_token: Option<String>,
     /// A file of lines NAME=VALUE, with BOOKING_AUTH_TOKEN (or RESTATE_AUTH_TOKEN) and BOOKING_ADMIN_TOKEN [default: .env, if it is there]
     #[arg(long)]
     env_file: Option<PathBuf>,
@@ -88,20 +91,29 @@ impl ShopFlags {
     /// A flag that cannot be used, or nothing of ours answers.
     pub(crate) fn open(self) -> Result<Shop, String> {
         let url = self.url.trim_end_matches('/').to_owned();
-        let parsed: Uri = url.parse().map_err(|why| format!("{url} is no address: {why}"))?;
-        if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.query().is_some() {
-            return Err(format!("{url} is no address that begins with http:// or https://"));
+        let is_one = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        // What is refused is not shown: there may be a password in it, or a token.
+        if url.contains(['@', '?', '#']) || !url.parse().is_ok_and(|uri| is_one(&uri)) {
+            return Err(
+                "URL is no address such as https://tickets.example: http or https, no user, no query".to_owned()
+            );
         }
         let file = named_in(self.env_file.as_deref())?;
-        let mut shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, agent: agent() };
-        shop.engine = shop.what_answers()?;
-        let buyers = match shop.engine {
-            Engine::Host => &["BOOKING_AUTH_TOKEN"][..],
-            Engine::Restate => &["RESTATE_AUTH_TOKEN", "BOOKING_AUTH_TOKEN"],
-        };
-        shop.token = self.token.or_else(|| buyers.iter().find_map(|name| file.get(*name).cloned()));
-        shop.admin_token = self.admin_token.or_else(|| file.get("BOOKING_ADMIN_TOKEN").cloned());
-        Ok(shop)
+        let or_in_file = |flag: Option<String>, name: &str| flag.or_else(|| file.get(name).cloned());
+        let token = or_in_file(self.token, "BOOKING_AUTH_TOKEN");
+        let shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, agent: agent() };
+        let health = shop.get("/health")?;
+        if health.status == 200 {
+            let admin_token = or_in_file(self.admin_token, "BOOKING_ADMIN_TOKEN");
+            return Ok(Shop { token, admin_token, ..shop });
+        }
+        // An ingress knows one kind of token, and no operators.
+        let token = or_in_file(self.restate_token, "RESTATE_AUTH_TOKEN").or(token);
+        let ingress = Shop { engine: Engine::Restate, token, ..shop };
+        if matches!(ingress.get("/restate/health"), Ok(Answer { status: 200, .. })) {
+            return Ok(ingress);
+        }
+        Err(ingress.is_no_shop(&health))
     }
 }
 
@@ -143,31 +155,21 @@ impl Shop {
         Self { agent: Agent::new_with_config(self.agent.config().clone()), ..self.clone() }
     }
 
-    /// Whether an operator's token is there.
+    /// Whether there is a token for what operators do. At an ingress none is needed: what is open there, is open to all.
     pub(crate) fn has_operator(&self) -> bool {
-        // An ingress does not know operators: who reaches it may ask what is open there.
         self.admin_token.is_some() || self.engine == Engine::Restate
     }
 
-    fn what_answers(&self) -> Result<Engine, String> {
-        let health = self.get("/health")?;
-        if health.status == 200 {
-            return Ok(Engine::Host);
-        }
-        if matches!(self.get("/restate/health"), Ok(Answer { status: 200, .. })) {
-            return Ok(Engine::Restate);
-        }
-        Err(match health.status {
-            403 => {
-                format!("{}: 403. A challenge for automated requests, as of a bot protection, is answered so", self.url)
-            }
+    fn is_no_shop(&self, health: &Answer) -> String {
+        match health.status {
+            403 => format!("{}: 403. A bot protection answers programs so", self.url),
             503 => format!("{}/health says that it cannot serve: {}", self.url, health.short()),
             _ => format!(
                 "{}: neither /health nor /restate/health is answered as a shop does: {}",
                 self.url,
                 health.short()
             ),
-        })
+        }
     }
 
     /// # Errors

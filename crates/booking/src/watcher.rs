@@ -34,9 +34,15 @@ impl Watcher {
         let uri = request.uri();
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let mut addresses = (host.as_str(), port).to_socket_addrs().map_err(|why| format!("{host}: {why}"))?;
-        let address = addresses.next().ok_or_else(|| format!("{host} has no address"))?;
-        let stream = TcpStream::connect_timeout(&address, WAITS).map_err(|why| format!("{url}: {why}"))?;
+        let addresses = (host.as_str(), port).to_socket_addrs().map_err(|why| format!("{host}: {why}"))?;
+        let mut stream = Err(format!("{host} has no address"));
+        for address in addresses {
+            stream = TcpStream::connect_timeout(&address, WAITS).map_err(|why| format!("{url}: {why}"));
+            if stream.is_ok() {
+                break;
+            }
+        }
+        let stream = stream?;
         stream.set_read_timeout(Some(WAITS)).map_err(|why| format!("{url}: {why}"))?;
         let (socket, _) = tungstenite::client_tls(request, stream).map_err(|why| format!("{url}: {why}"))?;
         Ok(Self(socket))

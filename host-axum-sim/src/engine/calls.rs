@@ -123,7 +123,7 @@ impl Engine {
             let view = self.map(&key).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
-        let resets = matches!(call, TicketCall::Reset { .. });
+        let resets = matches!(call, TicketCall::Reset { up_to } if self.seat_version(id).0 <= up_to);
         if resets && self.is_being_sold(id) {
             return being_sold(id.clone(), self.seat_version(id).0);
         }

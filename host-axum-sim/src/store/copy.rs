@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::directory::{Log, write_base};
-use super::disk::{Disk as _, Folder};
+use super::disk::{Disk as _, Folder, LOCK};
 use super::files::{DirectoryError, Found, Head, Listing, Records, Role, UNFINISHED, base_name, find, new_id, read};
 
 /// Copies a directory, of which another process may be the owner, as it was at one moment: after some commit, and with every commit
@@ -16,28 +16,42 @@ use super::files::{DirectoryError, Found, Head, Listing, Records, Role, UNFINISH
 /// [`DirectoryError`]. The original is never changed, nor a directory in which there is anything.
 pub fn copy(from: &Path, to: &Path) -> Result<Records, DirectoryError> {
     // Before anything is made: there may be nothing to copy.
-    let Found { everything, logs, .. } = find(from)?;
-    let Some(last) = logs.last() else { return Err(DirectoryError::Nothing(from.to_owned())) };
+    let found = find(from)?;
     let disk = Folder(to.to_owned());
     let io = |error| DirectoryError::io(&disk, "")(error);
+    let is_empty = || match Listing::of(&disk).map_err(io)?.anything() {
+        Some(what) => Err(DirectoryError::NotEmpty { path: to.to_owned(), what }),
+        None => Ok(()),
+    };
     Folder::make(to).map_err(io)?;
-    let listing = Listing::of(&disk).map_err(io)?;
-    if let Some(what) = listing.anything() {
-        return Err(DirectoryError::NotEmpty { path: to.to_owned(), what });
-    }
+    is_empty()?;
     let Some(lock) = disk.lock().map_err(io)? else { return Err(DirectoryError::InUse(to.to_owned())) };
+    // Somebody may have had it until now.
+    is_empty()?;
+    if let Err(error) = write(&disk, found) {
+        drop(lock);
+        // Nothing is left that looks like a directory in which there is nothing yet.
+        let _it_may_stay = disk.remove(LOCK).and_then(|()| std::fs::remove_dir(to));
+        return Err(error);
+    }
+    drop(lock);
+    read(to)
+}
+
+/// Writes everything into an empty directory. The file that makes it one of bookings comes last, and the unfinished base first: a
+/// directory that has that alone is refused.
+fn write(disk: &Folder, Found { everything, logs, .. }: Found) -> Result<(), DirectoryError> {
+    let io = |error| DirectoryError::io(disk, "")(error);
+    let Some(last) = logs.last() else { return Err(DirectoryError::Nothing(disk.path())) };
     let (id, upto) = (new_id().map_err(io)?, last.number);
     let head = Head { store: id.clone(), is: Role::Base { upto, chain: last.chain.0 } };
     let (name, unfinished) = (base_name(upto), format!("{}{UNFINISHED}", base_name(upto)));
-    if let Err(error) = write_base(&disk, &unfinished, &head, upto, everything, &false.into()) {
+    if let Err(error) = write_base(disk, &unfinished, &head, upto, everything, &false.into()) {
         let _it_may_stay = disk.remove(&unfinished);
         return Err(io(error));
     }
     disk.rename(&unfinished, &name).map_err(io)?;
-    let log = Log::begin(&disk, &id, upto, last.chain).map_err(io)?;
+    let log = Log::begin(disk, &id, upto, last.chain).map_err(io)?;
     disk.sync().and_then(|()| disk.sync_own_name()).map_err(io)?;
-    // Without this file it is no directory of bookings: it comes last.
-    log.mark(&disk, &id).map_err(io)?;
-    drop(lock);
-    read(to)
+    log.mark(disk, &id).map_err(io)
 }

@@ -150,7 +150,8 @@ impl Directory {
                 return Err(DirectoryError::Missing(path.join(MARKER)));
             }
         }
-        if !listing.bases.is_empty() {
+        // Of a base that was begun a copy was to be made, which has not come to its end.
+        if !listing.bases.is_empty() || listing.unfinished.iter().any(|name| !name.starts_with(MARKER)) {
             return Err(DirectoryError::Missing(path.join(MARKER)));
         }
         let io = || DirectoryError::io(&*disk, "");

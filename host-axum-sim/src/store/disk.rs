@@ -64,7 +64,8 @@ impl Folder {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         match builder.create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
+            Err(error) => Err(error),
+            Ok(()) => synced(parent),
         }
     }
 
@@ -103,6 +104,14 @@ pub(super) struct Lock(Vec<File>);
 /// The file that is locked as well.
 pub(super) const LOCK: &str = "lock";
 
+/// The names in a directory are there for good, as far as its owner lets us see to it.
+fn synced(path: &Path) -> io::Result<()> {
+    match sync_directory(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
@@ -136,10 +145,7 @@ impl Disk for Folder {
         sync_directory(&self.0)
     }
     fn sync_own_name(&self) -> io::Result<()> {
-        match self.0.canonicalize()?.parent().map_or(Ok(()), sync_directory) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            synced => synced,
-        }
+        self.0.canonicalize()?.parent().map_or(Ok(()), synced)
     }
     fn path(&self) -> PathBuf {
         self.0.clone()

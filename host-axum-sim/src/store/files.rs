@@ -680,10 +680,11 @@ pub(super) fn find(directory: &Path) -> Result<Found, DirectoryError> {
     let folder = Folder(directory.to_owned());
     let mut looks = 0;
     loop {
+        let was_in_use = is_in_use(directory);
         match find_once(&folder) {
             // A file that was there a moment ago has given way to a newer one, or one goes on that did not.
             Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. } | DirectoryError::Less { .. })
-                if looks < LOOKS && is_in_use(directory) =>
+                if looks < LOOKS && (was_in_use || is_in_use(directory)) =>
             {
                 looks += 1;
                 std::thread::sleep(std::time::Duration::from_millis(20));
