@@ -1,4 +1,4 @@
-//! What `booking` finds of deployments: each host, as it is reached from outside.
+//! What `booking` finds out about a deployment, on each host.
 
 #![cfg(not(target_family = "wasm"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]

@@ -56,7 +56,7 @@ fn copied(from: &Path, to: &Path) -> Result<String, CannotRun> {
             Ok(Record::Seat(..)) => tickets += 1,
             Ok(Record::Checkout(_)) => checkouts += 1,
             Ok(_) => {}
-            // It is copied as it is: there may be a build that can read it.
+            // The copy has the same bytes: another build may read them.
             Err(seat @ DirectoryError::Seat { .. }) => {
                 tickets += 1;
                 say(&format!("{seat}"))?;

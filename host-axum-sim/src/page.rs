@@ -165,7 +165,7 @@ pub(crate) fn page_alone(settings: PageSettings) -> Router {
 pub(crate) fn write_to(directory: &Path, settings: &PageSettings) -> io::Result<usize> {
     std::fs::create_dir_all(directory)?;
     let policy = policy(settings);
-    // Who may frame a page is told in a header alone.
+    // Browsers read `frame-ancestors` from a header alone.
     let policy = policy.split("; ").filter(|part| !part.starts_with("frame-ancestors")).collect::<Vec<_>>().join("; ");
     let in_head =
         format!("<meta charset=\"utf-8\">\n  <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
@@ -196,7 +196,7 @@ fn told(settings: &PageSettings) -> String {
     serde_json::to_string(&told).expect("texts and a bool are JSON")
 }
 
-/// The page runs no script but its own, and talks to nobody but the API.
+/// The page runs no script but its own, and talks to the API alone.
 fn policy(settings: &PageSettings) -> String {
     let api = settings.api.as_ref().map_or_else(String::new, ApiUrl::sources);
     format!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::run::{Outcome, end_of, free_port, output, program, root};
 use crate::worker::{HOST, bundle, tools};
 
-/// What of the platform static files are served with: one that the pinned workerd knows.
+/// The date that says which behaviour of the platform serves static files. The pinned workerd knows it.
 const COMPATIBILITY_DATE: &str = "2026-04-01";
 
 /// How long it may take to start, on a machine that is busy with other things.

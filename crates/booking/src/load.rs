@@ -40,7 +40,7 @@ pub(crate) struct LoadArgs {
 pub(crate) enum Wanted {
     /// Any of fifty seats: most buyers come too late. Of ten cards eight pay, one is declined, and one gets no answer of the gateway
     Fifty,
-    /// Each a seat that nobody else wants, with a card that pays
+    /// Each buyer a seat of their own, with a card that pays
     Distinct,
 }
 

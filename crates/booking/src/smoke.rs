@@ -56,7 +56,7 @@ struct Smoke {
     shop: Shop,
     args: SmokeArgs,
     tickets: [String; 2],
-    /// Whether they are somebody else's, and not of a map of its own.
+    /// Whether the caller named them; else they are of a map that this run has made up.
     are_given: bool,
     user: String,
     /// The checkout that bought the first ticket.
@@ -94,7 +94,7 @@ impl SmokeArgs {
     }
 }
 
-/// A name that nobody else has.
+/// A name that no other run has.
 pub(crate) fn fresh() -> Result<String, String> {
     let mut chance = [0; 8];
     getrandom::fill(&mut chance).map_err(|why| format!("no chance to be had: {why}"))?;
@@ -162,7 +162,7 @@ impl Smoke {
         status.ok_or_else(|| format!("{} cannot be looked at: {}", self.tickets[seat], seen.short()))
     }
 
-    /// Waits for a status; a checkout is told of its end a moment before the seat shows it.
+    /// Waits until the ticket has this status: a checkout tells its end a moment before the seat shows it.
     fn becomes(&self, seat: usize, status: &str) -> Result<(), String> {
         let since = Instant::now();
         loop {
@@ -177,7 +177,7 @@ impl Smoke {
         }
     }
 
-    /// Nothing is bought that nobody could put back on sale.
+    /// Why this run buys nothing: it buys only what an operator can put back on sale.
     fn why_not_to_buy(&mut self) -> Option<String> {
         if self.args.no_payments {
             return Some("--no-payments".to_owned());
@@ -207,7 +207,7 @@ impl Smoke {
     /// Puts back what this may have bought.
     fn put_back(&self, seat: usize) -> Result<(), String> {
         if self.shop.engine == Engine::Host {
-            // An operator is told whose it is.
+            // The host tells an operator whose it is.
             let seen = self.shop.operate(&self.ticket(seat, "get"), &json!({}))?;
             if seen.body["status"] == "SOLD" && seen.body["reservedBy"] != self.user.as_str() {
                 return Err(format!("{} is sold to somebody else: it stays so", self.tickets[seat]));

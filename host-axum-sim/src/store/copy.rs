@@ -26,7 +26,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<Records, DirectoryError> {
     Folder::make(to).map_err(io)?;
     is_empty()?;
     let Some(lock) = disk.lock().map_err(io)? else { return Err(DirectoryError::InUse(to.to_owned())) };
-    // Somebody may have had it until now.
+    // Another process may have written to it before it let go of the lock.
     is_empty()?;
     if let Err(error) = write(&disk, found) {
         drop(lock);
