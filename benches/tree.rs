@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use xtask::run::{Outcome, cargo, output, root, say};
-use xtask::worker::{Script, With, bundle_with};
+use xtask::worker::{Bundle, Script};
 
 use crate::rows::is_bench;
 
@@ -76,16 +76,16 @@ impl Tree {
         self.on_restate.get_or_init(|| self.binary("host-restate")).clone()
     }
 
-    /// The Worker with this, as another script to run; nothing for this tree, whose Worker is run as it is.
+    /// A Worker of the tree, as another script to run; nothing for this tree, whose Worker is run as it is.
     ///
     /// # Errors
     /// Where it cannot be built.
-    pub fn script(&self, with: With) -> Outcome<Option<Script>> {
+    pub fn script(&self, bundle: Bundle) -> Outcome<Option<Script>> {
         if self.is_this {
-            return bundle_with(with).map(|_| None);
+            return bundle.built().map(|_| None);
         }
-        let kept = if with == With::Nothing { &self.objects } else { &self.endpoint };
-        let folder = kept.get_or_init(|| self.bundle(with)).clone()?;
+        let kept = if bundle == Bundle::Shop { &self.objects } else { &self.endpoint };
+        let folder = kept.get_or_init(|| self.bundle(bundle)).clone()?;
         Script::of_checkout(&self.folder, folder).map(Some)
     }
 
@@ -107,16 +107,21 @@ impl Tree {
     }
 
     /// Built by the tree's own command, and copied from where its next build goes.
-    fn bundle(&self, with: With) -> Outcome<PathBuf> {
-        let (name, option): (&str, &[&str]) =
-            if with == With::Nothing { ("objects", &[]) } else { ("restate", &["--restate"]) };
+    fn bundle(&self, bundle: Bundle) -> Outcome<PathBuf> {
+        // Trees before the endpoint for Restate was a Worker of its own had it in the same bundle.
+        let is_of_its_own = self.folder.join(bundle.package()).join("wrangler.toml").is_file();
+        let (name, option, built): (&str, &[&str], &str) = match bundle {
+            Bundle::Restate if is_of_its_own => ("restate", &["restate"], bundle.package()),
+            Bundle::Restate => ("restate", &["--restate"], Bundle::Shop.package()),
+            _ => ("objects", &[], Bundle::Shop.package()),
+        };
         say(&format!("building the Worker of {}, for {name}", self.commit));
         let build = ["run", "--quiet", "--package", "xtask", "--", "worker", "build"];
         let _said = output(&mut self.cargo(&[&build[..], option].concat()))?;
         let folder = self.folder.join("target/bundles").join(name);
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(cannot)?;
-        for entry in std::fs::read_dir(self.folder.join("host-worker/build")).map_err(cannot)?.flatten() {
+        for entry in std::fs::read_dir(self.folder.join(built).join("build")).map_err(cannot)?.flatten() {
             if entry.path().is_file() {
                 std::fs::copy(entry.path(), folder.join(entry.file_name())).map_err(cannot)?;
             }

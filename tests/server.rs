@@ -20,6 +20,7 @@ use tests::gateway::{
     operators_end_what_the_gateway_does_not, refuses_us,
 };
 use tests::http::{Client, Got};
+use tests::mail::{MailServer, certificate};
 use tests::server::{Server, binary, notified, scenarios};
 use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
@@ -576,4 +577,77 @@ fn the_seven_scenarios_of_the_first_proof_of_concept_go_as_they_should() {
     let (went, said) = scenarios(&discreet.base);
     assert!(!went && said.lines().filter(|line| line.starts_with("FAIL")).count() == 1, "{said}");
     assert!(said.contains("FAIL  4 state query"), "{said}");
+}
+
+/// Books a ticket for who left this contact.
+fn book(client: &Client, ticket: &str, contact: &Value) -> Got {
+    let got = client.post("/Checkout/process", &json!({ "ticketId": ticket, "userId": "ann", "contact": contact }));
+    assert_eq!(got.status, 200, "{}", got.text);
+    got
+}
+
+#[test]
+fn buyers_get_an_e_mail_and_the_same_one_again_until_the_mail_server_takes_it() {
+    let mail = MailServer::start(&["--refuse", "1"]);
+    let url = format!("smtp://127.0.0.1:{}", mail.port);
+    let template = Scratch::new("template", "Subject: Hello {user}: {tickets}\n\nYou paid {amount}.\n{tickets}\n");
+    let flags = ["--mail-url", &url, "--mail-from", "Town Hall <hall@example.com>", "--mail-template", template.path()];
+    let server = Server::start("serve", &[&["--payment-delay", "0ms"][..], &flags].concat());
+    let client = Client::new(&server.base);
+    // Neither has an address: there is nothing to send.
+    book(&client, "hall:1", &json!({ "phone": "1" }));
+    buy(&client, "hall:2", "card_success");
+    book(&client, "hall:3", &json!({ "email": "ann@example.com" }));
+    let (first, second) = (mail.next(), mail.next());
+    assert_eq!((first.taken, second.taken), (false, true));
+    assert_eq!((&first.id, &first.text), (&second.id, &second.text), "a copy is known as one");
+    assert_eq!(
+        (second.from.as_str(), second.to.as_slice()),
+        ("Town Hall <hall@example.com>", &["ann@example.com".to_owned()][..])
+    );
+    assert_eq!(second.subject, "Hello ann: hall:3");
+    assert_eq!(second.text, "You paid 100.00 USD.\nhall:3\n");
+    assert!(mail.is_empty());
+    let log = server.stop();
+    assert!(log.contains("has not taken an e-mail") && log.contains("451"), "{log}");
+    assert!(!log.contains("example.com"), "no address is in the log, nor what the server says of it: {log}");
+}
+
+#[test]
+fn a_mail_server_that_wants_it_is_asked_over_tls_with_a_password() {
+    let pem = certificate().to_string_lossy().into_owned();
+    let mail = MailServer::start(&["--tls", &pem, "--login", "hall:a password"]);
+    let url = format!("smtps://localhost:{}", mail.port);
+    let flags =
+        ["--payment-delay", "0ms", "--mail-url", &url, "--mail-from", "hall@example.com", "--mail-user", "hall"];
+    let env = [("BOOKING_MAIL_PASSWORD", "a password"), ("SSL_CERT_FILE", pem.as_str())];
+    let server = Server::start_with("serve", &flags, &env);
+    let booked = book(&Client::new(&server.base), "hall:1", &json!({ "email": "bob@example.com" }));
+    let email = mail.next();
+    assert!(email.text.contains("hall:1") && email.text.contains(&booked.text("checkoutId")), "{email:?}");
+    // Who cannot be known is sent nothing.
+    let server = Server::start_with("serve", &flags, &env[..1]);
+    book(&Client::new(&server.base), "hall:2", &json!({ "email": "bob@example.com" }));
+    assert!(server.says("has not taken an e-mail", PATIENCE));
+    assert!(mail.is_empty());
+}
+
+#[test]
+fn an_e_mail_that_cannot_be_sent_is_said_at_the_start() {
+    let template = Scratch::new("wrong-template", "Subject: x\n\nfor {card}\n");
+    let from = ["--mail-from", "hall@example.com"];
+    let url = ["--mail-url", "smtp://mail.example.com"];
+    for (flags, says) in [
+        (&[&url[..], &["--mail-from", "nobody"]].concat(), "--mail-from"),
+        (&[&["--mail-url", "smtp://ann:secret@mail.example.com"], &from[..]].concat(), "--mail-url"),
+        (&[&url[..], &from, &["--mail-user", "hall"]].concat(), "--mail-password-file"),
+        (&[&url[..], &from, &["--mail-template", template.path()]].concat(), "line 3: there is no {card}"),
+        (&[&url[..], &from, &["--notify-url", "http://127.0.0.1:9/"]].concat(), "--notify-url"),
+    ] {
+        let output =
+            Command::new(binary("host-axum-sim")).args(["serve", "--listen", "127.0.0.1:0"]).args(flags).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(says) && !said.contains("secret"), "{flags:?}: {said}");
+    }
 }

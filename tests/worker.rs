@@ -28,7 +28,7 @@ use tests::worker::OnWorkerd;
 use tests::{PATIENCE, eventually, size};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{Message, WebSocket};
-use xtask::worker::With;
+use xtask::worker::Bundle;
 use xtask::wrangler::Dev;
 
 const ADMIN: &str = "an-admin-token-for-tests";
@@ -157,7 +157,7 @@ fn a_hold_that_ended_while_workerd_was_away_ends_when_it_is_back() {
 
 #[test]
 fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
-    let on = OnWorkerd::start_with(With::Faults, &[]);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[]);
     let quickly = |method: &str, path: &str, body: &Value| {
         let start = Instant::now();
         let got = on.client.send(method, path, &[], body.to_string().as_bytes());
@@ -193,7 +193,7 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
 
 #[test]
 fn an_object_that_is_overloaded_is_not_asked_again_and_one_that_was_moved_is() {
-    let on = OnWorkerd::start_with(With::Faults, &[]);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[]);
     let reserve = |map: &str| {
         let url = format!("{}/Ticket/{map}:1/reserve", on.client.base());
         let request = ureq::post(&url).config().http_status_as_error(false).build();
@@ -216,7 +216,7 @@ fn an_object_that_is_overloaded_is_not_asked_again_and_one_that_was_moved_is() {
 fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
-    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments), ("ADMIN_TOKENS", ADMIN)]);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[("PAYMENT_URL", &payments), ("ADMIN_TOKENS", ADMIN)]);
     let holds = |ticket: &str, ttl: u64| {
         let wish = json!({ "userId": "ann", "ttlMs": ttl });
         assert_eq!(on.client.post(&format!("/Ticket/{ticket}/reserve"), &wish).status, 200, "{ticket}");
@@ -246,7 +246,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
 fn a_checkout_that_panics_between_two_steps_is_brought_to_its_end_by_its_alarm() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
-    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments)]);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[("PAYMENT_URL", &payments)]);
     let order = json!({ "ticketId": "hall:panic-step-once", "userId": "ann" });
     let got = on.client.post("/Checkout/process", &order);
     assert_eq!((got.status, &got.body["status"]), (202, &json!("PENDING")), "{}", got.text);
@@ -260,7 +260,7 @@ fn an_alarm_that_comes_again_when_all_is_done_changes_nothing() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let ledger = || Client::new(&gateway.base).get("/api/mock-payment/ledger").text;
     let payments = format!("{}/api/mock-payment", gateway.base);
-    let on = OnWorkerd::start_with(With::Faults, &[("PAYMENT_URL", &payments), ("LOG_LEVEL", "debug")]);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[("PAYMENT_URL", &payments), ("LOG_LEVEL", "debug")]);
     let rang = |service: &str| {
         let line = format!(r#""message":"woken","service":"{service}""#);
         on.log().lines().filter(|said| said.contains(&line)).count()
@@ -502,7 +502,7 @@ fn what_is_set_wrongly_is_said_and_nothing_is_answered() {
 
 /// What wrangler says of an environment, without deploying it.
 fn bindings(environment: &str) -> BTreeSet<String> {
-    let _built = xtask::worker::bundle().unwrap();
+    let _built = Bundle::Shop.built().unwrap();
     let mut command = xtask::wrangler::command_alone(&["deploy", "--dry-run", "--env", environment]).unwrap();
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -519,20 +519,14 @@ fn bindings(environment: &str) -> BTreeSet<String> {
 fn each_environment_deploys_exactly_what_it_is_meant_to() {
     let always = ["env.SEAT_MAPS (SeatMapObject) Durable Object", "env.CHECKOUTS (CheckoutObject) Durable Object"];
     let variable = |name: &str, value: &str| format!("env.{name} (\"{value}\") Environment Variable");
+    let sandbox = |environment: &str| format!("env.PAYMENTS (seat-booking-sandbox-{environment}) Worker");
     let limit = |limit: u32| format!("env.RATE_LIMITER ({limit} requests/60s) Rate Limit");
     let expected = [
-        (
-            "development",
-            vec![
-                variable("PAYMENT_URL", "http://127.0.0.1:9090/api/mock-payment"),
-                variable("LOG_LEVEL", "info"),
-                limit(10_000),
-            ],
-        ),
+        ("development", vec![sandbox("development"), variable("LOG_LEVEL", "info"), limit(10_000)]),
         (
             "staging",
             vec![
-                variable("PAYMENT_URL", "https://sandbox.payments.example.com"),
+                sandbox("staging"),
                 variable("ALLOWED_ORIGINS", "https://staging.example.com"),
                 variable("LOG_LEVEL", "info"),
                 limit(300),
@@ -650,8 +644,8 @@ fn the_page_comes_with_its_headers_and_every_other_path_is_the_workers() {
 
 #[test]
 fn the_bundle_is_as_small_as_it_was_meant_to_stay() {
-    let bytes = xtask::worker::gzipped().unwrap();
-    assert!(bytes <= xtask::worker::MOST_BYTES, "{bytes} bytes, gzipped");
+    let bytes = xtask::worker::gzipped(&Bundle::Shop.built().unwrap()).unwrap();
+    assert!(bytes <= Bundle::Shop.most_bytes(), "{bytes} bytes, gzipped");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tests::http::{Client, Got};
 use tests::server::Server;
 use tests::worker::{OnWorkerd, WorkerOnRestate};
 use tests::{eventually, size};
-use xtask::worker::With;
+use xtask::worker::Bundle;
 
 /// A Worker that a server calls, and that asks this gateway.
 fn paying_at(gateway: &Server, vars: &[(&str, &str)]) -> WorkerOnRestate {
@@ -106,22 +106,20 @@ fn a_booking_is_nine_requests_to_the_worker_and_no_more() {
 #[test]
 fn without_an_identity_key_it_serves_nobody_unless_that_is_allowed() {
     let folder = tests::restate::Folder::new("worker");
-    let start = |with: With, vars: &[(&str, &str)]| {
+    let start = |bundle: Bundle, vars: &[(&str, &str)]| {
         let name = format!("{}-{}", vars.len(), vars[0].1);
         let setup = xtask::worker::Setup::in_folder(folder.path().join(name), vars).unwrap();
-        xtask::worker::Workerd::start_wrongly(xtask::worker::Setup { with, ..setup }).unwrap()
+        xtask::worker::Workerd::start_wrongly(xtask::worker::Setup { bundle, ..setup }).unwrap()
     };
-    for (with, vars, why) in [
-        (With::Restate, &[("MODE", "restate")][..], "RESTATE_IDENTITY_KEYS must be there"),
-        (With::Restate, &[("MODE", "both")], "RESTATE_IDENTITY_KEYS must be there"),
-        (With::Restate, &[("MODE", "neither")], "MODE must be"),
-        (With::Restate, &[("MODE", "restate"), ("RESTATE_IDENTITY_KEYS", "publickeyv1_0")], "RESTATE_IDENTITY_KEYS"),
-        (With::Restate, &[("MODE", "restate"), ("RESTATE_UNSIGNED", "maybe")], "RESTATE_UNSIGNED must be"),
-        (With::Nothing, &[("MODE", "restate")], "this build has Durable Objects alone"),
+    for (bundle, vars, why) in [
+        (Bundle::Restate, &[("LOG_LEVEL", "info")][..], "RESTATE_IDENTITY_KEYS must be there"),
+        (Bundle::Restate, &[("RESTATE_IDENTITY_KEYS", "publickeyv1_0")], "RESTATE_IDENTITY_KEYS"),
+        (Bundle::Restate, &[("RESTATE_UNSIGNED", "maybe")], "RESTATE_UNSIGNED must be"),
+        (Bundle::Shop, &[("MODE", "restate")], "the endpoint for Restate is a Worker of its own"),
     ] {
-        let mut workerd = start(with, vars);
+        let mut workerd = start(bundle, vars);
         let client = Client::new(&workerd.setup.url());
-        for path in ["/health", "/restate/discover", "/restate/invoke/SeatMap/turn"] {
+        for path in ["/health", "/discover", "/invoke/SeatMap/turn"] {
             assert_eq!(client.post(path, &json!({})).status, 503, "{vars:?} {path}");
         }
         let log = std::fs::read_to_string(workerd.setup.log()).unwrap();
@@ -162,7 +160,7 @@ fn invoke(client: &Client, path: &str, token: Option<&str>, body: &[u8]) -> Got 
     if let Some(token) = token {
         headers.extend([("X-Restate-Signature-Scheme", "v1"), ("X-Restate-Jwt-V1", token)]);
     }
-    client.send("POST", &format!("/restate{path}"), &headers, body)
+    client.send("POST", path, &headers, body)
 }
 
 /// A message of the protocol: its type, and its fields.
@@ -242,7 +240,7 @@ fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
         assert_eq!(got.status, 401, "{what}: {}", got.text);
     }
     let unsigned = [("X-Restate-Signature-Scheme", "unsigned"), ("X-Restate-Jwt-V1", good.as_str())];
-    assert_eq!(worker.send("POST", &format!("/restate{CLAIM}"), &unsigned, &claim).status, 401);
+    assert_eq!(worker.send("POST", CLAIM, &unsigned, &claim).status, 401);
     // Buyers have nothing to ask of it, and nothing was run.
     assert_eq!(worker.post("/Checkout/process", &json!({ "ticketId": "hall:3", "userId": "ann" })).status, 404);
     assert_eq!(on.client.get("/Ticket/hall:2/get").body["status"], "AVAILABLE");
@@ -251,10 +249,7 @@ fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
 
 #[test]
 fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
-    let on = OnWorkerd::start_with(
-        With::Restate,
-        &[("MODE", "restate"), ("RESTATE_UNSIGNED", "allowed"), ("LOG_LEVEL", "warn")],
-    );
+    let on = OnWorkerd::start_with(Bundle::Restate, &[("RESTATE_UNSIGNED", "allowed"), ("LOG_LEVEL", "warn")]);
     let whole = invocation("hall", A_CLAIM);
     let good = invoke(&on.client, CLAIM, None, &whole);
     assert_eq!(good.status, 200, "{}", good.text);
@@ -294,7 +289,7 @@ fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
     // Some were well-formed enough to be run, and were told in the protocol what was wrong; most were refused before.
     assert!(seen.contains_key(&400) && seen.contains_key(&200), "{seen:?}");
     for (what, headers) in [("no type", vec![]), ("another type", vec![("Content-Type", "application/json")])] {
-        let got = on.client.send("POST", &format!("/restate{CLAIM}"), &headers, &whole);
+        let got = on.client.send("POST", CLAIM, &headers, &whole);
         assert!((400..500).contains(&got.status), "{what}: {} {}", got.status, got.text);
     }
     assert_eq!(invoke(&on.client, "/invoke/Ticket/nothing", None, &whole).status, 404);
@@ -308,7 +303,7 @@ fn a_command_that_cannot_be_judged_is_given_up_and_its_map_goes_on() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
     let vars = [("PAYMENT_URL", payments.as_str()), ("RESTATE_UNSIGNED", "allowed")];
-    let on = WorkerOnRestate::start_with(With::Faults, &vars, &[]);
+    let on = WorkerOnRestate::start_with(Bundle::RestateWithFaults, &vars, &[]);
     let panics = || on.worker.log().matches("panicked").count();
     // Once: it is tried again, and nobody is the wiser.
     let once = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:panic-restate-once", "userId": "ann" }));
@@ -406,7 +401,7 @@ fn a_call_that_is_killed_alone_turns_its_checkout_back() {
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
     let payments = format!("{}/api/mock-payment", gateway.base);
     let vars = [("PAYMENT_URL", payments.as_str()), ("RESTATE_UNSIGNED", "allowed")];
-    let on = WorkerOnRestate::start_with(With::Faults, &vars, &[]);
+    let on = WorkerOnRestate::start_with(Bundle::RestateWithFaults, &vars, &[]);
     // The claim panics at first, and is to be tried again in two seconds.
     let checkout = sent(&on, &json!({ "ticketId": "hall:panic-restate-once", "userId": "ann" }));
     let sql = "SELECT id FROM sys_invocation WHERE target_handler_name = 'turn' AND status = 'backing-off'";
@@ -421,23 +416,7 @@ fn a_call_that_is_killed_alone_turns_its_checkout_back() {
 }
 
 #[test]
-fn the_bundle_with_both_is_as_small_as_it_was_meant_to_stay() {
-    let bundle = xtask::worker::bundle_with(With::Restate).unwrap();
-    let bytes = xtask::worker::gzipped_in(&bundle).unwrap();
-    assert!(bytes <= xtask::worker::MOST_BYTES_WITH_RESTATE, "{bytes} bytes, gzipped");
-}
-
-#[test]
-fn both_modes_are_served_side_by_side() {
-    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
-    let payments = format!("{}/api/mock-payment", gateway.base);
-    let on =
-        WorkerOnRestate::start(&[("MODE", "both"), ("PAYMENT_URL", &payments), ("RESTATE_UNSIGNED", "allowed")], &[]);
-    // Each knows its own tickets.
-    for client in [&on.client, &on.worker.client] {
-        let got = client.post("/Checkout/process", &json!({ "ticketId": "hall:1", "userId": "ann" }));
-        assert_eq!(got.status, 200, "{}", got.text);
-        let got = client.post("/Checkout/process", &json!({ "ticketId": "hall:1", "userId": "bob" }));
-        assert_eq!((got.status, got.kind()), (409, "TicketSold"), "{}", got.text);
-    }
+fn the_bundle_is_as_small_as_it_was_meant_to_stay() {
+    let bytes = xtask::worker::gzipped(&Bundle::Restate.built().unwrap()).unwrap();
+    assert!(bytes <= Bundle::Restate.most_bytes(), "{bytes} bytes, gzipped");
 }

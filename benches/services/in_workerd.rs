@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use xtask::run::{Outcome, npm_ci, output, program, root};
-use xtask::worker::{Script, Setup, With, Workerd, bundle, bundle_with, gzipped_in, tools};
+use xtask::worker::{Bundle, Script, Setup, Workerd, gzipped, tools};
 
 use super::{Asked, CHECKOUT_TIME, Service, free_address, native, on_restate};
 use crate::folder::Folder;
@@ -26,12 +26,12 @@ pub fn version() -> Outcome<String> {
     Ok(about["version"].as_str().unwrap_or_default().to_owned())
 }
 
-/// How large the Worker is, without and with an endpoint for Restate: in bytes, gzipped.
+/// How large the Workers are, the one with Durable Objects and the one for Restate: in bytes, gzipped.
 ///
 /// # Errors
 /// Where it cannot be built.
 pub fn bundle_sizes() -> Outcome<(u64, u64)> {
-    Ok((gzipped_in(&bundle()?)?, gzipped_in(&bundle_with(With::Restate)?)?))
+    Ok((gzipped(&Bundle::Shop.built()?)?, gzipped(&Bundle::Restate.built()?)?))
 }
 
 /// How long the Worker of this tree takes from the start of its process to its first answer.
@@ -39,16 +39,16 @@ pub fn bundle_sizes() -> Outcome<(u64, u64)> {
 /// # Errors
 /// Why it did not start.
 pub fn cold(tree: &Tree) -> Outcome<Duration> {
-    let script = tree.script(With::Nothing)?;
+    let script = tree.script(Bundle::Shop)?;
     let begins = Instant::now();
-    let _running = start(script, With::Nothing, &[])?;
+    let _running = start(script, Bundle::Shop, &[])?;
     Ok(begins.elapsed())
 }
 
 /// host-worker, on Durable Objects.
 pub(super) fn ours(tree: &Tree, this: &Tree) -> Outcome<Service> {
     let name = tree.named("host-worker, Durable Objects");
-    let (started, gateway, notes) = worker(tree, this, &name, With::Nothing, &[])?;
+    let (started, gateway, notes) = worker(tree, this, &name, Bundle::Shop, &[])?;
     Ok(Service { rests: EVICTED, ..alone(name, Dialect::Host, started, vec![Box::new(gateway)], notes) })
 }
 
@@ -59,8 +59,9 @@ const EVICTED: Duration = Duration::from_secs(12);
 /// host-worker, as a Restate endpoint.
 pub(super) fn ours_on_restate(tree: &Tree, this: &Tree) -> Outcome<Service> {
     let name = tree.named("host-worker, on Restate");
+    // Trees before that Worker was one of its own need the first.
     let vars = [("MODE", "restate"), ("RESTATE_UNSIGNED", "allowed"), ("RESTATE_ADMIN_HANDLERS", "true")];
-    let (started, gateway, notes) = worker(tree, this, &name, With::Restate, &vars)?;
+    let (started, gateway, notes) = worker(tree, this, &name, Bundle::Restate, &vars)?;
     called(name, Dialect::Host, started, "/restate", vec![Box::new(gateway)], notes)
 }
 
@@ -75,7 +76,7 @@ pub(super) fn reference() -> Outcome<Service> {
     bundle.arg("--alias:@restatedev/restate-sdk=@restatedev/restate-sdk-cloudflare-workers/fetch");
     let _said = output(bundle.args(["--loader:.wasm=copy", "--minify", "--outfile=built/worker/index.js"]))?;
     let script = Script { folder: built, objects: Vec::new(), needs_node: true };
-    let started = start(Some(script), With::Nothing, &[])?;
+    let started = start(Some(script), Bundle::Shop, &[])?;
     called("the reference's steps, a Worker".to_owned(), Dialect::Reference, started, "", Vec::new(), Vec::new())
 }
 
@@ -86,17 +87,17 @@ pub(super) fn reference() -> Outcome<Service> {
 pub fn bare(name: &str) -> Outcome<Service> {
     let objects = vec![("ONE".to_owned(), "One".to_owned())];
     let script = Script { folder: root().join("benches/peers/workerd"), objects, needs_node: true };
-    let started = start(Some(script), With::Nothing, &[])?;
+    let started = start(Some(script), Bundle::Shop, &[])?;
     Ok(alone(name.to_owned(), Dialect::Steps, started, Vec::new(), Vec::new()))
 }
 
 type Started = (Workerd, Folder);
 
 /// Starts a workerd in a folder of its own, on a disk.
-fn start(script: Option<Script>, with: With, vars: &[(&str, &str)]) -> Outcome<Started> {
+fn start(script: Option<Script>, bundle: Bundle, vars: &[(&str, &str)]) -> Outcome<Started> {
     let folder = Folder::on_disk(&format!("workerd-{}", free_address()?.port()));
     let is_other = script.as_ref().is_some_and(|script| script.needs_node);
-    let setup = Setup { script, with, ..Setup::in_folder(folder.path().to_owned(), vars)? };
+    let setup = Setup { script, bundle, ..Setup::in_folder(folder.path().to_owned(), vars)? };
     Ok((if is_other { Workerd::start_silent(setup)? } else { Workerd::start(setup)? }, folder))
 }
 
@@ -105,7 +106,7 @@ fn worker(
     tree: &Tree,
     this: &Tree,
     name: &str,
-    with: With,
+    bundle: Bundle,
     more: &[(&str, &str)],
 ) -> Outcome<(Started, Program, Vec<String>)> {
     let (gateway, payments) = native::gateway(this)?;

@@ -297,6 +297,19 @@ impl Ledger {
         self.accounts.insert(key, account);
     }
 
+    /// The key of the account that a command is about; `None` where it is about an authorisation that no ledger gave.
+    #[must_use]
+    pub fn key_of(command: &Payment) -> Option<PaymentKey> {
+        match command {
+            Payment::Authorize(request) => Some(request.key.clone()),
+            Payment::Capture(request) => {
+                let key = request.authorization.as_str().strip_prefix(AuthorizationId::MOCK_PREFIX);
+                key.and_then(|key| PaymentKey::parse(key).ok())
+            }
+            Payment::Void(request) => Some(request.authorize_key.clone()),
+        }
+    }
+
     fn authorize(&self, request: &Authorize) -> (Account, AuthorizeAnswer) {
         let asked = Asked { amount: request.amount, method: request.method.clone() };
         let mut account = self.accounts.get(&request.key).cloned().unwrap_or_default();

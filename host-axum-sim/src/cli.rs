@@ -255,10 +255,8 @@ impl ServeArgs {
                 ..Limits::default()
             },
         };
-        let ports = Ports {
-            gateway: gateway.map(|port| port as Arc<dyn booking_hosting::ports::PaymentGateway>),
-            notifier: notifier.map(|port| port as Arc<dyn booking_hosting::ports::Notifier>),
-        };
+        let ports =
+            Ports { gateway: gateway.map(|port| port as Arc<dyn booking_hosting::ports::PaymentGateway>), notifier };
         let sells_any = !settings.terms.closed_sales;
         let (engine, store, what) = match &self.data_dir {
             None => (Engine::new(settings), None, "serving in memory: nothing is kept when this ends".to_owned()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use booking_core::time::Millis;
 use booking_hosting::flags::{CannotRun, LogFlags, PortFlags, TermsFlags, because, millis};
-use booking_hosting::ports::{Notifier, PaymentGateway};
+use booking_hosting::ports::PaymentGateway;
 use booking_hosting::process::told_to_stop;
 use clap::{Args, Parser, Subcommand};
 use restate_sdk::filter::ReplayAwareFilter;
@@ -99,7 +99,7 @@ impl ServeArgs {
             Some(port) => port,
             None => Arc::new(MockGateway::new(self.ports.payment_delay())),
         };
-        let notifier = self.ports.notifier()?.map(|port| port as Arc<dyn Notifier>);
+        let notifier = self.ports.notifier()?;
         let host = Host::new(self.terms.terms(), Ports { gateway, notifier });
         let endpoint = endpoint(&host, self.admin_handlers, &self.identity_key).map_err(because("--identity-key"))?;
         let listener = TcpListener::bind(self.listen).await.map_err(because(&format!("--listen {}", self.listen)))?;

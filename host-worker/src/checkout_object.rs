@@ -13,19 +13,20 @@ use booking_core::running::{CancelRefusal, Recorded, Running};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, Operation, Refusal, answer};
+use booking_workers::clock::{jittered, now, pause};
+use booking_workers::faults;
+use booking_workers::log::{Level, count, say};
+use booking_workers::outside;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use crate::clock::{jittered, now, pause};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
-use crate::faults;
 use crate::inside::{self, Asked, CheckoutCall};
 use crate::journal;
 use crate::later::meanwhile;
-use crate::log::{Level, count, say};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -412,7 +413,7 @@ impl Course {
         let running = journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?;
         let letter = running.checkout().letter().ok_or(Broken::Missing("message to a buyer"))?;
         // The alarm is set: it comes back for the message if this does not.
-        let is_taken = effects::deliver(port, &letter).await;
+        let is_taken = outside::deliver(&self.env, port, &letter).await;
         self.store.transaction(|| {
             let failed = waiting.failed + 1;
             if is_taken {

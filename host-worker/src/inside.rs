@@ -9,6 +9,8 @@ use booking_core::terms::Backoff;
 use booking_core::time::Millis;
 use booking_core::wire::{Answer, Kind, MapCall, Operation};
 use booking_hosting::doors::Fingerprint;
+use booking_workers::clock::{jittered, pause};
+use booking_workers::faults;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
@@ -17,9 +19,7 @@ use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::web_sys::{self, RequestInit};
 use worker::{Env, Request, Response};
 
-use crate::clock::{jittered, pause};
 use crate::errors::{Again, Broken, Result};
-use crate::faults;
 
 /// The services, by the binding of their objects.
 pub(crate) const SEAT_MAPS: &str = "SEAT_MAPS";

@@ -1,20 +1,14 @@
 #![doc = include_str!("../README.md")]
 
-mod body;
 mod checkout_object;
-mod clock;
 mod effects;
 mod errors;
-mod faults;
 mod inside;
 mod journal;
 mod later;
 mod limits;
-mod log;
 mod map;
 mod map_tables;
-#[cfg(feature = "restate")]
-mod restate;
 mod routes;
 mod seat_map_object;
 mod settings;

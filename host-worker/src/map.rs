@@ -9,13 +9,13 @@ use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, Se
 use booking_core::terms::Terms;
 use booking_core::time::Millis;
 use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
+use booking_workers::clock::{Clock, now};
+use booking_workers::faults;
+use booking_workers::log::{Level, count, say};
 use worker::{Env, Method, Request, Response, State};
 
-use crate::clock::{Clock, now};
 use crate::errors::{Broken, Result, unavailable};
-use crate::faults;
 use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall};
-use crate::log::{Level, count, say};
 use crate::map_tables::{self as tables, Layouts};
 use crate::settings::Settings;
 use crate::store::{Store, json};

@@ -11,12 +11,12 @@ use booking_core::map::ticket::{Hold, Ticket, TicketState};
 use booking_core::map::{BATCH, Basket, Header, Layout, Needs, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, answer};
+use booking_workers::faults;
+use booking_workers::log::{Level, say};
 use worker::SqlStorageValue;
 
 use crate::errors::{Broken, Result};
-use crate::faults;
 use crate::inside::Key;
-use crate::log::{Level, say};
 use crate::store::{Row, Store, Table, blank, number, stored, text, time};
 
 /// The tables.

@@ -8,16 +8,17 @@ use booking_core::wire::{
 };
 use booking_hosting::doors::{fingerprint, protocols, scope, shown};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
+use booking_workers::body::{self, Unread};
+use booking_workers::clock::now;
+use booking_workers::faults;
+use booking_workers::log::{self, Level, say};
+use booking_workers::outside::{self, Passed};
 use serde::Serialize;
 use worker::{Env, Headers, Method, Request, Response};
 
-use crate::body::{self, Unread};
-use crate::clock::now;
 use crate::errors::{Again, Broken, unavailable};
-use crate::faults;
 use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, spelt};
 use crate::limits::{Counted, asks_too_often};
-use crate::log::{Level, say};
 use crate::settings::Settings;
 
 /// How a request ended: an answer, or a response that is none of ours to write.
@@ -43,13 +44,6 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
             return respond(unavailable());
         }
     };
-    #[cfg(feature = "restate")]
-    if settings.mode.restate && request.path().starts_with(crate::restate::MOUNTED) {
-        return crate::restate::answer(&settings, request).await;
-    }
-    if !settings.mode.objects && request.path() != "/health" {
-        return respond(answer::refusal(&Kind::NotFound.into()));
-    }
     let origin = request.headers().get("Origin")?.filter(|origin| may_ask(&settings, &request, origin));
     if request.method() == Method::Options && request.headers().has("Access-Control-Request-Method")? {
         return preflight(origin.as_deref());
@@ -60,7 +54,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
     let mut route = None;
     let mut response = match answered(&request, env, &settings, &mut route).await {
         Ok(Said::Answer(answer)) => {
-            tell(&settings, &method, route, &answer, now().as_millis() - start.as_millis());
+            tell(&method, route, &answer, now().as_millis() - start.as_millis());
             if route == Some(Handler::MapPlan) && answer.kind.is_none() {
                 planned(answer, &request)?
             } else {
@@ -71,7 +65,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
         Ok(Said::Response(response)) => return Ok(response),
         Err(refusal) => {
             let answer = answer::refusal(&refusal);
-            tell(&settings, &method, route, &answer, now().as_millis() - start.as_millis());
+            tell(&method, route, &answer, now().as_millis() - start.as_millis());
             let response = respond(answer)?;
             if refusal.kind == Kind::MethodNotAllowed
                 && let Some(methods) = allow(Door::Admin, &path)
@@ -126,9 +120,9 @@ fn respond(answer: Answer) -> worker::Result<Response> {
 }
 
 /// Tells the log of a request. The path is not told: it may have a secret in it that somebody put there by mistake.
-fn tell(settings: &Settings, method: &str, handler: Option<Handler>, answer: &Answer, took: u64) {
+fn tell(method: &str, handler: Option<Handler>, answer: &Answer, took: u64) {
     let level = if answer.status >= 500 { Level::Warn } else { Level::Info };
-    if !settings.says(level) {
+    if !log::says(level) {
         return;
     }
     let (service, handler) = handler.map(Handler::labels).unwrap_or_default();
@@ -157,7 +151,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let (visitor, route) = match settings.doors.route(token, &method, &path) {
         Ok(found) => found,
         Err(refusal) => {
-            audit(settings, &method, &path, &refusal);
+            audit(&method, &path, &refusal);
             // Who tries tokens is counted too.
             let is_tried = refusal.kind == Kind::Unauthorized;
             let too_often = is_tried && asks_too_often(env, &Counted::Refused, request).await;
@@ -174,9 +168,9 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if is_counted && asks_too_often(env, &Counted::Let(visitor.token), request).await {
         return Err(Kind::RateLimited.into());
     }
-    let key = idempotency_key(request)?;
+    let shown_key = idempotency_key(request)?;
     let call = route.parse(&body)?.from_door(visitor.door);
-    let key = key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, &key));
+    let key = shown_key.as_ref().filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
     let checkout = CheckoutId::of_chance(key.map_or(chance, u128::from_be_bytes));
@@ -211,10 +205,22 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
             from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(operation)).await
         }
         Call::Health => return Ok(answer::health().into()),
+        Call::Gateway(_) => {
+            let passed = Passed { method: &method, path: &path, key: shown_key.as_deref(), body: &body };
+            return mock_gateway(env, settings, passed).await;
+        }
         // No object knows them all.
-        Call::Stuck(_) | Call::Gateway(_) => return Err(Kind::NotFound.into()),
+        Call::Stuck(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
+}
+
+/// What the sandbox's gateway answers, where this Worker is bound to one.
+async fn mock_gateway(env: &Env, settings: &Settings, passed: Passed<'_>) -> Outcome {
+    let gateway = settings.payment.as_ref().filter(|port| port.is_bound());
+    let gateway = gateway.ok_or(Kind::NotFound)?;
+    let (status, body) = outside::pass_on(env, gateway, passed).await.ok_or(Kind::PaymentUnavailable)?;
+    Ok(Answer { status, body, kind: None }.into())
 }
 
 /// A plan, or nothing but its tag for who has it already. The platform compresses it.
@@ -269,8 +275,8 @@ fn described(settings: &Settings, token: Option<&[u8]>, method: &str) -> Outcome
 }
 
 /// Remembers who tried a door that is not open to them: not who, as nothing is known of them, but that.
-fn audit(settings: &Settings, method: &str, path: &str, refusal: &Refusal) {
-    if refusal.kind != Kind::Unauthorized || !settings.says(Level::Warn) {
+fn audit(method: &str, path: &str, refusal: &Refusal) {
+    if refusal.kind != Kind::Unauthorized || !log::says(Level::Warn) {
         return;
     }
     let Ok(route) = booking_core::wire::route(Door::Admin, method, path) else { return };

@@ -6,12 +6,12 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use booking_core::map::News;
+use booking_workers::faults;
+use booking_workers::log::{Level, say};
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
-use crate::faults;
-use crate::log::{Level, say};
 use crate::map::Map;
 use crate::watchers::{self, Watchers};
 

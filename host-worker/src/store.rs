@@ -11,14 +11,13 @@ use std::panic::AssertUnwindSafe;
 
 use booking_core::format::{self, Format};
 use booking_core::time::Timestamp;
+use booking_workers::log::{self, Level, count};
 use js_sys::{Date, Object};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, State, Storage};
 
 use crate::errors::{Broken, Result};
-use crate::log::count;
-use crate::settings::Settings;
 
 #[wasm_bindgen]
 extern "C" {
@@ -204,7 +203,7 @@ impl Store {
     }
 
     fn count(&self, cursor: &SqlCursor) {
-        if Settings::count() {
+        if log::says(Level::Debug) {
             self.written.set(self.written.get() + cursor.rows_written());
         }
     }

@@ -8,13 +8,13 @@ use booking_core::map::{News, SeatMap};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
 use booking_hosting::doors::protocols;
+use booking_workers::clock::{now, pause};
 use js_sys::{Date, Object as JsObject};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{
     Headers, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, WebSocketRequestResponsePair,
 };
 
-use crate::clock::{now, pause};
 use crate::errors::Result;
 use crate::inside;
 use crate::later::meanwhile;

@@ -1,6 +1,6 @@
 //! `host-worker` in a workerd of its own, as a process of this machine.
 
-use xtask::worker::{Setup, With, Workerd};
+use xtask::worker::{Bundle, Setup, Workerd};
 
 use xtask::restate::{Restate, Setup as RestateSetup};
 
@@ -23,7 +23,7 @@ impl OnWorkerd {
     /// When it does not start.
     #[must_use]
     pub fn start(vars: &[(&str, &str)]) -> Self {
-        Self::start_with(With::Nothing, vars)
+        Self::start_with(Bundle::Shop, vars)
     }
 
     /// The same, of a bundle with more.
@@ -31,13 +31,13 @@ impl OnWorkerd {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn start_with(with: With, vars: &[(&str, &str)]) -> Self {
+    pub fn start_with(bundle: Bundle, vars: &[(&str, &str)]) -> Self {
         let folder = Folder::new("worker");
         // A slow machine must not turn a booking into «still under way».
         let patient = [("ANSWER_WITHIN_MS", "300000")].into_iter();
         let is_said = |name: &str| vars.iter().any(|(said, _)| *said == name);
         let vars: Vec<_> = patient.filter(|(name, _)| !is_said(name)).chain(vars.iter().copied()).collect();
-        let setup = Setup { with, ..Setup::in_folder(folder.path(), &vars).unwrap() };
+        let setup = Setup { bundle, ..Setup::in_folder(folder.path(), &vars).unwrap() };
         let workerd = Workerd::start(setup).unwrap();
         let client = Client::new(&workerd.setup.url());
         Self { workerd, client, folder }
@@ -77,7 +77,7 @@ impl WorkerOnRestate {
     /// When one of them does not start.
     #[must_use]
     pub fn start(vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
-        Self::start_with(With::Restate, vars, settings)
+        Self::start_with(Bundle::Restate, vars, settings)
     }
 
     /// The same, of another bundle.
@@ -85,15 +85,15 @@ impl WorkerOnRestate {
     /// # Panics
     /// When one of them does not start.
     #[must_use]
-    pub fn start_with(with: With, vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
+    pub fn start_with(bundle: Bundle, vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Self {
         let is_said = |name: &str| vars.iter().any(|(said, _)| *said == name);
-        let others = [("MODE", "restate"), ("LOG_LEVEL", "warn")].into_iter().filter(|(name, _)| !is_said(name));
-        let worker = OnWorkerd::start_with(with, &others.chain(vars.iter().copied()).collect::<Vec<_>>());
+        let others = [("LOG_LEVEL", "warn")].into_iter().filter(|(name, _)| !is_said(name));
+        let worker = OnWorkerd::start_with(bundle, &others.chain(vars.iter().copied()).collect::<Vec<_>>());
         let folder = Folder::new("restate");
         let mut setup = RestateSetup::in_folder(folder.path()).unwrap();
         setup.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let restate = Restate::start(setup).unwrap();
-        restate.setup.register_worker(&format!("{}/restate", worker.workerd.setup.url())).unwrap();
+        restate.setup.register_worker(&worker.workerd.setup.url()).unwrap();
         let client = Client::new(&restate.setup.ingress_url()).speaking(Dialect::Restate);
         Self { restate, worker, client, _folder: folder }
     }

@@ -4,33 +4,52 @@ use std::process::Child;
 
 use clap::{Args, ValueEnum};
 use xtask::run::{Outcome, cargo, root, run, say};
-use xtask::worker::{MOST_BYTES, MOST_BYTES_WITH_RESTATE, Panics, With, build, gzipped_in};
+use xtask::worker::{Bundle, Panics, build, gzipped};
 use xtask::{restate, worker, wrangler};
+
+/// A Worker.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Worker {
+    /// The engine on Durable Objects
+    #[default]
+    Shop,
+    /// The engine on Restate: what a Restate server calls
+    Restate,
+    /// The mock payment gateway, for a deployment to try things with
+    Sandbox,
+}
+
+impl Worker {
+    fn bundle(self) -> Bundle {
+        match self {
+            Self::Shop => Bundle::Shop,
+            Self::Restate => Bundle::Restate,
+            Self::Sandbox => Bundle::Sandbox,
+        }
+    }
+}
 
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Build with stable Rust: a panic is the end of every object in its isolate then, not an answer with status 500
     #[arg(long)]
     stable: bool,
-    /// Build the endpoint for a Restate server in: the variable MODE says which of both is used
-    #[arg(long)]
-    restate: bool,
+    /// Which Worker
+    #[arg(value_enum, default_value_t)]
+    worker: Worker,
 }
 
 impl BuildArgs {
     fn panics(&self) -> Panics {
         if self.stable { Panics::Abort } else { Panics::Unwind }
     }
-
-    fn with(&self) -> With {
-        if self.restate { With::Restate } else { With::Nothing }
-    }
 }
 
 #[derive(Args)]
 pub(crate) struct DevArgs {
-    #[command(flatten)]
-    build: BuildArgs,
+    /// Build with stable Rust
+    #[arg(long)]
+    stable: bool,
     /// The port of the Worker
     #[arg(long, default_value_t = 8787)]
     port: u16,
@@ -79,10 +98,9 @@ impl Environment {
 }
 
 pub(crate) fn make(args: &BuildArgs) -> Outcome {
-    let folder = build(args.panics(), args.with())?;
-    let bytes = gzipped_in(&folder)?;
-    let most = if args.restate { MOST_BYTES_WITH_RESTATE } else { MOST_BYTES };
-    say(&format!("{}: {bytes} bytes, gzipped; at most {most}", folder.display()));
+    let bundle = args.worker.bundle();
+    let folder = build(bundle, args.panics())?;
+    say(&format!("{}: {} bytes, gzipped; at most {}", folder.display(), gzipped(&folder)?, bundle.most_bytes()));
     Ok(())
 }
 
@@ -97,8 +115,9 @@ impl Drop for Beside {
 }
 
 pub(crate) fn dev(args: &DevArgs) -> Outcome {
-    make(&args.build)?;
-    let _gateway = mock_gateway()?;
+    for worker in [Worker::Sandbox, Worker::Shop] {
+        make(&BuildArgs { stable: args.stable, worker })?;
+    }
     say(&format!(
         "\nOnce it is ready, the page is http://127.0.0.1:{port}/?map=arena:A, and this buys a seat of it:\n  curl \
          http://127.0.0.1:{port}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
@@ -108,10 +127,10 @@ pub(crate) fn dev(args: &DevArgs) -> Outcome {
     let kept = root().join("target/worker");
     let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
     let dev = ["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept];
-    run(&mut wrangler::command(&dev)?)
+    run(wrangler::command(&dev)?.args(wrangler::SHOP_AND_SANDBOX))
 }
 
-/// The mock gateway, at the port that `wrangler.toml` names.
+/// The mock gateway, as a process, at its usual port.
 fn mock_gateway() -> Outcome<Beside> {
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "host-axum-sim"]))?;
     let gateway = cargo(&["run", "--locked", "--quiet", "--package", "host-axum-sim", "--", "mock-gateway"]).spawn();
@@ -122,18 +141,17 @@ pub(crate) fn up(args: &UpArgs) -> Outcome {
     let _gateway = mock_gateway()?;
     let folder = root().join("target/worker-restate");
     let vars = [
-        ("MODE", "restate"),
         // Nobody but this machine reaches it.
         ("RESTATE_UNSIGNED", "allowed"),
         ("PAYMENT_URL", "http://127.0.0.1:9090/api/mock-payment"),
     ];
     let setup =
-        worker::Setup { port: args.port, with: With::Restate, ..worker::Setup::in_folder(folder.clone(), &vars)? };
+        worker::Setup { port: args.port, bundle: Bundle::Restate, ..worker::Setup::in_folder(folder.clone(), &vars)? };
     let workerd = worker::Workerd::start(setup)?;
     let setup = restate::Setup::in_folder(folder.join("server"))?;
     let server = restate::Setup { ingress: args.ingress_port, admin: args.admin_port, ..setup };
     let server = restate::Restate::start(server)?;
-    server.setup.register_worker(&format!("{}/restate", workerd.setup.url()))?;
+    server.setup.register_worker(&workerd.setup.url())?;
     say(&format!(
         "\nIt is up; its logs are in target/worker-restate. Buy a seat:\n\n  curl {}/Checkout/process --json \
          '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n\nLook at what Restate did for it: {}/ui\nStop it: Ctrl-C",
@@ -147,8 +165,19 @@ pub(crate) fn up(args: &UpArgs) -> Outcome {
 }
 
 pub(crate) fn deploy(args: &DeployArgs) -> Outcome {
+    match (args.build.worker, args.env) {
+        (Worker::Sandbox, Environment::Production) => {
+            return Err("production has no mock gateway: it sells for money".into());
+        }
+        (Worker::Restate, Environment::Development) => {
+            return Err("for development there is `cargo xtask worker restate up`".into());
+        }
+        _ => {}
+    }
     make(&args.build)?;
-    let mut command = vec!["deploy", "--env", args.env.name()];
+    let config = root().join(args.build.worker.bundle().package()).join("wrangler.toml");
+    let config = config.to_str().ok_or("the path of this workspace is no text")?;
+    let mut command = vec!["deploy", "--config", config, "--env", args.env.name()];
     if args.dry_run {
         command.push("--dry-run");
     }

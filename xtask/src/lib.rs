@@ -2,8 +2,8 @@
 
 pub mod apt;
 pub mod chromium;
-pub mod k6;
 pub mod postgres;
+pub mod pypi;
 pub mod restate;
 pub mod run;
 pub mod strace;

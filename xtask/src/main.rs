@@ -75,13 +75,13 @@ enum Restate {
 
 #[derive(Subcommand)]
 enum Worker {
-    /// Builds the bundle
+    /// Builds a bundle
     Build(deploy::BuildArgs),
-    /// Builds it, and runs it here with wrangler, the mock gateway beside it
+    /// Builds the shop and the sandbox, and runs both here with wrangler
     Dev(deploy::DevArgs),
     /// Builds it, and sends it to Cloudflare
     Deploy(deploy::DeployArgs),
-    /// The Worker as a Restate endpoint
+    /// The engine on Restate, as a Worker
     Restate {
         #[command(subcommand)]
         what: WorkerOnRestate,

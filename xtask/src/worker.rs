@@ -11,7 +11,7 @@ use crate::run::{Outcome, cargo, end_of, free_port, npm_ci, output, program, roo
 /// How long workerd may take to start, on a machine that is busy with other things.
 const STARTS_WITHIN: Duration = Duration::from_secs(300);
 
-/// Where the Worker is.
+/// Where the Workers are, and what npm installs for them.
 pub(crate) const HOST: &str = "host-worker";
 
 /// The command that `wrangler.toml` builds with on any machine, of this version.
@@ -19,13 +19,6 @@ const WORKER_BUILD: &str = "0.8.7";
 
 /// The newest date whose behaviour the pinned workerd knows; `wrangler.toml` names the same.
 pub const COMPATIBILITY_DATE: &str = "2026-04-01";
-
-/// The largest that the Worker may be, in bytes, gzipped. What is loaded wherever it is first asked for should be small;
-/// most of this is what reads and writes JSON, and a sixth of it what makes a panic an answer.
-pub const MOST_BYTES: u64 = 400_000;
-
-/// The same, with an endpoint for a Restate server.
-pub const MOST_BYTES_WITH_RESTATE: u64 = 590_000;
 
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,72 +39,92 @@ pub fn tools() -> Outcome<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
-/// The bundle, as tests and benchmarks run it: built by `cargo xtask test`, or now.
-///
-/// # Errors
-/// Where it cannot be built.
-pub fn bundle() -> Outcome<PathBuf> {
-    static BUNDLE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    let is_built = std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some();
-    BUNDLE.get_or_init(|| if is_built { Ok(folder(BUILT)) } else { build(best(), With::Nothing) }).clone()
-}
-
-/// The folder of the bundle that is deployed; `wrangler.toml` names it as well.
-const BUILT: &str = "build";
-
-/// What a bundle has beside what is always there.
+/// A Worker of this repository, as it is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum With {
-    /// Nothing.
+pub enum Bundle {
+    /// The shop: the engine on Durable Objects.
     #[default]
-    Nothing,
-    /// An endpoint for a Restate server.
+    Shop,
+    /// The same, with panics where tests ask for them, answered with status 500.
+    ShopWithFaults,
+    /// The engine on Restate: what a Restate server calls.
     Restate,
-    /// Panics where tests ask for them, answered with status 500, and an endpoint for a Restate server.
-    Faults,
+    /// The same, with panics where tests ask for them.
+    RestateWithFaults,
+    /// The mock payment gateway.
+    Sandbox,
 }
 
-impl With {
-    fn features(self) -> &'static [&'static str] {
+impl Bundle {
+    /// Those that are deployed.
+    pub const DEPLOYED: [Self; 3] = [Self::Shop, Self::Restate, Self::Sandbox];
+
+    /// The folder of its package, from the root: its `wrangler.toml` is there.
+    #[must_use]
+    pub fn package(self) -> &'static str {
         match self {
-            Self::Nothing => &[],
-            Self::Restate => &["--features", "restate"],
-            Self::Faults => &["--features", "restate,faults"],
+            Self::Shop | Self::ShopWithFaults => HOST,
+            Self::Restate | Self::RestateWithFaults => "host-worker/restate",
+            Self::Sandbox => "host-worker/sandbox",
+        }
+    }
+
+    fn has_faults(self) -> bool {
+        matches!(self, Self::ShopWithFaults | Self::RestateWithFaults)
+    }
+
+    /// The folder that it is built into; `wrangler.toml` names that of those that are deployed.
+    fn folder(self) -> PathBuf {
+        root().join(self.package()).join(if self.has_faults() { "build-faults" } else { "build" })
+    }
+
+    /// The largest that it may be, in bytes, gzipped. What is loaded wherever it is first asked for should be small; most of
+    /// this is what reads and writes JSON, and a sixth of it what makes a panic an answer.
+    #[must_use]
+    pub fn most_bytes(self) -> u64 {
+        match self {
+            Self::Shop | Self::ShopWithFaults => 400_000,
+            Self::Restate | Self::RestateWithFaults => 500_000,
+            Self::Sandbox => 200_000,
+        }
+    }
+
+    /// The folder of it, as tests and benchmarks run it: built by `cargo xtask test`, or now.
+    ///
+    /// # Errors
+    /// Where it cannot be built.
+    pub fn built(self) -> Outcome<PathBuf> {
+        static BUILT: [OnceLock<Outcome<PathBuf>>; 5] = [const { OnceLock::new() }; 5];
+        BUILT[self as usize]
+            .get_or_init(|| match self {
+                Self::Shop if std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some() => Ok(self.folder()),
+                // A fault is an answer.
+                Self::ShopWithFaults | Self::RestateWithFaults => build(self, Panics::Unwind),
+                Self::Shop | Self::Restate | Self::Sandbox => build(self, best()),
+            })
+            .clone()
+    }
+
+    /// Its objects: of each the binding and the class.
+    fn objects(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Shop | Self::ShopWithFaults => &[("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")],
+            Self::Restate | Self::RestateWithFaults => &[],
+            Self::Sandbox => &[("LEDGER", "LedgerObject")],
         }
     }
 }
 
-/// A bundle with more, for tests and benchmarks: each in a folder of its own.
-///
-/// # Errors
-/// Where it cannot be built.
-pub fn bundle_with(with: With) -> Outcome<PathBuf> {
-    static RESTATE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    static FAULTS: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    match with {
-        With::Nothing => bundle(),
-        With::Restate => RESTATE.get_or_init(|| build_into("build-restate", best(), with)).clone(),
-        With::Faults => FAULTS.get_or_init(|| build_into("build-faults", Panics::Unwind, with)).clone(),
-    }
-}
-
-fn folder(name: &str) -> PathBuf {
-    root().join(HOST).join(name)
-}
-
-/// Builds the bundle that is deployed, with everything that this needs; the folder that it is in.
+/// Builds a bundle, with everything that this needs; the folder that it is in.
 ///
 /// # Errors
 /// What failed.
-pub fn build(panics: Panics, with: With) -> Outcome<PathBuf> {
-    build_into(BUILT, panics, with)
-}
-
-fn build_into(name: &str, panics: Panics, with: With) -> Outcome<PathBuf> {
+pub fn build(bundle: Bundle, panics: Panics) -> Outcome<PathBuf> {
     // What one build has made, another of other features would overwrite before it is packed.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _mine = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let options = with.features();
+    let options: &[&str] = if bundle.has_faults() { &["--features", "faults"] } else { &[] };
+    let folder = bundle.folder();
     let esbuild = tools()?.join(".bin/esbuild");
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "bindgen"]))?;
     let metadata = output(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
@@ -119,7 +132,8 @@ fn build_into(name: &str, panics: Panics, with: With) -> Outcome<PathBuf> {
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
     let worker_build = worker_build(Path::new(target))?;
     let mut command = Command::new(worker_build);
-    command.current_dir(root().join(HOST)).args(["--profile", "worker", "--no-opt", "--out-dir", name]);
+    command.current_dir(root().join(bundle.package())).args(["--profile", "worker", "--no-opt", "--out-dir"]);
+    command.arg(folder.file_name().unwrap_or_default());
     command.env("WASM_BINDGEN_BIN", Path::new(target).join("debug/bindgen")).env("ESBUILD_BIN", esbuild);
     // What cargo tells this command of itself would have the Worker built with it.
     command.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTFLAGS");
@@ -132,7 +146,7 @@ fn build_into(name: &str, panics: Panics, with: With) -> Outcome<PathBuf> {
         }
         Panics::Abort => run(command.arg(".").args(options))?,
     }
-    Ok(folder(name))
+    Ok(folder)
 }
 
 /// The tool that `wrangler.toml` names, installed beside what is built where it is missing.
@@ -187,19 +201,11 @@ fn add_nightly() -> Outcome {
     run(&mut program("rustup", &["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"]))
 }
 
-/// What would be sent to Cloudflare, in bytes, gzipped.
-///
-/// # Errors
-/// Where there is no bundle.
-pub fn gzipped() -> Outcome<u64> {
-    gzipped_in(&bundle()?)
-}
-
-/// The same, of the bundle in this folder.
+/// What would be sent to Cloudflare of the bundle in this folder, in bytes, gzipped.
 ///
 /// # Errors
 /// Where there is none.
-pub fn gzipped_in(bundle: &Path) -> Outcome<u64> {
+pub fn gzipped(bundle: &Path) -> Outcome<u64> {
     let size = |file: &str| {
         let packed = Command::new("gzip").arg("-9c").arg(bundle.join(file)).output();
         let packed = packed.map_err(|error| format!("gzip: {error}"))?;
@@ -258,8 +264,8 @@ pub struct Setup {
     pub vars: Vec<(String, String)>,
     /// Another Worker to run instead, to compare it with.
     pub script: Option<Script>,
-    /// What the bundle has beside what is always there.
-    pub with: With,
+    /// Which Worker it is.
+    pub bundle: Bundle,
 }
 
 impl Setup {
@@ -269,7 +275,7 @@ impl Setup {
     /// Where no port is free.
     pub fn in_folder(folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { folder, port: free_port()?, vars, script: None, with: With::Nothing })
+        Ok(Self { folder, port: free_port()?, vars, script: None, bundle: Bundle::default() })
     }
 
     /// Its address.
@@ -287,8 +293,8 @@ impl Setup {
     /// What workerd is told: the bindings of `wrangler.toml`, as it has them itself.
     fn config(&self, files: &[String]) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let ours = &[("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")][..];
-        let ours = || ours.iter().map(|(name, class)| ((*name).to_owned(), (*class).to_owned())).collect();
+        let ours =
+            || self.bundle.objects().iter().map(|(name, class)| ((*name).to_owned(), (*class).to_owned())).collect();
         let objects: Vec<(String, String)> = self.script.as_ref().map_or_else(ours, |script| script.objects.clone());
         let needs_node = self.script.as_ref().is_some_and(|script| script.needs_node);
         let flags = if needs_node { "\"nodejs_compat\"" } else { "" };
@@ -332,7 +338,7 @@ impl Setup {
         std::fs::create_dir_all(self.folder.join("objects")).map_err(cannot)?;
         let bundle = match &self.script {
             Some(script) => script.folder.clone(),
-            None => bundle_with(self.with)?,
+            None => self.bundle.built()?,
         };
         let files = modules(&bundle)?;
         for file in &files {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{Outcome, end_of, free_port, output, program, root};
-use crate::worker::{HOST, bundle, tools};
+use crate::worker::{Bundle, HOST, tools};
 
 /// The date that says which behaviour of the platform serves static files. The pinned workerd knows it.
 const COMPATIBILITY_DATE: &str = "2026-04-01";
@@ -39,6 +39,9 @@ pub fn command_alone(args: &[&str]) -> Outcome<Command> {
     Ok(command)
 }
 
+/// What tells wrangler to run the shop, and the sandbox beside it.
+pub const SHOP_AND_SANDBOX: [&str; 4] = ["--config", "wrangler.toml", "--config", "sandbox/wrangler.toml"];
+
 /// The Worker of an environment, run by wrangler until this is dropped.
 #[derive(Debug)]
 pub struct Dev {
@@ -55,13 +58,27 @@ impl Dev {
     /// # Errors
     /// Why it did not.
     pub fn start(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
-        let _built = bundle()?;
+        let _built = Bundle::Shop.built()?;
+        Self::with_vars(command_alone(&["dev", "--env", environment, "--local"])?, folder, vars)
+    }
+
+    /// The same with the sandbox beside it.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn with_sandbox(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
+        let _built = (Bundle::Shop.built()?, Bundle::Sandbox.built()?);
+        let mut command = command_alone(&["dev", "--env", environment, "--local"])?;
+        command.args(SHOP_AND_SANDBOX);
+        Self::with_vars(command, folder, vars)
+    }
+
+    fn with_vars(mut command: Command, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
         let secrets = folder.join("vars.env");
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(cannot)?;
         let lines: String = vars.iter().map(|(name, value)| format!("{name}=\"{value}\"\n")).collect();
         std::fs::write(&secrets, lines).map_err(cannot)?;
-        let mut command = command_alone(&["dev", "--env", environment, "--local"])?;
         command.arg("--env-file").arg(&secrets);
         Self::of(command, &folder, "/health")
     }

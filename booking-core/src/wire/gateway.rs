@@ -189,9 +189,27 @@ pub fn answer(reply: &PaymentAnswer) -> Answer {
     }
 }
 
+/// What the mock gateway answers to a payment in one go, as the first proof of concept had it: it authorises and captures, and lets
+/// go of what it cannot capture. `ask` is the gateway, which keeps what it answers before it answers it.
+pub fn pay_in_one_go(authorize: Authorize, mut ask: impl FnMut(&Payment) -> PaymentAnswer) -> Answer {
+    let key = authorize.key.clone();
+    let authorized = ask(&Payment::Authorize(authorize));
+    let PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(authorization)) = authorized else {
+        return answer(&authorized);
+    };
+    let captured = ask(&Payment::Capture(Capture { key: key.clone(), authorization }));
+    match &captured {
+        PaymentAnswer::Capture(CaptureAnswer::Captured(payment)) => return paid(payment),
+        PaymentAnswer::Capture(CaptureAnswer::Declined(_)) => {
+            let _voided = ask(&Payment::Void(Void { authorize_key: key, declined: false }));
+        }
+        PaymentAnswer::Capture(CaptureAnswer::Unavailable) | PaymentAnswer::Authorize(_) | PaymentAnswer::Void(_) => {}
+    }
+    answer(&captured)
+}
+
 /// What the mock gateway answers when a payment made in one go went through: `{ "transactionId" }`.
-#[must_use]
-pub fn paid(payment: &PaymentId) -> Answer {
+fn paid(payment: &PaymentId) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Paid<'a> {

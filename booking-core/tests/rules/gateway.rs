@@ -7,6 +7,7 @@ use booking_core::payment::{
     VoidAnswer,
 };
 use booking_core::turn;
+use booking_core::wire::gateway::pay_in_one_go;
 
 use crate::support::*;
 
@@ -223,6 +224,47 @@ fn accounts_are_listed_by_key_from_any_key_on() {
     assert_eq!(from(""), ["a:authorize", "b:authorize", "c:authorize"]);
     assert_eq!(from("b"), ["b:authorize", "c:authorize"]);
     assert_eq!(from("d"), <[&str; 0]>::default());
+}
+
+#[test]
+fn a_payment_in_one_go_is_authorised_and_captured_or_costs_nothing() {
+    let mut gateway = Gateway::default();
+    let mut pay = |key: &str, card: &str| {
+        let method = PaymentMethodId::parse(card).unwrap();
+        let authorize = Authorize { key: payment_key(key), amount: usd(100), method };
+        let answer = pay_in_one_go(authorize, |payment| gateway.ask(payment));
+        (answer.status, gateway.account(key))
+    };
+    for _ in 0..2 {
+        let (status, paid) = pay("good", "card_success");
+        assert_eq!(
+            (status, paid.captured, paid.voided),
+            (200, Some(payment_key("good")), false),
+            "also when it is repeated"
+        );
+    }
+    assert_eq!(pay("no", "card_decline").0, 402);
+    let (status, refused) = pay("refused", "card_capture_decline");
+    assert_eq!((status, refused.captured, refused.voided), (402, None, true), "what is not captured is let go of");
+    let (status, silent) = pay("flaky", "card_flaky");
+    assert_eq!((status, silent.voided), (503, false), "what is not known is left to whoever asks again");
+    let (status, paid) = (0..8).map(|_| pay("flaky", "card_flaky")).find(|(status, _)| *status != 503).unwrap();
+    assert_eq!((status, paid.voided), (200, false));
+}
+
+#[test]
+fn a_command_is_about_one_account() {
+    let mut gateway = Gateway::default();
+    let authorization = gateway.authorized("k", 100, "card_success");
+    let method = PaymentMethodId::parse("card_success").unwrap();
+    let about = |command: Payment| Ledger::key_of(&command).map(|key| key.to_string());
+    let authorize = Authorize { key: payment_key("k"), amount: usd(100), method };
+    assert_eq!(about(Payment::Authorize(authorize)).as_deref(), Some("k"));
+    let capture = |authorization| Payment::Capture(Capture { key: payment_key("c"), authorization });
+    assert_eq!(about(capture(authorization)).as_deref(), Some("k"), "not of the capture's own key");
+    assert_eq!(about(capture(AuthorizationId::parse("another's").unwrap())), None);
+    let void = Void { authorize_key: payment_key("k"), declined: false };
+    assert_eq!(about(Payment::Void(void)).as_deref(), Some("k"));
 }
 
 #[test]

@@ -15,11 +15,12 @@ use booking_core::map::{
 use booking_core::memory::{Log, Memory, MemoryJournal};
 use booking_core::money::Money;
 use booking_core::payment::{
-    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, Void, VoidAnswer,
+    Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, Payment, PaymentAnswer, Void, VoidAnswer,
 };
 use booking_core::running::{Resolution, Running};
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
+use booking_core::turn;
 use booking_core::wire::answer::WaitsFor;
 use booking_core::wire::{
     self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, Operation, ROOTS, Refusal, SeatMapCall,
@@ -36,6 +37,14 @@ use crate::map_support::*;
 use crate::support::ready;
 
 const PUBLIC: Door = Door::Public;
+
+fn in_one_go() -> Answer {
+    let (mut ledger, method) = (Ledger::default(), PaymentMethodId::parse("card_success").unwrap());
+    let key = PaymentKey::parse("c-1:authorize").unwrap();
+    gateway::pay_in_one_go(Authorize { key, amount: "1.00:USD".parse().unwrap(), method }, |payment| {
+        turn(&mut ledger, payment, at(NOW)).stored().0.unwrap()
+    })
+}
 
 fn parse(method: &str, path: &str, body: &str) -> Result<Call, Refusal> {
     wire::parse(PUBLIC, method, path, body.as_bytes())
@@ -370,7 +379,7 @@ mod golden {
             ("gateway declined", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason())))),
             ("gateway key reused", gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::KeyReused))),
             ("gateway timeout", gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Unavailable))),
-            ("gateway payment in one go", gateway::paid(&payment())),
+            ("gateway payment in one go", in_one_go()),
             ("gateway ledger", answer::ledger(house.ledger())),
             ("health", answer::health()),
         ]);

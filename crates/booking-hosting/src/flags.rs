@@ -10,13 +10,15 @@ use booking_core::money::Money;
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use clap::{Args, ValueEnum};
+use lettre::message::Mailbox;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::email::{self, EmailNotifier, MailServer, Template};
 use crate::gateway::HttpGateway;
-use crate::ports::HttpPort;
+use crate::ports::{HttpPort, Notifier};
 use crate::webhook::Signing;
 
 /// What keeps a command from running, for a person.
@@ -118,6 +120,22 @@ pub struct PortFlags {
     /// standardwebhooks.com has it: each is whsec_ and the base64 of 24 to 64 bytes
     #[arg(long, env = "BOOKING_NOTIFY_SECRET_FILE", value_name = "FILE", requires = "notify_url")]
     notify_secret_file: Option<PathBuf>,
+    /// Send every buyer an e-mail through this mail server, where their order's contact has an email: smtp://HOST:587
+    /// (encrypted from its greeting on; not so on this machine) or smtps://HOST:465
+    #[arg(long, env = "BOOKING_MAIL_URL", conflicts_with = "notify_url", requires = "mail_from")]
+    mail_url: Option<String>,
+    /// Whom these e-mails are from, such as "Town Hall <tickets@example.com>"
+    #[arg(long, env = "BOOKING_MAIL_FROM", value_name = "ADDRESS", requires = "mail_url")]
+    mail_from: Option<Mailbox>,
+    /// The user that the mail server knows this host by
+    #[arg(long, env = "BOOKING_MAIL_USER", value_name = "USER", requires = "mail_url")]
+    mail_user: Option<String>,
+    /// A file with that user's password (or BOOKING_MAIL_PASSWORD: the password)
+    #[arg(long, env = "BOOKING_MAIL_PASSWORD_FILE", value_name = "FILE", requires = "mail_user")]
+    mail_password_file: Option<PathBuf>,
+    /// A file with the e-mail: `Subject: …`, an empty line, its text. {tickets}, {amount}, {checkout} and {user} are filled in
+    #[arg(long, env = "BOOKING_MAIL_TEMPLATE", value_name = "FILE", requires = "mail_url")]
+    mail_template: Option<PathBuf>,
 }
 
 impl PortFlags {
@@ -139,13 +157,37 @@ impl PortFlags {
     ///
     /// # Errors
     /// [`CannotRun`] where its address is none, or what its messages are to be signed with is no secret.
-    pub fn notifier(&self) -> Result<Option<Arc<HttpPort>>, CannotRun> {
+    pub fn notifier(&self) -> Result<Option<Arc<dyn Notifier>>, CannotRun> {
+        if let (Some(url), Some(from)) = (&self.mail_url, &self.mail_from) {
+            return self.mail(url, from.clone()).map(|mail| Some(Arc::new(mail) as Arc<dyn Notifier>));
+        }
         let Some(port) = self.port("--notify-url", self.notify_url.as_ref())? else { return Ok(None) };
         let (flag, variable) = ("--notify-secret-file", "BOOKING_NOTIFY_SECRET");
         let secrets = secrets(flag, self.notify_secret_file.as_deref(), variable)?;
         let signing =
             Signing::new(secrets.iter().map(String::as_str)).map_err(because(&format!("{flag}, {variable}")))?;
-        Ok(Some(Arc::new(port.signed(signing))))
+        Ok(Some(Arc::new(port.signed(signing)) as Arc<dyn Notifier>))
+    }
+
+    fn mail(&self, url: &str, from: Mailbox) -> Result<EmailNotifier, CannotRun> {
+        let (flag, variable) = ("--mail-password-file", "BOOKING_MAIL_PASSWORD");
+        let password = secrets(flag, self.mail_password_file.as_deref(), variable)?.into_iter().next();
+        let login = match (&self.mail_user, password) {
+            (Some(user), Some(password)) => Some((user.clone(), password)),
+            (None, None) => None,
+            (Some(_), None) => return Err(CannotRun(format!("--mail-user needs {flag} or {variable}"))),
+            (None, Some(_)) => return Err(CannotRun(format!("{variable} needs --mail-user"))),
+        };
+        let template = match &self.mail_template {
+            Some(file) => {
+                let flag = format!("--mail-template {}", file.display());
+                let text = std::fs::read_to_string(file).map_err(because(&flag))?;
+                Template::parse(&text).map_err(because(&flag))?
+            }
+            None => Template::parse(email::TEMPLATE).expect("a test reads it"),
+        };
+        let server = MailServer { url: url.to_owned(), login, within: Duration::from_millis(self.payment_timeout.0) };
+        EmailNotifier::new(server, from, template).map_err(because("--mail-url"))
     }
 
     /// How long the mock gateway takes to answer.

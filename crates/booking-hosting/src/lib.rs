@@ -4,6 +4,8 @@
 pub mod callers;
 pub mod doors;
 #[cfg(feature = "native")]
+pub mod email;
+#[cfg(feature = "native")]
 pub mod flags;
 #[cfg(feature = "native")]
 pub mod gateway;

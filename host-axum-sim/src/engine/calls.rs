@@ -4,7 +4,7 @@ use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
 use booking_core::map::SeatMapCommand;
 use booking_core::map::ticket::{Reserve, Ticket, TicketCommand};
-use booking_core::payment::{Authorize, AuthorizeAnswer, Capture, CaptureAnswer, Payment, PaymentAnswer, Void};
+use booking_core::payment::Authorize;
 use booking_core::running::Running;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{
@@ -321,30 +321,14 @@ impl Engine {
             GatewayCall::Ledger => answer::ledger(&self.ledger),
             GatewayCall::Command(command) => gateway::answer(&self.ask_gateway(&command, now)),
             GatewayCall::Pay { amount, method } => {
-                self.pay_in_one_go(Authorize { key: key.clone(), amount, method }, now)
+                let authorize = Authorize { key: key.clone(), amount, method };
+                gateway::pay_in_one_go(authorize, |payment| self.ask_gateway(payment, now))
             }
         };
         if is_new && self.ledger.account(&key).is_some() {
             self.kept.keep_account(&key, now);
         }
         answer
-    }
-
-    fn pay_in_one_go(&mut self, authorize: Authorize, now: Timestamp) -> Answer {
-        let key = authorize.key.clone();
-        let authorized = self.ask_gateway(&Payment::Authorize(authorize), now);
-        let PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(authorization)) = authorized else {
-            return gateway::answer(&authorized);
-        };
-        let capture = Capture { key: key.clone(), authorization };
-        let captured = self.ask_gateway(&Payment::Capture(capture), now);
-        if let PaymentAnswer::Capture(CaptureAnswer::Captured(payment)) = &captured {
-            return gateway::paid(payment);
-        }
-        if let PaymentAnswer::Capture(CaptureAnswer::Declined(_)) = &captured {
-            let _voided = self.ask_gateway(&Payment::Void(Void { authorize_key: key, declined: false }), now);
-        }
-        gateway::answer(&captured)
     }
 
     /// Keeps what an idempotency key stands for.

@@ -1,12 +1,12 @@
 //! Lines of the log: one JSON object each, of names and ids that are no secrets. No path, no body, no header is told.
 
+use std::cell::Cell;
+
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use crate::settings::Settings;
-
 /// How much it matters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
     /// A person has to look.
     Error,
     /// A person may want to look.
@@ -28,15 +28,31 @@ impl Level {
     }
 
     /// Reads a level's name; `None` is none.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         [Self::Error, Self::Warn, Self::Info, Self::Debug]
             .into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(text))
     }
 }
 
+thread_local! {
+    static LEVEL: Cell<Level> = const { Cell::new(Level::Info) };
+}
+
+/// Has lines of this level written, and of those that matter more.
+pub fn write_from(level: Level) {
+    LEVEL.set(level);
+}
+
+/// Whether lines of this level are written.
+#[must_use]
+pub fn says(level: Level) -> bool {
+    level <= LEVEL.get()
+}
+
 /// What is told beside the message: names, and what they are.
-type Field = (&'static str, String);
+pub type Field = (&'static str, String);
 
 /// A line, as it is written.
 struct Line<'a> {
@@ -58,7 +74,7 @@ impl Serialize for Line<'_> {
 }
 
 /// Says a line.
-pub(crate) fn say(level: Level, message: &str, fields: &[Field]) {
+pub fn say(level: Level, message: &str, fields: &[Field]) {
     let line = serde_json::to_string(&Line { level, message, fields }).unwrap_or_default();
     match level {
         Level::Error => worker::console_error!("{}", line),
@@ -68,8 +84,8 @@ pub(crate) fn say(level: Level, message: &str, fields: &[Field]) {
 }
 
 /// Says what something costs, where somebody counts.
-pub(crate) fn count(what: &str, field: &'static str, value: impl FnOnce() -> String) {
-    if Settings::count() {
+pub fn count(what: &str, field: &'static str, value: impl FnOnce() -> String) {
+    if says(Level::Debug) {
         say(Level::Debug, what, &[(field, value())]);
     }
 }

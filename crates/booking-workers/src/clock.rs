@@ -6,17 +6,19 @@ use std::time::Duration;
 use booking_core::time::{Millis, Timestamp};
 
 /// What time it is, as the platform shows it.
-pub(crate) fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Timestamp {
     Timestamp::from_millis(worker::Date::now().as_millis())
 }
 
 /// Waits a little while.
-pub(crate) async fn pause(length: Millis) {
+pub async fn pause(length: Millis) {
     worker::Delay::from(Duration::from_millis(length.0)).await;
 }
 
 /// A wait of half this length to all of it, by chance: of those who all wait because of one thing, not all come back at once.
-pub(crate) fn jittered(length: Millis) -> Millis {
+#[must_use]
+pub fn jittered(length: Millis) -> Millis {
     let mut chance = [0; 2];
     // Without chance they come back at once.
     let _without = getrandom::fill(&mut chance);
@@ -27,11 +29,12 @@ pub(crate) fn jittered(length: Millis) -> Millis {
 /// A clock that never goes back while its object is in memory. The platform's shows each request the time at which it
 /// was last told something, so of two requests the later one may be shown the earlier time. A hold that somebody saw
 /// gone would then be there again.
-#[derive(Default)]
-pub(crate) struct Clock(Cell<Timestamp>);
+#[derive(Debug, Default)]
+pub struct Clock(Cell<Timestamp>);
 
 impl Clock {
-    pub(crate) fn now(&self) -> Timestamp {
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
         self.0.set(self.0.get().max(now()));
         self.0.get()
     }

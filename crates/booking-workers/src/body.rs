@@ -24,7 +24,8 @@ extern "C" {
 }
 
 /// Why a body was not read.
-pub(crate) enum Unread {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
     /// It is longer than wanted.
     TooLong,
     /// It ended early.
@@ -33,7 +34,10 @@ pub(crate) enum Unread {
 
 /// Reads a body of at most `longest` bytes. Of one that is too long so many more are read on, and thrown away: a client
 /// that is still sending when the answer comes may never see it.
-pub(crate) async fn read(message: &JsValue, longest: usize, read_on: usize) -> Result<Vec<u8>, Unread> {
+///
+/// # Errors
+/// [`Unread`].
+pub async fn read(message: &JsValue, longest: usize, read_on: usize) -> Result<Vec<u8>, Unread> {
     let message: &Message = message.unchecked_ref();
     let header = |name: &str| message.headers().get(name).ok().flatten();
     // What is packed is longer when it is unpacked.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use booking_workers::clock::now;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Object, Promise, Uint8Array};
 use restate_endpoint::Platform;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-
-use crate::clock::now;
 
 #[wasm_bindgen]
 extern "C" {
@@ -41,7 +40,7 @@ const ED25519: &str = "Ed25519";
 
 /// A Worker.
 #[derive(Clone)]
-pub(super) struct Worker;
+pub(crate) struct Worker;
 
 impl Platform for Worker {
     fn now(&self) -> Duration {

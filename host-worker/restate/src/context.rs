@@ -9,22 +9,24 @@ use booking_core::terms::Terms;
 use booking_core::time::Timestamp;
 use booking_core::wire::Kind;
 use booking_restate::{Context, Handler, Work, handle, paid};
+use booking_workers::clock::now;
+use booking_workers::log::count;
+use booking_workers::settings::Sale;
+use booking_workers::{faults, outside};
 use restate_endpoint::{self as endpoint, Bytes, Done, Failure, Handlers, Pending, Stop, Target};
-
-use crate::clock::now;
-use crate::effects;
-use crate::faults;
-use crate::log::count;
-use crate::settings::Settings;
+use worker::Env;
 
 /// What Restate calls.
-pub(super) struct Host(pub(super) Rc<Settings>);
+pub(crate) struct Host {
+    pub(crate) env: Env,
+    pub(crate) sale: Rc<Sale>,
+}
 
 impl Handlers for Host {
     async fn handle(&self, ctx: &endpoint::Context) -> Result<Bytes, Stop> {
         count("asked", "handler", || format!("{}/{}", ctx.service(), ctx.handler()));
         may_panic(ctx, "panic-restate");
-        handle(&Invocation { ctx, settings: &self.0 }).await
+        handle(&Invocation { ctx, host: self }).await
     }
 }
 
@@ -40,7 +42,7 @@ fn may_panic(ctx: &endpoint::Context, fault: &str) {
 
 struct Invocation<'a> {
     ctx: &'a endpoint::Context,
-    settings: &'a Rc<Settings>,
+    host: &'a Host,
 }
 
 impl Context for Invocation<'_> {
@@ -104,11 +106,11 @@ impl Context for Invocation<'_> {
 
     fn run(&self, work: Work) -> Result<Pending, Stop> {
         let (name, policy) = (work.name(), work.policy());
-        let settings = Rc::clone(self.settings);
+        let (env, sale) = (self.host.env.clone(), Rc::clone(&self.host.sale));
         match work {
             Work::Record(_, bytes) => self.ctx.run(name, policy, async { Ok(bytes) }),
-            Work::Pay(payment) => self.ctx.run(name, policy, async move { pay(&settings, &payment).await }),
-            Work::Deliver(letter) => self.ctx.run(name, policy, async move { deliver(&settings, &letter).await }),
+            Work::Pay(payment) => self.ctx.run(name, policy, async move { pay(&env, &sale, &payment).await }),
+            Work::Deliver(letter) => self.ctx.run(name, policy, async move { deliver(&env, &sale, &letter).await }),
         }
     }
 
@@ -119,7 +121,7 @@ impl Context for Invocation<'_> {
     fn terms(&self) -> &Terms {
         // A turn asks for them as it judges.
         may_panic(self.ctx, "panic-judge");
-        &self.settings.terms
+        &self.host.sale.terms
     }
 
     fn now(&self) -> Timestamp {
@@ -127,23 +129,24 @@ impl Context for Invocation<'_> {
     }
 
     fn notifies(&self) -> bool {
-        self.settings.notify.is_some()
+        self.host.sale.notify.is_some()
     }
 
     fn answered(&self, _: Handler, _: Option<Kind>) {}
 }
 
 /// Asks the gateway.
-async fn pay(settings: &Settings, payment: &Payment) -> Result<Bytes, Failure> {
-    let answer = effects::pay(settings, payment).await;
-    let answer = answer.ok_or_else(|| Failure::Retry("there is no PAYMENT_URL".to_owned()))?;
-    Ok(paid(answer, now()))
+async fn pay(env: &Env, sale: &Sale, payment: &Payment) -> Result<Bytes, Failure> {
+    let Some(gateway) = &sale.payment else {
+        return Err(Failure::Retry("there is no PAYMENT_URL".to_owned()));
+    };
+    Ok(paid(outside::pay(env, gateway, payment).await, now()))
 }
 
 /// Tells the buyer.
-async fn deliver(settings: &Settings, letter: &Notification) -> Result<Bytes, Failure> {
-    match &settings.notify {
-        Some(port) if !effects::deliver(port, letter).await => {
+async fn deliver(env: &Env, sale: &Sale, letter: &Notification) -> Result<Bytes, Failure> {
+    match &sale.notify {
+        Some(port) if !outside::deliver(env, port, letter).await => {
             Err(Failure::Retry("the notifier has not taken it".to_owned()))
         }
         Some(_) | None => Ok(Bytes::new()),

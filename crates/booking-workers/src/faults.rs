@@ -4,7 +4,7 @@
 /// Whether this fault is asked for here, by the name of what is at hand: `FAULT-once` has it happen one time,
 /// `FAULT-always` each time.
 #[cfg(feature = "faults")]
-pub(crate) fn is_asked_for(fault: &str, name: impl FnOnce() -> String) -> bool {
+pub fn is_asked_for(fault: &str, name: impl FnOnce() -> String) -> bool {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
     thread_local! {
@@ -15,13 +15,18 @@ pub(crate) fn is_asked_for(fault: &str, name: impl FnOnce() -> String) -> bool {
     name.contains(&format!("{fault}-always")) || name.contains(&format!("{fault}-once")) && is_first()
 }
 
+/// Whether this fault is asked for here: never, in a build without the feature.
 #[cfg(not(feature = "faults"))]
-pub(crate) fn is_asked_for(_: &str, _: impl FnOnce() -> String) -> bool {
+#[must_use]
+pub fn is_asked_for(_: &str, _: impl FnOnce() -> String) -> bool {
     false
 }
 
 /// Throws what the platform throws for an object that it does not let answer, with this property, where that is asked for.
-pub(crate) fn may_throw(property: &str, name: &str) -> Result<(), wasm_bindgen::JsValue> {
+///
+/// # Errors
+/// What is thrown.
+pub fn may_throw(property: &str, name: &str) -> Result<(), wasm_bindgen::JsValue> {
     if is_asked_for(property, || name.to_owned()) {
         let error = js_sys::Error::new("a test has asked for it");
         js_sys::Reflect::set(&error, &property.into(), &true.into())?;
@@ -31,8 +36,11 @@ pub(crate) fn may_throw(property: &str, name: &str) -> Result<(), wasm_bindgen::
 }
 
 /// Panics, where that is asked for.
+///
+/// # Panics
+/// Where a test asks for it.
 #[allow(clippy::panic, reason = "it is what this is for")]
-pub(crate) fn may_panic(fault: &str, name: impl FnOnce() -> String) {
+pub fn may_panic(fault: &str, name: impl FnOnce() -> String) {
     if is_asked_for(fault, name) {
         panic!("a test has asked for it");
     }
