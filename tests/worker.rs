@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -210,6 +211,76 @@ fn an_object_that_is_overloaded_is_not_asked_again_and_one_that_was_moved_is() {
     assert_eq!(reserve("overloaded-once").0, 200);
     assert_eq!(reserve("retryable-once").0, 200);
     assert_eq!(reserve("retryable-always").1, "StorageUnavailable");
+}
+
+#[test]
+fn what_an_object_of_another_build_says_to_a_message_is_no_delivery() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnWorkerd::start_with(Bundle::ShopWithFaults, &[("PAYMENT_URL", &payments), ("ADMIN_TOKENS", ADMIN)]);
+    let admin = on.client.with_token(ADMIN);
+    let order = |ticket: &str| json!({ "ticketId": ticket, "userId": "ann" });
+    // The map answers 404 as long as it is of a build that does not know the claim: the checkout asks again.
+    assert_eq!(on.client.post("/Checkout/process", &order("other-build-map-once:1")).status, 200);
+    let sent = on.client.post("/Checkout/process/send", &order("other-build-map-always:1"));
+    eventually(|| on.log().contains("its platform, or another build, said 404").then_some(()));
+    let status = on.client.get(&format!("/Checkout/{}", sent.text("checkoutId")));
+    assert_eq!(status.body["status"], "PENDING", "{}", status.text);
+    // A checkout that says 404 in that way is not one that is forgotten: its seat stays sold.
+    let booked = on.client.post("/Checkout/process", &order("hall:other-build-status-always"));
+    assert_eq!(booked.status, 200, "{}", booked.text);
+    let reset = admin.post("/Ticket/hall:other-build-status-always/reset", &json!({ "upTo": 9 }));
+    assert_eq!((reset.status, reset.kind()), (503, "StorageUnavailable"), "{}", reset.text);
+    assert_eq!(on.client.get("/Ticket/hall:other-build-status-always/get").body["status"], "SOLD");
+}
+
+/// Writes what objects have stored as another version of its form, in the files of a workerd that is stopped.
+fn stored_as(on: &OnWorkerd, from: u32, to: u32) -> usize {
+    const WRITE: &str = "import pathlib, sqlite3, sys
+folder, old, new = sys.argv[1:]
+count = 0
+for file in pathlib.Path(folder).rglob('*.sqlite'):
+    base = sqlite3.connect(file)
+    columns = [('tickets', 'ticket'), ('map', 'header'), ('journal', 'entry')]
+    tables = {name for (name,) in base.execute('SELECT name FROM sqlite_master')}
+    for table, column in columns:
+        if table in tables:
+            count += base.execute(f'UPDATE {table} SET {column} = replace({column}, ?, ?)', (old, new)).rowcount
+    base.commit()
+    base.close()
+print(count)";
+    let versions = [from, to].map(|version| format!("{{\"v\":{version},"));
+    let output = Command::new("python3").args(["-c", WRITE]).arg(on.folder()).args(versions).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn what_a_newer_build_has_stored_is_left_as_it_is_until_that_build_is_back() {
+    let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
+    let mut on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
+    let order = |ticket: &str| json!({ "ticketId": ticket, "userId": "ann" });
+    let booked = on.client.post("/Checkout/process", &order("hall:1"));
+    assert_eq!(booked.status, 200, "{}", booked.text);
+    assert_eq!(on.client.post("/Ticket/hall:2/reserve", &json!({ "userId": "bob" })).status, 200);
+    on.workerd.kill();
+    assert!(stored_as(&on, 1, 99) >= 4, "two tickets, a header, a journal");
+    on.workerd.start_again().unwrap();
+    let checkout = format!("/Checkout/{}", booked.text("checkoutId"));
+    for path in ["/Ticket/hall:1/get", "/Ticket/hall:2/get", "/SeatMap/hall/get", &checkout] {
+        let got = on.client.get(path);
+        assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{path}: {}", got.text);
+    }
+    for path in ["/Ticket/hall:1/reserve", "/Ticket/hall:3/reserve"] {
+        assert_eq!(on.client.post(path, &json!({ "userId": "eve" })).status, 503, "{path}");
+    }
+    assert!(on.log().contains("use a newer build"), "{}", on.log());
+    on.workerd.kill();
+    stored_as(&on, 99, 1);
+    on.workerd.start_again().unwrap();
+    let status = |id: &str| on.client.get(&format!("/Ticket/{id}/get")).body["status"].clone();
+    assert_eq!(["hall:1", "hall:2", "hall:3"].map(status), ["SOLD", "RESERVED", "AVAILABLE"]);
+    assert_eq!(on.client.get(&checkout).body["status"], "CONFIRMED");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use booking_core::effect::{Effect, Outcome};
 use booking_core::inventory::{Line, LineCommand};
 use booking_core::wire::MapCall;
+use booking_workers::log::{Level, say};
 use booking_workers::outside;
 use worker::Env;
 
@@ -24,7 +25,8 @@ pub(crate) async fn perform(env: &Env, settings: &Settings, effect: &Effect) -> 
 async fn tell(env: &Env, line: &Line, command: &LineCommand) -> Option<Outcome> {
     let call = MapCall::Line(line.seats.clone(), command.clone());
     let asked = Asked { call, key: None };
+    let answer = inside::ask(env, SEAT_MAPS, line.at.as_str(), &asked).await;
     // What it answers when it could not keep its turn is no outcome.
-    let answer = inside::ask(env, SEAT_MAPS, line.at.as_str(), &asked).await.ok()?;
-    inside::read(answer.body.as_bytes()).ok().map(Outcome::Line)
+    let outcome = answer.and_then(|answer| inside::read(answer.body.as_bytes()));
+    outcome.map(Outcome::Line).map_err(|why| say(Level::Warn, "a map is asked again", &[("why", why.to_string())])).ok()
 }

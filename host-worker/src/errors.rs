@@ -22,8 +22,8 @@ pub(crate) enum Broken {
     /// Storage, or another object, failed.
     #[error("storage: {0}")]
     Storage(#[from] worker::Error),
-    /// Another object did not answer; its platform did, with this status.
-    #[error("an object did not answer, its platform said {0}")]
+    /// Another object did not answer: its platform did, or a build that does not know what it was asked, with this status.
+    #[error("an object did not answer: its platform, or another build, said {0}")]
     Platform(u16),
     /// Another object did not answer.
     #[error("an object did not answer: {why}")]

@@ -161,11 +161,13 @@ async fn ask_once(env: &Env, binding: &str, name: &str, body: &[u8]) -> Result<A
 /// What an object answered.
 async fn answer(response: &web_sys::Response) -> Result<Answer> {
     let status = response.status();
-    let kind = response.headers().get(KIND)?.and_then(|kind| Kind::named(&kind));
-    // A 5xx without a kind is the platform's.
-    if status >= 500 && kind.is_none() {
+    let kind = response.headers().get(KIND)?;
+    // An object of this project names the kind of each refusal, perhaps one that is new here. Without one it is the
+    // platform's, or of a build that does not know what it was asked: no answer.
+    if status >= 400 && kind.is_none() {
         return Err(Broken::Platform(status));
     }
+    let kind = kind.and_then(|kind| Kind::named(&kind));
     let body = JsFuture::from(response.text()?).await?.as_string().ok_or(Broken::Platform(status))?;
     Ok(Answer { status, body, kind })
 }

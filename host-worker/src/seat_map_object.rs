@@ -44,6 +44,9 @@ impl DurableObject for SeatMapObject {
             return self.watchers.join(&self.map, &request);
         }
         faults::may_panic("panic-map", || request.path());
+        if faults::is_asked_for("other-build-map", || request.path()) {
+            return Response::error("nothing here knows what that is", 404);
+        }
         self.map.asked(request, self.tell()).await
     }
 

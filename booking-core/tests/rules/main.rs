@@ -15,6 +15,7 @@ mod journal;
 mod map_properties;
 mod map_rules;
 mod map_support;
+mod messages;
 mod openapi;
 mod support;
 mod ticket_table;

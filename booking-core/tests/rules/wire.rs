@@ -6,7 +6,7 @@ use booking_core::checkout::{Checkout, Contact, ContactError, Failure, Order};
 use booking_core::effect::{Effect, Notification, Outcome};
 use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
-use booking_core::inventory::{LineAnswer, LineCommand, LineReply};
+use booking_core::inventory::LineCommand;
 use booking_core::journal::run;
 use booking_core::map::ticket::{Reader, Reserve, TicketCommand, TicketRefusal, TicketStatus};
 use booking_core::map::{
@@ -27,10 +27,7 @@ use booking_core::wire::{
     TicketCall, answer, gateway, watch,
 };
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::map_support::*;
@@ -73,11 +70,11 @@ fn map_key(key: &str) -> MapKey {
 fn euros(minor: u64) -> Money {
     Money::new(minor, "EUR".parse().unwrap()).unwrap()
 }
-fn order(tickets: &[&str], method: &str, hold: Option<&str>) -> Order {
+pub(crate) fn order(tickets: &[&str], method: &str, hold: Option<&str>) -> Order {
     let tickets = tickets.iter().map(|id| ticket_id(id)).collect();
     Order::new(tickets, user("user-1"), method_id(method), hold.map(hold_id)).unwrap()
 }
-fn layout() -> Layout {
+pub(crate) fn layout() -> Layout {
     let place = |id: &str, label, x| Place { ticket: ticket_id(id), label, price: euros(4500), x, y: 20 };
     let seats = vec![place("arena:A:1", None, 10), place("arena:A:2", Some("W1".into()), 20)];
     Layout::new(vec![Row { name: "Row 1".into(), seats }]).unwrap()
@@ -257,49 +254,6 @@ mod golden {
             assert_eq!(is, name);
             assert_eq!(wire::parse(from, method, path, body.as_bytes()).as_ref(), Ok(&call), "{name}");
         }
-    }
-
-    /// What objects send one another, as each host sends it.
-    #[test]
-    fn every_message_from_object_to_object() {
-        fn line<T: Serialize + DeserializeOwned + PartialEq + Debug>(is: &str, message: &T) -> String {
-            let json = format::write_json(message);
-            assert_eq!(format::read_json::<T>(&json).as_ref(), Some(message), "{is}");
-            format!(r#"{{"is":"{is}","json":{}}}"#, String::from_utf8(json).unwrap())
-        }
-        let checkout = || checkout_id("c-1");
-        let own = || booking_core::HoldId::of_checkout(&checkout());
-        let claim = |hold, brought, unlisted| {
-            let (user, checkout, deadline) = (user("user-1"), checkout(), at(1_900_000));
-            LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted }
-        };
-        let revoke = LineCommand::Revoke { hold: own(), checkout: checkout(), deadline: at(1_900_000) };
-        let seats = || Seats::new(vec![ticket_id("arena:A:2"), ticket_id("arena:A:1")]).unwrap();
-        let door = AtTheDoor::new(&Terms::default(), at(NOW), hold_id("fresh"));
-        let reserve = TicketCall::Reserve { user: user("user-1"), hold: None, nth: None, ttl: None };
-        let calls = [
-            ("a checkout claims", MapCall::Line(seats(), claim(own(), false, Some(usd(10_000))))),
-            ("a checkout claims a hold, sales closed", MapCall::Line(seats(), claim(hold_id("hold-1"), true, None))),
-            (
-                "a checkout confirms",
-                MapCall::Line(seats(), LineCommand::Confirm { hold: own(), checkout: checkout(), fence: 3 }),
-            ),
-            ("a checkout revokes", MapCall::Line(seats(), revoke)),
-            ("a buyer reserves", MapCall::Seat(ticket_id("arena:A:1"), reserve, door)),
-            ("an operator publishes", MapCall::Map(SeatMapCall::Publish { layout: Arc::new(layout()) })),
-            ("an operator resets", MapCall::Map(SeatMapCall::ResetAll)),
-            ("an operator recalls", MapCall::Map(SeatMapCall::Recall { seats: seats(), up_to: 7 })),
-            ("the timer fires", MapCall::Expire(at(1_900_000))),
-        ];
-        let refused = SeatMapRefusal { ticket: Some(ticket_id("arena:A:1")), why: TicketRefusal::HoldExpired };
-        let answers: [(&str, LineAnswer); 3] = [
-            ("a map answers a claim", Ok(LineReply::Claimed { fence: 7, prices: vec![usd(500), usd(700)] })),
-            ("a map answers a confirm", Ok(LineReply::Done)),
-            ("a map refuses", Err(refused)),
-        ];
-        let calls = calls.map(|(is, call)| line(is, &call));
-        let answers = answers.map(|(is, answer)| line(is, &answer));
-        assert_golden(&[&calls[..], &answers].concat(), include_str!("../fixtures/messages.jsonl"));
     }
 
     fn contact() -> Contact {

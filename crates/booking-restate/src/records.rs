@@ -202,3 +202,54 @@ formats! {
     Ended = "ended checkouts";
     Wishes = "wishes under holds";
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use booking_core::format::{read_json, write_json};
+    use booking_core::map::ticket::TicketRefusal;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// What each release sends from handler to handler: while a new build takes over, both send. Oldest first; a release's
+    /// file never changes once it is out.
+    const RELEASES: [(&str, &str); 1] = [("0.1.0", include_str!("../messages/0.1.0.jsonl"))];
+
+    fn text(json: Vec<u8>) -> String {
+        String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn every_message_from_handler_to_handler_is_as_the_release_has_it() {
+        let ticket = || TicketId::parse("arena:A:1").unwrap();
+        let at = Timestamp::from_millis(1_000_000);
+        let refusal = SeatMapRefusal { ticket: Some(ticket()), why: TicketRefusal::TicketSold };
+        let messages = [
+            write_json(&Message { call: MapCall::Expire(at), at }),
+            write_json(&Forwarded { ticket: ticket(), call: TicketCall::Unblock }),
+            write_json(&Judged { outcome: Ok(SeatMapReply::Done), version: 7 }),
+            write_json(&Judged { outcome: Err(refusal), version: 7 }),
+        ];
+        let release = RELEASES.into_iter().find(|(release, _)| *release == env!("CARGO_PKG_VERSION"));
+        let (_, golden) = release.expect("a file of what this release sends");
+        assert_eq!(messages.map(text).to_vec(), golden.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn this_build_reads_what_every_release_has_sent() {
+        fn again<T: Serialize + DeserializeOwned>(json: &str) -> Option<String> {
+            read_json::<T>(json.as_bytes()).map(|message| text(write_json(&message)))
+        }
+        for (release, golden) in RELEASES {
+            let lines: Vec<&str> = golden.lines().collect();
+            let read = [
+                again::<Message>(lines[0]),
+                again::<Forwarded>(lines[1]),
+                again::<Judged>(lines[2]),
+                again::<Judged>(lines[3]),
+            ];
+            assert_eq!(read.each_ref().map(|line| line.as_deref().unwrap_or_default()).to_vec(), lines, "{release}");
+        }
+    }
+}
