@@ -20,7 +20,7 @@ use crate::rows::{cpu_of, is_bench};
 use crate::scenes::{Dialect, House, Scene};
 use crate::tree::Tree;
 
-pub use in_workerd::{bare as bare_workerd, bundle_sizes, cold, version as workerd_version};
+pub use in_workerd::{bare as bare_workerd, bundle_sizes, cold, shop, version as workerd_version};
 pub use on_restate::{bare as bare_on_restate, version as restate_version};
 
 /// How long a checkout has for its payment: the timers that it arms fire inside the run.

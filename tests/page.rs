@@ -269,7 +269,7 @@ fn an_amount_of_any_currency_is_shown_as_the_core_has_it() {
     let amounts = [0, 5, 250_000, 123_456_789];
     let money = |currency, minor| Money::new(minor, currency).unwrap();
     let all: Vec<Money> = currencies::all().flat_map(|code| amounts.map(|minor| money(code, minor))).collect();
-    let shown = said_by("import { money } from './words.js'; const say = money;", &all);
+    let shown: Vec<String> = said_by("import { money } from './words.js'; const say = money;", &all);
     assert_eq!(shown.len(), all.len());
     for (money, shown) in all.iter().zip(&shown) {
         // The sign of a currency may have a dot, too.
@@ -286,12 +286,31 @@ fn a_seat_without_a_label_is_called_as_the_core_calls_it() {
     let script = "import { Seats } from './seats.js'; \
                   const say = (id) => { const seats = new Seats(); \
                   seats.snapshot({ version: 1, tickets: [{ id, status: 'AVAILABLE' }] }); return seats.get(id).number; };";
-    let shown = said_by(script, &ids);
+    let shown: Vec<String> = said_by(script, &ids);
     assert_eq!(shown, ids.iter().map(|id| id.seat_name().to_owned()).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_page_that_lost_its_host_comes_back_within_the_spread_that_it_was_told() {
+    // A host that shows the map to who comes, and is gone then: when the page will try again, of 30 s.
+    let script = "import { Live } from './live.js'; globalThis.addEventListener = () => {}; \
+        globalThis.WebSocket = class { constructor() { setTimeout(() => { \
+            this.onmessage({ data: JSON.stringify({ type: 'snapshot', version: 1, edition: 0, tickets: [], spreadMs: 30000 }) }); \
+            setTimeout(() => this.onclose(), 5); }, 0); } close() {} send() {} }; \
+        const api = { url: (path) => new URL(path, 'http://127.0.0.1/') }; \
+        const waits = []; const all = Array.from({ length: 300 }, () => new Promise((seen) => { \
+            const live = new Live(api, 'hall', { layout() {}, snapshot() {}, deltas() {}, \
+                state(is, until) { if (is === 'away') { waits.push(until - Date.now()); live.stop(); seen(); } } }); })); \
+        await Promise.all(all); setTimeout(() => process.exit(0), 200); const say = (limit) => waits.filter((wait) => wait < limit).length;";
+    let within: Vec<usize> = said_by(script, &[3_000, 15_000, 30_001]);
+    let [soon, half, all] = within[..] else { panic!("{within:?}") };
+    assert_eq!(all, 300);
+    // Of 300, by chance: each bound is more than five standard deviations away.
+    assert!((5..65).contains(&soon) && (100..200).contains(&half), "{within:?}");
+}
+
 /// What the page's own code says of each of these: the script declares a function `say`.
-fn said_by(script: &str, all: &[impl serde::Serialize]) -> Vec<String> {
+fn said_by<T: serde::de::DeserializeOwned>(script: &str, all: &[impl serde::Serialize]) -> Vec<T> {
     let script = format!(
         "{script} import {{ readFileSync }} from 'node:fs'; \
          process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map((each) => say(each))));"

@@ -392,6 +392,7 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
 struct Watcher {
     socket: WebSocket<TcpStream>,
     version: u64,
+    spread: u64,
 }
 
 fn watch_request(base: &str, map: &str) -> tungstenite::handshake::client::Request {
@@ -406,8 +407,9 @@ impl Watcher {
         let stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = tungstenite::client(watch_request(base, map), stream).unwrap();
-        let mut watcher = Self { socket, version: 0 };
+        let mut watcher = Self { socket, version: 0, spread: 0 };
         let first = watcher.hears();
+        watcher.spread = first["spreadMs"].as_u64().unwrap_or_default();
         watcher.version = first["version"].as_u64().unwrap_or_else(|| panic!("no snapshot: {first}"));
         watcher
     }
@@ -434,16 +436,29 @@ impl Watcher {
 }
 
 #[test]
-fn two_hundred_watchers_see_every_change_of_a_thousand_bookings() {
-    const BOOKINGS: usize = 1_000;
+fn a_thousand_watchers_of_a_large_map_see_every_change_of_five_hundred_bookings() {
+    const BOOKINGS: usize = 500;
     let gateway = Server::start("mock-gateway", &["--delay", "0ms"]);
-    let on = paying_at(&gateway, &[]);
+    let on = paying_at(&gateway, &[("ADMIN_TOKENS", ADMIN)]);
     let base = on.client.base();
+    let place = |n: usize| json!({ "ticketId": format!("arena:{n}"), "price": { "minor": 4_500, "currency": "EUR" }, "x": n, "y": 0 });
+    let layout = json!({ "rows": [{ "name": "A", "seats": (0..3_000).map(place).collect::<Vec<_>>() }] });
+    assert_eq!(on.client.with_token(ADMIN).post("/SeatMap/arena/layout", &layout).status, 200);
     // It never reads a word, and delays nobody.
     let stalled = Watcher::of(base, "arena");
-    let watchers: Vec<Watcher> = (0..199).map(|_| Watcher::of(base, "arena")).collect();
-    // Each is held, and then sold.
-    let (last, next) = (2 * BOOKINGS as u64, AtomicUsize::new(0));
+    // They come all at once, as after a new build took over.
+    let come = |_| {
+        std::thread::scope(|scope| {
+            let each: Vec<_> = (0..37).map(|_| scope.spawn(|| Watcher::of(base, "arena"))).collect();
+            each.into_iter().map(|watcher| watcher.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    let watchers: Vec<Watcher> = (0..27).flat_map(come).collect();
+    assert_eq!(watchers.len(), 999);
+    // The last of them know how many they are.
+    assert!(Watcher::of(base, "arena").spread > 1_000);
+    // Each is held, and then sold, after the layout.
+    let (last, next) = (1 + 2 * BOOKINGS as u64, AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let follow: Vec<_> = watchers
             .into_iter()
@@ -453,7 +468,7 @@ fn two_hundred_watchers_see_every_change_of_a_thousand_bookings() {
                 let follows = move || {
                     if n % 10 == 0 {
                         // Goes away in the middle, and comes back to a snapshot.
-                        watcher.follow(last / 4 + n as u64);
+                        watcher.follow(last / 4 + n as u64 / 4);
                         let seen = watcher.version;
                         drop(watcher);
                         watcher = Watcher::of(base, "arena");

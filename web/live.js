@@ -26,6 +26,8 @@ const ASK_FOR = 20_000;
 export class Live {
   #socket = null;
   #isStopped = false;
+  /** Within what time the host wants its watchers back when it loses them, in ms. */
+  #spread = 0;
   #wake = () => {};
 
   constructor(api, map, hears) {
@@ -76,7 +78,8 @@ export class Live {
         }
       }
       if (this.#isStopped) return;
-      const wait = backoff(failures);
+      // A host that lost one of many watchers has most often lost them all.
+      const wait = Math.max(backoff(failures), Math.random() * this.#spread);
       failures += 1;
       this.hears.state("away", Date.now() + wait);
       await Promise.race([sleep(wait), new Promise((wake) => (this.#wake = wake))]);
@@ -122,6 +125,7 @@ export class Live {
         }
         // There is a newer layout already, and letters for it are to come.
         if (message.edition !== edition) return askAgain();
+        this.#spread = message.spreadMs ?? 0;
         this.hears.snapshot(message);
         this.hears.state("live");
         liveSince ??= performance.now();

@@ -45,6 +45,15 @@ pub fn cold(tree: &Tree) -> Outcome<Duration> {
     Ok(begins.elapsed())
 }
 
+/// The Worker of a tree with an operator's token, until what comes with its address is dropped.
+///
+/// # Errors
+/// Why it did not start.
+pub fn shop(tree: &Tree) -> Outcome<(SocketAddr, impl Sized + use<>)> {
+    let started = start(tree.script(Bundle::Shop)?, Bundle::Shop, &[("ADMIN_TOKENS", ADMIN_TOKEN)])?;
+    Ok((SocketAddr::from(([127, 0, 0, 1], started.0.setup.port)), started))
+}
+
 /// host-worker, on Durable Objects.
 pub(super) fn ours(tree: &Tree, this: &Tree) -> Outcome<Service> {
     let name = tree.named("host-worker, Durable Objects");
@@ -114,12 +123,12 @@ fn worker(
     let mut vars = vec![("PAYMENT_URL", payments.as_str()), ("LOG_LEVEL", "warn"), ("ADMIN_TOKENS", ADMIN_TOKEN)];
     vars.push((TIME, &checkout_time));
     vars.extend(more);
-    let script = tree.script(with)?;
+    let script = tree.script(bundle)?;
     let mut notes = Vec::new();
     if script.as_ref().is_some_and(|script| !knows_time(script)) {
         notes.push(format!("{name} has no `{TIME}`: its timers do not fire inside the run"));
     }
-    Ok((start(script, with, &vars)?, gateway, notes))
+    Ok((start(script, bundle, &vars)?, gateway, notes))
 }
 
 /// The variable that is `--checkout-time` elsewhere.

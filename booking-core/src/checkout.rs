@@ -37,6 +37,9 @@ use crate::time::Timestamp;
 /// The most tickets one checkout may have.
 pub const MAX_TICKETS: usize = 10;
 
+/// So many steps beyond its own a checkout's other half begins: it never has as many, and an effect has one name for ever.
+const FAR: u32 = 1 << 30;
+
 /// What a buyer wants: 1 to [`MAX_TICKETS`] different tickets, and how to pay.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "AnyOrder")]
@@ -556,8 +559,8 @@ impl Checkout {
             let stage = Stage::Undoing { failure: failure.clone(), revoke, void, pace: *pace };
             Self { step, stage, ..self.clone() }
         };
-        // Far from every step that it may have had: an effect has one name for ever.
-        Some((half(self.step, true, LetGo::Elsewhere), half(self.step | 1 << 30, false, LetGo::Here)))
+        let far = self.step.saturating_add(FAR);
+        Some((half(self.step, true, LetGo::Elsewhere), half(far, false, LetGo::Here)))
     }
 
     /// The hold it claims under: the one its buyer brought, or its own.

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use booking_core::ids::MapKey;
 use booking_core::map::{Picture, Summary};
+use booking_core::time::Millis;
 use booking_core::wire::{Answer, Call, Kind, SeatMapCall, answer, watch};
 use bytes::Bytes;
 
@@ -35,8 +37,11 @@ pub(crate) struct Looks {
 struct Place {
     came: AtomicU64,
     looks: tokio::sync::Mutex<Look>,
-    snapshot: Mutex<Option<Text>>,
+    snapshot: Mutex<Option<(Text, Millis)>>,
 }
+
+/// How long it takes this host to let a watcher in.
+const LETS_IN: Duration = Duration::from_micros(200);
 
 /// The last look that was had.
 #[derive(Default)]
@@ -100,14 +105,15 @@ impl Looks {
 
     /// What a watcher of a map is shown first. Who waited for another's text would keep a picture meanwhile, and a picture is
     /// larger.
-    pub(crate) fn snapshot(&self, map: &MapKey, picture: &Picture) -> Option<Hand> {
+    pub(crate) fn snapshot(&self, map: &MapKey, picture: &Picture, watchers: usize) -> Option<Hand> {
         let (place, summary) = (self.place(map), picture.summary());
+        let spread = watch::spread(watchers, LETS_IN);
         let last = || place.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = last().as_ref().and_then(|text| text.of(summary));
+        let same = last().as_ref().filter(|(_, known)| *known == spread).and_then(|(text, _)| text.of(summary));
         same.or_else(|| {
-            let hand = self.outbox.text(Bytes::from(watch::snapshot(picture)));
+            let hand = self.outbox.text(Bytes::from(watch::snapshot(picture, spread)));
             let shown = hand.another();
-            *last() = Some(Text { summary, hand });
+            *last() = Some((Text { summary, hand }, spread));
             shown
         })
     }

@@ -102,7 +102,7 @@ impl Watcher {
 
     /// Shows the whole map.
     async fn show(&mut self, view: Arc<Picture>) -> Result<(), End> {
-        let snapshot = self.looks.snapshot(&self.watched.map, &view);
+        let snapshot = self.looks.snapshot(&self.watched.map, &view, self.watched.hub.len());
         drop(view);
         let snapshot = snapshot.and_then(Hand::send).ok_or(End::CutOff)?;
         self.send(snapshot).await

@@ -1,14 +1,18 @@
 //! One turn of a map: read what the command needs, let the core decide, keep what has changed with the answer and the
 //! alarm, then answer and tell those who watch. All of it is kept, or nothing.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
 use booking_core::ids::{CheckoutId, MapKey, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::machine::{Machine as _, Transition};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
 use booking_core::terms::Terms;
-use booking_core::time::Millis;
-use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer, watch};
 use booking_workers::clock::{Clock, now};
 use booking_workers::faults;
 use booking_workers::log::{Level, count, say};
@@ -26,8 +30,15 @@ pub(crate) struct Map {
     env: Env,
     store: Store,
     layouts: Layouts,
+    /// The last snapshot for watchers, with the version and the spread that it tells.
+    snapshot: RefCell<Option<(Shows, Rc<str>)>>,
     clock: Clock,
 }
+
+type Shows = (Option<u64>, Millis);
+
+/// How long it takes an object to let a watcher in.
+const LETS_IN: Duration = Duration::from_millis(3);
 
 /// What a turn ended in, with the map as far as the command needed it.
 struct Turned {
@@ -42,12 +53,27 @@ type Said = (Answer, Vec<News>);
 impl Map {
     pub(crate) fn new(state: State, env: Env) -> Self {
         let store = Store::new(&state, tables::SCHEMA);
-        Self { state, env, store, layouts: Layouts::default(), clock: Clock::default() }
+        Self { state, env, store, layouts: Layouts::default(), snapshot: RefCell::default(), clock: Clock::default() }
     }
 
     /// The map as it is shown.
     pub(crate) fn shown(&self) -> Result<SeatMap> {
         tables::shown(&self.store, &self.layouts)
+    }
+
+    /// What a watcher is shown first: made once for all who come before the map changes again.
+    pub(crate) fn snapshot(&self) -> Result<Rc<str>> {
+        let version = tables::header(&self.store)?.map(|(_, header)| header.version);
+        let spread = watch::spread(self.state.get_websockets().len(), LETS_IN);
+        if let Some((known, text)) = self.snapshot.borrow().as_ref()
+            && *known == (version, spread)
+        {
+            return Ok(Rc::clone(text));
+        }
+        // What is recorded: watchers hear of a lapse when the alarm rings.
+        let text: Rc<str> = watch::snapshot(&self.shown()?.picture(Timestamp::default()), spread).into();
+        self.snapshot.replace(Some(((version, spread), Rc::clone(&text))));
+        Ok(text)
     }
 
     /// A request of the Worker's or of a checkout. `tell` is told the news of its change, once that is kept.

@@ -3,8 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use booking_core::map::Delta;
-use booking_core::map::{News, SeatMap};
+use booking_core::map::{Delta, News};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
 use booking_hosting::doors::protocols;
@@ -110,7 +109,7 @@ impl Watchers {
         if map.state.get_websockets().len() >= MAX_WATCHERS {
             return inside::respond(answer::refusal(&Kind::Overloaded.into()));
         }
-        let Ok(shown) = map.shown() else {
+        let Ok(snapshot) = map.snapshot() else {
             return inside::respond(answer::refusal(&Kind::StorageUnavailable.into()));
         };
         // What came before the snapshot is in it, and is not told again.
@@ -119,7 +118,7 @@ impl Watchers {
         map.state.accept_web_socket(&server);
         let at = now().as_millis();
         Seen { heard: at, shown: at }.keep(&server)?;
-        show(&server, &shown)?;
+        server.send_with_str(&*snapshot)?;
         let headers = Headers::new();
         headers.set("Sec-WebSocket-Protocol", watch::PROTOCOL)?;
         Ok(Response::from_websocket(client)?.with_headers(headers))
@@ -146,9 +145,9 @@ impl Watchers {
             }
             News::Republished { .. } => {
                 self.tell(&map.state);
-                if let Ok(shown) = map.shown() {
+                if let Ok(snapshot) = map.snapshot() {
                     for socket in map.state.get_websockets() {
-                        let _gone = show(&socket, &shown);
+                        let _gone = socket.send_with_str(&*snapshot);
                     }
                 }
             }
@@ -170,12 +169,6 @@ impl Watchers {
             }
         }
     }
-}
-
-/// Sends a snapshot.
-fn show(socket: &WebSocket, map: &SeatMap) -> worker::Result<()> {
-    // What is recorded: watchers hear of a lapse when the alarm rings.
-    socket.send_with_str(watch::snapshot(&map.picture(Timestamp::default())))
 }
 
 fn send_away(socket: &WebSocket, code: u16, why: &str) {
@@ -227,7 +220,7 @@ pub(crate) async fn said(map: &Map, socket: &WebSocket, message: WebSocketIncomi
             if next > at {
                 pause(Millis(next - at)).await;
             }
-            show(socket, &map.shown()?)?;
+            socket.send_with_str(&*map.snapshot()?)?;
         }
     }
     Ok(())

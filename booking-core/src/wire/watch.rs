@@ -11,6 +11,11 @@
 //! A watcher that sees a gap asks for a snapshot. One that wants to know whether
 //! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
 //! host may send a watcher away that has said nothing for two minutes.
+//!
+//! A host that stops, or is replaced by a new build, loses all its watchers at once. If they all came back at once, the
+//! last would be let in long after they had given up. So a snapshot of a host with many watchers tells a [`spread`].
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +24,7 @@ use super::kind::Refusal;
 use super::request;
 use crate::map::ticket::TicketStatus;
 use crate::map::{Delta, Picture};
+use crate::time::Millis;
 
 /// The WebSocket subprotocol that is spoken. A watcher offers it; the host answers with it.
 pub const PROTOCOL: &str = "booking.watch.v1";
@@ -55,15 +61,34 @@ pub fn status(of: char) -> Option<TicketStatus> {
     [Available, Reserved, Sold, Blocked].into_iter().find(|status| letter(*status) == of)
 }
 
-/// With a layout `{ "type": "snapshot", "version", "edition", "seats": "AARS…" }`, without one
-/// `{ "type": "snapshot", "version", "edition": 0, "tickets": [{ "id", "status" }] }`.
+/// Within what time the watchers of a host come back when it loses them all, each at a moment of its own by chance. It is
+/// the time that the host takes to let in so many, where each takes `each`: for at most 30 s. A few come back as they like.
 #[must_use]
-pub fn snapshot(picture: &Picture) -> String {
+pub fn spread(watchers: usize, each: Duration) -> Millis {
+    // In steps: a host makes one text for many watchers.
+    let watchers = u32::try_from(watchers.next_power_of_two()).unwrap_or(u32::MAX);
+    let length = u64::try_from(each.saturating_mul(watchers).as_millis()).unwrap_or(u64::MAX);
+    if length < FEW.0 { Millis(0) } else { Millis(length.min(LONGEST_SPREAD.0)) }
+}
+
+/// So few watchers that they need not wait for one another: those of a host that lets them all in within this time.
+const FEW: Millis = Millis(500);
+
+/// After so long a time a buyer would think that nothing works.
+const LONGEST_SPREAD: Millis = Millis::from_secs(30);
+
+/// With a layout `{ "type": "snapshot", "version", "edition", "seats": "AARS…" }`, without one
+/// `{ "type": "snapshot", "version", "edition": 0, "tickets": [{ "id", "status" }] }`. With a [`spread`] there is a
+/// `spreadMs` as well.
+#[must_use]
+pub fn snapshot(picture: &Picture, spread: Millis) -> String {
     #[derive(Serialize)]
     struct Snapshot<'a> {
         r#type: &'static str,
         version: u64,
         edition: u64,
+        #[serde(rename = "spreadMs", skip_serializing_if = "Option::is_none")]
+        spread: Option<Millis>,
         #[serde(skip_serializing_if = "Option::is_none")]
         seats: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +99,9 @@ pub fn snapshot(picture: &Picture) -> String {
     } else {
         (None, Some(shown(picture)))
     };
-    text(&Snapshot { r#type: "snapshot", version: picture.version(), edition: picture.edition(), seats, tickets })
+    let (version, edition) = (picture.version(), picture.edition());
+    let spread = (spread > Millis(0)).then_some(spread);
+    text(&Snapshot { r#type: "snapshot", version, edition, spread, seats, tickets })
 }
 
 /// `{ "type": "deltas", "deltas": [{ "version", "tickets": [{ "id", "status" }] }] }`: a batch, in order.

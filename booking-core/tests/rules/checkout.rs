@@ -842,6 +842,20 @@ mod outcomes {
 }
 
 #[test]
+fn a_checkout_that_turns_back_is_parted_into_its_seats_and_its_money() {
+    assert_eq!(confirming().parted(), None, "it is on its way forward");
+    let no_hold = || no("b:2", TicketRefusal::HoldExpired);
+    let back = after(confirming(), vec![done(), no_hold()]);
+    let (seats, money) = back.parted().expect("money is set aside");
+    assert_eq!((effects(&seats), effects(&money)), (revokes(), vec![void()]));
+    // Each goes on under step numbers that the other never has.
+    assert_eq!((seats.step(), money.step()), (back.step(), back.step() + (1 << 30)));
+    assert_eq!((seats.parted(), money.parted()), (None, None), "once");
+    let nothing_to_let_go_of = after(start(), vec![no("a:1", TicketRefusal::TicketSold), held(1, usd(100))]);
+    assert_eq!(nothing_to_let_go_of.parted(), None);
+}
+
+#[test]
 fn every_effect_has_the_same_name_on_each_replay() {
     let names = |checkout: &Checkout| match checkout.next() {
         Next::Perform(step) => step.effects.iter().map(|(op, _)| op.to_string()).collect::<Vec<_>>(),

@@ -364,6 +364,15 @@ mod golden {
     }
 
     #[test]
+    fn many_watchers_come_back_over_the_time_that_it_takes_to_let_them_in() {
+        let each = std::time::Duration::from_millis(1);
+        let spread = |watchers| watch::spread(watchers, each);
+        assert_eq!([0, 1, 256].map(spread), [Millis(0); 3], "a few come back as they like");
+        assert_eq!([257, 300, 512].map(spread), [Millis(512); 3], "in steps");
+        assert_eq!([513, 10_000, 100_000, usize::MAX / 2].map(spread), [1_024, 16_384, 30_000, 30_000].map(Millis));
+    }
+
+    #[test]
     fn every_message_to_a_watcher() {
         let (one, other) = (ticket_id("arena:A:1"), ticket_id("arena:A:2"));
         let delta = |version, seats: &[_]| Delta { version, seats: seats.to_vec() };
@@ -371,10 +380,11 @@ mod golden {
             delta(3, &[(one, TicketStatus::Sold), (other.clone(), TicketStatus::Reserved)]),
             delta(4, &[(other, TicketStatus::Available)]),
         ];
-        let snapshot = |map: &SeatMap| watch::snapshot(&map.picture(at(NOW)));
+        let snapshot = |map: &SeatMap| watch::snapshot(&map.picture(at(NOW)), Millis(0));
         let actual =
             [snapshot(&arena()), snapshot(&Map::held().map), snapshot(&SeatMap::default()), watch::deltas(&deltas)];
-        assert_golden(&actual, include_str!("../fixtures/watch.jsonl"));
+        let spread = watch::snapshot(&arena().picture(at(NOW)), Millis(2_000));
+        assert_golden(&[&actual[..], &[spread]].concat(), include_str!("../fixtures/watch.jsonl"));
         assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
         assert_eq!(watch::parse(watch::PING.as_bytes()), Ok(watch::Ask::Ping));
         for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {

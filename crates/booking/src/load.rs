@@ -120,7 +120,7 @@ impl LoadArgs {
             report::page(&loaded, file).map_err(|why| format!("--report: {why}"))?;
         }
         report::text(&loaded).map_err(|why| format!("standard output: {why}"))?;
-        Ok(loaded.no_answer.is_none() && loaded.in_time(Some(BOOKED)) > 0)
+        Ok(loaded.no_answer.is_none() && loaded.kinds().contains_key(BOOKED))
     }
 
     fn load(&self, shop: &Shop, map: &str) -> Result<Loaded, String> {

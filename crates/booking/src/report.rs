@@ -51,6 +51,9 @@ pub(crate) fn text(loaded: &Loaded) -> io::Result<()> {
     for row in rows(loaded) {
         writeln!(out, "{}", line(&row.each_ref().map(String::as_str)))?;
     }
+    if loaded.in_time(Some(BOOKED)) == 0 && loaded.kinds().contains_key(BOOKED) {
+        writeln!(out, "no booking ended within the time: give it a longer --duration")?;
+    }
     if let Some(why) = &loaded.no_answer {
         writeln!(out, "the first that had no answer: {why}")?;
     }

@@ -198,17 +198,11 @@ impl Shop {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let answer = if method == "GET" {
-            request
-                .body(())
-                .map_err(|why| no_answer(&why))
-                .and_then(|request| self.agent.run(request).map_err(|why| no_answer(&why)))
+            request.body(()).map(|request| self.agent.run(request))
         } else {
-            let request = request.header("content-type", "application/json").body(body);
-            request
-                .map_err(|why| no_answer(&why))
-                .and_then(|request| self.agent.run(request).map_err(|why| no_answer(&why)))
+            request.header("content-type", "application/json").body(body).map(|request| self.agent.run(request))
         };
-        let mut answer = answer?;
+        let mut answer = answer.map_err(|why| no_answer(&why))?.map_err(|why| no_answer(&why))?;
         let text = answer.body_mut().read_to_string().map_err(|why| no_answer(&why))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let kind = body["kind"].as_str().map(str::to_owned).or_else(|| kind_in(&body)).unwrap_or_default();

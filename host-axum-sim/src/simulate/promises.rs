@@ -374,7 +374,8 @@ fn is_the_same(one: &Answer, other: &Answer) -> bool {
 }
 
 fn shown_by(view: &Picture) -> BTreeMap<TicketId, TicketStatus> {
-    let snapshot: serde_json::Value = serde_json::from_str(&watch::snapshot(view)).unwrap_or_default();
+    let snapshot: serde_json::Value =
+        serde_json::from_str(&watch::snapshot(view, booking_core::time::Millis(0))).unwrap_or_default();
     if let Some(letters) = snapshot["seats"].as_str() {
         // A layout here is told by how many seats it has.
         let layout = layout(u16::try_from(letters.len()).unwrap_or(u16::MAX));
