@@ -65,9 +65,13 @@ fn join(at: SocketAddr) -> Outcome<impl Sized> {
     let protocol = booking_core::wire::watch::PROTOCOL.parse().map_err(|_| "no protocol".to_owned())?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
     let (mut socket, _) = tungstenite::client(request, stream).map_err(|why| why.to_string())?;
-    match socket.read().map_err(|why| why.to_string())? {
-        Message::Text(text) if text.contains("snapshot") => Ok(socket),
-        other => Err(format!("no snapshot: {other:?}")),
+    // Older builds send the layout first.
+    loop {
+        match socket.read().map_err(|why| why.to_string())? {
+            Message::Text(text) if text.contains("\"snapshot\"") => return Ok(socket),
+            Message::Text(_) | Message::Ping(_) | Message::Pong(_) => {}
+            Message::Binary(_) | Message::Close(_) | Message::Frame(_) => return Err("it was sent away".to_owned()),
+        }
     }
 }
 
