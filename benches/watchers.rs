@@ -85,7 +85,7 @@ fn round(tree: &Tree, Size(seats, watchers, _): Size) -> Outcome<u64> {
         for _ in 0..watchers {
             let tell = tell.clone();
             let small = std::thread::Builder::new().stack_size(256 * 1024);
-            small.spawn_scoped(scope, move || tell.send(join(at))).map_err(|error| error.to_string())?;
+            small.spawn_scoped(scope, move || drop(tell.send(join(at)))).map_err(|error| error.to_string())?;
         }
         Ok::<(), String>(())
     })?;
