@@ -86,6 +86,9 @@ impl Tree {
         }
         let kept = if bundle == Bundle::Shop { &self.objects } else { &self.endpoint };
         let folder = kept.get_or_init(|| self.bundle(bundle)).clone()?;
+        if bundle == Bundle::Restate && self.has(bundle) {
+            return Ok(Some(Script { folder, objects: Vec::new(), needs_node: false }));
+        }
         Script::of_checkout(&self.folder, folder).map(Some)
     }
 
@@ -106,10 +109,15 @@ impl Tree {
         path.ok_or_else(|| format!("cargo tells of no {package}"))
     }
 
+    /// Whether the tree has this as a Worker of its own.
+    fn has(&self, bundle: Bundle) -> bool {
+        self.folder.join(bundle.package()).join("wrangler.toml").is_file()
+    }
+
     /// Built by the tree's own command, and copied from where its next build goes.
     fn bundle(&self, bundle: Bundle) -> Outcome<PathBuf> {
         // Trees before the endpoint for Restate was a Worker of its own had it in the same bundle.
-        let is_of_its_own = self.folder.join(bundle.package()).join("wrangler.toml").is_file();
+        let is_of_its_own = self.has(bundle);
         let (name, option, built): (&str, &[&str], &str) = match bundle {
             Bundle::Restate if is_of_its_own => ("restate", &["restate"], bundle.package()),
             Bundle::Restate => ("restate", &["--restate"], Bundle::Shop.package()),

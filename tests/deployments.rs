@@ -95,7 +95,14 @@ fn a_deployment_sells_with_the_sandbox_before_it_has_a_gateway() {
     assert_eq!(failed, [""; 0]);
     let ledger = |url: &str| Client::new(url).with_token(ADMIN).get("/api/mock-payment/ledger").text;
     assert_eq!(target.public.get("/api/mock-payment/ledger").status, 401, "it names every checkout");
-    let before = ledger(&dev.url());
+    let pay = json!({ "amount": 100, "paymentMethodId": "card_success" });
+    assert_eq!(target.public.post("/api/mock-payment", &pay).status, 401, "strangers would fill it");
+    // What is let go of is let go of a moment after its buyer was told.
+    let before = tests::eventually(|| {
+        let seen = ledger(&dev.url());
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        (ledger(&dev.url()) == seen).then_some(seen)
+    });
     assert!(before.contains("\"captured\":true"), "{before}");
     drop(dev);
     assert_eq!(ledger(&start().url()), before, "it is kept");

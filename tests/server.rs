@@ -607,8 +607,8 @@ fn buyers_get_an_e_mail_and_the_same_one_again_until_the_mail_server_takes_it() 
     );
     assert_eq!(second.subject, "Hello ann: hall:3");
     assert_eq!(second.text.lines().take(3).collect::<Vec<_>>(), ["You paid 100.00 USD.", "hall:3", ""]);
-    assert!(mail.is_empty());
     let log = server.stop();
+    assert!(mail.is_empty());
     assert!(log.contains("has not taken an e-mail") && log.contains("451"), "{log}");
     assert!(!log.contains("example.com"), "no address is in the log, nor what the server says of it: {log}");
 }
@@ -629,7 +629,23 @@ fn a_mail_server_that_wants_it_is_asked_over_tls_with_a_password() {
     let server = Server::start_with("serve", &flags, &env[..1]);
     book(&Client::new(&server.base), "hall:2", &json!({ "email": "bob@example.com" }));
     assert!(server.says("has not taken an e-mail", PATIENCE));
+    drop(server.stop());
     assert!(mail.is_empty());
+}
+
+#[test]
+fn a_mail_server_that_says_nothing_holds_up_no_other_e_mail() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("smtp://{}", silent.local_addr().unwrap());
+    let flags =
+        ["--payment-delay", "0ms", "--payment-timeout", "200ms", "--mail-url", &url, "--mail-from", "hall@example.com"];
+    let server = Server::start("serve", &flags);
+    let client = Client::new(&server.base);
+    book(&client, "hall:1", &json!({ "email": "ann@example.com" }));
+    book(&client, "hall:2", &json!({ "email": "no address" }));
+    for says in ["has not taken an e-mail in time", "the e-mail address of an order is none"] {
+        assert!(server.says(says, PATIENCE), "{says}");
+    }
 }
 
 #[test]

@@ -414,9 +414,3 @@ fn a_call_that_is_killed_alone_turns_its_checkout_back() {
     eventually(|| (on.client.get("/Ticket/hall:panic-restate-once/get").body["status"] == "AVAILABLE").then_some(()));
     assert_eq!(captured(&Client::new(&gateway.base), &checkout), [false, false]);
 }
-
-#[test]
-fn the_bundle_is_as_small_as_it_was_meant_to_stay() {
-    let bytes = xtask::worker::gzipped(&Bundle::Restate.built().unwrap()).unwrap();
-    assert!(bytes <= Bundle::Restate.most_bytes(), "{bytes} bytes, gzipped");
-}

@@ -114,6 +114,7 @@ export class Live {
       isAsked = true;
     };
     const hear = async (message) => {
+      this.#spread = message.spreadMs ?? (message.type === "snapshot" ? 0 : this.#spread);
       if (message.type === "snapshot") {
         isAsked = false;
         // At each connection anew: who answers may have been another server meanwhile.
@@ -125,7 +126,6 @@ export class Live {
         }
         // There is a newer layout already, and letters for it are to come.
         if (message.edition !== edition) return askAgain();
-        this.#spread = message.spreadMs ?? 0;
         this.hears.snapshot(message);
         this.hears.state("live");
         liveSince ??= performance.now();

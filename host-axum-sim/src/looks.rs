@@ -41,7 +41,7 @@ struct Place {
 }
 
 /// How long it takes this host to let a watcher in.
-const LETS_IN: Duration = Duration::from_micros(200);
+pub(crate) const LETS_IN: Duration = Duration::from_micros(200);
 
 /// The last look that was had.
 #[derive(Default)]
@@ -105,9 +105,8 @@ impl Looks {
 
     /// What a watcher of a map is shown first. Who waited for another's text would keep a picture meanwhile, and a picture is
     /// larger.
-    pub(crate) fn snapshot(&self, map: &MapKey, picture: &Picture, watchers: usize) -> Option<Hand> {
+    pub(crate) fn snapshot(&self, map: &MapKey, picture: &Picture, spread: Millis) -> Option<Hand> {
         let (place, summary) = (self.place(map), picture.summary());
-        let spread = watch::spread(watchers, LETS_IN);
         let last = || place.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         let same = last().as_ref().filter(|(_, known)| *known == spread).and_then(|(text, _)| text.of(summary));
         same.or_else(|| {

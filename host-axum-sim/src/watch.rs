@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::engine::Shown;
 use crate::host::{Host, Reply};
 use crate::hub::Watched;
-use crate::looks::Looks;
+use crate::looks::{LETS_IN, Looks};
 use crate::outbox::{Hand, Piece, pieces};
 use crate::socket::{Heard, Socket, Unsent};
 
@@ -102,7 +102,8 @@ impl Watcher {
 
     /// Shows the whole map.
     async fn show(&mut self, view: Arc<Picture>) -> Result<(), End> {
-        let snapshot = self.looks.snapshot(&self.watched.map, &view, self.watched.hub.len());
+        let spread = watch::spread(self.watched.hub.len(), LETS_IN);
+        let snapshot = self.looks.snapshot(&self.watched.map, &view, spread);
         drop(view);
         let snapshot = snapshot.and_then(Hand::send).ok_or(End::CutOff)?;
         self.send(snapshot).await
@@ -182,6 +183,6 @@ impl Watcher {
                 };
             }
         }
-        if deltas.is_empty() { Ok(()) } else { self.say(watch::deltas(deltas.iter().map(Arc::as_ref))).await }
+        if deltas.is_empty() { Ok(()) } else { self.say(watch::deltas(deltas.iter().map(Arc::as_ref), None)).await }
     }
 }

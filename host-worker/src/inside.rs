@@ -83,8 +83,11 @@ impl CheckoutCall {
     }
 }
 
-/// The header that tells the kind of an answer.
+/// The header that every answer of an object has: the kind of a refusal, or [`NO_KIND`].
 const KIND: &str = "booking-kind";
+
+/// That an answer is no refusal, or one that was recorded, whose kind is in its body.
+const NO_KIND: &str = "-";
 
 /// A fingerprint as a text.
 pub(crate) fn spelt(fingerprint: &Fingerprint) -> String {
@@ -162,8 +165,7 @@ async fn ask_once(env: &Env, binding: &str, name: &str, body: &[u8]) -> Result<A
 async fn answer(response: &web_sys::Response) -> Result<Answer> {
     let status = response.status();
     let kind = response.headers().get(KIND)?;
-    // An object of this project names the kind of each refusal, perhaps one that is new here. Without one it is the
-    // platform's, or of a build that does not know what it was asked: no answer.
+    // Without it a refusal is the platform's, or of a build that does not know what it was asked: no answer.
     if status >= 400 && kind.is_none() {
         return Err(Broken::Platform(status));
     }
@@ -198,9 +200,6 @@ pub(crate) fn target(path: &str) -> &str {
 /// An answer on its way back.
 pub(crate) fn respond(answer: Answer) -> worker::Result<Response> {
     let response = Response::builder().with_status(answer.status);
-    let response = match answer.kind {
-        Some(kind) => response.with_header(KIND, kind.as_str())?,
-        None => response,
-    };
+    let response = response.with_header(KIND, answer.kind.map_or(NO_KIND, Kind::as_str))?;
     Ok(response.fixed(answer.body.into_bytes()))
 }

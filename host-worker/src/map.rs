@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use booking_core::ids::{CheckoutId, MapKey, TicketId};
 use booking_core::inventory::of_map;
@@ -37,9 +36,6 @@ pub(crate) struct Map {
 
 type Shows = (Option<u64>, Millis);
 
-/// How long it takes an object to let a watcher in.
-const LETS_IN: Duration = Duration::from_millis(3);
-
 /// What a turn ended in, with the map as far as the command needed it.
 struct Turned {
     outcome: std::result::Result<SeatMapReply, SeatMapRefusal>,
@@ -62,9 +58,8 @@ impl Map {
     }
 
     /// What a watcher is shown first: made once for all who come before the map changes again.
-    pub(crate) fn snapshot(&self) -> Result<Rc<str>> {
+    pub(crate) fn snapshot(&self, spread: Millis) -> Result<Rc<str>> {
         let version = tables::header(&self.store)?.map(|(_, header)| header.version);
-        let spread = watch::spread(self.state.get_websockets().len(), LETS_IN);
         if let Some((known, text)) = self.snapshot.borrow().as_ref()
             && *known == (version, spread)
         {

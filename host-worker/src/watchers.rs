@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use booking_core::map::{Delta, News};
 use booking_core::time::{Millis, Timestamp};
@@ -33,6 +34,9 @@ const SILENT_FOR: Millis = Millis::from_mins(2);
 
 /// The longest message that a watcher may send, in bytes.
 const MAX_MESSAGE: usize = 1024;
+
+/// How long it takes an object to let a watcher in.
+const LETS_IN: Duration = Duration::from_millis(3);
 
 /// How many may watch a map at a time.
 const MAX_WATCHERS: usize = 10_000;
@@ -88,6 +92,8 @@ impl Seen {
 pub(crate) struct Watchers {
     deltas: RefCell<Vec<Delta>>,
     gathers: Cell<bool>,
+    /// The spread that all of them were told last.
+    spread: Cell<Millis>,
 }
 
 impl Watchers {
@@ -106,10 +112,11 @@ impl Watchers {
         if !header("Upgrade").eq_ignore_ascii_case("websocket") || !is_offered {
             return inside::respond(answer::refusal(&watch::no_socket()));
         }
-        if map.state.get_websockets().len() >= MAX_WATCHERS {
+        let watchers = map.state.get_websockets().len();
+        if watchers >= MAX_WATCHERS {
             return inside::respond(answer::refusal(&Kind::Overloaded.into()));
         }
-        let Ok(snapshot) = map.snapshot() else {
+        let Ok(snapshot) = map.snapshot(watch::spread(watchers, LETS_IN)) else {
             return inside::respond(answer::refusal(&Kind::StorageUnavailable.into()));
         };
         // What came before the snapshot is in it, and is not told again.
@@ -145,8 +152,9 @@ impl Watchers {
             }
             News::Republished { .. } => {
                 self.tell(&map.state);
-                if let Ok(snapshot) = map.snapshot() {
-                    for socket in map.state.get_websockets() {
+                let sockets = map.state.get_websockets();
+                if let Ok(snapshot) = map.snapshot(watch::spread(sockets.len(), LETS_IN)) {
+                    for socket in sockets {
                         let _gone = socket.send_with_str(&*snapshot);
                     }
                 }
@@ -160,8 +168,11 @@ impl Watchers {
         if deltas.is_empty() {
             return;
         }
-        let (text, at) = (watch::deltas(&deltas), now());
-        for socket in state.get_websockets() {
+        let (sockets, at) = (state.get_websockets(), now());
+        let spread = watch::spread(sockets.len(), LETS_IN);
+        let is_new = self.spread.replace(spread) != spread;
+        let text = watch::deltas(&deltas, is_new.then_some(spread));
+        for socket in sockets {
             if is_silent(state, &socket, at) {
                 send_away(&socket, AGAIN, "said nothing for two minutes: connect again");
             } else if socket.send_with_str(&text).is_err() {
@@ -220,7 +231,8 @@ pub(crate) async fn said(map: &Map, socket: &WebSocket, message: WebSocketIncomi
             if next > at {
                 pause(Millis(next - at)).await;
             }
-            socket.send_with_str(&*map.snapshot()?)?;
+            let watchers = map.state.get_websockets().len();
+            socket.send_with_str(&*map.snapshot(watch::spread(watchers, LETS_IN))?)?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use serde::Deserialize;
 
@@ -72,10 +72,10 @@ impl MailServer {
         serde_json::from_str(&self.said.recv_timeout(PATIENCE).unwrap()).unwrap()
     }
 
-    /// Whether nothing came that has not been read.
+    /// Whether nothing came that has not been read, and it still runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.said.try_recv().is_err()
+        matches!(self.said.try_recv(), Err(TryRecvError::Empty))
     }
 }
 

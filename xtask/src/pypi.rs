@@ -29,7 +29,14 @@ fn installed(name: &str, file: &str) -> Outcome<PathBuf> {
     if !folder.join(file).is_file() {
         say(&format!("installing {name}"));
         let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"];
-        output(program("python3", &pip).arg("--target").arg(&folder).arg("-r").arg(&pin))?;
+        // All of it, or nothing: one that is interrupted begins anew.
+        let begun = folder.with_extension("begun");
+        let cannot = |error: std::io::Error| format!("{}: {error}", begun.display());
+        if begun.exists() {
+            std::fs::remove_dir_all(&begun).map_err(cannot)?;
+        }
+        output(program("python3", &pip).arg("--target").arg(&begun).arg("-r").arg(&pin))?;
+        std::fs::rename(&begun, &folder).map_err(cannot)?;
     }
     Ok(folder)
 }

@@ -13,7 +13,8 @@
 //! host may send a watcher away that has said nothing for two minutes.
 //!
 //! A host that stops, or is replaced by a new build, loses all its watchers at once. If they all came back at once, the
-//! last would be let in long after they had given up. So a snapshot of a host with many watchers tells a [`spread`].
+//! last would be let in long after they had given up. So a host with many watchers tells them a [`spread`], with a snapshot, and with
+//! a delta when it has changed.
 
 use std::time::Duration;
 
@@ -104,12 +105,15 @@ pub fn snapshot(picture: &Picture, spread: Millis) -> String {
     text(&Snapshot { r#type: "snapshot", version, edition, spread, seats, tickets })
 }
 
-/// `{ "type": "deltas", "deltas": [{ "version", "tickets": [{ "id", "status" }] }] }`: a batch, in order.
+/// `{ "type": "deltas", "deltas": [{ "version", "tickets": [{ "id", "status" }] }] }`: a batch, in order. With a `spreadMs` as well
+/// where that is another than these watchers were told.
 #[must_use]
-pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a Delta>) -> String {
+pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a Delta>, spread: Option<Millis>) -> String {
     #[derive(Serialize)]
     struct Deltas<'a> {
         r#type: &'static str,
+        #[serde(rename = "spreadMs", skip_serializing_if = "Option::is_none")]
+        spread: Option<Millis>,
         deltas: Vec<Told<'a>>,
     }
     #[derive(Serialize)]
@@ -121,7 +125,7 @@ pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a Delta>) -> String {
         let tickets = seats.iter().map(|(id, status)| Shown { id, status: *status }).collect();
         Told { version: *version, tickets }
     };
-    text(&Deltas { r#type: "deltas", deltas: deltas.into_iter().map(told).collect() })
+    text(&Deltas { r#type: "deltas", spread, deltas: deltas.into_iter().map(told).collect() })
 }
 
 /// What a watcher may ask.

@@ -381,10 +381,15 @@ mod golden {
             delta(4, &[(other, TicketStatus::Available)]),
         ];
         let snapshot = |map: &SeatMap| watch::snapshot(&map.picture(at(NOW)), Millis(0));
-        let actual =
-            [snapshot(&arena()), snapshot(&Map::held().map), snapshot(&SeatMap::default()), watch::deltas(&deltas)];
+        let actual = [
+            snapshot(&arena()),
+            snapshot(&Map::held().map),
+            snapshot(&SeatMap::default()),
+            watch::deltas(&deltas, None),
+        ];
         let spread = watch::snapshot(&arena().picture(at(NOW)), Millis(2_000));
-        assert_golden(&[&actual[..], &[spread]].concat(), include_str!("../fixtures/watch.jsonl"));
+        let others = [spread, watch::deltas(&deltas[1..], Some(Millis(0)))];
+        assert_golden(&[&actual[..], &others].concat(), include_str!("../fixtures/watch.jsonl"));
         assert_eq!(watch::parse(br#"{"type":"snapshot"}"#), Ok(watch::Ask::Snapshot));
         assert_eq!(watch::parse(watch::PING.as_bytes()), Ok(watch::Ask::Ping));
         for bad in ["", "{}", r#"{"type":"other"}"#, r#"{"type":"snapshot","since":1}"#, "[]", "\u{0}"] {

@@ -171,7 +171,11 @@ impl PortFlags {
 
     fn mail(&self, url: &str, from: Mailbox) -> Result<EmailNotifier, CannotRun> {
         let (flag, variable) = ("--mail-password-file", "BOOKING_MAIL_PASSWORD");
-        let password = secrets(flag, self.mail_password_file.as_deref(), variable)?.into_iter().next();
+        let mut passwords = secrets(flag, self.mail_password_file.as_deref(), variable)?.into_iter();
+        let password = passwords.next();
+        if passwords.next().is_some() {
+            return Err(CannotRun(format!("{flag}: it has more than one line")));
+        }
         let login = match (&self.mail_user, password) {
             (Some(user), Some(password)) => Some((user.clone(), password)),
             (None, None) => None,

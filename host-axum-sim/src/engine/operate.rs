@@ -95,7 +95,7 @@ impl Engine {
         if self.settings.notifier == Notifier::Nobody {
             return answer::refusal(&Refusal::new(
                 Kind::NotFound,
-                "There is nobody to send messages to: see --notify-url",
+                "There is nobody to send messages to: see --notify-url and --mail-url",
             ));
         }
         // One that is on its way is on its way.

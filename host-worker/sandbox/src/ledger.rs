@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "the macro of an object writes methods without any; what is ours is documented")]
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 
 use booking_core::format;
@@ -24,8 +25,11 @@ const DAY: Millis = Millis::from_mins(24 * 60);
 /// For how long an account is kept after it was last asked for. By then the checkout that it belongs to is forgotten.
 const KEPT_FOR: Millis = Millis(8 * DAY.0);
 
-/// How many accounts there may be.
-const MOST: i64 = 100_000;
+/// How many accounts there may be: an operator is shown all of them at once.
+const MOST: i64 = 20_000;
+
+/// For how long an account is kept at least, where there is no room: longer than a checkout has for its payment.
+const KEPT_AT_LEAST: Millis = Millis::from_mins(3 * 60);
 
 /// Why the ledger cannot answer: a person has to look.
 type Broken = Box<dyn std::error::Error>;
@@ -37,11 +41,13 @@ type Broken = Box<dyn std::error::Error>;
 pub struct LedgerObject {
     storage: AssertUnwindSafe<Storage>,
     env: AssertUnwindSafe<Env>,
+    /// How many accounts there are, once they were counted: counting reads them all.
+    count: Cell<Option<i64>>,
 }
 
 impl DurableObject for LedgerObject {
     fn new(state: State, env: Env) -> Self {
-        Self { storage: AssertUnwindSafe(state.storage()), env: AssertUnwindSafe(env) }
+        Self { storage: AssertUnwindSafe(state.storage()), env: AssertUnwindSafe(env), count: Cell::new(None) }
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
@@ -50,8 +56,8 @@ impl DurableObject for LedgerObject {
 
     /// Forgets what is old, and looks again a day later.
     async fn alarm(&self) -> worker::Result<Response> {
-        let old = millis(Timestamp::from_millis(now().as_millis().saturating_sub(KEPT_FOR.0)));
-        self.sql().exec("DELETE FROM account WHERE asked_at < ?", vec![old])?;
+        self.sql().exec("DELETE FROM account WHERE asked_at < ?", vec![before(KEPT_FOR)])?;
+        self.count.set(None);
         if self.count()? > 0 {
             self.storage.set_alarm(std::time::Duration::from_millis(DAY.0)).await?;
         }
@@ -144,17 +150,30 @@ impl LedgerObject {
     }
 
     fn count(&self) -> worker::Result<i64> {
+        if let Some(count) = self.count.get() {
+            return Ok(count);
+        }
         let counted = self.sql().exec("SELECT COUNT(*) FROM account", None)?.raw().next().transpose()?;
         match counted.as_deref() {
-            Some([SqlStorageValue::Integer(count)]) => Ok(*count),
+            Some([SqlStorageValue::Integer(count)]) => {
+                self.count.set(Some(*count));
+                Ok(*count)
+            }
             _ => Err("the accounts cannot be counted".into()),
         }
     }
 
-    /// Whether there is room for no account of this key.
+    /// Whether there is room for no account of this key, also once the oldest are forgotten.
     fn is_full(&self, key: Option<&PaymentKey>) -> Result<bool, Broken> {
         let Some(key) = key else { return Ok(false) };
-        Ok(self.account(key)?.is_none() && self.count()? >= MOST)
+        if self.count()? < MOST || self.account(key)?.is_some() {
+            return Ok(false);
+        }
+        let oldest = "DELETE FROM account WHERE key IN \
+                      (SELECT key FROM account WHERE asked_at < ? ORDER BY asked_at LIMIT 2000)";
+        self.sql().exec(oldest, vec![before(KEPT_AT_LEAST)])?;
+        self.count.set(None);
+        Ok(self.count()? >= MOST)
     }
 
     fn account(&self, key: &PaymentKey) -> Result<Option<Account>, Broken> {
@@ -179,9 +198,9 @@ impl LedgerObject {
     /// Asks the ledger, and keeps what came of it. The platform lets no answer leave before that is safe.
     fn ask(&self, payment: &Payment) -> Result<PaymentAnswer, Broken> {
         let mut ledger = Ledger::default();
-        if let Some(key) = Ledger::key_of(payment)
-            && let Some(account) = self.account(&key)?
-        {
+        let known = Ledger::key_of(payment).map(|key| self.account(&key).map(|account| (key, account))).transpose()?;
+        let is_new = known.as_ref().is_none_or(|(_, account)| account.is_none());
+        if let Some((key, Some(account))) = known {
             ledger.restore(key, account);
         }
         let at = now();
@@ -190,6 +209,7 @@ impl LedgerObject {
             let account = String::from_utf8(format::write_json(&event.account))?;
             let row = [event.key.to_string(), account].map(SqlStorageValue::String).into_iter().chain([millis(at)]);
             self.sql().exec("INSERT OR REPLACE INTO account VALUES (?, ?, ?)", row.collect::<Vec<_>>())?;
+            self.count.set(self.count.get().map(|count| count + i64::from(is_new)));
         }
         let (Ok(answer), ()) = turn.stored();
         Ok(answer)
@@ -199,6 +219,11 @@ impl LedgerObject {
 fn read(column: Option<&SqlStorageValue>) -> Result<Account, Broken> {
     let Some(SqlStorageValue::String(text)) = column else { return Err("an account is no text".into()) };
     Ok(format::read_json(text.as_bytes()).ok_or("an account cannot be read")?)
+}
+
+/// So long ago.
+fn before(length: Millis) -> SqlStorageValue {
+    millis(Timestamp::from_millis(now().as_millis().saturating_sub(length.0)))
 }
 
 fn millis(at: Timestamp) -> SqlStorageValue {
