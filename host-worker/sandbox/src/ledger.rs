@@ -36,18 +36,22 @@ type Broken = Box<dyn std::error::Error>;
 
 /// The ledger.
 ///
-/// A panic leaves nothing half done behind: all that counts is in storage.
+/// A panic leaves nothing half done behind: all that matters is in storage.
 #[durable_object]
 pub struct LedgerObject {
     storage: AssertUnwindSafe<Storage>,
     env: AssertUnwindSafe<Env>,
     /// How many accounts there are, once they were counted: counting reads them all.
-    count: Cell<Option<i64>>,
+    count: AssertUnwindSafe<Cell<Option<i64>>>,
 }
 
 impl DurableObject for LedgerObject {
     fn new(state: State, env: Env) -> Self {
-        Self { storage: AssertUnwindSafe(state.storage()), env: AssertUnwindSafe(env), count: Cell::new(None) }
+        Self {
+            storage: AssertUnwindSafe(state.storage()),
+            env: AssertUnwindSafe(env),
+            count: AssertUnwindSafe(Cell::new(None)),
+        }
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
