@@ -241,8 +241,9 @@ fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
     }
     let unsigned = [("X-Restate-Signature-Scheme", "unsigned"), ("X-Restate-Jwt-V1", good.as_str())];
     assert_eq!(worker.send("POST", CLAIM, &unsigned, &claim).status, 401);
-    // Buyers have nothing to ask of it, and nothing was run.
-    assert_eq!(worker.post("/Checkout/process", &json!({ "ticketId": "hall:3", "userId": "ann" })).status, 404);
+    // Buyers have nothing to ask of it but whether it is up, and nothing was run.
+    assert_eq!(worker.post("/Checkout/process", &json!({ "ticketId": "hall:3", "userId": "ann" })).status, 401);
+    assert_eq!(worker.get("/health").status, 200);
     assert_eq!(on.client.get("/Ticket/hall:2/get").body["status"], "AVAILABLE");
     assert_eq!(on.client.get("/Ticket/hall:1/get").body["status"], "RESERVED");
 }
