@@ -63,7 +63,7 @@ pub fn status(of: char) -> Option<TicketStatus> {
 }
 
 /// Within what time the watchers of a host come back when it loses them all, each at a moment of its own by chance. It is
-/// the time that the host takes to let in so many, where each takes `each`: for at most 30 s. A few come back as they like.
+/// the time that the host takes to let them all in, where each takes `each`: for at most 30 s. A few come back as they like.
 #[must_use]
 pub fn spread(watchers: usize, each: Duration) -> Millis {
     // In steps: a host makes one text for many watchers.

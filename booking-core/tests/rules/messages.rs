@@ -56,7 +56,7 @@ fn messages() -> Vec<String> {
         ("an operator looks", seat(TicketCall::Get(Reader::Operator))),
         ("a buyer reserves", seat(TicketCall::Reserve { user: user("user-1"), hold: None, nth: None, ttl: None })),
         (
-            "a buyer reserves, in so many words",
+            "a buyer reserves, and says how",
             seat(TicketCall::Reserve { user: user("user-1"), hold: hold(), nth: Some(2), ttl: Some(ttl) }),
         ),
         ("a buyer releases", seat(TicketCall::Release { hold: hold_id("hold-1"), nth: Some(3) })),

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ports::Notifier;
 
-/// What an e-mail says where nobody has written another: its subject, an empty line, its text.
+/// What an e-mail says where an operator has written no other: its subject, an empty line, its text.
 pub const TEMPLATE: &str = "\
 Subject: Your booking is confirmed
 
@@ -196,7 +196,7 @@ impl EmailNotifier {
     /// The e-mail for a booking, and whom it goes to.
     fn message(&self, letter: &Notification, to: Address) -> Result<Message, lettre::error::Error> {
         let (subject, text) = self.template.filled(letter);
-        // The same each time, so that a mail program shows a copy once. The key itself is nobody's business.
+        // The same each time, so that a mail program shows a copy once. The key itself stays here.
         let id: String = Sha256::digest(letter.key.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
         let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to)).subject(subject);
         let message = message.message_id(Some(format!("<{id}@{}>", self.from.email.domain())));

@@ -89,7 +89,7 @@ impl Vars<'_> {
 /// The binding of a Worker that is asked for payments instead of `PAYMENT_URL`: the sandbox's gateway.
 pub const PAYMENTS: &str = "PAYMENTS";
 
-/// How somebody outside is reached.
+/// How a service outside is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// By the name in its address.

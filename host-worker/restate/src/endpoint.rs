@@ -34,7 +34,7 @@ fn endpoint(env: &Env) -> Made {
     ENDPOINT.with(|endpoint| endpoint.get_or_init(made).clone())
 }
 
-/// Answers a request: one of a Restate server's, or of somebody who asks whether this Worker is up.
+/// Answers a request: one of a Restate server's, or the question whether this Worker is up.
 pub(crate) async fn answer(request: worker::Request, env: &Env) -> worker::Result<Response> {
     let endpoint = match endpoint(env) {
         Ok(endpoint) => endpoint,
