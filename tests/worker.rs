@@ -10,7 +10,7 @@
     reason = "a test that cannot go on fails"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -603,65 +603,6 @@ fn what_is_set_wrongly_is_said_and_nothing_is_answered() {
         assert!(log.contains(why) && !log.contains("\"short\""), "{name}: {log}");
         workerd.kill();
     }
-}
-
-/// What wrangler says of a Worker in an environment, without deploying it.
-fn bindings(bundle: Bundle, environment: &str) -> BTreeSet<String> {
-    let _built = bundle.built().unwrap();
-    let config = xtask::run::root().join(bundle.package()).join("wrangler.toml");
-    let mut command =
-        xtask::wrangler::command_alone(&["deploy", "--dry-run", "--env", environment, "--config"]).unwrap();
-    let output = command.arg(config).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let page = said.lines().find(|line| line.contains("files from the assets directory")).unwrap_or_default();
-    assert_eq!(page.ends_with("/web"), bundle == Bundle::Shop, "{environment}: {said}");
-    said.lines()
-        .filter(|line| line.starts_with("env."))
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect()
-}
-
-#[test]
-fn each_environment_deploys_exactly_what_it_is_meant_to() {
-    let always = ["env.SEAT_MAPS (SeatMapObject) Durable Object", "env.CHECKOUTS (CheckoutObject) Durable Object"];
-    let variable = |name: &str, value: &str| format!("env.{name} (\"{value}\") Environment Variable");
-    let sandbox = |environment: &str| format!("env.PAYMENTS (seat-booking-sandbox-{environment}) Worker");
-    let limit = |limit: u32| format!("env.RATE_LIMITER ({limit} requests/60s) Rate Limit");
-    let expected = [
-        ("development", vec![sandbox("development"), variable("LOG_LEVEL", "info"), limit(10_000)]),
-        (
-            "staging",
-            vec![
-                sandbox("staging"),
-                variable("ALLOWED_ORIGINS", "https://staging.example.com"),
-                variable("LOG_LEVEL", "info"),
-                limit(300),
-            ],
-        ),
-        (
-            "production",
-            vec![
-                variable("PAYMENT_URL", "https://payments.example.com"),
-                variable("ALLOWED_ORIGINS", "https://www.example.com"),
-                variable("LOG_LEVEL", "warn"),
-                limit(300),
-            ],
-        ),
-    ];
-    for (environment, of_its_own) in expected {
-        let expected = always.iter().map(|one| (*one).to_owned()).chain(of_its_own).collect::<BTreeSet<_>>();
-        assert_eq!(bindings(Bundle::Shop, environment), expected, "{environment}");
-    }
-    let set = |bindings: &[String]| bindings.iter().cloned().collect::<BTreeSet<_>>();
-    let ledger = ["env.LEDGER (LedgerObject) Durable Object".to_owned(), variable("DELAY_MS", "500")];
-    for environment in ["development", "staging"] {
-        assert_eq!(bindings(Bundle::Sandbox, environment), set(&ledger), "{environment}");
-    }
-    let staging = [sandbox("staging"), variable("LOG_LEVEL", "info")];
-    assert_eq!(bindings(Bundle::Restate, "staging"), set(&staging));
-    let production = [variable("PAYMENT_URL", "https://payments.example.com"), variable("LOG_LEVEL", "warn")];
-    assert_eq!(bindings(Bundle::Restate, "production"), set(&production));
 }
 
 /// What a booking costs, by what the Worker itself says at the level `debug`: requests to objects and alarms by name, and

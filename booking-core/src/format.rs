@@ -30,6 +30,26 @@ pub trait Format: Serialize + DeserializeOwned {
     }
 }
 
+/// What a build can do with a stored form: what tells whether one build can take over from another, or go back to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Form {
+    /// [`Format::NAME`].
+    pub name: &'static str,
+    /// [`Format::VERSION`].
+    pub writes: u32,
+    /// [`Format::OLDEST`].
+    pub reads_from: u32,
+}
+
+impl Form {
+    /// That of a type, in this build.
+    #[must_use]
+    pub const fn of<T: Format>() -> Self {
+        Self { name: T::NAME, writes: T::VERSION, reads_from: T::OLDEST }
+    }
+}
+
 /// Why stored bytes cannot be read. Never quotes them: they hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {

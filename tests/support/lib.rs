@@ -2,6 +2,9 @@
 
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod cloudflare;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod conformance;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]

@@ -1,7 +1,7 @@
 //! What a contributor types: `cargo xtask …`. Every command of the documents that is more than one line lives here, so
 //! that a person and the build server run the same.
 
-mod deploy;
+mod dev;
 mod mutants;
 mod supply;
 mod test;
@@ -53,10 +53,17 @@ enum Command {
         #[command(subcommand)]
         what: Restate,
     },
-    /// The Worker: for workerd on this machine, and for Cloudflare. Installs what it needs with npm, rustup and cargo.
+    /// The Worker, in workerd on this machine. Installs what it needs with npm, rustup and cargo.
     Worker {
         #[command(subcommand)]
         what: Worker,
+    },
+    /// What is deployed to Cloudflare: built once, kept, deployed gradually, and back. `cargo xtask release --help` tells more.
+    #[command(disable_help_flag = true)]
+    Release {
+        /// What to do with which release
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Builds and tests booking-core with the oldest Rust that it promises to build with (`rust-version` in
     /// Cargo.toml). Installs that toolchain with rustup where it is missing.
@@ -76,11 +83,9 @@ enum Restate {
 #[derive(Subcommand)]
 enum Worker {
     /// Builds a bundle
-    Build(deploy::BuildArgs),
+    Build(dev::BuildArgs),
     /// Builds the shop and the sandbox, and runs both here with wrangler
-    Dev(deploy::DevArgs),
-    /// Builds it, and sends it to Cloudflare
-    Deploy(deploy::DeployArgs),
+    Dev(dev::DevArgs),
     /// The engine on Restate, as a Worker
     Restate {
         #[command(subcommand)]
@@ -91,7 +96,7 @@ enum Worker {
 #[derive(Subcommand)]
 enum WorkerOnRestate {
     /// Starts workerd, a Restate server that calls it, and the mock gateway, and tells where they are; until Ctrl-C
-    Up(deploy::UpArgs),
+    Up(dev::UpArgs),
 }
 
 fn main() -> ExitCode {
@@ -102,10 +107,10 @@ fn main() -> ExitCode {
         Command::Mutants => mutants::all(),
         Command::Restate { what: Restate::Up(args) } => up::up(&args),
         Command::Restate { what: Restate::Down } => up::down(),
-        Command::Worker { what: Worker::Build(args) } => deploy::make(&args),
-        Command::Worker { what: Worker::Dev(args) } => deploy::dev(&args),
-        Command::Worker { what: Worker::Deploy(args) } => deploy::deploy(&args),
-        Command::Worker { what: Worker::Restate { what: WorkerOnRestate::Up(args) } } => deploy::up(&args),
+        Command::Worker { what: Worker::Build(args) } => dev::make(&args),
+        Command::Worker { what: Worker::Dev(args) } => dev::dev(&args),
+        Command::Worker { what: Worker::Restate { what: WorkerOnRestate::Up(args) } } => dev::up(&args),
+        Command::Release { args } => dev::release(&args),
         Command::Msrv => test::msrv(),
         Command::Supply => supply::check(),
     };

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Outcome};
-use booking_core::format::Format;
+use booking_core::format::{Form, Format};
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
+use booking_core::map::ticket::Ticket;
 use booking_core::map::{Basket, Header, Layout, SeatMapRefusal, SeatMapReply};
 use booking_core::money::Money;
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::{MapCall, TicketCall};
 use serde::{Deserialize, Serialize};
+
+use crate::stuck::Word;
 
 /// A call to a map that takes a turn, and when it was made. It is recorded by the sender, so a replay is judged at the same time.
 #[derive(Serialize, Deserialize)]
@@ -186,12 +189,18 @@ pub(crate) struct Ended(pub(crate) BTreeMap<CheckoutId, Timestamp>);
 pub(crate) struct Wishes(pub(crate) BTreeMap<HoldId, Basket>);
 
 macro_rules! formats {
-    ($($type:ty = $name:literal;)*) => {$(
-        impl Format for $type {
+    ($($type:ty = $name:literal;)*) => {
+        $(impl Format for $type {
             const NAME: &'static str = $name;
             const VERSION: u32 = 1;
+        })*
+
+        /// The forms that handlers keep with Restate, in this build: beside these, tickets and layouts, as the core has them.
+        #[must_use]
+        pub fn forms() -> Vec<Form> {
+            vec![Form::of::<Ticket>(), Form::of::<Layout>(), Form::of::<Word>(), $(Form::of::<$type>()),*]
         }
-    )*};
+    };
 }
 formats! {
     Began = "start of a checkout";

@@ -25,7 +25,7 @@ const WORD: &str = "word";
 
 /// What an operator has said, and how they know.
 #[derive(Serialize, Deserialize)]
-struct Word {
+pub(crate) struct Word {
     resolution: Resolution,
     reason: String,
 }

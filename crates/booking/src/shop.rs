@@ -9,7 +9,7 @@ use clap::Args;
 use rustls::crypto::ring;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Request, Uri};
+use ureq::http::{HeaderName, HeaderValue, Request, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How long an answer may take. A server works on, and says 202, after 30 seconds.
@@ -29,6 +29,9 @@ pub(crate) struct ShopFlags {
     /// The token of a Restate server's ingress.
     #[arg(long, env = "RESTATE_AUTH_TOKEN", hide = true, hide_env_values = true)]
     restate_token: Option<String>,
+    /// A header that is sent with every request, such as the one that picks a version of a Worker
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// A file of lines NAME=VALUE, with BOOKING_AUTH_TOKEN (or RESTATE_AUTH_TOKEN) and BOOKING_ADMIN_TOKEN [default: .env, if it is there]
     #[arg(long)]
     env_file: Option<PathBuf>,
@@ -43,6 +46,8 @@ pub(crate) struct Shop {
     pub(crate) engine: Engine,
     pub(crate) token: Option<String>,
     admin_token: Option<String>,
+    /// What is sent with every request.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     agent: Agent,
 }
 
@@ -101,7 +106,8 @@ impl ShopFlags {
         let file = named_in(self.env_file.as_deref())?;
         let or_in_file = |flag: Option<String>, name: &str| flag.or_else(|| file.get(name).cloned());
         let token = or_in_file(self.token, "BOOKING_AUTH_TOKEN");
-        let shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, agent: agent() };
+        let headers = self.headers;
+        let shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, headers, agent: agent() };
         let health = shop.get("/health")?;
         if health.status == 200 {
             let admin_token = or_in_file(self.admin_token, "BOOKING_ADMIN_TOKEN");
@@ -115,6 +121,14 @@ impl ShopFlags {
         }
         Err(ingress.is_no_shop(&health))
     }
+}
+
+/// A header, as a flag has it. What is wrong with one is not shown: it may be a token.
+fn header(flag: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = flag.split_once(':').and_then(|(name, value)| {
+        Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?))
+    });
+    parsed.ok_or_else(|| "a header is NAME: VALUE".to_owned())
 }
 
 /// What a file names.
@@ -193,6 +207,9 @@ impl Shop {
     fn ask(&self, method: &str, path: &str, door: Door, body: Vec<u8>) -> Result<Answer, String> {
         let no_answer = |why: &dyn std::fmt::Display| format!("{method} {}{path}: no answer: {why}", self.url);
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
         let operator = self.admin_token.as_ref().filter(|_| door == Door::Admin);
         if let Some(token) = operator.or(self.token.as_ref()) {
             request = request.header("authorization", format!("Bearer {token}"));

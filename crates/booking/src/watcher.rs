@@ -31,6 +31,9 @@ impl Watcher {
         let protocols =
             HeaderValue::from_str(&protocols).map_err(|_| "the token cannot stand in a header".to_owned())?;
         request.headers_mut().insert("sec-websocket-protocol", protocols);
+        for (name, value) in &shop.headers {
+            request.headers_mut().append(name, value.clone());
+        }
         let uri = request.uri();
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -1,4 +1,4 @@
-//! `cargo xtask worker …`: builds the Worker, runs it on this machine, sends it to Cloudflare.
+//! `cargo xtask worker …`: builds the Worker, and runs it on this machine.
 
 use std::process::Child;
 
@@ -68,35 +68,6 @@ pub(crate) struct UpArgs {
     admin_port: u16,
 }
 
-#[derive(Args)]
-pub(crate) struct DeployArgs {
-    #[command(flatten)]
-    build: BuildArgs,
-    /// Where to
-    #[arg(long, value_enum)]
-    env: Environment,
-    /// Only tell what would be sent, and which bindings it would have; needs no account
-    #[arg(long)]
-    dry_run: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Environment {
-    Development,
-    Staging,
-    Production,
-}
-
-impl Environment {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Staging => "staging",
-            Self::Production => "production",
-        }
-    }
-}
-
 pub(crate) fn make(args: &BuildArgs) -> Outcome {
     let bundle = args.worker.bundle();
     let folder = build(bundle, args.panics())?;
@@ -164,22 +135,7 @@ pub(crate) fn up(args: &UpArgs) -> Outcome {
     }
 }
 
-pub(crate) fn deploy(args: &DeployArgs) -> Outcome {
-    match (args.build.worker, args.env) {
-        (Worker::Sandbox, Environment::Production) => {
-            return Err("production has no mock gateway: it sells for money".into());
-        }
-        (Worker::Restate, Environment::Development) => {
-            return Err("for development there is `cargo xtask worker restate up`".into());
-        }
-        _ => {}
-    }
-    make(&args.build)?;
-    let config = root().join(args.build.worker.bundle().package()).join("wrangler.toml");
-    let config = config.to_str().ok_or("the path of this workspace is no text")?;
-    let mut command = vec!["deploy", "--config", config, "--env", args.env.name()];
-    if args.dry_run {
-        command.push("--dry-run");
-    }
-    run(&mut wrangler::command(&command)?)
+/// `cargo xtask release …` is a command of its own: what it links is not waited for by the others.
+pub(crate) fn release(args: &[String]) -> Outcome {
+    run(cargo(&["run", "--locked", "--quiet", "--package", "release", "--"]).args(args))
 }

@@ -1,0 +1,22 @@
+//! The forms that each Worker keeps, in this build: of each the version that it writes, and the oldest that it reads. A release is told
+//! so, by `cargo xtask release build`; it says what can take over from what.
+
+use std::io::Write as _;
+
+use booking_core::format::Form;
+use booking_core::journal::Entry;
+use booking_core::map::ticket::Ticket;
+use booking_core::map::{Basket, Header, Layout};
+
+fn main() -> std::io::Result<()> {
+    let shop = [
+        Form::of::<Header>(),
+        Form::of::<Ticket>(),
+        Form::of::<Layout>(),
+        Form::of::<Basket>(),
+        // A line of a checkout's journal.
+        Form::of::<Entry>(),
+    ];
+    let forms = serde_json::json!({ "shop": shop, "restate": booking_restate::forms(), "sandbox": [] });
+    writeln!(std::io::stdout(), "{forms}")
+}

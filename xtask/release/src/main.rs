@@ -1,0 +1,299 @@
+//! `cargo xtask release …`: builds what is deployed to Cloudflare once, keeps it, says what a deployment would change, deploys it
+//! gradually, and goes back.
+
+mod account;
+mod plan;
+mod roll;
+mod shelf;
+mod switch;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use release::archive::{Archive, digest};
+use release::manifest::{Environment, Manifest};
+use xtask::run::{Outcome, root, say};
+use xtask::worker::Bundle;
+
+use crate::account::Account;
+use crate::roll::{Smoke, Target};
+use crate::shelf::Shelf;
+
+/// Releases: what is deployed to Cloudflare, gradually, and back.
+///
+/// A release is one file with everything that is deployed, and never changes. Where none is named, it is that of what is checked out,
+/// which is built where it is not there yet. CLOUDFLARE_API_TOKEN has a token, else a person has logged in with `npx wrangler login`;
+/// CLOUDFLARE_ACCOUNT_ID names the account where there are several.
+#[derive(Parser)]
+#[command(name = "cargo xtask release", bin_name = "cargo xtask release")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the release of what is checked out, and says what is in it
+    Build {
+        #[command(flatten)]
+        shelf: Shelf,
+        /// Build with stable Rust: a panic is the end of every object in its isolate then, not an answer with status 500
+        #[arg(long)]
+        stable: bool,
+    },
+    /// Puts a release into the bucket, where it stays as it is
+    Publish {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Says what a deployment would change, and what speaks against it; changes nothing
+    Plan {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        detach: Detach,
+    },
+    /// Deploys a release, after its plan
+    Deploy {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        detach: Detach,
+        /// Have it answer this many of a hundred requests, see whether it sells, and go on, or back
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
+        canary: Option<u8>,
+        /// Where it is asked whether it sells [default: its first domain, or its address under workers.dev]
+        #[arg(long, requires = "canary")]
+        url: Option<String>,
+        /// What `booking smoke` is told, after `--`: such as --no-payments. Its tokens are BOOKING_ADMIN_TOKEN and BOOKING_AUTH_TOKEN
+        #[arg(last = true, requires = "canary")]
+        smoke: Vec<String>,
+    },
+    /// Goes back to what answered before; not behind a migration of classes, nor to a release that cannot read what was stored since
+    Rollback {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        shelf: Shelf,
+        /// To this release [default: what answered before]
+        #[arg(long, value_name = "RELEASE")]
+        to: Option<String>,
+        /// Upload it again, with today's secrets, instead of having its version of then answer
+        #[arg(long)]
+        upload: bool,
+    },
+    /// Takes a Worker from every address. What it has stored stays, and checkouts under way come to their end
+    Off {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Gives it back the addresses that wrangler.toml names
+    On {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Tells which releases answer, since when, and where
+    Status {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// Which Worker, and where.
+#[derive(Args)]
+struct At {
+    /// Which Worker
+    #[arg(value_enum, default_value_t)]
+    worker: Worker,
+    /// Where
+    #[arg(long, value_enum)]
+    env: Env,
+}
+
+/// Which release.
+#[derive(Args)]
+struct Which {
+    /// The release [default: that of what is checked out]
+    #[arg(long)]
+    release: Option<String>,
+    #[command(flatten)]
+    shelf: Shelf,
+}
+
+#[derive(Args)]
+struct Detach {
+    /// A domain or route that wrangler.toml does not have any more, and that may be taken away
+    #[arg(long, value_name = "DOMAIN")]
+    detach: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Worker {
+    /// The engine on Durable Objects
+    #[default]
+    Shop,
+    /// The engine on Restate: what a Restate server calls
+    Restate,
+    /// The mock payment gateway, for a deployment to try things with
+    Sandbox,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Env {
+    Staging,
+    Production,
+}
+
+impl At {
+    fn bundle(&self) -> Bundle {
+        match self.worker {
+            Worker::Shop => Bundle::Shop,
+            Worker::Restate => Bundle::Restate,
+            Worker::Sandbox => Bundle::Sandbox,
+        }
+    }
+
+    fn env(&self) -> &'static str {
+        match self.env {
+            Env::Staging => "staging",
+            Env::Production => "production",
+        }
+    }
+
+    /// What the `wrangler.toml` of a release wants.
+    fn wanted(&self, release: &Archive) -> Outcome<Environment> {
+        self.of(&shelf::manifest(release.files(), self.bundle())?)
+    }
+
+    /// What the one that is checked out wants.
+    fn wanted_here(&self) -> Outcome<Environment> {
+        let path = root().join(self.bundle().package()).join("wrangler.toml");
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.of(&Manifest::parse(&text)?)
+    }
+
+    fn of(&self, manifest: &Manifest) -> Outcome<Environment> {
+        match (self.worker, self.env) {
+            (Worker::Sandbox, Env::Production) => Err("production has no mock gateway: it sells for money".to_owned()),
+            _ => manifest.environment(self.env()),
+        }
+    }
+}
+
+impl Which {
+    fn get(&self, account: Option<&Account>) -> Outcome<Archive> {
+        match &self.release {
+            Some(version) => self.shelf.get(version, account),
+            None => self.shelf.of_tree(false),
+        }
+    }
+}
+
+/// Prints a line of what was asked for. Nothing is lost if nobody reads it.
+fn tell(line: &str) {
+    let _nobody_reads = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A command of the workspace that was built with this one, where tests run.
+fn built(path: &str) -> Option<PathBuf> {
+    std::env::var_os("BOOKING_BINARIES_ARE_BUILT")?;
+    Some(std::env::current_exe().ok()?.parent()?.join(path))
+}
+
+fn main() -> ExitCode {
+    match go(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say(&format!("\nfailed: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn go(command: Command) -> Outcome {
+    match command {
+        Command::Build { shelf, stable } => {
+            let release = shelf.of_tree(stable)?;
+            let (path, bytes) = (shelf.path(&release.about.version), release.bytes()?);
+            for (name, digest) in &release.about.files {
+                tell(&format!("{digest}  {name}"));
+            }
+            tell(&format!(
+                "release {}: {}, {} bytes, SHA-256 {}",
+                release.about.version,
+                path.display(),
+                bytes.len(),
+                digest(&bytes)
+            ));
+            Ok(())
+        }
+        Command::Publish { which } => {
+            let account = Account::open(None)?;
+            which.shelf.publish(&which.get(Some(&account))?, &account)
+        }
+        Command::Plan { at, which, detach } => with(&at, &which, |target, release| {
+            plan::plan(target.account, target.shelf, release, target.bundle, target.wanted, &detach.detach)?.tell()
+        }),
+        Command::Deploy { at, which, detach, canary, url, smoke } => {
+            let smoke = canary.map(|percent| (percent, url, smoke));
+            with(&at, &which, |target, release| deploy(target, release, &detach.detach, smoke))
+        }
+        Command::Rollback { at, shelf, to, upload } => {
+            let wanted = at.wanted_here()?;
+            let account = Account::open(wanted.account.clone())?;
+            let (bundle, env) = (at.bundle(), at.env());
+            Target { account: &account, shelf: &shelf, bundle, env, wanted: &wanted }.back(to.as_deref(), upload)
+        }
+        Command::Off { at } => here(&at, switch::off),
+        Command::On { at } => here(&at, switch::on),
+        Command::Status { at } => here(&at, switch::status),
+    }
+}
+
+fn with(at: &At, which: &Which, work: impl FnOnce(&Target<'_>, &Archive) -> Outcome) -> Outcome {
+    let account = Account::open(at.wanted_here()?.account)?;
+    let release = which.get(Some(&account))?;
+    let wanted = at.wanted(&release)?;
+    let (bundle, env) = (at.bundle(), at.env());
+    work(&Target { account: &account, shelf: &which.shelf, bundle, env, wanted: &wanted }, &release)
+}
+
+fn here(at: &At, work: fn(&Account, &Environment) -> Outcome) -> Outcome {
+    let wanted = at.wanted_here()?;
+    work(&Account::open(wanted.account.clone())?, &wanted)
+}
+
+fn deploy(
+    target: &Target<'_>,
+    release: &Archive,
+    detach: &[String],
+    canary: Option<(u8, Option<String>, Vec<String>)>,
+) -> Outcome {
+    let Target { account, wanted, .. } = target;
+    let plan = plan::plan(account, target.shelf, release, target.bundle, wanted, detach)?;
+    plan.tell()?;
+    let Some((percent, url, args)) = canary else { return target.at_once(release) };
+    let domain = wanted.domains.first().map(|domain| format!("https://{domain}"));
+    let url = match url.or(domain) {
+        Some(url) => url,
+        None if wanted.workers_dev => account.address(&wanted.name)?,
+        None => return Err("it has no address under which it could be tried: --url".to_owned()),
+    };
+    let smoke = Smoke { percent, url, args };
+    match &plan.at_once {
+        None => target.gradually(release, &plan, &smoke),
+        Some(why) => {
+            say(&format!("no canary: {why}"));
+            target.at_once(release)?;
+            let stays = |failed| format!("{} answers all requests, and does not pass: {failed}", release.about.version);
+            target.try_it(&smoke, None).map_err(stays)
+        }
+    }
+}

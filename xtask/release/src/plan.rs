@@ -1,0 +1,345 @@
+//! What a deployment would change, and what speaks against it: what is there, beside what `wrangler.toml` wants to be there.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use release::archive::{Archive, Worker};
+use release::manifest::Environment;
+use xtask::run::Outcome;
+use xtask::worker::Bundle;
+
+use crate::account::{Account, Deployment, Route, Share, Version};
+use crate::shelf::{Shelf, name_of};
+use crate::tell;
+
+/// How long before its end a token should be replaced.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
+
+/// A line of a plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// It is as it is to be.
+    Ok,
+    /// It changes.
+    Change,
+    /// A person should know it.
+    Note,
+    /// It must not be deployed so.
+    Stop,
+}
+
+/// What a deployment would change.
+#[derive(Default)]
+pub(crate) struct Plan {
+    lines: Vec<(Option<Mark>, String)>,
+    /// Why it cannot come gradually: everything changes at once.
+    pub(crate) at_once: Option<String>,
+    /// Whether addresses change.
+    pub(crate) addresses_change: bool,
+    /// What answers now.
+    pub(crate) live: Vec<Share>,
+}
+
+impl Plan {
+    fn line(&mut self, mark: Mark, text: impl Into<String>) {
+        self.lines.push((Some(mark), text.into()));
+    }
+
+    /// Prints it, and says whether it may be deployed.
+    ///
+    /// # Errors
+    /// It must not.
+    pub(crate) fn tell(&self) -> Outcome {
+        let mut stops = 0;
+        for (mark, text) in &self.lines {
+            let mark = match mark {
+                None => "",
+                Some(Mark::Ok) => "ok      ",
+                Some(Mark::Change) => "CHANGE  ",
+                Some(Mark::Note) => "NOTE    ",
+                Some(Mark::Stop) => "STOP    ",
+            };
+            stops += usize::from(mark.starts_with("STOP"));
+            tell(&format!("{mark}{text}"));
+        }
+        match stops {
+            0 => Ok(()),
+            1 => Err("one thing speaks against it; nothing was changed".to_owned()),
+            some => Err(format!("{some} things speak against it; nothing was changed")),
+        }
+    }
+}
+
+/// What runs in an environment.
+pub(crate) struct Running {
+    /// The tag of the last migration of its classes.
+    pub(crate) migration: Option<String>,
+    /// Whether there is a Worker of this name.
+    pub(crate) is_there: bool,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) versions: Vec<Version>,
+}
+
+impl Running {
+    pub(crate) fn of(account: &Account, name: &str) -> Outcome<(Self, BTreeSet<String>)> {
+        let scripts = account.scripts()?;
+        let script = scripts.iter().find(|script| script.id == name);
+        let (deployments, versions) = match script {
+            Some(_) => (account.deployments(name)?, account.versions(name)?),
+            None => (Vec::new(), Vec::new()),
+        };
+        let migration = script.and_then(|script| script.migration_tag.clone());
+        let is_there = script.is_some();
+        Ok((Self { migration, is_there, deployments, versions }, scripts.into_iter().map(|one| one.id).collect()))
+    }
+
+    /// What answers now.
+    pub(crate) fn shares(&self) -> Vec<Share> {
+        self.deployments.first().map(|deployment| deployment.versions.clone()).unwrap_or_default()
+    }
+
+    /// The release that a version is. One that a changed secret has made has no tag: then it is the last one deployed before it that has.
+    pub(crate) fn release_of(&self, version: &str) -> Option<&str> {
+        let tag = |id: &str| self.versions.iter().find(|one| one.id == id).and_then(Version::release);
+        let since = |deployment: &&Deployment| deployment.versions.iter().any(|share| share.version_id == version);
+        tag(version).or_else(|| {
+            let from = self.deployments.iter().rposition(|one| since(&one))?;
+            let before = self.deployments.get(from + 1..)?;
+            before.iter().find_map(|deployment| tag(&largest(&deployment.versions)?.version_id))
+        })
+    }
+}
+
+/// The version that answers most requests.
+pub(crate) fn largest(shares: &[Share]) -> Option<&Share> {
+    shares.iter().max_by(|a, b| a.percentage.total_cmp(&b.percentage))
+}
+
+/// What deploying a release would change of a Worker in an environment.
+pub(crate) fn plan(
+    account: &Account,
+    shelf: &Shelf,
+    release: &Archive,
+    bundle: Bundle,
+    wanted: &Environment,
+    detach: &[String],
+) -> Outcome<Plan> {
+    let mut plan = Plan::default();
+    let title = format!("{} as {}", release.about.version, wanted.name);
+    plan.lines.push((None, title));
+    token(&mut plan, account)?;
+    let (running, scripts) = Running::of(account, &wanted.name)?;
+    plan.live = running.shares();
+    code(&mut plan, account, shelf, release, bundle, &running)?;
+    migrations(&mut plan, wanted, &running);
+    bindings(&mut plan, account, wanted, &scripts)?;
+    addresses(&mut plan, account, wanted, detach)?;
+    Ok(plan)
+}
+
+fn token(plan: &mut Plan, account: &Account) -> Outcome {
+    let Some(token) = account.token()? else { return Ok(()) };
+    let soon = humantime::format_rfc3339_seconds(SystemTime::now() + SOON).to_string();
+    match token.expires_on {
+        _ if token.status != "active" => plan.line(Mark::Stop, format!("the token is {}", token.status)),
+        Some(end) if end < soon => plan.line(Mark::Note, format!("the token ends on {end}: replace it")),
+        Some(end) => plan.line(Mark::Ok, format!("the token, until {end}")),
+        None => plan.line(Mark::Note, "the token has no end: give the next one 90 days"),
+    }
+    Ok(())
+}
+
+/// Which releases answer now, and whether this one can read what they have stored.
+fn code(
+    plan: &mut Plan,
+    account: &Account,
+    shelf: &Shelf,
+    release: &Archive,
+    bundle: Bundle,
+    running: &Running,
+) -> Outcome {
+    let shares = running.shares();
+    if shares.is_empty() {
+        plan.line(Mark::Change, "nothing is deployed here yet");
+        return Ok(());
+    }
+    if shares.len() > 1 {
+        let why = "two versions answer: a deployment was cut short. `cargo xtask release rollback` goes back to the older one";
+        plan.line(Mark::Stop, why);
+    }
+    for share in &shares {
+        let Some(tag) = running.release_of(&share.version_id) else {
+            plan.line(
+                Mark::Note,
+                format!("version {} answers, which no release has made: what it stores is not known", share.version_id),
+            );
+            continue;
+        };
+        if tag == release.about.version {
+            plan.line(Mark::Ok, "this release answers already");
+            continue;
+        }
+        plan.line(Mark::Change, format!("{tag} answers now"));
+        let Some(live) = shelf.find(tag, Some(account))? else {
+            plan.line(Mark::Note, format!("release {tag} is not at hand: what it stores is not known"));
+            continue;
+        };
+        let (ours, theirs) = (of(release, bundle), of(&live, bundle));
+        if let Some(form) = ours.cannot_read(&theirs) {
+            plan.line(Mark::Stop, format!("{tag} has stored {form}"));
+        }
+        if let Some(form) = theirs.cannot_read(&ours) {
+            let why =
+                format!("it stores {form}, so {tag} answers 503 to what it has written, and there is no way back");
+            plan.line(Mark::Note, why.clone());
+            plan.at_once = Some(why);
+        }
+    }
+    Ok(())
+}
+
+/// What a release says of a Worker.
+pub(crate) fn of(release: &Archive, bundle: Bundle) -> Worker {
+    release.about.workers.get(name_of(bundle)).cloned().unwrap_or_default()
+}
+
+fn migrations(plan: &mut Plan, wanted: &Environment, running: &Running) {
+    let all = &wanted.migrations;
+    let known = running.migration.as_ref().map(|live| (live, all.iter().position(|tag| tag == live)));
+    let pending = match known {
+        Some((live, None)) => {
+            return plan.line(
+                Mark::Stop,
+                format!("what answers has migration {live}, which this release does not know: nothing goes behind it"),
+            );
+        }
+        Some((_, Some(at))) => &all[at + 1..],
+        None => all,
+    };
+    if !pending.is_empty() {
+        let pending = pending.join(", ");
+        plan.line(
+            Mark::Change,
+            format!("migration {pending}: comes for all at once, and there is no way back behind it"),
+        );
+        plan.at_once = Some(format!("migration {pending} comes for all at once"));
+    } else if !all.is_empty() {
+        plan.line(Mark::Ok, format!("migration {}", all.join(", ")));
+    }
+    if !running.is_there {
+        plan.at_once = Some("a first deployment comes for all at once".to_owned());
+    }
+}
+
+fn bindings(plan: &mut Plan, account: &Account, wanted: &Environment, scripts: &BTreeSet<String>) -> Outcome {
+    let (live, secrets) = account.bindings(&wanted.name)?;
+    let mut same = 0;
+    for (name, is) in &wanted.bindings {
+        match live.get(name) {
+            Some(was) if was == is => same += 1,
+            Some(was) => plan.line(Mark::Change, format!("{name}: {was} becomes {is}")),
+            None => plan.line(Mark::Change, format!("{name}: {is}, new")),
+        }
+    }
+    for (name, was) in live.iter().filter(|(name, _)| !wanted.bindings.contains_key(*name)) {
+        plan.line(Mark::Change, format!("{name}: {was} is taken away: wrangler.toml does not have it"));
+    }
+    if same > 0 {
+        plan.line(Mark::Ok, format!("{same} bindings stay as they are"));
+    }
+    for missing in wanted.secrets.difference(&secrets) {
+        let name = &wanted.name;
+        plan.line(Mark::Stop, format!("secret {missing} is missing: npx wrangler secret put {missing} --name {name}"));
+    }
+    let there: Vec<&str> = wanted.secrets.intersection(&secrets).map(String::as_str).collect();
+    if !there.is_empty() {
+        plan.line(Mark::Ok, format!("secret {}", there.join(", ")));
+    }
+    for other in secrets.difference(&wanted.secrets) {
+        plan.line(Mark::Ok, format!("secret {other}, which wrangler.toml does not require"));
+    }
+    for missing in wanted.services.difference(scripts) {
+        plan.line(Mark::Stop, format!("the Worker {missing}, which it is bound to, is not there: deploy that first"));
+    }
+    for name in &wanted.examples {
+        let mark = if name.ends_with("_URL") { Mark::Stop } else { Mark::Note };
+        plan.line(mark, format!("{name} is still the example's: set it in wrangler.toml"));
+    }
+    Ok(())
+}
+
+/// Where it is reached: what wrangler, where nobody looks on, takes over from others, or takes away, without asking.
+fn addresses(plan: &mut Plan, account: &Account, wanted: &Environment, detach: &[String]) -> Outcome {
+    let before = plan.lines.len();
+    let subdomain = account.subdomain(&wanted.name)?;
+    let on = |on: bool| if on { "on" } else { "off" };
+    for (what, is, to_be) in [
+        ("workers.dev", subdomain.enabled, wanted.workers_dev),
+        ("addresses of single versions", subdomain.previews_enabled, wanted.preview_urls),
+    ] {
+        if is != to_be {
+            plan.line(Mark::Change, format!("{what}: {} becomes {}", on(is), on(to_be)));
+        }
+    }
+    let domains = account.domains()?;
+    for wanted_domain in &wanted.domains {
+        match domains.iter().find(|one| one.hostname == *wanted_domain) {
+            Some(one) if one.service == wanted.name => {}
+            Some(one) => plan.line(
+                Mark::Stop,
+                format!("domain {wanted_domain} is of the Worker {}: it would be taken over. Detach it there", one.service),
+            ),
+            None if account.has_record(wanted_domain)? => plan.line(
+                Mark::Stop,
+                format!("domain {wanted_domain} has a DNS record that is not a Worker's: it would be replaced. Delete it first"),
+            ),
+            None => plan.line(Mark::Change, format!("domain {wanted_domain}, new: with a record and a certificate")),
+        }
+    }
+    // Without a domain in wrangler.toml, wrangler leaves them as they are.
+    let theirs = domains.iter().filter(|one| one.service == wanted.name && !wanted.domains.contains(&one.hostname));
+    for domain in theirs {
+        let hostname = &domain.hostname;
+        if wanted.domains.is_empty() {
+            plan.line(
+                Mark::Note,
+                format!("domain {hostname} stays, though wrangler.toml does not have it: `release off` detaches it"),
+            );
+        } else if detach.contains(hostname) {
+            plan.line(Mark::Change, format!("domain {hostname} is detached, and its record deleted"));
+        } else {
+            plan.line(
+                Mark::Stop,
+                format!("domain {hostname} would be detached, and its record deleted: --detach {hostname} allows that"),
+            );
+        }
+    }
+    for zone in wanted.routes.values().collect::<BTreeSet<_>>() {
+        let (_, routes) = account.routes(zone)?;
+        let of = |one: &Route| one.script.clone().unwrap_or_else(|| "none".to_owned());
+        for (pattern, _) in wanted.routes.iter().filter(|(_, other)| *other == zone) {
+            match routes.iter().find(|one| one.pattern == *pattern).map(of) {
+                Some(script) if script == wanted.name => {}
+                Some(script) => {
+                    plan.line(Mark::Stop, format!("route {pattern} is of the Worker {script}: it would be taken over"));
+                }
+                None => plan.line(Mark::Change, format!("route {pattern}, new")),
+            }
+        }
+        for one in routes.iter().filter(|one| of(one) == wanted.name && !wanted.routes.contains_key(&one.pattern)) {
+            let pattern = &one.pattern;
+            if detach.contains(pattern) {
+                plan.line(Mark::Change, format!("route {pattern} is taken away"));
+            } else {
+                let allow = format!("--detach '{pattern}' allows that");
+                plan.line(Mark::Stop, format!("route {pattern} would be taken away: {allow}"));
+            }
+        }
+    }
+    if plan.lines.len() > before {
+        plan.addresses_change = true;
+    } else {
+        plan.line(Mark::Ok, "its addresses stay as they are");
+    }
+    Ok(())
+}
