@@ -7,6 +7,9 @@ use xtask::run::{Outcome, cargo, root, run, say};
 use xtask::worker::{Bundle, Panics, build, gzipped};
 use xtask::{restate, worker, wrangler};
 
+/// The operators' token of the Worker that runs here: only this machine reaches it.
+const OPERATOR: &str = "operator";
+
 /// A Worker.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Worker {
@@ -91,14 +94,17 @@ pub(crate) fn dev(args: &DevArgs) -> Outcome {
     }
     say(&format!(
         "\nOnce it is ready, the page is http://127.0.0.1:{port}/?map=arena:A, and this buys a seat of it:\n  curl \
-         http://127.0.0.1:{port}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\n",
+         http://127.0.0.1:{port}/Checkout/process --json '{{\"ticketId\":\"arena:A:12\",\"userId\":\"ann\"}}'\nThis sees \
+         whether it sells, as an operator:\n  BOOKING_ADMIN_TOKEN={OPERATOR} cargo run -p booking -- smoke \
+         http://127.0.0.1:{port}\n",
         port = args.port
     ));
     let port = args.port.to_string();
     let kept = root().join("target/worker");
     let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
     let dev = ["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept];
-    run(wrangler::command(&dev)?.args(wrangler::SHOP_AND_SANDBOX))
+    let operator = format!("ADMIN_TOKENS:{OPERATOR}");
+    run(wrangler::command(&dev)?.args(["--var", &operator]).args(wrangler::SHOP_AND_SANDBOX))
 }
 
 /// The mock gateway, as a process, at its usual port.
