@@ -8,7 +8,7 @@ use xtask::worker::{Bundle, Panics, build, gzipped};
 use xtask::{restate, worker, wrangler};
 
 /// The operators' token of the Worker that runs here: only this machine reaches it.
-const OPERATOR: &str = "operator";
+const OPERATOR: &str = "operator-of-this-machine";
 
 /// A Worker.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
