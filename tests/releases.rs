@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use release::archive::{About, Archive};
 use serde_json::{Value, json};
-use tests::cloudflare::{ACCOUNT, Cloudflare, Fault, Script, TOKEN, Version, ZONE};
+use tests::cloudflare::{ACCOUNT, Cloudflare, Edge, Fault, Script, TOKEN, Version, ZONE};
 use tests::restate::Folder;
 use tests::server::{Server, binary};
 use xtask::run::root;
@@ -130,6 +130,7 @@ fn answering(tag: &str) -> Script {
         deployments: vec![vec![(id.clone(), 100)]],
         versions: vec![Version { id, metadata, assets: BTreeSet::new() }],
         secrets: BTreeSet::from(["ADMIN_TOKENS".to_owned()]),
+        secrets_since: 0,
         subdomain: (true, false),
         settings: Value::Null,
     }
@@ -205,7 +206,7 @@ fn each_environment_is_deployed_exactly_as_it_is_meant_to_be() {
 fn a_release_is_what_was_built_and_never_changes() {
     let (cloud, here, there) = (Cloudflare::start(), Folder::new("here"), Folder::new("there"));
     let tool = Tool { cloud: &cloud, folder: &here };
-    let release = of_this_tree();
+    let release = &variant("1.0.0", |_, _| ());
     let version = release.about.version.as_str();
     tool.keeps(release);
     for bundle in Bundle::DEPLOYED {
@@ -225,6 +226,17 @@ fn a_release_is_what_was_built_and_never_changes() {
     // Of the same name, and another.
     tool.keeps(&variant(version, |_, files| edit_manifest(files, "LOG_LEVEL", "LOG_LEVEL2")));
     tool.refuses(&publish, &["is another", "a release never changes"]);
+    let digest = release::archive::digest(&release.bytes().unwrap());
+    assert!(tool.only_looks(&[&publish[..], &["--or-take"]].concat()).contains(&digest), "what is there, and now here");
+    tool.only_looks(&[&publish[..], &["--sha256", &digest]].concat());
+    tool.refuses(&[&publish[..], &["--sha256", "00"]].concat(), &["has SHA-256"]);
+    tool.keeps(&variant("1.0.0-dirty.12345678", |_, _| ()));
+    let dirty = ["--release", "1.0.0-dirty.12345678"];
+    tool.refuses(&[&["publish", "--bucket", "releases"][..], &dirty].concat(), &["files that no commit has"]);
+    tool.refuses(
+        &[&["plan", "--env", "production"][..], &dirty].concat(),
+        &["STOP    it was built of files that no commit has"],
+    );
     // A byte is not what it was.
     let mut bytes = release.bytes().unwrap();
     let at = bytes.len() / 2;
@@ -256,8 +268,12 @@ fn a_first_deployment_says_what_it_lacks_and_then_comes_whole() {
 
     tool.does(&deploy("sandbox"));
     // A person's `secret put` makes a Worker of this name that has nothing else.
-    cloud.state().scripts.entry(SHOP.into()).or_default().secrets.insert("ADMIN_TOKENS".into());
-    tool.does(&deploy("shop"));
+    let draft = Version { id: "d".into(), metadata: Value::Null, assets: BTreeSet::new() };
+    let secrets = BTreeSet::from(["ADMIN_TOKENS".to_owned()]);
+    let draft =
+        Script { deployments: vec![vec![("d".into(), 100)]], versions: vec![draft], secrets, ..Script::default() };
+    cloud.state().scripts.insert(SHOP.into(), draft);
+    assert!(tool.does(&deploy("shop")).contains("CHANGE  no release has been deployed here yet"));
     let state = cloud.state();
     let (shop, sandbox) = (&state.scripts[SHOP], &state.scripts[SANDBOX]);
     assert_eq!((shop.answers(), shop.migration.as_deref()), (vec![(version, 100)], Some("v1")));
@@ -281,47 +297,57 @@ fn a_canary_that_sells_answers_all_and_one_that_does_not_goes_back() {
     cloud.state().scripts.insert(SANDBOX.into(), Script::default());
     // What answers under its address.
     let server = Server::start_with("serve", &["--payment-delay", "0ms"], &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
-    let deploy = |version: &'static str, url: &str| {
-        let url = url.to_owned();
-        move |tool: &Tool<'_>| {
-            tool.says(&["deploy", "--env", "staging", "--release", version, "--canary", "10", "--url", &url])
-        }
+    let edge = Edge::start(&cloud, SHOP, &server.base);
+    let deploy = |version: &str, url: &str| {
+        tool.says(&["deploy", "--env", "staging", "--release", version, "--canary", "60", "--url", url])
     };
-    let shares = || {
-        cloud.state().scripts[SHOP]
-            .deployments
-            .iter()
-            .map(|one| one.iter().map(|(_, share)| *share).collect::<Vec<_>>())
-            .collect::<Vec<_>>()
+    let answers = |tag: &str| assert_eq!(cloud.state().scripts[SHOP].answers(), [(tag, 100)]);
+
+    let (did, said) = deploy("1.0.1", &edge.url);
+    assert!(did && said.matches("7 passed, 0 skipped, 0 failed").count() == 2, "it was tried twice: {said}");
+    let shares = cloud.state().scripts[SHOP].deployments.clone();
+    let shares: Vec<Vec<u64>> = shares.iter().map(|one| one.iter().map(|(_, share)| *share).collect()).collect();
+    assert_eq!(shares, [vec![100], vec![60, 40], vec![100]], "{said}");
+    answers("1.0.1");
+
+    let goes_back = |url: &str, why: &str| {
+        let (did, said) = deploy("1.0.2", url);
+        assert!(
+            !did && said.contains(why) && said.contains("What answered before answers all requests again"),
+            "{said}"
+        );
+        answers("1.0.1");
     };
-
-    let (did, said) = deploy("1.0.1", &server.base)(&tool);
-    assert!(did && said.contains("7 passed, 0 skipped, 0 failed"), "{said}");
-    assert_eq!(shares(), [vec![100], vec![10, 90], vec![100]], "{said}");
-    assert_eq!(cloud.state().scripts[SHOP].answers(), [("1.0.1", 100)]);
-
-    let (did, said) = deploy("1.0.2", "http://127.0.0.1:1")(&tool);
-    assert!(
-        !did && said.contains("1.0.2 does not pass at 10 %") && said.contains("answers all requests again"),
-        "{said}"
-    );
-    assert_eq!(cloud.state().scripts[SHOP].answers(), [("1.0.1", 100)], "{said}");
-
+    goes_back("http://127.0.0.1:1", "1.0.2 does not pass at 60 %");
+    // The shop sells, and does not say that it is the new one.
+    goes_back(&server.base, "1.0.2 does not pass at 60 %");
     // The answer to the first share is lost: it may have been done.
     cloud.fails("POST", "/deployments", Fault::Cut);
-    let (did, said) = deploy("1.0.2", &server.base)(&tool);
-    assert!(!did, "{said}");
-    assert_eq!(cloud.state().scripts[SHOP].answers(), [("1.0.1", 100)], "{said}");
+    goes_back(&edge.url, "`wrangler versions deploy");
 
-    // It is cut short between the two: as if the machine had died.
+    // It is cut short between the two, as if the machine had died: whichever has more, and whichever stands first.
     let versions = cloud.state().scripts[SHOP].versions.clone();
     let id = |tag: &str| versions.iter().rfind(|one| one.tag() == tag).unwrap().id.clone();
-    cloud.state().scripts.get_mut(SHOP).unwrap().deployments.push(vec![(id("1.0.2"), 10), (id("1.0.1"), 90)]);
-    tool.refuses(&["deploy", "--env", "staging", "--release", "1.0.2"], &["STOP    two versions answer"]);
-    tool.does(&["rollback", "--env", "staging"]);
-    assert_eq!(cloud.state().scripts[SHOP].answers(), [("1.0.1", 100)]);
-    tool.does(&["rollback", "--env", "staging", "--to", "1.0.0"]);
-    assert_eq!(cloud.state().scripts[SHOP].answers(), [("1.0.0", 100)]);
+    for shares in [[("1.0.2", 60), ("1.0.1", 40)], [("1.0.1", 50), ("1.0.2", 50)]] {
+        let shares = shares.map(|(tag, share)| (id(tag), share)).to_vec();
+        cloud.state().scripts.get_mut(SHOP).unwrap().deployments.push(shares);
+        tool.refuses(&["deploy", "--env", "staging", "--release", "1.0.2"], &["STOP    two versions answer"]);
+        tool.does(&["rollback", "--env", "staging"]);
+        answers("1.0.1");
+    }
+    // A secret was changed: that made a version of its own, of the same release. Back is to another one.
+    let mut state = cloud.state();
+    let shop = state.scripts.get_mut(SHOP).unwrap();
+    let mut changed = shop.versions.iter().find(|one| one.id == id("1.0.1")).unwrap().clone();
+    changed.id = "20000000-0000-4000-8000-000000000000".into();
+    changed.metadata["annotations"] = json!({ "workers/triggered_by": "secret" });
+    shop.deployments.push(vec![(changed.id.clone(), 100)]);
+    shop.secrets_since = shop.versions.len();
+    shop.versions.push(changed);
+    drop(state);
+    assert!(tool.only_looks(&["status", "--env", "staging"]).contains("1.0.1 (20000000"));
+    assert!(tool.does(&["rollback", "--env", "staging"]).contains("1.0.0 answers all requests"));
+    answers("1.0.0");
 }
 
 #[test]
@@ -520,11 +546,64 @@ fn every_stored_form_is_told_to_a_release() {
         .current_dir(root())
         .output();
     let list = String::from_utf8(list.unwrap().stdout).unwrap();
-    let named: BTreeSet<&str> = list.lines().filter_map(|line| line.split('"').nth(1)).collect();
-    let workers = &of_this_tree().about.workers;
-    let told: BTreeSet<&str> =
-        workers.values().flat_map(|worker| &worker.forms).map(|form| form.name.as_str()).collect();
-    let expected: BTreeSet<&str> = told.iter().copied().filter(|name| named.contains(name)).chain(ELSEWHERE).collect();
-    assert_eq!(named, expected);
-    assert!(workers["restate"].forms.len() > 5 && workers["shop"].forms.len() == 5);
+    let named: BTreeSet<&str> = list
+        .lines()
+        .filter(|line| line.trim().starts_with("const"))
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    let told = |worker: &str| {
+        let forms = &of_this_tree().about.workers[worker].forms;
+        forms.iter().map(|form| form.name.as_str()).collect::<BTreeSet<_>>()
+    };
+    let (shop, restate) = (told("shop"), told("restate"));
+    let rows = ["seat map's header", "ticket", "layout", "wish under a hold", "journal entry"];
+    assert_eq!(shop, BTreeSet::from(rows), "what the shop's tables have: map_tables.rs, journal.rs");
+    assert!(restate.len() > 5 && restate.contains("operator's word"), "{restate:?}");
+    let known: BTreeSet<&str> = shop.into_iter().chain(restate).chain(ELSEWHERE).collect();
+    let unknown: Vec<_> = named.difference(&known).collect();
+    assert!(unknown.is_empty(), "which Worker keeps {unknown:?}?");
+}
+
+/// What the shop's objects are sent, by the shop's own types.
+#[path = "../host-worker/src/calls.rs"]
+mod calls;
+
+/// What releases have sent to objects, oldest first, since when (what is in it is the core's to keep). Where a build sends something else,
+/// it gets a file of its own: one that is out never changes.
+const SENT: [(&str, &str); 1] = [("0.1.0", include_str!("fixtures/calls/0.1.0.jsonl"))];
+
+#[test]
+fn what_every_release_has_sent_to_an_object_is_read() {
+    use booking_core::checkout::Order;
+    use booking_core::format::{read_json, write_json};
+    use booking_core::ids::{PaymentMethodId, TicketId, UserId};
+    use booking_core::wire::{MapCall, Operation, SeatMapCall};
+    use calls::{Asked, CheckoutCall, Key};
+
+    let text = |json: Vec<u8>| String::from_utf8(json).unwrap();
+    let key = || Some(Key { scope: "reserve".to_owned(), request: "0f".to_owned() });
+    let order = || {
+        let tickets = vec![TicketId::parse("arena:A:1").unwrap()];
+        Order::new(tickets, UserId::parse("ann").unwrap(), PaymentMethodId::default_card(), None).unwrap()
+    };
+    let checkout = |call, key| text(write_json(&Asked { call, key }));
+    let sent = [
+        text(write_json(&Asked { call: MapCall::Map(SeatMapCall::Summary), key: key() })),
+        checkout(CheckoutCall::Process(order()), key()),
+        checkout(CheckoutCall::Send(order()), None),
+        checkout(CheckoutCall::Status, None),
+        checkout(CheckoutCall::Operate(Operation::Notify), None),
+    ];
+    let (_, golden) = SENT[SENT.len() - 1];
+    assert_eq!(sent.to_vec(), golden.lines().collect::<Vec<_>>(), "{}", sent.join("\n"));
+    for (release, golden) in SENT {
+        for (at, line) in golden.lines().enumerate() {
+            let read = if at == 0 {
+                read_json::<Asked<MapCall>>(line.as_bytes()).map(|asked| text(write_json(&asked)))
+            } else {
+                read_json::<Asked<CheckoutCall>>(line.as_bytes()).map(|asked| text(write_json(&asked)))
+            };
+            assert_eq!(read.as_deref(), Some(line), "{release}");
+        }
+    }
 }

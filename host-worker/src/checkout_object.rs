@@ -22,9 +22,10 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
+use crate::calls::{Asked, CheckoutCall};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
-use crate::inside::{self, Asked, CheckoutCall};
+use crate::inside;
 use crate::journal;
 use crate::later::meanwhile;
 use crate::settings::Settings;

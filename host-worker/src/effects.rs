@@ -7,7 +7,8 @@ use booking_workers::log::{Level, say};
 use booking_workers::outside;
 use worker::Env;
 
-use crate::inside::{self, Asked, SEAT_MAPS};
+use crate::calls::Asked;
+use crate::inside::{self, SEAT_MAPS};
 use crate::settings::Settings;
 
 /// Performs an effect that does not wait. `None` is no answer: it is to be performed again.

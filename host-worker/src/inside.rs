@@ -1,45 +1,29 @@
 //! Requests between the Worker and its objects, and from object to object. Nobody outside can send one: an object is
 //! reached through a binding alone, and what says where a request comes from is written here.
 
-use booking_core::checkout::Order;
 use booking_core::format;
 use booking_core::ids::TicketId;
 use booking_core::inventory::LineCommand;
 use booking_core::terms::Backoff;
 use booking_core::time::Millis;
-use booking_core::wire::{Answer, Kind, MapCall, Operation};
+use booking_core::wire::{Answer, Kind, MapCall};
 use booking_hosting::doors::Fingerprint;
 use booking_workers::clock::{jittered, pause};
 use booking_workers::faults;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::web_sys::{self, RequestInit};
 use worker::{Env, Request, Response};
 
+use crate::calls::{Asked, CheckoutCall};
 use crate::errors::{Again, Broken, Result};
 
 /// The services, by the binding of their objects.
 pub(crate) const SEAT_MAPS: &str = "SEAT_MAPS";
 pub(crate) const CHECKOUTS: &str = "CHECKOUTS";
-
-/// A call for an object. It is the same if it comes again.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Asked<C> {
-    /// What is asked.
-    pub(crate) call: C,
-    /// The idempotency key that it came with.
-    pub(crate) key: Option<Key>,
-}
-
-/// An idempotency key: its scope, and the fingerprint of what came under it, as hexadecimal digits.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Key {
-    pub(crate) scope: String,
-    pub(crate) request: String,
-}
 
 /// What a call to a map is called in a log.
 pub(crate) fn name_of(call: &MapCall) -> &'static str {
@@ -53,24 +37,6 @@ pub(crate) fn name_of(call: &MapCall) -> &'static str {
     }
 }
 
-/// The names of seats, one after the other.
-pub(crate) fn names<'a>(ids: impl IntoIterator<Item = &'a TicketId>) -> String {
-    ids.into_iter().map(TicketId::as_str).collect::<Vec<_>>().join(" ")
-}
-
-/// What a checkout is asked.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum CheckoutCall {
-    /// Start, and answer at the end.
-    Process(Order),
-    /// Start, and answer at once.
-    Send(Order),
-    /// How it stands.
-    Status,
-    /// An operator does something about it.
-    Operate(Operation),
-}
-
 impl CheckoutCall {
     /// What it is called in a log.
     pub(crate) fn name(&self) -> &'static str {
@@ -81,6 +47,11 @@ impl CheckoutCall {
             Self::Operate(_) => "operate",
         }
     }
+}
+
+/// The names of seats, one after the other.
+pub(crate) fn names<'a>(ids: impl IntoIterator<Item = &'a TicketId>) -> String {
+    ids.into_iter().map(TicketId::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The header that every answer of an object has: the kind of a refusal, or [`NO_KIND`].

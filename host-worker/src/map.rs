@@ -17,8 +17,9 @@ use booking_workers::faults;
 use booking_workers::log::{Level, count, say};
 use worker::{Env, Method, Request, Response, State};
 
+use crate::calls::{Asked, CheckoutCall};
 use crate::errors::{Broken, Result, unavailable};
-use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall};
+use crate::inside::{self, CHECKOUTS};
 use crate::map_tables::{self as tables, Layouts};
 use crate::settings::Settings;
 use crate::store::{Store, json};

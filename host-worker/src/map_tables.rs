@@ -15,8 +15,8 @@ use booking_workers::faults;
 use booking_workers::log::{Level, say};
 use worker::SqlStorageValue;
 
+use crate::calls::Key;
 use crate::errors::{Broken, Result};
-use crate::inside::Key;
 use crate::store::{Row, Store, Table, blank, number, stored, text, time};
 
 /// The tables.

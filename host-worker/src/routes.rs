@@ -16,8 +16,11 @@ use booking_workers::outside::{self, Passed};
 use serde::Serialize;
 use worker::{Env, Headers, Method, Request, Response};
 
+use booking_workers::settings::Vars;
+
+use crate::calls::{Asked, CheckoutCall, Key};
 use crate::errors::{Again, Broken, unavailable};
-use crate::inside::{self, Asked, CHECKOUTS, CheckoutCall, Key, SEAT_MAPS, spelt};
+use crate::inside::{self, CHECKOUTS, SEAT_MAPS, spelt};
 use crate::limits::{Counted, asks_too_often};
 use crate::settings::Settings;
 
@@ -75,6 +78,11 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
             response
         }
     };
+    if route == Some(Handler::Health)
+        && let Some(version) = Vars(env).version()
+    {
+        response.headers_mut().set("Booking-Version", &version)?;
+    }
     if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.set("Access-Control-Allow-Origin", &origin)?;

@@ -53,6 +53,8 @@ pub struct Script {
     pub deployments: Vec<Vec<(String, u64)>>,
     /// The names of its secrets.
     pub secrets: BTreeSet<String>,
+    /// How many versions there were when a secret was changed last: no older one is deployed without a word.
+    pub secrets_since: usize,
     /// Whether it has an address under workers.dev, and each version one.
     pub subdomain: (bool, bool),
     /// What its versions have in common: its log.
@@ -94,6 +96,76 @@ pub enum Fault {
     Says(u16, u32, &'static str),
     /// It is done, and the connection ends before the answer.
     Cut,
+}
+
+/// What stands before a Worker: it picks the version that answers, and the Worker's answers tell which that was.
+pub struct Edge {
+    /// Where it answers.
+    pub url: String,
+}
+
+impl Edge {
+    /// One before this server, which is every version of the Worker of this name.
+    ///
+    /// # Panics
+    /// Where the machine has no port for it.
+    #[must_use]
+    pub fn start(cloud: &Cloudflare, name: &'static str, server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (state, server) = (Arc::clone(&cloud.state), server.trim_start_matches("http://").to_owned());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (state, server) = (Arc::clone(&state), server.clone());
+                std::thread::spawn(move || pass(&stream, &server, name, &state));
+            }
+        });
+        Self { url }
+    }
+}
+
+/// Passes a request on, and its answer back.
+fn pass(client: &TcpStream, server: &str, name: &str, state: &Mutex<State>) -> Option<()> {
+    let mut from = BufReader::new(client);
+    let head = head(&mut from)?;
+    let picks = format!("{name}=\"");
+    let picked = head.iter().find_map(|line| line.split_once(&picks)?.1.split('"').next());
+    let version = {
+        let state = state.lock().ok()?;
+        let shares = state.scripts.get(name)?.deployments.last()?;
+        let picked = shares.iter().find(|(id, _)| Some(id.as_str()) == picked);
+        picked.or_else(|| shares.iter().max_by_key(|(_, share)| *share))?.0.clone()
+    };
+    let mut to = TcpStream::connect(server).ok()?;
+    let is_request = !head.iter().any(|line| line.to_ascii_lowercase().starts_with("upgrade:"));
+    for line in head.iter().filter(|line| !is_request || !line.to_ascii_lowercase().starts_with("connection:")) {
+        write!(to, "{line}\r\n").ok()?;
+    }
+    write!(to, "{}\r\n", if is_request { "connection: close\r\n" } else { "" }).ok()?;
+    let (mut back, answers) = (client.try_clone().ok()?, to.try_clone().ok()?);
+    let answering = std::thread::spawn(move || {
+        let mut answers = BufReader::new(answers);
+        let head = crate::cloudflare::head(&mut answers)?;
+        let (status, headers) = head.split_first()?;
+        write!(back, "{status}\r\nbooking-version: {version}\r\n{}\r\n\r\n", headers.join("\r\n")).ok()?;
+        let _until_it_ends = std::io::copy(&mut answers, &mut back);
+        back.shutdown(std::net::Shutdown::Both).ok()
+    });
+    let _until_it_ends = std::io::copy(&mut from, &mut to);
+    answering.join().ok()?
+}
+
+/// The lines before the body.
+fn head(from: &mut impl std::io::BufRead) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        match line.trim_end() {
+            "" => return Some(lines),
+            line => lines.push(line.to_owned()),
+        }
+    }
 }
 
 struct Asked {
@@ -250,8 +322,10 @@ impl State {
         if let Some(key) = path.strip_prefix("/r2/buckets/") {
             return self.object(asked, &key.replace("/objects/", "/"));
         }
-        let (status, body) = self.json(asked, &path);
-        (status, body.to_string().into_bytes())
+        match self.json(asked, &path) {
+            (204, _) => (204, Vec::new()),
+            (status, body) => (status, body.to_string().into_bytes()),
+        }
     }
 
     fn object(&mut self, asked: &Asked, key: &str) -> (u16, Vec<u8>) {
@@ -275,7 +349,7 @@ impl State {
             ("GET", ["accounts"]) => ok(json!([{ "id": ACCOUNT, "name": "tests" }])),
             ("GET", ["zones"]) => {
                 let name = named("name=");
-                ok(if name == ZONE { json!([{ "id": "zone", "name": ZONE }]) } else { json!([]) })
+                ok(if name == ZONE || name.is_empty() { json!([{ "id": "zone", "name": ZONE }]) } else { json!([]) })
             }
             ("GET", ["zones", _, "dns_records"]) => {
                 let is_there = self.records.contains(named("name="));
@@ -314,7 +388,7 @@ impl State {
             }
             ("DELETE", ["workers", "domains", id]) => {
                 self.domains.remove(*id);
-                ok(Value::Null)
+                (204, Value::Null)
             }
             ("GET", ["workers", "services", name]) => match self.scripts.get(*name) {
                 Some(_) => ok(json!({ "id": name, "default_environment": { "environment": "production", "script": {
@@ -358,6 +432,13 @@ impl State {
             }
             ("POST", ["deployments"]) => {
                 let body = parsed(&asked.body);
+                let of = |id: &Value| script.versions.iter().position(|one| one.id == text(id));
+                let mut positions = list(&body["versions"]).map(|one| of(&one["version_id"]));
+                if positions.any(|at| at.is_some_and(|at| at < script.secrets_since))
+                    && !asked.query.contains("force=true")
+                {
+                    return no(400, 10_220, "The following secrets have changed: ADMIN_TOKENS");
+                }
                 let shares = body["versions"].as_array().into_iter().flatten();
                 let shares: Vec<_> = shares
                     .map(|one| (text(&one["version_id"]), one["percentage"].as_u64().unwrap_or_default()))

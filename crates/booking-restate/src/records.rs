@@ -216,7 +216,9 @@ formats! {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use booking_core::format::{read_json, write_json};
+    use booking_core::ids::{PaymentId, PaymentKey, UserId};
     use booking_core::map::ticket::TicketRefusal;
+    use booking_core::map::{Place, Row};
     use serde::de::DeserializeOwned;
 
     use super::*;
@@ -234,11 +236,30 @@ mod tests {
         let ticket = || TicketId::parse("arena:A:1").unwrap();
         let at = Timestamp::from_millis(1_000_000);
         let refusal = SeatMapRefusal { ticket: Some(ticket()), why: TicketRefusal::TicketSold };
+        let waits = |waits_for| Waiting { waits_for, in_vain: 10, since: at, tickets: vec![ticket()] };
+        let price = Money::new(4_500, "USD".parse().unwrap()).unwrap();
+        let place = Place { ticket: ticket(), label: Some("12a".into()), price, x: 1, y: 2 };
+        let letter = || Notification {
+            key: PaymentKey::notify(&CheckoutId::parse("c-1").unwrap()),
+            checkout: CheckoutId::parse("c-1").unwrap(),
+            user: UserId::parse("ann").unwrap(),
+            contact: None,
+            tickets: vec![ticket()],
+            amount: price,
+            payment: Some(PaymentId::parse("pay-1").unwrap()),
+        };
         let messages = [
             write_json(&Message { call: MapCall::Expire(at), at }),
             write_json(&Forwarded { ticket: ticket(), call: TicketCall::Unblock }),
             write_json(&Judged { outcome: Ok(SeatMapReply::Done), version: 7 }),
             write_json(&Judged { outcome: Err(refusal), version: 7 }),
+            write_json(&waits(WaitsFor::Map(ticket().map_key()))),
+            write_json(&waits(WaitsFor::Notifier(Box::new(letter())))),
+            write_json(&letter()),
+            write_json(&Edition {
+                edition: 3,
+                layout: Layout::new(vec![Row { name: "A".into(), seats: vec![place] }]).unwrap(),
+            }),
         ];
         let release = RELEASES.into_iter().find(|(release, _)| *release == env!("CARGO_PKG_VERSION"));
         let (_, golden) = release.expect("a file of what this release sends");
@@ -257,6 +278,10 @@ mod tests {
                 again::<Forwarded>(lines[1]),
                 again::<Judged>(lines[2]),
                 again::<Judged>(lines[3]),
+                again::<Waiting>(lines[4]),
+                again::<Waiting>(lines[5]),
+                again::<Notification>(lines[6]),
+                again::<Edition>(lines[7]),
             ];
             assert_eq!(read.each_ref().map(|line| line.as_deref().unwrap_or_default()).to_vec(), lines, "{release}");
         }

@@ -25,6 +25,17 @@ impl Vars<'_> {
         self.0.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
     }
 
+    /// Which version of the Worker this is, where the binding `VERSION` tells.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let version = Reflect::get(self.0.as_ref(), &"VERSION".into()).ok()?;
+        // What is not there has no fields.
+        if !version.is_object() {
+            return None;
+        }
+        Reflect::get(&version, &"id".into()).ok()?.as_string()
+    }
+
     /// Texts, with commas between.
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<String> {

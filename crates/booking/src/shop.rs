@@ -15,6 +15,9 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 /// How long an answer may take. A server works on, and says 202, after 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// The header of `/health` that tells which version of a Worker answers.
+const VERSION: &str = "booking-version";
+
 /// Which deployment, and what its doors ask for.
 #[derive(Args, Clone)]
 pub(crate) struct ShopFlags {
@@ -30,8 +33,8 @@ pub(crate) struct ShopFlags {
     #[arg(long, env = "RESTATE_AUTH_TOKEN", hide = true, hide_env_values = true)]
     restate_token: Option<String>,
     /// A header that is sent with every request, such as the one that picks a version of a Worker
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
     /// A file of lines NAME=VALUE, with BOOKING_AUTH_TOKEN (or RESTATE_AUTH_TOKEN) and BOOKING_ADMIN_TOKEN [default: .env, if it is there]
     #[arg(long)]
     env_file: Option<PathBuf>,
@@ -74,6 +77,8 @@ pub(crate) struct Answer {
     /// Which error it is, from the specification's list; empty where there is none.
     pub(crate) kind: String,
     pub(crate) body: Value,
+    /// Which version of a Worker it was that answered, where that tells.
+    pub(crate) version: Option<String>,
 }
 
 impl Answer {
@@ -106,7 +111,7 @@ impl ShopFlags {
         let file = named_in(self.env_file.as_deref())?;
         let or_in_file = |flag: Option<String>, name: &str| flag.or_else(|| file.get(name).cloned());
         let token = or_in_file(self.token, "BOOKING_AUTH_TOKEN");
-        let headers = self.headers;
+        let headers = self.headers.iter().map(|one| header(one)).collect::<Result<_, _>>()?;
         let shop = Shop { url, engine: Engine::Host, token: None, admin_token: None, headers, agent: agent() };
         let health = shop.get("/health")?;
         if health.status == 200 {
@@ -220,10 +225,11 @@ impl Shop {
             request.header("content-type", "application/json").body(body).map(|request| self.agent.run(request))
         };
         let mut answer = answer.map_err(|why| no_answer(&why))?.map_err(|why| no_answer(&why))?;
+        let version = answer.headers().get(VERSION).and_then(|version| version.to_str().ok()).map(str::to_owned);
         let text = answer.body_mut().read_to_string().map_err(|why| no_answer(&why))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let kind = body["kind"].as_str().map(str::to_owned).or_else(|| kind_in(&body)).unwrap_or_default();
-        Ok(Answer { status: answer.status().as_u16(), kind, body })
+        Ok(Answer { status: answer.status().as_u16(), kind, body, version })
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct SmokeArgs {
     /// Two tickets to try it with, which nobody else buys meanwhile [default: two of a map of its own, where such maps are sold]
     #[arg(long, num_args = 2, value_names = ["TICKET", "TICKET"])]
     tickets: Option<Vec<String>>,
+    /// The version of a Worker that has to answer: with a header that picks it, or once all requests go to it. It is waited for
+    #[arg(long, value_name = "ID")]
+    version: Option<String>,
     /// A card that pays
     #[arg(long, default_value = "card_success")]
     card: String,
@@ -33,6 +36,12 @@ pub(crate) struct SmokeArgs {
     #[arg(long, conflicts_with = "no_payments")]
     leave_sold: bool,
 }
+
+/// How long a version may take until it answers: a network learns it place by place.
+const VERSION_WITHIN: Duration = Duration::from_secs(30);
+
+/// How many answers in a row have to be of it.
+const IN_A_ROW: u32 = 5;
 
 /// What a step came to.
 enum Done {
@@ -244,9 +253,22 @@ fn hint(answer: &Answer) -> &'static str {
 
 fn health(smoke: &mut Smoke) -> Result<Done, String> {
     let path = if smoke.shop.engine == Engine::Host { "/health" } else { "/restate/health" };
-    let health = smoke.shop.get(path)?;
-    expect(&health, 200, "", "")?;
-    Ok(Done::Passed(format!("{path} says 200")))
+    let Some(version) = smoke.args.version.clone() else {
+        expect(&smoke.shop.get(path)?, 200, "", "")?;
+        return Ok(Done::Passed(format!("{path} says 200")));
+    };
+    let (since, mut in_a_row) = (Instant::now(), 0);
+    while in_a_row < IN_A_ROW {
+        let health = smoke.shop.get(path)?;
+        expect(&health, 200, "", "")?;
+        in_a_row = if health.version.as_ref() == Some(&version) { in_a_row + 1 } else { 0 };
+        if since.elapsed() > VERSION_WITHIN {
+            let other = health.version.unwrap_or_else(|| "one that does not say which it is".to_owned());
+            return Err(format!("version {version} does not answer, but {other}"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(Done::Passed(format!("{path} says 200, and is of version {version}")))
 }
 
 fn openapi(smoke: &mut Smoke) -> Result<Done, String> {

@@ -64,13 +64,22 @@ pub(crate) struct Script {
 pub(crate) struct Version {
     pub(crate) id: String,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Version {
     /// The release that it is.
     pub(crate) fn release(&self) -> Option<&str> {
-        self.annotations.get("workers/tag").map(String::as_str)
+        self.annotation("workers/tag")
+    }
+
+    /// Whether a secret was changed, and nothing else: then it is the release that was there before.
+    pub(crate) fn has_changed_a_secret(&self) -> bool {
+        self.annotation("workers/triggered_by") == Some("secret")
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(name).map(String::as_str)
     }
 }
 
@@ -79,6 +88,13 @@ impl Version {
 pub(crate) struct Deployment {
     pub(crate) created_on: String,
     pub(crate) versions: Vec<Share>,
+}
+
+impl Deployment {
+    /// The version that answers all requests, where one does.
+    pub(crate) fn whole(&self) -> Option<&Share> {
+        if let [one] = self.versions.as_slice() { Some(one) } else { None }
+    }
 }
 
 /// A version, and of how many of a hundred requests it answers.
@@ -131,14 +147,22 @@ impl Account {
     /// # Errors
     /// There is no token, or more than one account.
     pub(crate) fn open(id: Option<String>) -> Outcome<Self> {
-        let base = std::env::var("CLOUDFLARE_API_BASE_URL").unwrap_or_else(|_| API.to_owned());
+        let base = std::env::var("CLOUDFLARE_API_BASE_URL").ok().filter(|base| !base.is_empty());
+        let base = base.unwrap_or_else(|| API.to_owned());
         let from_env = std::env::var("CLOUDFLARE_API_TOKEN").ok().filter(|token| !token.is_empty());
         let is_api_token = from_env.is_some();
         let token = from_env.map_or_else(token_of_wrangler, Ok)?;
         let account = Self { agent: agent(), base, token, is_api_token, id: String::new() };
-        let id = match std::env::var("CLOUDFLARE_ACCOUNT_ID").ok().or(id) {
-            Some(id) => id,
-            None => match account.all::<Named>("the accounts", "/accounts")?.as_slice() {
+        let named = std::env::var("CLOUDFLARE_ACCOUNT_ID").ok().filter(|id| !id.is_empty());
+        let id = match (id, named) {
+            // wrangler goes by its file, so both must mean the same.
+            (Some(in_file), Some(named)) if in_file != named => {
+                return Err(format!(
+                    "wrangler.toml is for the account {in_file}, and CLOUDFLARE_ACCOUNT_ID is {named}"
+                ));
+            }
+            (Some(id), _) | (None, Some(id)) => id,
+            (None, None) => match account.all::<Named>("the accounts", "/accounts")?.as_slice() {
                 [only] => only.id.clone(),
                 several => {
                     let names = several.iter().map(|one| format!("{} ({})", one.id, one.name)).collect::<Vec<_>>();
@@ -174,12 +198,15 @@ impl Account {
     /// What was answered, out of its envelope; nothing where that is not there.
     fn ask(&self, what: &str, method: &str, path: &str, body: Option<&Value>) -> Outcome<Option<Value>> {
         let Some(bytes) = self.bytes(what, method, path, body)? else { return Ok(None) };
+        if bytes.is_empty() {
+            return Ok(Some(Value::Null));
+        }
         let said: Envelope =
             serde_json::from_slice(&bytes).map_err(|error| format!("{what}: Cloudflare's answer: {error}"))?;
         Ok(Some(said.result))
     }
 
-    /// What was answered; nothing where that is not there.
+    /// What was answered; nothing where a Worker, or what is of one, or an object of a bucket is not there.
     fn bytes(&self, what: &str, method: &str, path: &str, body: Option<&Value>) -> Outcome<Option<Vec<u8>>> {
         let silent = |why: &dyn std::fmt::Display| {
             let then = if method == "GET" { "" } else { ". It may have been done: `cargo xtask release status` tells" };
@@ -207,7 +234,7 @@ impl Account {
             said.errors.iter().map(|one| format!("{} (code {})", one.message, one.code)).collect();
         let reasons = if reasons.is_empty() { "it does not say why".to_owned() } else { reasons.join("; ") };
         match status {
-            404 if method == "GET" => Ok(None),
+            404 if method == "GET" && ["/scripts/", "/objects/"].iter().any(|of| path.contains(of)) => Ok(None),
             401 | 403 => Err(format!("{what}: this token may not do that: {reasons}. {TOKENS}")),
             429 => Err(format!("{what}: Cloudflare is asked too often. Wait five minutes, and try again")),
             500.. => {
@@ -292,7 +319,9 @@ impl Account {
                 "durable_object_namespace" => format!("objects of class {}", text("class_name")),
                 "service" => format!("the Worker {}", text("service")),
                 "ratelimit" => format!("{} in {} s", one["simple"]["limit"], one["simple"]["period"]),
-                _ => continue,
+                // Files beside it; and which version it is.
+                "assets" | "version_metadata" => continue,
+                other => format!("a {other}"),
             };
             bindings.insert(text("name"), is);
         }
@@ -335,6 +364,35 @@ impl Account {
         self.ask(hostname, "PUT", &format!("/accounts/{}/workers/domains", self.id), Some(&body)).map(drop)
     }
 
+    /// The zones that this token sees.
+    fn zones(&self) -> Outcome<Vec<Named>> {
+        let mut zones = Vec::new();
+        for page in 1.. {
+            let some: Vec<Named> = self.all("the zones", &format!("/zones?per_page=50&page={page}"))?;
+            let is_last = some.len() < 50;
+            zones.extend(some);
+            if is_last {
+                break;
+            }
+        }
+        Ok(zones)
+    }
+
+    /// The routes of a Worker, with the ids of their zones: wrangler replaces all of them, in whichever zone.
+    pub(crate) fn routes_of(&self, script: &str) -> Outcome<Vec<(String, Route)>> {
+        let mut found = Vec::new();
+        for zone in self.zones()? {
+            let routes = self.routes_in(&zone.name, &zone.id)?;
+            let of_it = routes.into_iter().filter(|route| route.script.as_deref() == Some(script));
+            found.extend(of_it.map(|route| (zone.id.clone(), route)));
+        }
+        Ok(found)
+    }
+
+    fn routes_in(&self, zone: &str, id: &str) -> Outcome<Vec<Route>> {
+        self.all(&format!("the routes of {zone}"), &format!("/zones/{id}/workers/routes"))
+    }
+
     /// The id of the zone that a host name is in.
     fn zone_of(&self, hostname: &str) -> Outcome<String> {
         let ends = hostname.match_indices('.').map(|(at, _)| &hostname[at + 1..]).filter(|name| name.contains('.'));
@@ -361,7 +419,7 @@ impl Account {
     /// The routes of a zone, and its id.
     pub(crate) fn routes(&self, zone: &str) -> Outcome<(String, Vec<Route>)> {
         let id = self.zone(zone)?.ok_or_else(|| format!("this token sees no zone {zone}. {TOKENS}"))?;
-        let routes = self.all(&format!("the routes of {zone}"), &format!("/zones/{id}/workers/routes"))?;
+        let routes = self.routes_in(zone, &id)?;
         Ok((id, routes))
     }
 

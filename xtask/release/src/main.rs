@@ -19,6 +19,7 @@ use xtask::run::{Outcome, root, say};
 use xtask::worker::Bundle;
 
 use crate::account::Account;
+use crate::plan::Allowed;
 use crate::roll::{Smoke, Target};
 use crate::shelf::Shelf;
 
@@ -48,6 +49,9 @@ enum Command {
     Publish {
         #[command(flatten)]
         which: Which,
+        /// Where another build of the same commit is there already, take that one instead
+        #[arg(long)]
+        or_take: bool,
     },
     /// Says what a deployment would change, and what speaks against it; changes nothing
     Plan {
@@ -56,7 +60,17 @@ enum Command {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        detach: Detach,
+        allowed: Allowed,
+    },
+    /// Uploads a version that nothing goes to yet, after the plan, and says where it is: for a Restate server, which is told the
+    /// address of each
+    Upload {
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        allowed: Allowed,
     },
     /// Deploys a release, after its plan
     Deploy {
@@ -65,11 +79,11 @@ enum Command {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        detach: Detach,
+        allowed: Allowed,
         /// Have it answer this many of a hundred requests, see whether it sells, and go on, or back
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
         canary: Option<u8>,
-        /// Where it is asked whether it sells [default: its first domain, or its address under workers.dev]
+        /// Where it is asked whether it sells [default: a domain that it has already, else its address under workers.dev]
         #[arg(long, requires = "canary")]
         url: Option<String>,
         /// What `booking smoke` is told, after `--`: such as --no-payments. Its tokens are BOOKING_ADMIN_TOKEN and BOOKING_AUTH_TOKEN
@@ -85,9 +99,11 @@ enum Command {
         /// To this release [default: what answered before]
         #[arg(long, value_name = "RELEASE")]
         to: Option<String>,
-        /// Upload it again, with today's secrets, instead of having its version of then answer
+        /// Upload it again, after its plan, with today's secrets, instead of having its version of then answer
         #[arg(long)]
         upload: bool,
+        #[command(flatten)]
+        allowed: Allowed,
     },
     /// Takes a Worker from every address. What it has stored stays, and checkouts under way come to their end
     Off {
@@ -123,15 +139,11 @@ struct Which {
     /// The release [default: that of what is checked out]
     #[arg(long)]
     release: Option<String>,
+    /// The SHA-256 that its file has to have
+    #[arg(long, value_name = "DIGEST")]
+    sha256: Option<String>,
     #[command(flatten)]
     shelf: Shelf,
-}
-
-#[derive(Args)]
-struct Detach {
-    /// A domain or route that wrangler.toml does not have any more, and that may be taken away
-    #[arg(long, value_name = "DOMAIN")]
-    detach: Vec<String>,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -189,9 +201,14 @@ impl At {
 
 impl Which {
     fn get(&self, account: Option<&Account>) -> Outcome<Archive> {
-        match &self.release {
-            Some(version) => self.shelf.get(version, account),
-            None => self.shelf.of_tree(false),
+        let release = match &self.release {
+            Some(version) => self.shelf.get(version, account)?,
+            None => self.shelf.of_tree(false, account)?,
+        };
+        let is = digest(&release.bytes()?);
+        match &self.sha256 {
+            Some(expected) if *expected != is => Err(format!("{} has SHA-256 {is}", release.about.version)),
+            Some(_) | None => Ok(release),
         }
     }
 }
@@ -220,36 +237,46 @@ fn main() -> ExitCode {
 fn go(command: Command) -> Outcome {
     match command {
         Command::Build { shelf, stable } => {
-            let release = shelf.of_tree(stable)?;
-            let (path, bytes) = (shelf.path(&release.about.version), release.bytes()?);
+            let release = shelf.of_tree(stable, None)?;
             for (name, digest) in &release.about.files {
                 tell(&format!("{digest}  {name}"));
             }
-            tell(&format!(
-                "release {}: {}, {} bytes, SHA-256 {}",
-                release.about.version,
-                path.display(),
-                bytes.len(),
-                digest(&bytes)
-            ));
+            let bytes = release.bytes()?;
+            let (path, size, digest) = (shelf.path(&release.about.version), bytes.len(), digest(&bytes));
+            tell(&format!("release {}: {}, {size} bytes, SHA-256 {digest}", release.about.version, path.display()));
             Ok(())
         }
-        Command::Publish { which } => {
+        Command::Publish { which, or_take } => {
             let account = Account::open(None)?;
-            which.shelf.publish(&which.get(Some(&account))?, &account)
+            let there = which.shelf.publish(&which.get(Some(&account))?, &account, or_take)?;
+            tell(&format!("release {}, SHA-256 {}", there.about.version, digest(&there.bytes()?)));
+            Ok(())
         }
-        Command::Plan { at, which, detach } => with(&at, &which, |target, release| {
-            plan::plan(target.account, target.shelf, release, target.bundle, target.wanted, &detach.detach)?.tell()
+        Command::Plan { at, which, allowed } => {
+            with(&at, &which, |target, release| plan::plan(target, release, &allowed)?.tell())
+        }
+        Command::Upload { at, which, allowed } => with(&at, &which, |target, release| {
+            plan::plan(target, release, &allowed)?.tell()?;
+            let new = target.upload(release)?;
+            let address = new.address.unwrap_or_else(|| "versions have no address here: see preview_urls".to_owned());
+            tell(&format!("version {} of {}: {address}", new.id, target.wanted.name));
+            Ok(())
         }),
-        Command::Deploy { at, which, detach, canary, url, smoke } => {
+        Command::Deploy { at, which, allowed, canary, url, smoke } => {
+            if smoke.iter().any(|arg| arg.contains("-token")) {
+                return Err(
+                    "a list of processes shows tokens: BOOKING_ADMIN_TOKEN and BOOKING_AUTH_TOKEN have them".to_owned()
+                );
+            }
             let smoke = canary.map(|percent| (percent, url, smoke));
-            with(&at, &which, |target, release| deploy(target, release, &detach.detach, smoke))
+            with(&at, &which, |target, release| deploy(target, release, &allowed, smoke))
         }
-        Command::Rollback { at, shelf, to, upload } => {
+        Command::Rollback { at, shelf, to, upload, allowed } => {
             let wanted = at.wanted_here()?;
             let account = Account::open(wanted.account.clone())?;
             let (bundle, env) = (at.bundle(), at.env());
-            Target { account: &account, shelf: &shelf, bundle, env, wanted: &wanted }.back(to.as_deref(), upload)
+            let target = Target { account: &account, shelf: &shelf, bundle, env, wanted: &wanted };
+            target.back(to.as_deref(), upload, &allowed)
         }
         Command::Off { at } => here(&at, switch::off),
         Command::On { at } => here(&at, switch::on),
@@ -273,27 +300,37 @@ fn here(at: &At, work: fn(&Account, &Environment) -> Outcome) -> Outcome {
 fn deploy(
     target: &Target<'_>,
     release: &Archive,
-    detach: &[String],
+    allowed: &Allowed,
     canary: Option<(u8, Option<String>, Vec<String>)>,
 ) -> Outcome {
     let Target { account, wanted, .. } = target;
-    let plan = plan::plan(account, target.shelf, release, target.bundle, wanted, detach)?;
+    if canary.is_some() && target.bundle != Bundle::Shop {
+        return Err("only a shop is tried so. For a Restate server, `cargo xtask release upload restate`".to_owned());
+    }
+    let plan = plan::plan(target, release, allowed)?;
     plan.tell()?;
     let Some((percent, url, args)) = canary else { return target.at_once(release) };
-    let domain = wanted.domains.first().map(|domain| format!("https://{domain}"));
-    let url = match url.or(domain) {
-        Some(url) => url,
-        None if wanted.workers_dev => account.address(&wanted.name)?,
-        None => return Err("it has no address under which it could be tried: --url".to_owned()),
+    let url = match url {
+        Some(url) => Some(url),
+        None => switch::addresses(account, &wanted.name)?.into_iter().next(),
     };
-    let smoke = Smoke { percent, url, args };
-    match &plan.at_once {
-        None => target.gradually(release, &plan, &smoke),
-        Some(why) => {
+    let smoke = url.map(|url| Smoke { url, args });
+    match (&plan.at_once, smoke) {
+        (None, Some(smoke)) => {
+            roll::build_booking()?;
+            target.gradually(release, &plan, percent, &smoke)
+        }
+        (None, None) => Err("it has no address under which it could be tried: --url".to_owned()),
+        (Some(why), smoke) => {
             say(&format!("no canary: {why}"));
+            roll::build_booking()?;
             target.at_once(release)?;
+            let Some(smoke) = smoke else {
+                say("It had no address before, so it was not tried: `booking smoke` does, once it has one");
+                return Ok(());
+            };
             let stays = |failed| format!("{} answers all requests, and does not pass: {failed}", release.about.version);
-            target.try_it(&smoke, None).map_err(stays)
+            target.try_it(&smoke, &[]).map_err(stays)
         }
     }
 }

@@ -11,6 +11,7 @@ pub struct Manifest {
     account_id: Option<String>,
     workers_dev: Option<bool>,
     preview_urls: Option<bool>,
+    route: Option<Route>,
     routes: Option<Vec<Route>>,
     #[serde(default)]
     migrations: Vec<Migration>,
@@ -30,6 +31,7 @@ struct Section {
     account_id: Option<String>,
     workers_dev: Option<bool>,
     preview_urls: Option<bool>,
+    route: Option<Route>,
     routes: Option<Vec<Route>>,
     #[serde(default)]
     vars: BTreeMap<String, toml::Value>,
@@ -41,6 +43,9 @@ struct Section {
     durable_objects: Objects,
     #[serde(default)]
     secrets: Secrets,
+    /// What else it is given: a release does not look into that.
+    #[serde(flatten)]
+    others: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -100,14 +105,16 @@ pub struct Environment {
     pub account: Option<String>,
     /// Whether it has an address under `workers.dev`.
     pub workers_dev: bool,
-    /// Whether each version has one.
-    pub preview_urls: bool,
+    /// Whether each version has one; where it does not say, that stays as it is.
+    pub preview_urls: Option<bool>,
     /// Its domains: each has a DNS record and a certificate of its own.
     pub domains: BTreeSet<String>,
     /// The patterns of its routes, each with the name of its zone.
     pub routes: BTreeMap<String, String>,
     /// What it is given, by name, in words: variables, objects, other Workers, limits.
     pub bindings: BTreeMap<String, String>,
+    /// The names of what else it is given: stores, queues.
+    pub others: BTreeSet<String>,
     /// The Workers that it is bound to.
     pub services: BTreeSet<String>,
     /// The secrets that it needs.
@@ -141,7 +148,9 @@ impl Manifest {
         let there = || self.env.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let section =
             self.env.get(name).ok_or_else(|| format!("wrangler.toml has no environment {name}, but {}", there()))?;
-        let all: Vec<Route> = section.routes.clone().or_else(|| self.routes.clone()).unwrap_or_default();
+        let own = section.route.clone().map(|one| vec![one]).or_else(|| section.routes.clone());
+        let all = own.or_else(|| self.route.clone().map(|one| vec![one])).or_else(|| self.routes.clone());
+        let all = all.unwrap_or_default();
         let (mut domains, mut routes) = (BTreeSet::new(), BTreeMap::new());
         for route in all {
             match route {
@@ -160,20 +169,38 @@ impl Manifest {
         let services = section.services.iter().map(|one| (one.binding.clone(), format!("the Worker {}", one.service)));
         let limits = section.ratelimits.iter();
         let limits = limits.map(|one| (one.name.clone(), format!("{} in {} s", one.simple.limit, one.simple.period)));
-        let examples = section.vars.iter().filter(|(_, value)| shown(value).contains("example.com"));
+        let is_example = |text: &str| ["//example.com", ".example.com"].iter().any(|host| text.contains(host));
+        let examples = section.vars.iter().filter(|(_, value)| is_example(&shown(value)));
         Ok(Environment {
             name: section.name.clone(),
             account: section.account_id.clone().or_else(|| self.account_id.clone()),
             // As wrangler has it.
             workers_dev: section.workers_dev.or(self.workers_dev).unwrap_or(domains.is_empty() && routes.is_empty()),
-            preview_urls: section.preview_urls.or(self.preview_urls).unwrap_or(false),
+            preview_urls: section.preview_urls.or(self.preview_urls),
             examples: examples.map(|(name, _)| name.clone()).collect(),
             bindings: vars.chain(objects).chain(services).chain(limits).collect(),
+            others: section.others.values().flat_map(names).collect(),
             services: section.services.iter().map(|one| one.service.clone()).collect(),
             secrets: section.secrets.required.iter().cloned().collect(),
             migrations: self.migrations(),
             domains,
             routes,
         })
+    }
+}
+
+/// The names of bindings in what a release does not look into.
+fn names(value: &toml::Value) -> Vec<String> {
+    match value {
+        toml::Value::Array(all) => all.iter().flat_map(names).collect(),
+        toml::Value::Table(table) => {
+            let own = ["binding", "name"].iter().filter_map(|key| table.get(*key)?.as_str()).map(str::to_owned);
+            own.chain(table.values().flat_map(names)).collect()
+        }
+        toml::Value::String(_)
+        | toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_) => Vec::new(),
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use clap::Args;
 use release::archive::{Archive, Worker};
 use release::manifest::Environment;
 use xtask::run::Outcome;
 use xtask::worker::Bundle;
 
 use crate::account::{Account, Deployment, Route, Share, Version};
-use crate::shelf::{Shelf, name_of};
+use crate::roll::Target;
+use crate::shelf::{DIRTY, name_of};
 use crate::tell;
 
 /// How long before its end a token should be replaced.
@@ -98,42 +100,68 @@ impl Running {
         self.deployments.first().map(|deployment| deployment.versions.clone()).unwrap_or_default()
     }
 
-    /// The release that a version is. One that a changed secret has made has no tag: then it is the last one deployed before it that has.
+    /// The release that a version is. A changed secret makes a version without a tag, of what answered before it.
     pub(crate) fn release_of(&self, version: &str) -> Option<&str> {
-        let tag = |id: &str| self.versions.iter().find(|one| one.id == id).and_then(Version::release);
-        let since = |deployment: &&Deployment| deployment.versions.iter().any(|share| share.version_id == version);
-        tag(version).or_else(|| {
-            let from = self.deployments.iter().rposition(|one| since(&one))?;
-            let before = self.deployments.get(from + 1..)?;
-            before.iter().find_map(|deployment| tag(&largest(&deployment.versions)?.version_id))
-        })
+        let of = |id: &str| self.versions.iter().find(|one| one.id == id);
+        let is_of = |deployment: &Deployment| deployment.versions.iter().any(|share| share.version_id == version);
+        match of(version)? {
+            one if one.release().is_some() => one.release(),
+            one if one.has_changed_a_secret() => {
+                let from = self.deployments.iter().rposition(is_of)?;
+                let before = self.deployments.get(from + 1..)?.iter().filter_map(Deployment::whole);
+                let mut before = before.map_while(|share| of(&share.version_id));
+                before.find(|one| !one.has_changed_a_secret() || one.release().is_some())?.release()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a release was ever deployed here, as far as Cloudflare still knows.
+    fn has_releases(&self) -> bool {
+        self.versions.iter().any(|version| version.release().is_some())
+    }
+
+    /// What answered all requests before: where two versions answer, the one of them that did; else the last of another release.
+    pub(crate) fn one_before(&self) -> Option<&Share> {
+        let (now, before) = self.deployments.split_first()?;
+        let mut before = before.iter().filter_map(Deployment::whole);
+        match now.whole() {
+            None => before.find(|one| now.versions.iter().any(|share| share.version_id == one.version_id)),
+            Some(now) => {
+                let now = self.release_of(&now.version_id);
+                before.find(|one| self.release_of(&one.version_id).is_some_and(|release| Some(release) != now))
+            }
+        }
     }
 }
 
-/// The version that answers most requests.
-pub(crate) fn largest(shares: &[Share]) -> Option<&Share> {
-    shares.iter().max_by(|a, b| a.percentage.total_cmp(&b.percentage))
+/// What a person has allowed.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Allowed {
+    /// A domain or route that wrangler.toml does not have any more, and that may be taken away
+    #[arg(long, value_name = "DOMAIN")]
+    detach: Vec<String>,
+    /// Deploy although it is not known what that which answers has stored: no release has made it, or it is not at hand
+    #[arg(long)]
+    adopt: bool,
 }
 
 /// What deploying a release would change of a Worker in an environment.
-pub(crate) fn plan(
-    account: &Account,
-    shelf: &Shelf,
-    release: &Archive,
-    bundle: Bundle,
-    wanted: &Environment,
-    detach: &[String],
-) -> Outcome<Plan> {
+pub(crate) fn plan(target: &Target<'_>, release: &Archive, allowed: &Allowed) -> Outcome<Plan> {
+    let Target { account, wanted, .. } = target;
     let mut plan = Plan::default();
-    let title = format!("{} as {}", release.about.version, wanted.name);
-    plan.lines.push((None, title));
+    let version = &release.about.version;
+    plan.lines.push((None, format!("{version} as {}", wanted.name)));
+    if version.contains(DIRTY) && target.env == "production" {
+        plan.line(Mark::Stop, "it was built of files that no commit has");
+    }
     token(&mut plan, account)?;
     let (running, scripts) = Running::of(account, &wanted.name)?;
     plan.live = running.shares();
-    code(&mut plan, account, shelf, release, bundle, &running)?;
+    code(&mut plan, target, release, &running, allowed)?;
     migrations(&mut plan, wanted, &running);
     bindings(&mut plan, account, wanted, &scripts)?;
-    addresses(&mut plan, account, wanted, detach)?;
+    addresses(&mut plan, account, wanted, &running, allowed)?;
     Ok(plan)
 }
 
@@ -150,29 +178,25 @@ fn token(plan: &mut Plan, account: &Account) -> Outcome {
 }
 
 /// Which releases answer now, and whether this one can read what they have stored.
-fn code(
-    plan: &mut Plan,
-    account: &Account,
-    shelf: &Shelf,
-    release: &Archive,
-    bundle: Bundle,
-    running: &Running,
-) -> Outcome {
+fn code(plan: &mut Plan, target: &Target<'_>, release: &Archive, running: &Running, allowed: &Allowed) -> Outcome {
+    let unknown = if allowed.adopt { Mark::Note } else { Mark::Stop };
     let shares = running.shares();
     if shares.is_empty() {
         plan.line(Mark::Change, "nothing is deployed here yet");
         return Ok(());
     }
     if shares.len() > 1 {
-        let why = "two versions answer: a deployment was cut short. `cargo xtask release rollback` goes back to the older one";
+        let why = "two versions answer: a deployment was cut short. `cargo xtask release rollback` goes back to the one that answered before";
         plan.line(Mark::Stop, why);
+    }
+    if !running.has_releases() {
+        plan.line(Mark::Change, "no release has been deployed here yet");
+        return Ok(());
     }
     for share in &shares {
         let Some(tag) = running.release_of(&share.version_id) else {
-            plan.line(
-                Mark::Note,
-                format!("version {} answers, which no release has made: what it stores is not known", share.version_id),
-            );
+            let what = format!("version {} answers, which no release has made", share.version_id);
+            plan.line(unknown, format!("{what}: what it has stored is not known. --adopt allows that"));
             continue;
         };
         if tag == release.about.version {
@@ -180,11 +204,12 @@ fn code(
             continue;
         }
         plan.line(Mark::Change, format!("{tag} answers now"));
-        let Some(live) = shelf.find(tag, Some(account))? else {
-            plan.line(Mark::Note, format!("release {tag} is not at hand: what it stores is not known"));
+        let Some(live) = target.shelf.find(tag, Some(target.account))? else {
+            let bucket = "--bucket names where it is, --adopt deploys all the same";
+            plan.line(unknown, format!("release {tag} is not at hand, so what it has stored is not known. {bucket}"));
             continue;
         };
-        let (ours, theirs) = (of(release, bundle), of(&live, bundle));
+        let (ours, theirs) = (of(release, target.bundle), of(&live, target.bundle));
         if let Some(form) = ours.cannot_read(&theirs) {
             plan.line(Mark::Stop, format!("{tag} has stored {form}"));
         }
@@ -241,7 +266,8 @@ fn bindings(plan: &mut Plan, account: &Account, wanted: &Environment, scripts: &
             None => plan.line(Mark::Change, format!("{name}: {is}, new")),
         }
     }
-    for (name, was) in live.iter().filter(|(name, _)| !wanted.bindings.contains_key(*name)) {
+    let is_wanted = |name: &String| wanted.bindings.contains_key(name) || wanted.others.contains(name);
+    for (name, was) in live.iter().filter(|(name, _)| !is_wanted(name)) {
         plan.line(Mark::Change, format!("{name}: {was} is taken away: wrangler.toml does not have it"));
     }
     if same > 0 {
@@ -269,19 +295,35 @@ fn bindings(plan: &mut Plan, account: &Account, wanted: &Environment, scripts: &
 }
 
 /// Where it is reached: what wrangler, where nobody looks on, takes over from others, or takes away, without asking.
-fn addresses(plan: &mut Plan, account: &Account, wanted: &Environment, detach: &[String]) -> Outcome {
+fn addresses(
+    plan: &mut Plan,
+    account: &Account,
+    wanted: &Environment,
+    running: &Running,
+    Allowed { detach, .. }: &Allowed,
+) -> Outcome {
     let before = plan.lines.len();
     let subdomain = account.subdomain(&wanted.name)?;
+    let routes = account.routes_of(&wanted.name)?;
+    let domains = account.domains()?;
+    let has_any = subdomain.enabled || !routes.is_empty() || domains.iter().any(|one| one.service == wanted.name);
+    let wants_any = wanted.workers_dev || !wanted.routes.is_empty() || !wanted.domains.is_empty();
+    if running.has_releases() && wants_any && !has_any {
+        plan.line(Mark::Stop, "it is off, and a deployment would put it on: `cargo xtask release on` does that first");
+    }
     let on = |on: bool| if on { "on" } else { "off" };
     for (what, is, to_be) in [
         ("workers.dev", subdomain.enabled, wanted.workers_dev),
-        ("addresses of single versions", subdomain.previews_enabled, wanted.preview_urls),
+        (
+            "addresses of single versions",
+            subdomain.previews_enabled,
+            wanted.preview_urls.unwrap_or(subdomain.previews_enabled),
+        ),
     ] {
         if is != to_be {
             plan.line(Mark::Change, format!("{what}: {} becomes {}", on(is), on(to_be)));
         }
     }
-    let domains = account.domains()?;
     for wanted_domain in &wanted.domains {
         match domains.iter().find(|one| one.hostname == *wanted_domain) {
             Some(one) if one.service == wanted.name => {}
@@ -326,14 +368,18 @@ fn addresses(plan: &mut Plan, account: &Account, wanted: &Environment, detach: &
                 None => plan.line(Mark::Change, format!("route {pattern}, new")),
             }
         }
-        for one in routes.iter().filter(|one| of(one) == wanted.name && !wanted.routes.contains_key(&one.pattern)) {
-            let pattern = &one.pattern;
-            if detach.contains(pattern) {
-                plan.line(Mark::Change, format!("route {pattern} is taken away"));
-            } else {
-                let allow = format!("--detach '{pattern}' allows that");
-                plan.line(Mark::Stop, format!("route {pattern} would be taken away: {allow}"));
-            }
+    }
+    // Without a route in wrangler.toml, wrangler leaves them as they are.
+    let theirs = routes.into_iter().map(|(_, route)| route.pattern);
+    for pattern in theirs.filter(|pattern| !wanted.routes.contains_key(pattern)) {
+        if wanted.routes.is_empty() {
+            let off = "`release off` takes it away";
+            plan.line(Mark::Note, format!("route {pattern} stays, though wrangler.toml does not have it: {off}"));
+        } else if detach.contains(&pattern) {
+            plan.line(Mark::Change, format!("route {pattern} is taken away"));
+        } else {
+            let allow = format!("--detach '{pattern}' allows that");
+            plan.line(Mark::Stop, format!("route {pattern} would be taken away: {allow}"));
         }
     }
     if plan.lines.len() > before {

@@ -1,7 +1,7 @@
 //! Deploys a release, at once or gradually, and goes back to an earlier one. Pinned wrangler makes every write.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use release::archive::Archive;
@@ -12,10 +12,10 @@ use xtask::worker::Bundle;
 
 use crate::account::{Account, Share};
 use crate::built;
-use crate::plan::{Plan, Running, largest, of};
+use crate::plan::{self, Allowed, Plan, Running, of};
 use crate::shelf::{Shelf, name_of};
 
-/// A release, and where it goes.
+/// A Worker, and where it goes.
 pub(crate) struct Target<'a> {
     pub(crate) account: &'a Account,
     pub(crate) shelf: &'a Shelf,
@@ -26,23 +26,24 @@ pub(crate) struct Target<'a> {
 
 /// How it is seen whether it sells.
 pub(crate) struct Smoke {
-    /// Of how many of a hundred requests the new version answers meanwhile.
-    pub(crate) percent: u8,
     /// Where it is asked.
     pub(crate) url: String,
     /// What `booking smoke` is told besides.
     pub(crate) args: Vec<String>,
 }
 
-impl Target<'_> {
-    /// The arguments of a command of wrangler's for this Worker here.
-    fn args<'b>(&'b self, command: &[&'b str], config: &'b str) -> Vec<&'b str> {
-        [command, &["--config", config, "--env", self.env]].concat()
-    }
+/// A version that was uploaded.
+pub(crate) struct Uploaded {
+    pub(crate) id: String,
+    /// Its own address, where versions have one.
+    pub(crate) address: Option<String>,
+}
 
-    /// The `wrangler.toml` of an unpacked release.
-    fn config(&self, release: &Archive) -> Outcome<PathBuf> {
-        Ok(self.shelf.unpacked(release)?.join(self.bundle.package()).join("wrangler.toml"))
+impl Target<'_> {
+    /// Runs a command of wrangler's for this Worker here, with the `wrangler.toml` of a release.
+    fn wrangler(&self, release: &Archive, command: &[&str]) -> Outcome {
+        let unpacked = self.shelf.unpacked(release, self.bundle)?;
+        self.account.run(&[command, &["--config", &unpacked.config, "--env", self.env]].concat())
     }
 
     /// Deploys a release for all requests.
@@ -50,46 +51,53 @@ impl Target<'_> {
     /// # Errors
     /// wrangler failed, and has said why.
     pub(crate) fn at_once(&self, release: &Archive) -> Outcome {
-        let config = self.config(release)?;
-        let config = config.to_str().ok_or("the folder's path is no text")?;
         let version = release.about.version.as_str();
-        self.account.run(&self.args(&["deploy", "--tag", version, "--message", version], config))?;
+        self.wrangler(release, &["deploy", "--tag", version, "--message", version])?;
         say(&format!("{version} answers all requests of {}", self.wanted.name));
         Ok(())
     }
 
-    /// Has a release answer some requests, tries it, and then has it answer all; where it does not sell, the version that answered before
-    /// answers all again.
+    /// Has a release answer some requests, tries it, has it answer all, and tries it again; where it does not sell, the version that answered
+    /// before answers all again.
     ///
     /// # Errors
     /// It does not sell, or wrangler failed.
-    pub(crate) fn gradually(&self, release: &Archive, plan: &Plan, smoke: &Smoke) -> Outcome {
-        let before = largest(&plan.live).ok_or("nothing answers here yet")?.clone();
-        let new = self.upload(release)?;
-        let rest = 100 - smoke.percent;
+    pub(crate) fn gradually(&self, release: &Archive, plan: &Plan, percent: u8, smoke: &Smoke) -> Outcome {
+        let [before] = plan.live.as_slice() else { return Err("no version answers all requests here yet".to_owned()) };
+        let version = &release.about.version;
+        let new = self.upload(release)?.id;
+        let rest = 100 - percent;
         let back = |why: String| {
             say(&format!("\n{why}. Going back"));
-            match self.share(release, &[(&before.version_id, 100)], &format!("back from {}", release.about.version)) {
-                Ok(()) => Err(format!("{why}. What answered before answers all requests again")),
+            let message = format!("back from {version}");
+            match self.wrangler(release, &["rollback", &before.version_id, "--message", &message, "--yes"]) {
+                Ok(()) => Err(format!(
+                    "{why}. What answered before answers all requests again. Before a secret can be changed, deploy that release anew: \
+                     `cargo xtask release rollback --to RELEASE --upload`"
+                )),
                 Err(also) => Err(format!("{why}, and going back failed as well: {also}. {}", self.what_next())),
             }
         };
-        let shares = [(new.as_str(), smoke.percent), (before.version_id.as_str(), rest)];
-        if let Err(why) = self.share(release, &shares, &release.about.version) {
-            // It may have been done all the same.
+        let some = self.share(release, &[(new.as_str(), percent), (before.version_id.as_str(), rest)]);
+        // Where it failed, it may have been done all the same.
+        if let Err(why) = some {
             return back(why);
         }
-        if let Err(why) = self.try_it(smoke, Some(&new)) {
-            return back(format!("{} does not pass at {} %: {why}", release.about.version, smoke.percent));
+        let picks = format!("Cloudflare-Workers-Version-Overrides: {}=\"{new}\"", self.wanted.name);
+        if let Err(why) = self.try_it(smoke, &["--version", &new, "--header", &picks]) {
+            return back(format!("{version} does not pass at {percent} %: {why}"));
         }
-        self.share(release, &[(&new, 100)], &release.about.version)
-            .map_err(|why| format!("{why}. {}", self.what_next()))?;
+        if let Err(why) = self.share(release, &[(&new, 100)]) {
+            return back(why);
+        }
+        // Which version an object runs is Cloudflare's choice until now.
+        if let Err(why) = self.try_it(smoke, &["--version", &new]) {
+            return back(format!("{version} does not pass at 100 %: {why}"));
+        }
         if plan.addresses_change {
-            let config = self.config(release)?;
-            let config = config.to_str().ok_or("the folder's path is no text")?;
-            self.account.run(&self.args(&["triggers", "deploy"], config))?;
+            self.wrangler(release, &["triggers", "deploy"])?;
         }
-        say(&format!("{} answers all requests of {}", release.about.version, self.wanted.name));
+        say(&format!("{version} answers all requests of {}", self.wanted.name));
         Ok(())
     }
 
@@ -97,77 +105,72 @@ impl Target<'_> {
         format!("`cargo xtask release status {} --env {}` tells what answers", name_of(self.bundle), self.env)
     }
 
-    /// Uploads a version that nothing goes to yet; its id.
-    fn upload(&self, release: &Archive) -> Outcome<String> {
-        let config = self.config(release)?;
-        let said = config.with_file_name("wrangler-output.jsonl");
-        let config = config.to_str().ok_or("the folder's path is no text")?;
+    /// Uploads a version that nothing goes to yet.
+    ///
+    /// # Errors
+    /// wrangler failed, and has said why.
+    pub(crate) fn upload(&self, release: &Archive) -> Outcome<Uploaded> {
+        let unpacked = self.shelf.unpacked(release, self.bundle)?;
+        let said = Path::new(&unpacked.config).with_file_name("wrangler-output.jsonl");
         let version = release.about.version.as_str();
-        let args = self.args(&["versions", "upload", "--tag", version, "--message", version], config);
-        run(self.account.wrangler(&args)?.env("WRANGLER_OUTPUT_FILE_PATH", &said))?;
-        id_in(&said)
-            .ok_or_else(|| format!("wrangler has uploaded {version}, and does not tell its id. {}", self.what_next()))
+        let args = ["versions", "upload", "--tag", version, "--message", version, "--config", &unpacked.config];
+        let args = [&args[..], &["--env", self.env]].concat();
+        run(self.account.wrangler(&args)?.env("WRANGLER_OUTPUT_FILE_PATH", &said))
+            .map_err(|_| format!("`wrangler versions upload` failed; it has said why. {}", self.what_next()))?;
+        uploaded(&said).ok_or_else(|| format!("wrangler does not tell what it has uploaded. {}", self.what_next()))
     }
 
     /// Sets which versions answer, and of how many of a hundred requests.
-    fn share(&self, release: &Archive, shares: &[(&str, u8)], message: &str) -> Outcome {
-        let config = self.config(release)?;
-        let config = config.to_str().ok_or("the folder's path is no text")?;
+    fn share(&self, release: &Archive, shares: &[(&str, u8)]) -> Outcome {
         let shares: Vec<String> = shares.iter().map(|(id, percent)| format!("{id}@{percent}%")).collect();
         let mut args = vec!["versions", "deploy"];
         args.extend(shares.iter().map(String::as_str));
-        args.extend(["--message", message, "--yes"]);
-        self.account.run(&self.args(&args, config))
+        args.extend(["--message", &release.about.version, "--yes"]);
+        self.wrangler(release, &args)
     }
 
-    /// Whether it sells: of one version where one is named.
+    /// Whether it sells.
     ///
     /// # Errors
     /// It does not.
-    pub(crate) fn try_it(&self, smoke: &Smoke, version: Option<&str>) -> Outcome {
+    pub(crate) fn try_it(&self, smoke: &Smoke, of_version: &[&str]) -> Outcome {
         let mut command = booking();
-        command.arg("smoke").arg(&smoke.url).args(&smoke.args);
-        if let Some(version) = version {
-            let name = &self.wanted.name;
-            command.arg("--header").arg(format!("Cloudflare-Workers-Version-Overrides: {name}=\"{version}\""));
-        }
-        // Its tokens are in the environment, and the API's is none of its business.
+        command.arg("smoke").arg(&smoke.url).args(of_version).args(&smoke.args);
+        // Its own tokens are in the environment, and the API's is none of its business.
         run(command.env_remove("CLOUDFLARE_API_TOKEN"))
     }
 
-    /// Goes back to a release that answered before, or to this one.
+    /// Goes back to the release that answered before, or to this one.
     ///
     /// # Errors
     /// There is none, or it cannot read what has been stored since.
-    pub(crate) fn back(&self, to: Option<&str>, upload: bool) -> Outcome {
+    pub(crate) fn back(&self, to: Option<&str>, upload: bool, allowed: &Allowed) -> Outcome {
         let (running, _) = Running::of(self.account, &self.wanted.name)?;
-        let shares = running.shares();
         let (version, tag) = match to {
             Some(tag) => {
                 (running.versions.iter().find(|one| one.release() == Some(tag)).map(|one| one.id.clone()), tag)
             }
             None => {
-                let share = one_before(&running).ok_or("nothing answered here before")?;
-                let tag = running.release_of(&share.version_id);
-                (
-                    Some(share.version_id.clone()),
-                    tag.ok_or("no release has made what answered before: name one with --to")?,
-                )
+                let none = "Cloudflare knows of no release that answered all requests before: name one with --to";
+                let share = running.one_before().ok_or(none)?;
+                (Some(share.version_id.clone()), running.release_of(&share.version_id).ok_or(none)?)
             }
         };
         let release = self.shelf.get(tag, Some(self.account))?;
-        self.may_go_back(&release, &running, &shares)?;
-        match version.filter(|_| !upload) {
-            Some(version) => {
-                say(
-                    "Its secrets are those that it had: one that was replaced since is the old one again. --upload keeps today's",
-                );
-                self.share(&release, &[(&version, 100)], &format!("back to {tag}"))?;
-                say(&format!("{tag} answers all requests of {}", self.wanted.name));
-                Ok(())
-            }
-            None => self.at_once(&release),
+        self.may_go_back(&release, &running, &running.shares())?;
+        if upload {
+            // It comes with its own wrangler.toml, whose domains are older, too.
+            plan::plan(self, &release, allowed)?.tell()?;
+            return self.at_once(&release);
         }
+        let version =
+            version.ok_or_else(|| format!("Cloudflare no longer has a version of {tag}: --upload deploys it anew"))?;
+        say(
+            "Its secrets are those that it had: one that was changed since is the old one again. --upload keeps today's",
+        );
+        self.wrangler(&release, &["rollback", &version, "--message", &format!("back to {tag}"), "--yes"])?;
+        say(&format!("{tag} answers all requests of {}", self.wanted.name));
+        Ok(())
     }
 
     /// # Errors
@@ -198,27 +201,32 @@ impl Target<'_> {
     }
 }
 
-/// What answered before: of two versions that answer the one that most requests go to, else what the deployment before had.
-fn one_before(running: &Running) -> Option<&Share> {
-    let [now, before @ ..] = running.deployments.as_slice() else { return None };
-    if now.versions.len() > 1 {
-        return largest(&now.versions);
-    }
-    let is = &now.versions.first()?.version_id;
-    before.iter().filter_map(|one| largest(&one.versions)).find(|share| share.version_id != *is)
-}
-
-/// The id of the version that wrangler has uploaded, as it tells in a file.
-fn id_in(said: &Path) -> Option<String> {
+/// The version that wrangler has uploaded, as it tells in a file.
+fn uploaded(said: &Path) -> Option<Uploaded> {
     let said = fs::read_to_string(said).ok()?;
     let mut lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let upload = lines.rfind(|line| line["type"] == "version-upload")?;
-    upload["version_id"].as_str().map(str::to_owned)
+    let address = upload["preview_url"].as_str().map(str::to_owned);
+    Some(Uploaded { id: upload["version_id"].as_str()?.to_owned(), address })
 }
 
+/// `booking`: built with this command where tests run, else by [`build_booking`].
 fn booking() -> Command {
     match built("booking") {
         Some(built) => Command::new(built),
         None => cargo(&["run", "--locked", "--quiet", "--package", "booking", "--"]),
+    }
+}
+
+/// Builds `booking`: before anybody is sent to a version that it is to try.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn build_booking() -> Outcome {
+    match built("booking") {
+        Some(_) => Ok(()),
+        None => {
+            run(cargo(&["build", "--locked", "--quiet", "--package", "booking"]).env_remove("CLOUDFLARE_API_TOKEN"))
+        }
     }
 }

@@ -9,13 +9,29 @@ use clap::Args;
 use release::archive::{About, Archive, Form, Worker, digest};
 use release::manifest::Manifest;
 use xtask::run::{Outcome, cargo, output, program, root, say};
-use xtask::worker::{Bundle, Panics, build};
+use xtask::worker::{Bundle, Panics, best, build};
 
 use crate::account::Account;
 use crate::built;
 
 /// The folder of the bucket.
 const PREFIX: &str = "seat-booking";
+
+/// In the name of a release of files that no commit has, before a digest of how they differ.
+pub(crate) const DIRTY: &str = "-dirty.";
+
+/// A release as wrangler takes it; gone when this is dropped.
+pub(crate) struct Unpacked {
+    folder: PathBuf,
+    /// The path of its `wrangler.toml`.
+    pub(crate) config: String,
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let _is_only_in_the_way = fs::remove_dir_all(&self.folder);
+    }
+}
 
 /// Where releases are.
 #[derive(Args, Clone)]
@@ -38,11 +54,13 @@ impl Shelf {
         self.dir().join(format!("{version}.tar"))
     }
 
-    /// The folder that a release is unpacked into: for wrangler.
-    pub(crate) fn unpacked(&self, release: &Archive) -> Outcome<PathBuf> {
-        let folder = self.dir().join(&release.about.version);
+    /// A release unpacked, for wrangler, and for a Worker: into a folder that is this process's own.
+    pub(crate) fn unpacked(&self, release: &Archive, bundle: Bundle) -> Outcome<Unpacked> {
+        let folder = self.dir().join(format!("{}.{}", release.about.version, std::process::id()));
         release.unpack(&folder)?;
-        Ok(folder)
+        let config = folder.join(bundle.package()).join("wrangler.toml");
+        let config = config.to_str().ok_or("the folder's path is no text")?.to_owned();
+        Ok(Unpacked { folder, config })
     }
 
     /// A release of this name, from the folder or the bucket; nothing where neither has it.
@@ -72,10 +90,11 @@ impl Shelf {
         self.find(version, account)?.ok_or_else(nowhere)
     }
 
-    /// The release of what is checked out: built, where the folder does not have it.
-    pub(crate) fn of_tree(&self, stable: bool) -> Outcome<Archive> {
-        let (version, commit) = version_of_tree()?;
-        match self.find(&version, None)? {
+    /// The release of what is checked out: built, where neither folder nor bucket has it.
+    pub(crate) fn of_tree(&self, stable: bool, account: Option<&Account>) -> Outcome<Archive> {
+        let stable = stable || best() == Panics::Abort;
+        let (version, commit) = version_of_tree(stable)?;
+        match self.find(&version, account)? {
             Some(found) => Ok(found),
             None => self.build(version, commit, stable),
         }
@@ -90,55 +109,71 @@ impl Shelf {
                 bundle.built()?
             };
         }
+        let compiler = if stable { &["--version"][..] } else { &["+nightly", "--version"] };
         let release = of_folder(
             &root(),
             About {
                 version,
                 commit,
-                toolchain: output(&mut program("rustc", &["--version"]))?.trim().to_owned(),
+                toolchain: output(&mut program("rustc", compiler))?.trim().to_owned(),
                 workers: BTreeMap::new(),
                 files: BTreeMap::new(),
             },
         )?;
-        let path = self.path(&release.about.version);
-        let cannot = |error: std::io::Error| format!("{}: {error}", path.display());
-        fs::create_dir_all(self.dir()).map_err(cannot)?;
-        // Half a release must never be there.
-        let half = path.with_extension("half");
-        fs::write(&half, release.bytes()?).map_err(cannot)?;
-        fs::rename(&half, &path).map_err(cannot)?;
+        self.keep(&release.about.version, &release.bytes()?)?;
         Ok(release)
     }
 
-    /// Puts a release into the bucket, where it stays as it is.
-    pub(crate) fn publish(&self, release: &Archive, account: &Account) -> Outcome {
+    fn keep(&self, version: &str, bytes: &[u8]) -> Outcome {
+        let path = self.path(version);
+        let cannot = |error: std::io::Error| format!("{}: {error}", path.display());
+        fs::create_dir_all(self.dir()).map_err(cannot)?;
+        // Half a release must never be there.
+        let half = self.dir().join(format!("{version}.{}.half", std::process::id()));
+        fs::write(&half, bytes).map_err(cannot)?;
+        fs::rename(&half, &path).map_err(cannot)
+    }
+
+    /// Puts a release into the bucket, where it stays as it is; what is there then.
+    pub(crate) fn publish(&self, release: &Archive, account: &Account, or_take: bool) -> Outcome<Archive> {
+        if release.about.version.contains(DIRTY) {
+            return Err("it was built of files that no commit has: commit them first".to_owned());
+        }
         let bucket = self.bucket.as_deref().ok_or("--bucket names the bucket of R2's that releases are kept in")?;
         let (key, bytes) = (key(&release.about.version), release.bytes()?);
         let there = || account.object(bucket, &key);
         match there()? {
             Some(same) if same == bytes => {
                 say(&format!("{bucket}/{key} is there already, and is the same"));
-                return Ok(());
+                return Ok(release.clone());
+            }
+            // Another machine has built the same commit, with another compiler.
+            Some(other) if or_take => {
+                let found = Archive::read(&other)?;
+                self.keep(&found.about.version, &other)?;
+                say(&format!("{bucket}/{key} is there already, and is taken instead"));
+                return Ok(found);
             }
             Some(other) => {
                 return Err(format!(
                     "{bucket}/{key} is there already, and is another (SHA-256 {}, and this one {}): a release never changes. \
-                     Deploy that one, or build from another commit",
+                     --or-take takes that one",
                     digest(&other),
                     digest(&bytes)
                 ));
             }
             None => {}
         }
-        let file = self.dir().join(format!("{}.upload", release.about.version));
+        let file = self.dir().join(format!("{}.{}.upload", release.about.version, std::process::id()));
+        fs::create_dir_all(self.dir()).map_err(|error| format!("{}: {error}", self.dir().display()))?;
         fs::write(&file, &bytes).map_err(|error| format!("{}: {error}", file.display()))?;
         let path = file.to_str().ok_or("the folder's path is no text")?;
         let put = account.run(&["r2", "object", "put", &format!("{bucket}/{key}"), "--file", path, "--remote"]);
         let _is_there_no_more = fs::remove_file(&file);
         put?;
         if there()?.is_some_and(|there| there == bytes) {
-            say(&format!("{bucket}/{key}: {} bytes, SHA-256 {}", bytes.len(), digest(&bytes)));
-            Ok(())
+            say(&format!("{bucket}/{key} is there"));
+            Ok(release.clone())
         } else {
             Err(format!("{bucket}/{key} was put there, and is not what was put: publish it again"))
         }
@@ -150,8 +185,8 @@ fn key(version: &str) -> String {
 }
 
 /// What the release of this tree is called, and its commit: `0.1.0-1a2b3c4`. Where files differ from the commit, `-dirty.` and a digest of
-/// how they do stand behind it.
-pub(crate) fn version_of_tree() -> Outcome<(String, String)> {
+/// how they do stand behind it; `-stable` where stable Rust has built it.
+fn version_of_tree(stable: bool) -> Outcome<(String, String)> {
     let git = |args: &[&str]| output(&mut program("git", args));
     let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
     let mut version = format!("{}-{}", env!("CARGO_PKG_VERSION"), &commit[..7]);
@@ -161,8 +196,11 @@ pub(crate) fn version_of_tree() -> Outcome<(String, String)> {
         changed.extend(path.as_bytes());
         changed.extend(fs::read(root().join(path)).unwrap_or_default());
     }
+    if stable {
+        version.push_str("-stable");
+    }
     if !changed.is_empty() {
-        version.push_str(&format!("-dirty.{}", &digest(&changed)[..8]));
+        version.push_str(&format!("{DIRTY}{}", &digest(&changed)[..8]));
     }
     Ok((version, commit))
 }

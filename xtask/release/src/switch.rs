@@ -13,16 +13,16 @@ use crate::tell;
 /// What could not be taken away. Repeating it goes on from there.
 pub(crate) fn off(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
+    if !Running::of(account, name)?.0.is_there {
+        return Err(format!("{name} is not there"));
+    }
     for domain in account.domains()?.into_iter().filter(|domain| domain.service == *name) {
         account.detach_domain(&domain)?;
         say(&format!("detached {}", domain.hostname));
     }
-    for zone in wanted.routes.values().collect::<std::collections::BTreeSet<_>>() {
-        let (id, routes) = account.routes(zone)?;
-        for route in routes.into_iter().filter(|route| route.script.as_ref() == Some(name)) {
-            account.remove_route(&id, &route)?;
-            say(&format!("took away the route {}", route.pattern));
-        }
+    for (zone, route) in account.routes_of(name)? {
+        account.remove_route(&zone, &route)?;
+        say(&format!("took away the route {}", route.pattern));
     }
     let is = account.subdomain(name)?;
     if is.enabled || is.previews_enabled {
@@ -66,14 +66,28 @@ pub(crate) fn on(account: &Account, wanted: &Environment) -> Outcome {
         }
         say(&format!("added the route {pattern}"));
     }
-    let to_be = Subdomain { enabled: wanted.workers_dev, previews_enabled: wanted.preview_urls };
     let is = account.subdomain(name)?;
+    let previews_enabled = wanted.preview_urls.unwrap_or(is.previews_enabled);
+    let to_be = Subdomain { enabled: wanted.workers_dev, previews_enabled };
     if (is.enabled, is.previews_enabled) != (to_be.enabled, to_be.previews_enabled) {
         account.set_subdomain(name, to_be)?;
         say("its addresses under workers.dev are as wrangler.toml has them");
     }
     say(&format!("{name} is back"));
     Ok(())
+}
+
+/// The addresses under which the whole Worker answers now, its domains first.
+///
+/// # Errors
+/// Cloudflare does not tell.
+pub(crate) fn addresses(account: &Account, name: &str) -> Outcome<Vec<String>> {
+    let domains = account.domains()?.into_iter().filter(|one| one.service == *name);
+    let mut addresses: Vec<String> = domains.map(|one| format!("https://{}", one.hostname)).collect();
+    if account.subdomain(name)?.enabled {
+        addresses.push(account.address(name)?);
+    }
+    Ok(addresses)
 }
 
 /// Tells what answers, since when, and where.
@@ -100,17 +114,9 @@ pub(crate) fn status(account: &Account, wanted: &Environment) -> Outcome {
         tell(&format!("{when} {}: {}", deployment.created_on, shares.join(", ")));
     }
     tell(&format!("migration: {}", running.migration.as_deref().unwrap_or("none")));
-    let mut addresses: Vec<String> =
-        account.domains()?.into_iter().filter(|one| one.service == *name).map(|one| one.hostname).collect();
-    for zone in wanted.routes.values().collect::<std::collections::BTreeSet<_>>() {
-        let (_, routes) = account.routes(zone)?;
-        addresses.extend(routes.into_iter().filter(|one| one.script.as_ref() == Some(name)).map(|one| one.pattern));
-    }
-    let subdomain = account.subdomain(name)?;
-    if subdomain.enabled {
-        addresses.push(account.address(name)?);
-    }
-    if subdomain.previews_enabled {
+    let mut addresses = addresses(account, name)?;
+    addresses.extend(account.routes_of(name)?.into_iter().map(|(_, route)| route.pattern));
+    if account.subdomain(name)?.previews_enabled {
         addresses.push("each version's own".to_owned());
     }
     let addresses = if addresses.is_empty() { "none: it is off".to_owned() } else { addresses.join(", ") };
