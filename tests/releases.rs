@@ -38,7 +38,7 @@ fn variant(version: &str, edit: impl FnOnce(&mut About, &mut BTreeMap<String, Ve
     let base = of_this_tree();
     let (mut about, mut files) = (About { version: version.to_owned(), ..base.about.clone() }, base.files().clone());
     edit(&mut about, &mut files);
-    Archive::of(about, files)
+    Archive::of(about, files).unwrap()
 }
 
 /// Writes into the `wrangler.toml` of a release's shop.
@@ -114,7 +114,7 @@ impl Tool<'_> {
     fn keeps(&self, release: &Archive) {
         let path = self.folder.path().join(format!("{}.tar", release.about.version));
         std::fs::create_dir_all(self.folder.path()).unwrap();
-        std::fs::write(path, release.bytes().unwrap()).unwrap();
+        std::fs::write(path, release.bytes()).unwrap();
     }
 }
 
@@ -213,11 +213,11 @@ fn a_release_is_what_was_built_and_never_changes() {
         let built = std::fs::read(root().join(bundle.package()).join("build/index_bg.wasm")).unwrap();
         assert_eq!(release.files()[&format!("{}/build/index_bg.wasm", bundle.package())], built);
     }
-    assert_eq!(Archive::read(&release.bytes().unwrap()).unwrap(), *release, "the same bytes");
+    assert_eq!(Archive::read(release.bytes()).unwrap(), *release, "the same bytes");
 
     let publish = ["publish", "--release", version, "--bucket", "releases"];
     assert!(tool.does(&publish).contains("SHA-256"));
-    assert_eq!(cloud.state().objects[&format!("releases/seat-booking/{version}.tar")], release.bytes().unwrap());
+    assert_eq!(cloud.state().objects[&format!("releases/seat-booking/{version}.tar")], release.bytes());
     assert!(tool.only_looks(&publish).contains("is the same"));
     // Another machine takes it from there.
     let other = Tool { cloud: &cloud, folder: &there };
@@ -226,7 +226,7 @@ fn a_release_is_what_was_built_and_never_changes() {
     // Of the same name, and another.
     tool.keeps(&variant(version, |_, files| edit_manifest(files, "LOG_LEVEL", "LOG_LEVEL2")));
     tool.refuses(&publish, &["is another", "a release never changes"]);
-    let digest = release::archive::digest(&release.bytes().unwrap());
+    let digest = release::archive::digest(release.bytes());
     assert!(tool.only_looks(&[&publish[..], &["--or-take"]].concat()).contains(&digest), "what is there, and now here");
     tool.only_looks(&[&publish[..], &["--sha256", &digest]].concat());
     tool.refuses(&[&publish[..], &["--sha256", "00"]].concat(), &["has SHA-256"]);
@@ -238,7 +238,7 @@ fn a_release_is_what_was_built_and_never_changes() {
         &["STOP    it was built of files that no commit has"],
     );
     // A byte is not what it was.
-    let mut bytes = release.bytes().unwrap();
+    let mut bytes = release.bytes().to_owned();
     let at = bytes.len() / 2;
     bytes[at] ^= 1;
     std::fs::write(here.path().join(format!("{version}.tar")), bytes).unwrap();
@@ -351,6 +351,27 @@ fn a_canary_that_sells_answers_all_and_one_that_does_not_goes_back() {
 }
 
 #[test]
+fn what_a_restate_server_calls_is_deployed_once_and_then_uploaded() {
+    let (cloud, folder) = (Cloudflare::start(), Folder::new("restate"));
+    let tool = Tool { cloud: &cloud, folder: &folder };
+    ["1.0.0", "1.0.1"].iter().for_each(|version| tool.keeps(&variant(version, |_, _| ())));
+    let secrets = BTreeSet::from(["RESTATE_IDENTITY_KEYS".to_owned()]);
+    cloud.state().scripts.insert("seat-booking-restate-staging".into(), Script { secrets, ..Script::default() });
+    cloud.state().scripts.insert(SANDBOX.into(), Script::default());
+    let of = |command, version| [command, "restate", "--env", "staging", "--release", version];
+    tool.does(&of("deploy", "1.0.0"));
+    tool.refuses(&of("deploy", "1.0.1"), &["invocations under way", "release upload restate --env staging"]);
+    tool.refuses(&[&of("deploy", "1.0.1")[..], &["--canary", "10"]].concat(), &["only a shop is tried so"]);
+    let said = tool.does(&of("upload", "1.0.1"));
+    assert!(said.contains("https://00000000-seat-booking-restate-staging.tests.workers.dev"), "{said}");
+    let state = cloud.state();
+    let restate = &state.scripts["seat-booking-restate-staging"];
+    assert_eq!((restate.answers(), restate.versions.len()), (vec![("1.0.0", 100)], 2));
+    drop(state);
+    tool.refuses(&["rollback", "restate", "--env", "staging"], &["register the address"]);
+}
+
+#[test]
 fn nothing_goes_back_behind_a_migration_or_a_stored_form() {
     let (cloud, folder) = (Cloudflare::start(), Folder::new("back"));
     let tool = Tool { cloud: &cloud, folder: &folder };
@@ -366,8 +387,9 @@ fn nothing_goes_back_behind_a_migration_or_a_stored_form() {
     cloud.state().scripts.insert(SHOP.into(), answering("1.0.0"));
     cloud.state().scripts.insert(SANDBOX.into(), Script::default());
     let server = Server::start_with("serve", &["--payment-delay", "0ms"], &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
+    let edge = Edge::start(&cloud, SHOP, &server.base);
     let canary = |version: &str| {
-        tool.does(&["deploy", "--env", "staging", "--release", version, "--canary", "50", "--url", &server.base])
+        tool.does(&["deploy", "--env", "staging", "--release", version, "--canary", "50", "--url", &edge.url])
     };
 
     // The secrets were changed meanwhile: the version that this made has no tag of its own.
@@ -443,6 +465,18 @@ fn domains_and_routes_are_neither_taken_over_nor_lost_without_a_word() {
     cloud.state().routes.clear();
     tool.does(&with_route);
     assert_eq!(cloud.state().routes, BTreeMap::from([(pattern.clone(), SHOP.to_owned())]));
+    // An older release knows neither the route nor the new domain.
+    let (more, found) = (format!("more.{ZONE}"), domain(&shop));
+    tool.keeps(&with("1.0.2", &format!("{found}, {}", domain(&more))));
+    cloud.state().routes.clear();
+    tool.does(&["deploy", "--env", "staging", "--release", "1.0.2"]);
+    tool.refuses(
+        &["rollback", "--env", "staging", "--to", "1.0.0", "--upload"],
+        &["STOP    domain more.tickets.test would be detached"],
+    );
+    tool.does(&["rollback", "--env", "staging", "--to", "1.0.0", "--upload", "--detach", &more]);
+    assert_eq!(cloud.state().domains, BTreeMap::from([(shop.clone(), SHOP.to_owned())]));
+    tool.does(&with_route);
     // Nobody said that the route may go.
     cloud.state().routes.insert(format!("{ZONE}/more/*"), SHOP.into());
     tool.refuses(&with_route, &["STOP    route tickets.test/more/* would be taken away"]);
@@ -470,6 +504,12 @@ fn a_worker_is_taken_from_its_addresses_and_put_back() {
     assert_eq!(cloud.state().scripts[SHOP].subdomain, (false, false));
     assert!(tool.only_looks(&["status", "--env", "staging"]).contains("addresses: none: it is off"));
     tool.only_looks(&["off", "--env", "staging"]);
+    // A deployment would put it on.
+    ["1.0.0", "1.0.1"].iter().for_each(|version| tool.keeps(&variant(version, |_, _| ())));
+    cloud.state().scripts.insert(SANDBOX.into(), Script::default());
+    let plan = ["plan", "--env", "staging", "--release", "1.0.1"];
+    tool.refuses(&plan, &["STOP    it has no address now", "--on allows that"]);
+    tool.only_looks(&[&plan[..], &["--on"]].concat());
     tool.does(&["on", "--env", "staging"]);
     assert_eq!(cloud.state().scripts[SHOP].subdomain, (true, false));
     tool.only_looks(&["on", "--env", "staging"]);

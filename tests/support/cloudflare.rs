@@ -470,6 +470,7 @@ impl State {
                 script.versions.push(new.clone());
                 let mut said = version(&new);
                 said["startup_time_ms"] = json!(1);
+                said["metadata"]["has_preview"] = json!(script.subdomain.1);
                 ok(said)
             }
             ("GET", ["settings"]) => {

@@ -176,6 +176,17 @@ impl Account {
         Ok(Self { id, ..account })
     }
 
+    /// Sees that what is to be deployed is for this account: wrangler goes by its file.
+    ///
+    /// # Errors
+    /// It is for another.
+    pub(crate) fn is_of(&self, id: Option<&String>) -> Outcome {
+        match id {
+            Some(id) if *id != self.id => Err(format!("this release is for the account {id}, and not for {}", self.id)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The pinned wrangler, for this account. It asks nothing.
     ///
     /// # Errors
@@ -409,11 +420,14 @@ impl Account {
         Ok(zones.into_iter().find(|zone| zone.name == name).map(|zone| zone.id))
     }
 
-    /// Whether there is a DNS record of this name.
-    pub(crate) fn has_record(&self, hostname: &str) -> Outcome<bool> {
+    /// Whether there is a DNS record of this name; nothing where that cannot be seen: who has logged in with wrangler has no right to.
+    pub(crate) fn has_record(&self, hostname: &str) -> Outcome<Option<bool>> {
         let zone = self.zone_of(hostname)?;
         let path = format!("/zones/{zone}/dns_records?name={hostname}");
-        Ok(!self.all::<Value>(&format!("the DNS records of {hostname}"), &path)?.is_empty())
+        match self.all::<Value>(&format!("the DNS records of {hostname}"), &path) {
+            Err(_) if !self.is_api_token => Ok(None),
+            found => Ok(Some(!found?.is_empty())),
+        }
     }
 
     /// The routes of a zone, and its id.

@@ -79,14 +79,18 @@ pub struct Archive {
     /// What it says of itself.
     pub about: About,
     files: BTreeMap<String, Vec<u8>>,
+    bytes: Vec<u8>,
 }
 
 impl Archive {
     /// A release of these files, by their paths.
-    #[must_use]
-    pub fn of(about: About, files: BTreeMap<String, Vec<u8>>) -> Self {
-        let digests = files.iter().map(|(path, bytes)| (path.clone(), digest(bytes))).collect();
-        Self { about: About { files: digests, ..about }, files }
+    ///
+    /// # Errors
+    /// A path that cannot stand in one.
+    pub fn of(about: About, files: BTreeMap<String, Vec<u8>>) -> Outcome<Self> {
+        let about = About { files: digests(&files), ..about };
+        let bytes = packed(&about, &files)?;
+        Ok(Self { about, files, bytes })
     }
 
     /// Its files, by their paths.
@@ -95,21 +99,10 @@ impl Archive {
         &self.files
     }
 
-    /// As one file.
-    ///
-    /// # Errors
-    /// A path that cannot stand in one.
-    pub fn bytes(&self) -> Outcome<Vec<u8>> {
-        let mut tar = tar::Builder::new(Vec::new());
-        let about = serde_json::to_vec_pretty(&self.about).map_err(|error| error.to_string())?;
-        for (path, bytes) in std::iter::once((&ABOUT.to_owned(), &about)).chain(&self.files) {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o644);
-            header.set_mtime(0);
-            tar.append_data(&mut header, path, bytes.as_slice()).map_err(|error| format!("{path}: {error}"))?;
-        }
-        tar.into_inner().map_err(|error| error.to_string())
+    /// As one file: as it was read, where it was.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Reads a release, and sees that each file is what it says of it.
@@ -131,10 +124,9 @@ impl Archive {
         }
         let about = files.remove(ABOUT).ok_or(format!("this is no release: it has no {ABOUT}"))?;
         let about: About = serde_json::from_slice(&about).map_err(|error| format!("{ABOUT}: {error}"))?;
-        let is = Self::of(about.clone(), files);
-        let differs = |path: &&String| is.about.files.get(*path) != about.files.get(*path);
-        match is.about.files.keys().chain(about.files.keys()).find(differs) {
-            None => Ok(is),
+        let is = digests(&files);
+        match is.keys().chain(about.files.keys()).find(|path| is.get(*path) != about.files.get(*path)) {
+            None => Ok(Self { about, files, bytes: bytes.to_owned() }),
             Some(path) => Err(format!("release {} is damaged: {path} is not what {ABOUT} says of it", about.version)),
         }
     }
@@ -155,6 +147,23 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+fn digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    files.iter().map(|(path, bytes)| (path.clone(), digest(bytes))).collect()
+}
+
+fn packed(about: &About, files: &BTreeMap<String, Vec<u8>>) -> Outcome<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let about = serde_json::to_vec_pretty(about).map_err(|error| error.to_string())?;
+    for (path, bytes) in std::iter::once((&ABOUT.to_owned(), &about)).chain(files) {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        tar.append_data(&mut header, path, bytes.as_slice()).map_err(|error| format!("{path}: {error}"))?;
+    }
+    tar.into_inner().map_err(|error| error.to_string())
 }
 
 /// The SHA-256 of bytes, in hexadecimal.

@@ -25,8 +25,8 @@ use crate::shelf::Shelf;
 
 /// Releases: what is deployed to Cloudflare, gradually, and back.
 ///
-/// A release is one file with everything that is deployed, and never changes. Where none is named, it is that of what is checked out,
-/// which is built where it is not there yet. CLOUDFLARE_API_TOKEN has a token, else a person has logged in with `npx wrangler login`;
+/// A release is one file with everything that is deployed, and never changes. Without --release, it is that of the commit that is checked
+/// out, and is built if it is missing. CLOUDFLARE_API_TOKEN has a token, else a person has logged in with `npx wrangler login`;
 /// CLOUDFLARE_ACCOUNT_ID names the account where there are several.
 #[derive(Parser)]
 #[command(name = "cargo xtask release", bin_name = "cargo xtask release")]
@@ -80,7 +80,7 @@ enum Command {
         which: Which,
         #[command(flatten)]
         allowed: Allowed,
-        /// Have it answer this many of a hundred requests, see whether it sells, and go on, or back
+        /// Send it this many of a hundred requests first, and run `booking smoke`. If that passes, send it all; if not, go back
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
         canary: Option<u8>,
         /// Where it is asked whether it sells [default: a domain that it has already, else its address under workers.dev]
@@ -90,7 +90,8 @@ enum Command {
         #[arg(last = true, requires = "canary")]
         smoke: Vec<String>,
     },
-    /// Goes back to what answered before; not behind a migration of classes, nor to a release that cannot read what was stored since
+    /// Has the release that answered before answer again. Refuses to go behind a migration of classes, and back to a release that cannot
+    /// read what was stored since
     Rollback {
         #[command(flatten)]
         at: At,
@@ -205,7 +206,7 @@ impl Which {
             Some(version) => self.shelf.get(version, account)?,
             None => self.shelf.of_tree(false, account)?,
         };
-        let is = digest(&release.bytes()?);
+        let is = digest(release.bytes());
         match &self.sha256 {
             Some(expected) if *expected != is => Err(format!("{} has SHA-256 {is}", release.about.version)),
             Some(_) | None => Ok(release),
@@ -241,15 +242,15 @@ fn go(command: Command) -> Outcome {
             for (name, digest) in &release.about.files {
                 tell(&format!("{digest}  {name}"));
             }
-            let bytes = release.bytes()?;
-            let (path, size, digest) = (shelf.path(&release.about.version), bytes.len(), digest(&bytes));
+            let bytes = release.bytes();
+            let (path, size, digest) = (shelf.path(&release.about.version), bytes.len(), digest(bytes));
             tell(&format!("release {}: {}, {size} bytes, SHA-256 {digest}", release.about.version, path.display()));
             Ok(())
         }
         Command::Publish { which, or_take } => {
             let account = Account::open(None)?;
             let there = which.shelf.publish(&which.get(Some(&account))?, &account, or_take)?;
-            tell(&format!("release {}, SHA-256 {}", there.about.version, digest(&there.bytes()?)));
+            tell(&format!("release {}, SHA-256 {}", there.about.version, digest(there.bytes())));
             Ok(())
         }
         Command::Plan { at, which, allowed } => {
@@ -288,6 +289,7 @@ fn with(at: &At, which: &Which, work: impl FnOnce(&Target<'_>, &Archive) -> Outc
     let account = Account::open(at.wanted_here()?.account)?;
     let release = which.get(Some(&account))?;
     let wanted = at.wanted(&release)?;
+    account.is_of(wanted.account.as_ref())?;
     let (bundle, env) = (at.bundle(), at.env());
     work(&Target { account: &account, shelf: &which.shelf, bundle, env, wanted: &wanted }, &release)
 }
@@ -309,6 +311,10 @@ fn deploy(
     }
     let plan = plan::plan(target, release, allowed)?;
     plan.tell()?;
+    if target.bundle == Bundle::Restate && plan.has_releases {
+        let why = "invocations under way end on the build that they began on, which a deployment would replace";
+        return Err(format!("{why}: `cargo xtask release upload restate --env {}`", target.env));
+    }
     let Some((percent, url, args)) = canary else { return target.at_once(release) };
     let url = match url {
         Some(url) => Some(url),
@@ -330,7 +336,7 @@ fn deploy(
                 return Ok(());
             };
             let stays = |failed| format!("{} answers all requests, and does not pass: {failed}", release.about.version);
-            target.try_it(&smoke, &[]).map_err(stays)
+            target.try_it(&smoke, &["--version", &target.answers()?]).map_err(stays)
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::tell;
 /// How long before its end a token should be replaced.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
 
+/// Why nothing comes gradually over what is not known.
+const UNKNOWN: &str = "what answers now may not be able to read what this release stores";
+
 /// A line of a plan.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
@@ -40,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) addresses_change: bool,
     /// What answers now.
     pub(crate) live: Vec<Share>,
+    /// Whether a release was ever deployed here.
+    pub(crate) has_releases: bool,
 }
 
 impl Plan {
@@ -141,9 +146,12 @@ pub(crate) struct Allowed {
     /// A domain or route that wrangler.toml does not have any more, and that may be taken away
     #[arg(long, value_name = "DOMAIN")]
     detach: Vec<String>,
-    /// Deploy although it is not known what that which answers has stored: no release has made it, or it is not at hand
+    /// Deploy although it is not known what the running version has stored: no release has made it, or its release is not at hand
     #[arg(long)]
-    adopt: bool,
+    pub(crate) adopt: bool,
+    /// Deploy although it has no address now: it gets those that wrangler.toml names
+    #[arg(long)]
+    on: bool,
 }
 
 /// What deploying a release would change of a Worker in an environment.
@@ -158,6 +166,7 @@ pub(crate) fn plan(target: &Target<'_>, release: &Archive, allowed: &Allowed) ->
     token(&mut plan, account)?;
     let (running, scripts) = Running::of(account, &wanted.name)?;
     plan.live = running.shares();
+    plan.has_releases = running.has_releases();
     code(&mut plan, target, release, &running, allowed)?;
     migrations(&mut plan, wanted, &running);
     bindings(&mut plan, account, wanted, &scripts)?;
@@ -186,19 +195,35 @@ fn code(plan: &mut Plan, target: &Target<'_>, release: &Archive, running: &Runni
         return Ok(());
     }
     if shares.len() > 1 {
-        let why = "two versions answer: a deployment was cut short. `cargo xtask release rollback` goes back to the one that answered before";
+        let why = "two versions answer: a deployment was cut short. `cargo xtask release rollback` goes back to the one that answered all requests before";
         plan.line(Mark::Stop, why);
     }
     if !running.has_releases() {
         plan.line(Mark::Change, "no release has been deployed here yet");
+        plan.at_once = Some(UNKNOWN.to_owned());
         return Ok(());
     }
-    for share in &shares {
-        let Some(tag) = running.release_of(&share.version_id) else {
-            let what = format!("version {} answers, which no release has made", share.version_id);
+    // A Restate server may call any version that was uploaded.
+    let all: Vec<&str> = match target.bundle {
+        Bundle::Restate => {
+            let uploaded = running.versions.iter().filter(|version| version.release().is_some());
+            uploaded.map(|version| version.id.as_str()).collect()
+        }
+        Bundle::Shop | Bundle::ShopWithFaults | Bundle::RestateWithFaults | Bundle::Sandbox => {
+            shares.iter().map(|share| share.version_id.as_str()).collect()
+        }
+    };
+    let mut seen = BTreeSet::new();
+    for id in all {
+        let Some(tag) = running.release_of(id) else {
+            let what = format!("version {id} answers, which no release has made");
             plan.line(unknown, format!("{what}: what it has stored is not known. --adopt allows that"));
+            plan.at_once = Some(UNKNOWN.to_owned());
             continue;
         };
+        if !seen.insert(tag) {
+            continue;
+        }
         if tag == release.about.version {
             plan.line(Mark::Ok, "this release answers already");
             continue;
@@ -207,6 +232,7 @@ fn code(plan: &mut Plan, target: &Target<'_>, release: &Archive, running: &Runni
         let Some(live) = target.shelf.find(tag, Some(target.account))? else {
             let bucket = "--bucket names where it is, --adopt deploys all the same";
             plan.line(unknown, format!("release {tag} is not at hand, so what it has stored is not known. {bucket}"));
+            plan.at_once = Some(UNKNOWN.to_owned());
             continue;
         };
         let (ours, theirs) = (of(release, target.bundle), of(&live, target.bundle));
@@ -300,7 +326,7 @@ fn addresses(
     account: &Account,
     wanted: &Environment,
     running: &Running,
-    Allowed { detach, .. }: &Allowed,
+    Allowed { detach, on: puts_on, .. }: &Allowed,
 ) -> Outcome {
     let before = plan.lines.len();
     let subdomain = account.subdomain(&wanted.name)?;
@@ -309,7 +335,8 @@ fn addresses(
     let has_any = subdomain.enabled || !routes.is_empty() || domains.iter().any(|one| one.service == wanted.name);
     let wants_any = wanted.workers_dev || !wanted.routes.is_empty() || !wanted.domains.is_empty();
     if running.has_releases() && wants_any && !has_any {
-        plan.line(Mark::Stop, "it is off, and a deployment would put it on: `cargo xtask release on` does that first");
+        let mark = if *puts_on { Mark::Change } else { Mark::Stop };
+        plan.line(mark, "it has no address now, and a deployment gives it one: --on allows that");
     }
     let on = |on: bool| if on { "on" } else { "off" };
     for (what, is, to_be) in [
@@ -331,11 +358,17 @@ fn addresses(
                 Mark::Stop,
                 format!("domain {wanted_domain} is of the Worker {}: it would be taken over. Detach it there", one.service),
             ),
-            None if account.has_record(wanted_domain)? => plan.line(
+            None if account.has_record(wanted_domain)? == Some(true) => plan.line(
                 Mark::Stop,
                 format!("domain {wanted_domain} has a DNS record that is not a Worker's: it would be replaced. Delete it first"),
             ),
-            None => plan.line(Mark::Change, format!("domain {wanted_domain}, new: with a record and a certificate")),
+            None => {
+                plan.line(Mark::Change, format!("domain {wanted_domain}, new: with a record and a certificate"));
+                if account.has_record(wanted_domain)?.is_none() {
+                    let why = "a login may not see DNS records: look whether it has one, which would be replaced";
+                    plan.line(Mark::Note, format!("domain {wanted_domain}: {why}"));
+                }
+            }
         }
     }
     // Without a domain in wrangler.toml, wrangler leaves them as they are.

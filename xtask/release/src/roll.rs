@@ -10,10 +10,10 @@ use serde_json::Value;
 use xtask::run::{Outcome, cargo, run, say};
 use xtask::worker::Bundle;
 
-use crate::account::{Account, Share};
+use crate::account::Account;
 use crate::built;
 use crate::plan::{self, Allowed, Plan, Running, of};
-use crate::shelf::{Shelf, name_of};
+use crate::shelf::{Shelf, manifest, name_of};
 
 /// A Worker, and where it goes.
 pub(crate) struct Target<'a> {
@@ -73,7 +73,8 @@ impl Target<'_> {
             match self.wrangler(release, &["rollback", &before.version_id, "--message", &message, "--yes"]) {
                 Ok(()) => Err(format!(
                     "{why}. What answered before answers all requests again. Before a secret can be changed, deploy that release anew: \
-                     `cargo xtask release rollback --to RELEASE --upload`"
+                     `cargo xtask release rollback --env {} --to RELEASE --upload`",
+                    self.env
                 )),
                 Err(also) => Err(format!("{why}, and going back failed as well: {also}. {}", self.what_next())),
             }
@@ -120,6 +121,18 @@ impl Target<'_> {
         uploaded(&said).ok_or_else(|| format!("wrangler does not tell what it has uploaded. {}", self.what_next()))
     }
 
+    /// The version that answers all requests now.
+    ///
+    /// # Errors
+    /// Two do, or Cloudflare does not tell.
+    pub(crate) fn answers(&self) -> Outcome<String> {
+        let deployments = self.account.deployments(&self.wanted.name)?;
+        let whole = deployments.first().and_then(|deployment| deployment.whole());
+        whole
+            .map(|share| share.version_id.clone())
+            .ok_or_else(|| format!("no version answers all requests. {}", self.what_next()))
+    }
+
     /// Sets which versions answer, and of how many of a hundred requests.
     fn share(&self, release: &Archive, shares: &[(&str, u8)]) -> Outcome {
         let shares: Vec<String> = shares.iter().map(|(id, percent)| format!("{id}@{percent}%")).collect();
@@ -145,6 +158,10 @@ impl Target<'_> {
     /// # Errors
     /// There is none, or it cannot read what has been stored since.
     pub(crate) fn back(&self, to: Option<&str>, upload: bool, allowed: &Allowed) -> Outcome {
+        if self.bundle == Bundle::Restate {
+            let why = "invocations end on the version that they began on";
+            return Err(format!("{why}: register the address of the version that new ones are to go to"));
+        }
         let (running, _) = Running::of(self.account, &self.wanted.name)?;
         let (version, tag) = match to {
             Some(tag) => {
@@ -153,15 +170,24 @@ impl Target<'_> {
             None => {
                 let none = "Cloudflare knows of no release that answered all requests before: name one with --to";
                 let share = running.one_before().ok_or(none)?;
-                (Some(share.version_id.clone()), running.release_of(&share.version_id).ok_or(none)?)
+                let by_hand = || {
+                    let (version, name) = (&share.version_id, &self.wanted.name);
+                    format!(
+                        "no release has made version {version}: `npx wrangler rollback {version} --name {name}` goes back to it"
+                    )
+                };
+                (Some(share.version_id.clone()), running.release_of(&share.version_id).ok_or_else(by_hand)?)
             }
         };
         let release = self.shelf.get(tag, Some(self.account))?;
-        self.may_go_back(&release, &running, &running.shares())?;
+        self.may_go_back(&release, &running, allowed.adopt)?;
+        // It comes with its own wrangler.toml, whose domains are older, too.
+        let wanted = manifest(release.files(), self.bundle)?.environment(self.env)?;
+        self.account.is_of(wanted.account.as_ref())?;
         if upload {
-            // It comes with its own wrangler.toml, whose domains are older, too.
-            plan::plan(self, &release, allowed)?.tell()?;
-            return self.at_once(&release);
+            let there = Target { wanted: &wanted, ..*self };
+            plan::plan(&there, &release, allowed)?.tell()?;
+            return there.at_once(&release);
         }
         let version =
             version.ok_or_else(|| format!("Cloudflare no longer has a version of {tag}: --upload deploys it anew"))?;
@@ -175,7 +201,7 @@ impl Target<'_> {
 
     /// # Errors
     /// Why it cannot take over from what answers.
-    fn may_go_back(&self, release: &Archive, running: &Running, shares: &[Share]) -> Outcome {
+    fn may_go_back(&self, release: &Archive, running: &Running, adopt: bool) -> Outcome {
         let version = &release.about.version;
         let ours = of(release, self.bundle);
         if ours.migrations.last() != running.migration.as_ref() {
@@ -184,14 +210,21 @@ impl Target<'_> {
                 running.migration.as_deref().unwrap_or("of classes")
             ));
         }
-        for share in shares {
-            let Some(tag) = running.release_of(&share.version_id) else {
+        for share in running.shares() {
+            let tag = running.release_of(&share.version_id);
+            let known = tag.map(|tag| self.shelf.find(tag, Some(self.account))).transpose()?.flatten();
+            let (Some(tag), Some(known)) = (tag, known) else {
+                let what =
+                    format!("whether {version} can read what version {} has stored is not known", share.version_id);
+                if adopt {
+                    say(&what);
+                    continue;
+                }
                 return Err(format!(
-                    "no release has made version {}, which answers: whether {version} can read what it has stored is not known",
-                    share.version_id
+                    "{what}: no release has made that, or it is not at hand (--bucket). --adopt goes back all the same"
                 ));
             };
-            if let Some(form) = ours.cannot_read(&of(&self.shelf.get(tag, Some(self.account))?, self.bundle)) {
+            if let Some(form) = ours.cannot_read(&of(&known, self.bundle)) {
                 return Err(format!(
                     "{tag} has stored {form}: {version} would answer 503. Deploy a newer release instead"
                 ));

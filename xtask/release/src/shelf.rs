@@ -120,7 +120,7 @@ impl Shelf {
                 files: BTreeMap::new(),
             },
         )?;
-        self.keep(&release.about.version, &release.bytes()?)?;
+        self.keep(&release.about.version, release.bytes())?;
         Ok(release)
     }
 
@@ -140,7 +140,7 @@ impl Shelf {
             return Err("it was built of files that no commit has: commit them first".to_owned());
         }
         let bucket = self.bucket.as_deref().ok_or("--bucket names the bucket of R2's that releases are kept in")?;
-        let (key, bytes) = (key(&release.about.version), release.bytes()?);
+        let (key, bytes) = (key(&release.about.version), release.bytes());
         let there = || account.object(bucket, &key);
         match there()? {
             Some(same) if same == bytes => {
@@ -159,14 +159,14 @@ impl Shelf {
                     "{bucket}/{key} is there already, and is another (SHA-256 {}, and this one {}): a release never changes. \
                      --or-take takes that one",
                     digest(&other),
-                    digest(&bytes)
+                    digest(bytes)
                 ));
             }
             None => {}
         }
         let file = self.dir().join(format!("{}.{}.upload", release.about.version, std::process::id()));
         fs::create_dir_all(self.dir()).map_err(|error| format!("{}: {error}", self.dir().display()))?;
-        fs::write(&file, &bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(&file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
         let path = file.to_str().ok_or("the folder's path is no text")?;
         let put = account.run(&["r2", "object", "put", &format!("{bucket}/{key}"), "--file", path, "--remote"]);
         let _is_there_no_more = fs::remove_file(&file);
@@ -243,7 +243,7 @@ fn of_folder(root: &Path, about: About) -> Outcome<Archive> {
         let forms = forms.remove(name_of(bundle)).unwrap_or_default();
         workers.insert(name_of(bundle).to_owned(), Worker { migrations: manifest.migrations(), forms });
     }
-    Ok(Archive::of(About { workers, ..about }, files))
+    Archive::of(About { workers, ..about }, files)
 }
 
 /// The `wrangler.toml` of a Worker in a release.

@@ -47,8 +47,9 @@ pub(crate) fn on(account: &Account, wanted: &Environment) -> Outcome {
         match domains.iter().find(|one| one.hostname == *hostname) {
             Some(one) if one.service == *name => continue,
             Some(one) => return Err(format!("{hostname} is of the Worker {}: detach it there first", one.service)),
-            None if account.has_record(hostname)? => {
-                return Err(format!("{hostname} has a DNS record that is not a Worker's: delete it first"));
+            None if account.has_record(hostname)?.unwrap_or(true) => {
+                let unseen = "or it cannot be seen whether it has: a token with DNS · Read can";
+                return Err(format!("{hostname} has a DNS record that is not a Worker's: delete it first, {unseen}"));
             }
             None => account.attach_domain(hostname, name)?,
         }
