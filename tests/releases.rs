@@ -477,10 +477,10 @@ fn domains_and_routes_are_neither_taken_over_nor_lost_without_a_word() {
     tool.does(&["rollback", "--env", "staging", "--to", "1.0.0", "--upload", "--detach", &more]);
     assert_eq!(cloud.state().domains, BTreeMap::from([(shop.clone(), SHOP.to_owned())]));
     tool.does(&with_route);
-    // Nobody said that the route may go.
+    // No flag says that the route may go.
     cloud.state().routes.insert(format!("{ZONE}/more/*"), SHOP.into());
     tool.refuses(&with_route, &["STOP    route tickets.test/more/* would be taken away"]);
-    // Somebody has set a variable on Cloudflare's pages.
+    // A variable was set on Cloudflare's pages.
     let live = cloud.state().scripts[SHOP].versions.len() - 1;
     let set = json!({ "type": "plain_text", "name": "NOTIFY_URL", "text": "https://tell.tickets.test" });
     let mut state = cloud.state();
@@ -542,7 +542,7 @@ fn what_cloudflare_refuses_is_said_in_a_sentence() {
     for (method, path, fault) in [
         ("POST", "/versions", Fault::Says(403, 10_000, "Authentication error")),
         ("POST", "/versions", Fault::Says(400, 10_211, "a migration is pending")),
-        ("POST", "/versions", Fault::Says(409, 100_117, "somebody else was faster")),
+        ("POST", "/versions", Fault::Says(409, 100_117, "another deployment was faster")),
         ("POST", "/deployments", Fault::Says(429, 971, "Please wait")),
     ] {
         cloud.fails(method, path, fault);

@@ -504,7 +504,7 @@ impl State {
             }
             ("PUT", ["domains", "records"]) => {
                 let body = parsed(&asked.body);
-                // As Cloudflare has it: these are all that there are, and whoever had one has it no more.
+                // As Cloudflare has it: these are all domains of the Worker, and another Worker loses the ones that it had.
                 self.domains.retain(|_, service| service != name);
                 for origin in list(&body["origins"]) {
                     let hostname = text(&origin["hostname"]);

@@ -1,5 +1,5 @@
-//! The forms that each Worker keeps, in this build: of each the version that it writes, and the oldest that it reads. A release is told
-//! so, by `cargo xtask release build`; it says what can take over from what.
+//! Prints the forms that each Worker keeps, in this build: of each the version that it writes, and the oldest that it reads.
+//! `cargo xtask release build` puts them into the release, which so knows what it can take over from.
 
 use std::io::Write as _;
 

@@ -45,7 +45,7 @@ enum Command {
         #[arg(long)]
         stable: bool,
     },
-    /// Puts a release into the bucket, where it stays as it is
+    /// Puts a release into the bucket, where it never changes
     Publish {
         #[command(flatten)]
         which: Which,
@@ -62,8 +62,7 @@ enum Command {
         #[command(flatten)]
         allowed: Allowed,
     },
-    /// Uploads a version that nothing goes to yet, after the plan, and says where it is: for a Restate server, which is told the
-    /// address of each
+    /// Uploads a version that gets no requests yet, after the plan, and says its address, which you register with a Restate server
     Upload {
         #[command(flatten)]
         at: At,
@@ -86,7 +85,7 @@ enum Command {
         /// Where it is asked whether it sells [default: a domain that it has already, else its address under workers.dev]
         #[arg(long, requires = "canary")]
         url: Option<String>,
-        /// What `booking smoke` is told, after `--`: such as --no-payments. Its tokens are BOOKING_ADMIN_TOKEN and BOOKING_AUTH_TOKEN
+        /// Arguments for `booking smoke`, after `--`, such as --no-payments. Its tokens are BOOKING_ADMIN_TOKEN and BOOKING_AUTH_TOKEN
         #[arg(last = true, requires = "canary")]
         smoke: Vec<String>,
     },
@@ -214,9 +213,9 @@ impl Which {
     }
 }
 
-/// Prints a line of what was asked for. Nothing is lost if nobody reads it.
+/// Prints a line of what was asked for. The reader may have closed the pipe: then nothing is lost.
 fn tell(line: &str) {
-    let _nobody_reads = writeln!(std::io::stdout(), "{line}");
+    let _may_be_closed = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A command of the workspace that was built with this one, where tests run.

@@ -105,7 +105,7 @@ pub struct Environment {
     pub account: Option<String>,
     /// Whether it has an address under `workers.dev`.
     pub workers_dev: bool,
-    /// Whether each version has one; where it does not say, that stays as it is.
+    /// Whether each version has one. `None` changes nothing there.
     pub preview_urls: Option<bool>,
     /// Its domains: each has a DNS record and a certificate of its own.
     pub domains: BTreeSet<String>,

@@ -23,13 +23,13 @@ const UNKNOWN: &str = "what answers now may not be able to read what this releas
 /// A line of a plan.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// It is as it is to be.
+    /// The deployment leaves this alone: it is right.
     Ok,
-    /// It changes.
+    /// The deployment changes this.
     Change,
-    /// A person should know it.
+    /// The operator should know this.
     Note,
-    /// It must not be deployed so.
+    /// The release must not be deployed before this is mended.
     Stop,
 }
 
@@ -320,7 +320,7 @@ fn bindings(plan: &mut Plan, account: &Account, wanted: &Environment, scripts: &
     Ok(())
 }
 
-/// Where it is reached: what wrangler, where nobody looks on, takes over from others, or takes away, without asking.
+/// The Worker's addresses. wrangler, when it runs unattended, takes them over from others or removes them without asking.
 fn addresses(
     plan: &mut Plan,
     account: &Account,

@@ -28,7 +28,7 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Smoke {
     /// Where it is asked.
     pub(crate) url: String,
-    /// What `booking smoke` is told besides.
+    /// Further arguments for `booking smoke`.
     pub(crate) args: Vec<String>,
 }
 
@@ -251,7 +251,7 @@ fn booking() -> Command {
     }
 }
 
-/// Builds `booking`: before anybody is sent to a version that it is to try.
+/// Builds `booking`, so that no buyer reaches the new version while it compiles.
 ///
 /// # Errors
 /// It does not build.

@@ -134,7 +134,7 @@ impl Shelf {
         fs::rename(&half, &path).map_err(cannot)
     }
 
-    /// Puts a release into the bucket, where it stays as it is; what is there then.
+    /// Puts a release into the bucket, where it never changes. Returns the one that the bucket has afterwards.
     pub(crate) fn publish(&self, release: &Archive, account: &Account, or_take: bool) -> Outcome<Archive> {
         if release.about.version.contains(DIRTY) {
             return Err("it was built of files that no commit has: commit them first".to_owned());

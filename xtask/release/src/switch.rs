@@ -10,7 +10,7 @@ use crate::tell;
 /// Takes it from every address. Its objects go on: a checkout under way comes to its end.
 ///
 /// # Errors
-/// What could not be taken away. Repeating it goes on from there.
+/// What could not be taken away. A repeat takes away the rest.
 pub(crate) fn off(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
     if !Running::of(account, name)?.0.is_there {
@@ -36,7 +36,7 @@ pub(crate) fn off(account: &Account, wanted: &Environment) -> Outcome {
 /// Puts it back to the addresses that `wrangler.toml` names.
 ///
 /// # Errors
-/// What could not be put back. Repeating it goes on from there.
+/// What could not be put back. A repeat puts back the rest.
 pub(crate) fn on(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
     if !Running::of(account, name)?.0.is_there {
