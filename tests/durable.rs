@@ -93,10 +93,10 @@ fn nothing_is_lost_while_it_is_killed_again_and_again() {
             let mut in_flight = 0;
             for record in read(&durable.data).unwrap() {
                 let record = record.unwrap();
-                let Some(course) = record.course().filter(|course| course.ended.is_none()) else { continue };
-                let checkout = course.running.checkout();
+                let Some(record) = record.checkout().filter(|record| record.ended().is_none()) else { continue };
+                let checkout = record.checkout();
                 let account = accounts.get(format!("{}:authorize", checkout.id()).as_str()).copied();
-                *hits.entry(boundary(checkout.stage(), course.wake.is_some(), account)).or_default() += 1;
+                *hits.entry(boundary(checkout.stage(), record.wake().is_some(), account)).or_default() += 1;
                 in_flight += 1;
             }
             durable.start_again();

@@ -241,7 +241,7 @@ folder, old, new = sys.argv[1:]
 count = 0
 for file in pathlib.Path(folder).rglob('*.sqlite'):
     base = sqlite3.connect(file)
-    columns = [('tickets', 'ticket'), ('map', 'header'), ('journal', 'entry')]
+    columns = [('tickets', 'ticket'), ('map', 'header'), ('checkout', 'record')]
     tables = {name for (name,) in base.execute('SELECT name FROM sqlite_master')}
     for table, column in columns:
         if table in tables:
@@ -264,7 +264,7 @@ fn what_a_newer_build_has_stored_is_left_as_it_is_until_that_build_is_back() {
     assert_eq!(booked.status, 200, "{}", booked.text);
     assert_eq!(on.client.post("/Ticket/hall:2/reserve", &json!({ "userId": "bob" })).status, 200);
     on.workerd.kill();
-    assert!(stored_as(&on, 1, 99) >= 4, "two tickets, a header, a journal");
+    assert!(stored_as(&on, 1, 99) >= 4, "two tickets, a header, a checkout");
     on.workerd.start_again().unwrap();
     let checkout = format!("/Checkout/{}", booked.text("checkoutId"));
     for path in ["/Ticket/hall:1/get", "/Ticket/hall:2/get", "/SeatMap/hall/get", &checkout] {

@@ -31,7 +31,7 @@ use crate::inventory::{Line, LineCommand};
 use crate::map::SeatMapRefusal;
 use crate::money::Money;
 use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
-use crate::terms::{AuthorizeRetry, Backoff, Terms};
+use crate::terms::{Backoff, Retry, Terms};
 use crate::time::Timestamp;
 
 /// The most tickets one checkout may have.
@@ -214,7 +214,7 @@ pub struct Checkout {
     deadline: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unlisted: Option<Money>,
-    authorize_retry: AuthorizeRetry,
+    authorize_retry: Retry,
     settle_retry: Backoff,
     step: u32,
     stage: Stage,

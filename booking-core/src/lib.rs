@@ -18,6 +18,7 @@ pub mod invariants;
 pub mod inventory;
 pub mod journal;
 mod json;
+pub mod life;
 pub mod machine;
 pub mod map;
 pub mod memory;

@@ -24,9 +24,11 @@ pub struct Terms {
     /// How long a checkout may claim its tickets: its deadline is its start plus this.
     pub checkout_time: Millis,
     /// How an authorisation whose outcome is unknown is asked for again.
-    pub authorize_retry: AuthorizeRetry,
+    pub authorize_retry: Retry,
     /// How a capture or a void whose outcome is unknown is asked for again, without end.
     pub settle_retry: Backoff,
+    /// How a message to a buyer is tried again that was not taken.
+    pub notify_retry: Retry,
     /// A map that comes to have this many sold tickets resets them all. Off where `None`.
     pub auto_reset_at: Option<u32>,
 }
@@ -40,11 +42,12 @@ impl Default for Terms {
             hold_ttl_max: None,
             shows_buyers: false,
             checkout_time: Millis::from_mins(15),
-            authorize_retry: AuthorizeRetry {
-                attempts: 5,
-                wait: Backoff { first: Millis(200), cap: Millis::from_secs(5) },
-            },
+            authorize_retry: Retry { attempts: 5, wait: Backoff { first: Millis(200), cap: Millis::from_secs(5) } },
             settle_retry: Backoff { first: Millis(200), cap: Millis::from_mins(1) },
+            notify_retry: Retry {
+                attempts: 10,
+                wait: Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) },
+            },
             auto_reset_at: None,
         }
     }
@@ -81,8 +84,8 @@ impl Terms {
 
 /// Retrying with an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct AuthorizeRetry {
-    /// How often to ask at most, the first time included. 0 counts as 1.
+pub struct Retry {
+    /// How often to try at most, the first time included. 0 counts as 1.
     pub attempts: u32,
     /// How long to wait in between.
     pub wait: Backoff,

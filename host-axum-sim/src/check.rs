@@ -55,14 +55,14 @@ impl Kept {
         let mut maps = BTreeMap::new();
         for record in records {
             match record? {
-                Record::Checkout(course) => {
-                    let checkout = course.running.checkout();
+                Record::Checkout(record) => {
+                    let checkout = record.checkout();
                     if is_booked(checkout) {
                         for ticket in checkout.order().tickets() {
                             kept.booked.entry(ticket.clone()).or_default().push(checkout.id().clone());
                         }
                     }
-                    kept.reset.extend(course.reset.iter().cloned());
+                    kept.reset.extend(record.reset().iter().cloned());
                     kept.checkouts.insert(checkout.id().clone(), checkout.clone());
                 }
                 Record::Account(key, account) => {

@@ -244,7 +244,7 @@ impl ServeArgs {
             } else {
                 Gateway::Mock { delay: self.ports.payment_delay() }
             },
-            notifier: if notifier.is_some() { Notifier::Outside { attempts: 10 } } else { Notifier::Nobody },
+            notifier: if notifier.is_some() { Notifier::Outside } else { Notifier::Nobody },
             answer_within: self.answer_within,
             keep_for: self.keep_for,
             limits: Limits {
@@ -319,7 +319,7 @@ fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, 
     });
     let (engine, directory) = restored.map_err(because("--data-dir"))?;
     if !is_new {
-        let under_way = engine.checkouts().filter(|course| course.ended.is_none()).count();
+        let under_way = engine.checkouts().filter(|record| record.ended().is_none()).count();
         let (tickets, checkouts) = (engine.stored_seats(), engine.checkouts().count());
         tracing::info!(
             "restored {tickets} tickets and {checkouts} checkouts, {under_way} of them under way, from {} in {} ms",

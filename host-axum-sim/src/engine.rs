@@ -17,7 +17,7 @@
 
 mod by_id;
 mod calls;
-mod courses;
+mod checkouts;
 mod kept;
 mod maps;
 mod messages;
@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord};
 use booking_core::machine::turn;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Picture, SeatMap};
@@ -36,7 +37,7 @@ use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{GatewayCall, Kind};
 
-use crate::store::{Course, Digest, Keyed, Record, Seq};
+use crate::store::{Record, Seq};
 use by_id::ById;
 use kept::Kept;
 
@@ -154,13 +155,13 @@ pub struct Engine {
     to_reset: BTreeSet<MapKey>,
     /// Those that are to be reset when the checkouts that have their seats have ended.
     to_reset_later: BTreeSet<MapKey>,
-    checkouts: ById<Box<Course>>,
+    checkouts: ById<Box<CheckoutRecord>>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
     /// Bookings whose message was given up.
     parked: BTreeSet<CheckoutId>,
     ledger: Ledger,
-    keys: BTreeMap<Digest, Keyed>,
+    keys: BTreeMap<Digest, IdempotencyRecord>,
     kept: Kept,
     due: BTreeSet<(Timestamp, Due)>,
     /// Who waits for a checkout to end, and until when.
@@ -277,13 +278,13 @@ impl Engine {
     }
 
     /// Every checkout under way, and those that have ended and are still kept, by their ids.
-    pub fn checkouts(&self) -> impl Iterator<Item = &Course> {
+    pub fn checkouts(&self) -> impl Iterator<Item = &CheckoutRecord> {
         self.checkouts.in_order().map(Box::as_ref)
     }
 
     /// A checkout under way, or one that has ended and is still kept.
     #[must_use]
-    pub fn checkout(&self, id: &CheckoutId) -> Option<&Course> {
+    pub fn checkout(&self, id: &CheckoutId) -> Option<&CheckoutRecord> {
         self.checkouts.get(id).map(Box::as_ref)
     }
 
@@ -305,7 +306,7 @@ impl Engine {
                 return;
             }
             Input::Call(caller, request) => self.call(caller, request, now),
-            Input::Cancel(caller, id) => self.cancel(caller, &id),
+            Input::Cancel(caller, id) => self.cancel(caller, &id, now),
             Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
             Input::Tick => self.tick(now),
@@ -373,8 +374,8 @@ impl Engine {
     #[must_use]
     pub fn census(&self, now: Timestamp) -> Census {
         let mut stages = BTreeMap::new();
-        for course in self.under_way.iter().filter_map(|id| self.checkouts.get(id)) {
-            *stages.entry(course.running.checkout().stage().name()).or_default() += 1;
+        for record in self.under_way.iter().filter_map(|id| self.checkouts.get(id)) {
+            *stages.entry(record.checkout().stage().name()).or_default() += 1;
         }
         Census {
             tickets: self.seats_by_status(),
@@ -408,7 +409,7 @@ impl Engine {
                 Due::AskAgain(id) => self.ask_again(&id, now),
                 Due::Pay(id) => self.mock_answers(&id, now),
                 Due::Answer(id, caller) => self.answer_meanwhile(&id, caller),
-                Due::Deliver(id) => self.deliver(&id),
+                Due::Deliver(id) => self.deliver(&id, now),
                 Due::Gateway(caller) => self.mock_answers_caller(caller, now),
             }
         }
@@ -446,12 +447,9 @@ impl Engine {
         for until in self.waiting.values_mut().flat_map(BTreeMap::values_mut) {
             *until = moved(*until);
         }
-        for id in &self.under_way {
-            let Some(course) = self.checkouts.get_mut(id) else { continue };
-            if let Some(wake) = &mut course.wake {
-                *wake = moved(*wake);
-                self.touched.push(Name::Checkout(id.clone()));
-            }
+        for record in self.checkouts.values_mut().filter(|record| record.wake().is_some() || record.is_to_notify()) {
+            record.clock_set(moved);
+            self.touched.push(Name::Checkout(record.checkout().id().clone()));
         }
         self.kept.clock_set(moved);
     }

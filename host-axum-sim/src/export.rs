@@ -46,8 +46,8 @@ impl ExportArgs {
         let mut bookings = Vec::new();
         for record in records {
             let record = record.map_err(because("--data-dir"))?;
-            if let Record::Checkout(course) = &record {
-                bookings.push(export::booking(course.running.checkout(), course.ended, &course.reset));
+            if let Record::Checkout(record) = &record {
+                bookings.push(export::booking(record.checkout(), record.ended(), record.reset()));
             }
             StoredMap::take_in(&mut maps, record);
         }

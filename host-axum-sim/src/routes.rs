@@ -11,6 +11,7 @@ use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETR
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
+use booking_core::life;
 use booking_core::wire::{
     Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer,
     check_idempotency_key, openapi, watch,
@@ -26,7 +27,6 @@ use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
 use crate::serve::Share;
 use crate::socket::Upgrade;
-use crate::store::Digest;
 use booking_hosting::doors::{self, Doors, Visitor};
 
 /// What the routes need.
@@ -367,8 +367,8 @@ fn idempotency_key<'a>(headers: &'a HeaderMap, method: &Method) -> Result<Option
 
 /// A key with its scope, and what it came with.
 fn scoped(name: &str, visitor: &Visitor, path: &str, body: &[u8]) -> Key {
-    let (scope, request) = (Digest(doors::scope(visitor, path, name)), Digest(doors::fingerprint(body)));
-    Key { name: name.to_owned(), scope, request }
+    let digests = life::Key { scope: doors::scope(visitor, path, name), request: doors::fingerprint(body) };
+    Key { name: name.to_owned(), digests }
 }
 
 /// The token of a request.

@@ -11,16 +11,15 @@ pub(crate) mod frame;
 #[cfg(test)]
 mod power;
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use booking_core::format::Format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
+use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, RecordedAnswer};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Basket, Header, Layout};
 use booking_core::payment::Account;
-use booking_core::running::Running;
 use booking_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +49,7 @@ pub enum Record {
     /// The last numbered wish under a hold; `None` when it is forgotten.
     Basket(MapKey, HoldId, Option<Box<Basket>>),
     /// A checkout, under way or over.
-    Checkout(Box<Course>),
+    Checkout(Box<CheckoutRecord>),
     /// A checkout that is forgotten.
     CheckoutForgotten(CheckoutId),
     /// An account of the mock gateway.
@@ -58,7 +57,7 @@ pub enum Record {
     /// An account that is forgotten.
     AccountForgotten(PaymentKey),
     /// An idempotency key.
-    Key(Digest, Box<Keyed>),
+    Key(Digest, Box<IdempotencyRecord>),
     /// A key that is forgotten.
     KeyForgotten(Digest),
 }
@@ -85,7 +84,7 @@ impl Record {
             Self::Seat(map, ticket, _) => key(b's', &[map.as_str().as_bytes(), b"/", ticket.as_str().as_bytes()]),
             Self::Ended(map, id, _) => key(b'x', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
             Self::Basket(map, id, _) => key(b'h', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
-            Self::Checkout(course) => key(b'c', &[course.running.checkout().id().as_str().as_bytes()]),
+            Self::Checkout(record) => key(b'c', &[record.checkout().id().as_str().as_bytes()]),
             Self::CheckoutForgotten(id) => key(b'c', &[id.as_str().as_bytes()]),
             Self::Account(name, _) | Self::AccountForgotten(name) => key(b'a', &[name.as_str().as_bytes()]),
             Self::Key(Digest(scope), _) | Self::KeyForgotten(Digest(scope)) => key(b'k', &[scope]),
@@ -104,9 +103,9 @@ impl Record {
         match self {
             Self::Layout(_, layout) => 1_024 + 192 * layout.len(),
             Self::Basket(_, _, Some(basket)) => 512 + 64 * basket.seats.len(),
-            Self::Key(_, keyed) => match &keyed.said {
-                Said::Answer { body, .. } => 512 + body.len(),
-                Said::Checkout(_) => 512,
+            Self::Key(_, record) => match &record.answer {
+                RecordedAnswer::Is { body, .. } => 512 + body.len(),
+                RecordedAnswer::EndOf(_) => 512,
             },
             Self::Checkout(_) | Self::Account(..) => 1_024,
             // A buyer and a hold of a seat may be as long as they may be at all.
@@ -124,8 +123,8 @@ impl Record {
 
     /// The checkout, if it is one.
     #[must_use]
-    pub fn course(&self) -> Option<&Course> {
-        if let Self::Checkout(course) = self { Some(course) } else { None }
+    pub fn checkout(&self) -> Option<&CheckoutRecord> {
+        if let Self::Checkout(checkout) = self { Some(checkout) } else { None }
     }
 
     /// Whether it says that there is nothing under its key any more.
@@ -148,100 +147,6 @@ impl Record {
             | Self::Checkout(_)
             | Self::Account(..)
             | Self::Key(..) => false,
-        }
-    }
-}
-
-/// 128 bits that stand for something longer, such as a scope or a body, and tell nothing about it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Digest(pub [u8; 16]);
-
-/// Keeps it back: what it stands for may be a secret.
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(…)")
-    }
-}
-
-/// One checkout, from its start until it is forgotten.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Course {
-    /// How far it has come.
-    pub running: Running,
-    /// When the wait that it is in is over, if it is in one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wake: Option<Timestamp>,
-    /// When it ended, if it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-    /// What has become of the message to the buyer.
-    #[serde(default)]
-    pub letter: Letter,
-    /// The idempotency key that it was started with, to be forgotten with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<Digest>,
-    /// Tickets that were sold to it, and that an operator has put back on sale since. What was paid for them is not given
-    /// back by that.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reset: Vec<TicketId>,
-}
-
-/// The message to the buyer that the booking is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Letter {
-    /// There is none, or none yet.
-    #[default]
-    None,
-    /// It is to be delivered.
-    Waiting {
-        /// How often that failed.
-        failed: u32,
-    },
-    /// It was.
-    Delivered,
-    /// It was tried as often as it may be. A person may look.
-    Parked,
-}
-
-/// What an idempotency key stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Keyed {
-    /// The request that it was first used with.
-    pub request: Digest,
-    /// When that was.
-    pub at: Timestamp,
-    /// What it was answered.
-    pub said: Said,
-}
-
-/// The first answer that the machines gave.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Said {
-    /// This.
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// The name of its kind, for metrics, where it is an error.
-        kind: Option<String>,
-        /// The JSON.
-        body: String,
-    },
-    /// What this checkout ends with.
-    Checkout(CheckoutId),
-}
-
-/// Keeps the body back: the answer to a hold has its id in it.
-impl fmt::Debug for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answer { status, kind, .. } => {
-                f.debug_struct("Answer").field("status", status).field("kind", kind).finish_non_exhaustive()
-            }
-            Self::Checkout(id) => f.debug_tuple("Checkout").field(id).finish(),
         }
     }
 }

@@ -353,7 +353,7 @@ impl Notifier for Asleep {
 async fn neither_a_notifier_that_sleeps_nor_a_gateway_that_panics_stops_a_booking() {
     let settings = Settings {
         gateway: Gateway::Outside,
-        notifier: host_axum_sim::engine::Notifier::Outside { attempts: 3 },
+        notifier: host_axum_sim::engine::Notifier::Outside,
         ..Settings::default()
     };
     let ports =

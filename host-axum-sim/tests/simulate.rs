@@ -85,12 +85,12 @@ bugs! {
     TicketsAfterTheirCheckout: "a sale is stored without its checkout", within 5_000, {
         fn written(&self, batch: Vec<Record>) -> Vec<Record> {
             let is_sale = batch.iter().any(|record| matches!(record, Record::Seat(_, _, Some(ticket)) if ticket.state.sale().is_some()));
-            without(batch, |record| is_sale && record.course().is_some())
+            without(batch, |record| is_sale && record.checkout().is_some())
         }
     }
     EndedAreNotRestored: "finished checkouts are not restored", within 5_000, {
         fn restored(&self, records: Vec<Record>) -> Vec<Record> {
-            without(records, |record| record.course().is_some_and(|course| course.ended.is_some()))
+            without(records, |record| record.checkout().is_some_and(|record| record.ended().is_some()))
         }
     }
     VersionsStartAnew: "a map's version starts anew after a crash", within 20_000, {

@@ -12,9 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use booking_core::life::{Digest, IdempotencyRecord, RecordedAnswer};
 use booking_core::testing::dice::Dice;
 use booking_core::time::Timestamp;
-use host_axum_sim::store::{Digest, Directory, DirectoryError, Keyed, Opened, Record, Said, Store as _, read};
+use host_axum_sim::store::{Directory, DirectoryError, Opened, Record, Store as _, read};
 
 /// A folder of this test's own, gone with this.
 struct Scratch(PathBuf);
@@ -69,10 +70,10 @@ impl Drop for Scratch {
 const LARGE: u64 = 64 << 20;
 
 fn record(key: u8, value: u64) -> Record {
-    let said = Said::Answer { status: 200, kind: None, body: format!("value {value}") };
+    let answer = RecordedAnswer::Is { status: 200, kind: None, body: format!("value {value}") };
     Record::Key(
         Digest([key; 16]),
-        Box::new(Keyed { request: Digest([0; 16]), at: Timestamp::from_millis(value), said }),
+        Box::new(IdempotencyRecord { request: Digest([0; 16]), at: Timestamp::from_millis(value), answer }),
     )
 }
 

@@ -128,7 +128,7 @@ impl<'a> Invocation<'a> {
         F: Future<Output = HandlerResult<Bytes>> + Send + 'a,
     {
         let run = self.ctx.run(move || outcome).name(work.name());
-        let run = match work.policy() {
+        let run = match work.policy(self.terms()) {
             RetryPolicy::Exponential { initial_interval, factor, max_interval, max_attempts, .. } => {
                 let policy = RunRetryPolicy::new().initial_delay(initial_interval).exponentiation_factor(factor);
                 let policy = max_interval.into_iter().fold(policy, RunRetryPolicy::max_delay);

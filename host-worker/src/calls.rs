@@ -2,6 +2,7 @@
 //! what each release has sent.
 
 use booking_core::checkout::Order;
+use booking_core::life::Key;
 use booking_core::wire::Operation;
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,6 @@ pub(crate) struct Asked<C> {
     pub(crate) call: C,
     /// The idempotency key that it came with.
     pub(crate) key: Option<Key>,
-}
-
-/// An idempotency key: its scope, and the fingerprint of what came under it, as hexadecimal digits.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Key {
-    pub(crate) scope: String,
-    pub(crate) request: String,
 }
 
 /// What a checkout is asked.

@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use booking_core::checkout::{Checkout, Ending, Order};
-use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::CheckoutId;
-use booking_core::running::{CancelRefusal, Recorded, Running};
+use booking_core::life::checkout::MOST_WAITING;
+use booking_core::life::{CheckoutRecord, Key, NotificationStatus, Operated};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Kind, Operation, Refusal, answer};
+use booking_core::wire::{Answer, Kind, Operation, answer};
 use booking_workers::clock::{jittered, now, pause};
 use booking_workers::faults;
 use booking_workers::log::{Level, count, say};
@@ -26,10 +26,15 @@ use crate::calls::{Asked, CheckoutCall};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
 use crate::inside;
-use crate::journal;
 use crate::later::meanwhile;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, Table, stored};
+
+/// The one table: the checkout, and how often its alarm has looked after it while it was under way.
+const SCHEMA: &[Table] = &[Table::new(
+    "checkout",
+    "(one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL, looked INTEGER NOT NULL)",
+)];
 
 /// After how long the alarm looks whether a checkout still goes on. Its first crash costs a buyer no more than that.
 const LOOK_AFTER: Millis = Millis::from_secs(5);
@@ -44,36 +49,32 @@ const TRIES: u32 = 5;
 /// How often who waits looks whether there is anything to wait for.
 const LOOK_UP: Millis = Millis::from_secs(1);
 
-/// The waits before a message is delivered again, and how often it is tried.
-const DELIVER_AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(60) };
-const DELIVER_TRIES: u64 = 10;
-
 /// One checkout, under its id.
 ///
 /// A panic leaves nothing half done behind: all that counts is in storage, and what is in memory only saves asking it.
 #[durable_object(alarm)]
-pub struct CheckoutObject(AssertUnwindSafe<Rc<Course>>);
+pub struct CheckoutObject(AssertUnwindSafe<Rc<Host>>);
 
 /// The same, for what outlives a request.
-struct Course {
+struct Host {
     state: State,
     env: Env,
     store: Store,
-    /// Somebody drives it.
+    /// The checkout as it is stored, once it was read.
+    record: RefCell<Option<CheckoutRecord>>,
+    /// It is being driven.
     drives: Cell<bool>,
     /// When it was driven last.
     drove: Cell<Timestamp>,
-    /// Its journal has been written to by another than who drives it.
-    is_overtaken: Cell<bool>,
     /// Those who wait for the end.
     waiting: RefCell<Vec<oneshot::Sender<Answer>>>,
 }
 
-/// Whoever drives the checkout. There is one at a time.
-struct Driver(Rc<Course>);
+/// What drives the checkout. There is one at a time.
+struct Driver(Rc<Host>);
 
 impl Drop for Driver {
-    /// Whatever happens: somebody else may drive it then, and nobody waits for this one.
+    /// Also when it was cut short: another may drive it then, and nobody waits for this one.
     fn drop(&mut self) {
         self.0.drives.set(false);
         self.0.drove.set(now());
@@ -83,17 +84,17 @@ impl Drop for Driver {
 
 impl DurableObject for CheckoutObject {
     fn new(state: State, env: Env) -> Self {
-        let store = Store::new(&state, journal::SCHEMA);
-        let course = Course {
+        let store = Store::new(&state, SCHEMA);
+        let host = Host {
             state,
             env,
             store,
+            record: RefCell::default(),
             drives: Cell::new(false),
             drove: Cell::default(),
-            is_overtaken: Cell::new(false),
             waiting: RefCell::default(),
         };
-        Self(AssertUnwindSafe(Rc::new(course)))
+        Self(AssertUnwindSafe(Rc::new(host)))
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -120,11 +121,52 @@ impl DurableObject for CheckoutObject {
     }
 }
 
-impl Course {
+impl Host {
     /// For faults that tests ask for.
     fn tickets_if_ended(&self) -> String {
-        let running = journal::running(&self.store).ok().flatten().filter(|running| running.ending().is_some());
-        running.map(|running| tickets_of(&running)).unwrap_or_default()
+        let record = self.record().ok().flatten().filter(|record| record.ended().is_some());
+        record.map(|record| tickets_of(&record)).unwrap_or_default()
+    }
+
+    /// The checkout, if it was ever started.
+    fn record(&self) -> Result<Option<CheckoutRecord>> {
+        if self.record.borrow().is_none() {
+            let row = self.store.row("checkout", "SELECT record FROM checkout", &[])?;
+            self.record.replace(row.map(|mut row| row.stored()).transpose()?);
+        }
+        Ok(self.record.borrow().clone())
+    }
+
+    /// Changes the checkout, and stores it with the alarm for what is next. All of that, or nothing.
+    fn change<T>(&self, settings: &Settings, change: impl FnOnce(&mut CheckoutRecord) -> Result<T>) -> Result<T> {
+        let mut record = self.record()?.ok_or(Broken::Missing("checkout"))?;
+        let before = record.clone();
+        let done = change(&mut record)?;
+        if record == before {
+            return Ok(done);
+        }
+        // Read anew if this comes to nothing.
+        self.record.take();
+        self.store.transaction(|| {
+            self.store.write("checkout", "UPDATE checkout SET record = ?", &[stored(&record)])?;
+            self.arm(&record, settings)
+        })?;
+        self.record.replace(Some(record));
+        Ok(done)
+    }
+
+    /// Sets the alarm: while the checkout is under way it is for waits, and looks after it besides; then for the message, and for when
+    /// it is to be forgotten.
+    fn arm(&self, record: &CheckoutRecord, settings: &Settings) -> Result<()> {
+        let next = record.wake_at(settings.keep_for);
+        match record.notification() {
+            _ if record.ended().is_none() => self.store.wake_at(next),
+            // What has just ended it delivers the message at once; the alarm is for when that comes to nothing.
+            NotificationStatus::Waiting { due, .. } => self.store.sleep_until(due.max(now().plus(LOOK_AFTER))),
+            NotificationStatus::None | NotificationStatus::Delivered | NotificationStatus::GivenUp => {
+                next.map_or(Ok(()), |forgotten| self.store.sleep_until(forgotten))
+            }
+        }
     }
 
     async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
@@ -133,135 +175,108 @@ impl Course {
         let settings = Settings::of(&self.env)?;
         let Asked { call, key } = inside::read::<Asked<CheckoutCall>>(&body)?;
         count("asked", "handler", || format!("Checkout/{}", call.name()));
-        let fingerprint = key.map(|key| key.request).unwrap_or_default();
         match call {
-            CheckoutCall::Process(order) => match self.start(&id, order, &fingerprint, &settings)? {
+            CheckoutCall::Process(order) => match self.start(&id, order, key, &settings)? {
                 Start::Refused(answer) | Start::Over(answer) => Ok(answer),
                 Start::Goes => self.end(&id, settings.answer_within).await,
             },
-            CheckoutCall::Send(order) => Ok(match self.start(&id, order, &fingerprint, &settings)? {
+            CheckoutCall::Send(order) => Ok(match self.start(&id, order, key, &settings)? {
                 Start::Refused(answer) => answer,
                 Start::Over(_) | Start::Goes => answer::accepted(&id),
             }),
             CheckoutCall::Operate(operation) => self.operate(&operation, settings),
             CheckoutCall::Status => {
-                let Some(running) = journal::running(&self.store)? else {
+                let Some(record) = self.record()? else {
                     return Ok(answer::refusal(&Kind::NotFound.into()));
                 };
-                let answer = answer::checkout(&running);
                 // Should its alarm be lost, who asks for it has it go on; but not as often as they ask.
-                if running.ending().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
-                    self.go_on(running, settings);
+                if record.ended().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
+                    self.go_on(settings);
                 }
-                Ok(answer)
+                Ok(answer::checkout(record.running()))
             }
         }
     }
 
     /// Starts the checkout, or finds that this request has done so before.
-    fn start(self: &Rc<Self>, id: &CheckoutId, order: Order, request: &str, settings: &Rc<Settings>) -> Result<Start> {
-        let (known, running) = self.store.transaction(|| {
-            if let Some(known) = journal::request(&self.store)? {
-                return Ok((Some(known), journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?));
-            }
-            let at = now();
-            let checkout = Checkout::start(id.clone(), order, at, &settings.terms);
-            journal::start(&self.store, checkout.clone(), request)?;
-            self.store.wake_at(Some(at.plus(LOOK_AFTER)))?;
-            Ok((None, Running::start(checkout)))
-        })?;
-        if known.is_some_and(|known| known != request) {
+    fn start(
+        self: &Rc<Self>,
+        id: &CheckoutId,
+        order: Order,
+        key: Option<Key>,
+        settings: &Rc<Settings>,
+    ) -> Result<Start> {
+        let record = match self.record()? {
+            Some(record) => record,
+            None => self.begin(id, order, key, settings)?,
+        };
+        // Its name is the scope of its key.
+        if record.key().map(|key| key.request) != key.map(|key| key.request) {
             return Ok(Start::Refused(answer::refusal(&Kind::IdempotencyKeyReused.into())));
         }
-        let told = running.told().is_some().then(|| answer::processed(&running));
-        if running.ending().is_none() {
-            self.go_on(running, Rc::clone(settings));
+        if record.ended().is_none() {
+            self.go_on(Rc::clone(settings));
         }
-        if let Some(answer) = told {
-            return Ok(Start::Over(answer));
-        }
-        Ok(Start::Goes)
+        let is_told = record.running().told().is_some();
+        Ok(if is_told { Start::Over(answer::processed(record.running())) } else { Start::Goes })
+    }
+
+    fn begin(&self, id: &CheckoutId, order: Order, key: Option<Key>, settings: &Settings) -> Result<CheckoutRecord> {
+        let at = now();
+        let record = CheckoutRecord::start(Checkout::start(id.clone(), order, at, &settings.terms), key);
+        self.store.transaction(|| {
+            let row = [stored(&record)];
+            self.store.write("checkout", "INSERT INTO checkout (one, record, looked) VALUES (1, ?, 0)", &row)?;
+            self.store.wake_at(Some(at.plus(LOOK_AFTER)))
+        })?;
+        self.record.replace(Some(record.clone()));
+        Ok(record)
     }
 
     /// An operator does something about it.
     fn operate(self: &Rc<Self>, operation: &Operation, settings: Rc<Settings>) -> Result<Answer> {
-        let refuse = |kind, why: &str| Ok(answer::refusal(&Refusal::new(kind, why.to_owned())));
-        let Some(mut running) = journal::running(&self.store)? else {
+        if self.record()?.is_none() {
             return Ok(answer::refusal(&Kind::NotFound.into()));
-        };
-        match operation {
-            Operation::Cancel { reason: _ } => match running.cancel() {
-                Err(CancelRefusal::Ended) => {}
-                Err(CancelRefusal::CaptureAsked) => return Ok(answer::refusal(&Kind::CheckoutInProgress.into())),
-                Ok(()) => self.overtake(|| journal::cancel(&self.store, running.checkout().step()))?,
-            },
-            Operation::Resolve { resolution, reason: _ } => {
-                let outcomes = match running.resolve(resolution, now()) {
-                    Ok(outcomes) => outcomes,
-                    Err(_) if running.is_resolved(resolution) => return Ok(answer::checkout(&running)),
-                    Err(why) => return refuse(Kind::CheckoutInProgress, &why.to_string()),
-                };
-                self.overtake(|| {
-                    for (op, outcome) in outcomes {
-                        let _step = running.record(&op, outcome.clone())?;
-                        journal::record(&self.store, &op, outcome)?;
-                    }
-                    Ok(())
-                })?;
-            }
-            Operation::Notify => {
-                if !matches!(running.ending(), Some(Ending::Completed { .. })) {
-                    return refuse(Kind::CheckoutInProgress, "This checkout is not booked");
-                }
-                if settings.notify.is_none() {
-                    return refuse(Kind::NotFound, "There is nobody to send messages to: see NOTIFY_URL");
-                }
-                self.store.transaction(|| {
-                    journal::hand_over_again(&self.store, now())?;
-                    self.rest(&running, &settings)
-                })?;
-                let course = Rc::clone(self);
-                meanwhile(&self.state, async move {
-                    if let Err(why) = course.deliver(&settings).await {
-                        say(Level::Error, "a message was not sent again", &[("why", why.to_string())]);
-                    }
-                });
-                return Ok(answer::checkout(&running));
-            }
         }
-        let answer = answer::checkout(&running);
-        self.tell(&running);
-        if running.ending().is_none() {
-            self.go_on(running, settings);
-        } else {
-            self.store.transaction(|| self.rest(&running, &settings))?;
+        let operated =
+            self.change(&settings, |record| Ok(record.operate(operation, now(), settings.notify_retry())))?;
+        if let Err(refusal) = operated {
+            return Ok(answer::refusal(&refusal));
         }
-        Ok(answer)
-    }
-
-    /// Writes to the journal beside who drives the checkout, who then reads it again.
-    fn overtake(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.store.transaction(write)?;
-        self.is_overtaken.set(true);
-        Ok(())
+        let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
+        self.tell(&record);
+        if record.ended().is_none() {
+            self.go_on(settings);
+        } else if operated != Ok(Operated::Unchanged) {
+            let host = Rc::clone(self);
+            meanwhile(&self.state, async move {
+                if let Err(why) = host.deliver(&settings).await {
+                    say(Level::Error, "a message was not sent again", &[("why", why.to_string())]);
+                }
+            });
+        }
+        Ok(answer::checkout(record.running()))
     }
 
     /// How it ended; after a while, that it goes on.
     async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
+        if self.waiting.borrow().len() >= MOST_WAITING {
+            return Ok(answer::accepted(id));
+        }
         let (tell, told) = oneshot::channel();
         self.waiting.borrow_mut().push(tell);
         match select(told, Box::pin(pause(within))).await {
             Either::Left((Ok(answer), _)) => Ok(answer),
-            // Whoever drove it has stopped: somebody did not answer. The alarm goes on.
+            // What drove it has stopped, as somebody did not answer. The alarm goes on.
             Either::Left((Err(oneshot::Canceled), _)) | Either::Right(_) => Ok(answer::accepted(id)),
         }
     }
 
-    /// Drives it, unless somebody does, while callers may come and go.
-    fn go_on(self: &Rc<Self>, running: Running, settings: Rc<Settings>) {
+    /// Drives it, unless it is being driven, while callers may come and go.
+    fn go_on(self: &Rc<Self>, settings: Rc<Settings>) {
         let Some(driver) = self.driver() else { return };
         meanwhile(&self.state, async move {
-            if let Err(why) = driver.drive(running, &settings).await {
+            if let Err(why) = driver.drive(&settings).await {
                 // The alarm is set: it tries again.
                 say(Level::Error, "a checkout was cut short", &[("why", why.to_string())]);
             }
@@ -275,194 +290,111 @@ impl Course {
 
 impl Driver {
     /// Drives it to its end, or until somebody gives no answer for a while: the alarm goes on then.
-    async fn drive(self, mut running: Running, settings: &Settings) -> Result<()> {
-        let course = Rc::clone(&self.0);
+    async fn drive(self, settings: &Settings) -> Result<()> {
+        let host = Rc::clone(&self.0);
         let mut failed = 0;
-        while running.ending().is_none() {
-            faults::may_panic("panic-step", || tickets_of(&running));
-            course.catch_up(&mut running)?;
-            course.tell(&running);
-            match course.step(&mut running, settings).await? {
-                Step::Taken => failed = 0,
-                Step::Waits(until) => {
-                    course.store.transaction(|| course.store.wake_at(Some(until)))?;
-                    // A wait that is short is waited for here; the alarm is for the others, and for crashes.
-                    let left = || Millis(until.as_millis().saturating_sub(now().as_millis()));
-                    while left() > Millis(0) && !course.is_overtaken.get() {
-                        pause(left().min(LOOK_UP)).await;
-                    }
+        loop {
+            let _stored = host.change(settings, |record| Ok(record.woken(now(), settings.notify_retry())?))?;
+            let record = host.record()?.ok_or(Broken::Missing("checkout"))?;
+            faults::may_panic("panic-step", || tickets_of(&record));
+            host.tell(&record);
+            if record.ended().is_some() {
+                break;
+            }
+            if let Some(wake) = record.wake() {
+                // A wait that is short is waited for here, unless an operator ends it; the alarm is for the others, and for crashes.
+                let left = Millis(wake.as_millis().saturating_sub(now().as_millis()));
+                pause(left.min(LOOK_UP)).await;
+            } else if host.step(&record, settings).await? {
+                failed = 0;
+            } else {
+                failed += 1;
+                if failed == TRIES {
+                    return Ok(());
                 }
-                Step::Unanswered => {
-                    failed += 1;
-                    if failed == TRIES {
-                        return Ok(());
-                    }
-                    pause(jittered(AGAIN.after(failed))).await;
-                }
+                pause(jittered(AGAIN.after(failed))).await;
             }
         }
-        course.store.transaction(|| course.rest(&running, settings))?;
-        course.tell(&running);
-        if faults::is_asked_for("alarm-again", || tickets_of(&running)) {
-            course.store.sleep_until(now().plus(Millis(500)))?;
+        if faults::is_asked_for("alarm-again", || host.tickets_if_ended()) {
+            host.store.sleep_until(now().plus(Millis(500)))?;
         }
         drop(self);
-        course.deliver(settings).await
+        host.deliver(settings).await
     }
 }
 
-impl Course {
+impl Host {
     /// Tells those who wait how it ends, if that can be told.
-    fn tell(&self, running: &Running) {
-        if self.waiting.borrow().is_empty() || running.told().is_none() {
+    fn tell(&self, record: &CheckoutRecord) {
+        if self.waiting.borrow().is_empty() || record.running().told().is_none() {
             return;
         }
-        let answer = answer::processed(running);
+        let answer = answer::processed(record.running());
         for waits in self.waiting.take() {
             let _gone = waits.send(answer.clone());
         }
     }
 
-    /// It has ended: the alarm is for its message, and for when it is to be forgotten.
-    fn rest(&self, running: &Running, settings: &Settings) -> Result<()> {
-        let ended = match journal::ended_at(&self.store)? {
-            Some(ended) => ended,
-            None => journal::ended(&self.store, now()).map(|()| now())?,
-        };
-        // Whoever has just ended it delivers the message at once; the alarm is for when that comes to nothing.
-        let soon = now().plus(LOOK_AFTER);
-        let waits = self.letter(settings)?.map(|waiting| waiting.due.max(soon));
-        let forgotten = ended.plus(self.kept_for(running, settings)?);
-        self.store.sleep_until(waits.unwrap_or(forgotten))
-    }
-
-    /// How long it is kept after its end.
-    fn kept_for(&self, running: &Running, settings: &Settings) -> Result<Millis> {
-        let is_keyed = journal::request(&self.store)?.is_some_and(|request| !request.is_empty());
-        Ok(running.kept_for(is_keyed, settings.keep_for))
-    }
-
-    /// The message that waits to be delivered, where there is somebody to deliver it.
-    fn letter(&self, settings: &Settings) -> Result<Option<journal::Waiting>> {
-        if settings.notify.is_none() {
-            return Ok(None);
-        }
-        journal::letter(&self.store, DELIVER_TRIES)
-    }
-
-    /// Performs what has no outcome yet, side by side, and records each outcome as it comes.
-    async fn step(&self, running: &mut Running, settings: &Settings) -> Result<Step> {
-        let mut asked = FuturesUnordered::new();
-        let mut waits = None;
-        for (op, effect) in running.pending() {
-            match effect {
-                Effect::Sleep(length) => {
-                    let at = now();
-                    let until = self.store.transaction(|| journal::wait(&self.store, op.step, at.plus(length)))?;
-                    if until > at {
-                        waits = Some(until);
-                    } else {
-                        self.record(running, &op, Outcome::Slept { at })?;
-                    }
-                }
-                Effect::Notify(_) => {
-                    self.store.transaction(|| {
-                        if settings.notify.is_some() {
-                            journal::hand_over(&self.store, now())?;
-                        }
-                        journal::record(&self.store, &op, Outcome::Notified)
-                    })?;
-                    let _step = running.record(&op, Outcome::Notified)?;
-                }
-                Effect::Line(..) | Effect::Pay(_) => {
-                    let env = &self.env;
-                    asked.push(async move { (op, effects::perform(env, settings, &effect).await) });
-                }
-            }
-        }
+    /// Performs what has no outcome yet, side by side, and records each outcome as it comes. Whether everything was answered.
+    async fn step(&self, record: &CheckoutRecord, settings: &Settings) -> Result<bool> {
+        let perform = |(op, effect)| async move { (op, effects::perform(&self.env, settings, &effect).await) };
+        let mut asked: FuturesUnordered<_> = record.effects().into_iter().map(perform).collect();
         let mut is_answered = true;
         while let Some((op, outcome)) = asked.next().await {
-            match outcome {
-                Some(outcome) => {
-                    self.record(running, &op, outcome)?;
-                    self.tell(running);
-                }
-                None => is_answered = false,
-            }
+            let Some(outcome) = outcome else {
+                is_answered = false;
+                continue;
+            };
+            let _stored =
+                self.change(settings, |record| Ok(record.record(&op, outcome, now(), settings.notify_retry())?))?;
+            self.tell(&self.record()?.ok_or(Broken::Missing("checkout"))?);
         }
-        Ok(match (is_answered, waits) {
-            (false, _) => Step::Unanswered,
-            (true, Some(until)) => Step::Waits(until),
-            (true, None) => Step::Taken,
-        })
+        Ok(is_answered)
     }
 
-    /// Reads the journal again, if another has written to it.
-    fn catch_up(&self, running: &mut Running) -> Result<()> {
-        if self.is_overtaken.replace(false) {
-            *running = journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?;
-        }
-        Ok(())
-    }
-
-    fn record(&self, running: &mut Running, op: &Op, outcome: Outcome) -> Result<()> {
-        self.catch_up(running)?;
-        match running.record(op, outcome.clone())? {
-            Recorded::Stale => Ok(()),
-            Recorded::Step | Recorded::Waiting => self.store.transaction(|| journal::record(&self.store, op, outcome)),
-        }
-    }
-
-    /// Tells the buyer, until somebody takes the message or it is given up.
+    /// Tells the buyer, if that is due.
     async fn deliver(&self, settings: &Settings) -> Result<()> {
-        let Some(waiting) = self.letter(settings)? else { return Ok(()) };
+        let Some(message) = self.record()?.and_then(|record| record.notification_due(now())) else { return Ok(()) };
         let Some(port) = &settings.notify else { return Ok(()) };
-        if waiting.due > now() {
-            return Ok(());
-        }
-        let running = journal::running(&self.store)?.ok_or(Broken::Missing("journal"))?;
-        let letter = running.checkout().letter().ok_or(Broken::Missing("message to a buyer"))?;
         // The alarm is set: it comes back for the message if this does not.
-        let is_taken = outside::deliver(&self.env, port, &letter).await;
-        self.store.transaction(|| {
-            let failed = waiting.failed + 1;
-            if is_taken {
-                journal::done_with_letter(&self.store)?;
-            } else {
-                if failed >= DELIVER_TRIES {
-                    say(Level::Error, "a message was given up", &[("checkout", letter.checkout.to_string())]);
-                }
-                let due = now().plus(DELIVER_AGAIN.after(u32::try_from(failed).unwrap_or(u32::MAX)));
-                journal::postpone(&self.store, failed, due)?;
+        let is_taken = outside::deliver(&self.env, port, &message).await;
+        self.change(settings, |record| {
+            record.notified(is_taken, now(), settings.terms.notify_retry);
+            if record.notification() == NotificationStatus::GivenUp {
+                say(Level::Error, "a message was given up", &[("checkout", message.checkout.to_string())]);
             }
-            self.rest(&running, settings)
+            Ok(())
         })
     }
 
     /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
     async fn see_to_it(self: Rc<Self>) -> Result<()> {
         let settings = Settings::of(&self.env)?;
-        let Some(running) = journal::running(&self.store)? else { return Ok(()) };
-        if running.ending().is_none() {
-            // Set before anything else: whatever happens now, it looks again.
+        let Some(record) = self.record()? else { return Ok(()) };
+        if record.ended().is_none() {
+            // Set before anything else: if this is cut short, it looks again.
             self.store.transaction(|| {
-                let looked = journal::look(&self.store)?;
-                self.store.wake_at(Some(now().plus(LOOK_AGAIN.after(looked))))
+                self.store.write("checkout", "UPDATE checkout SET looked = looked + 1", &[])?;
+                let looked = self.store.row("checkout", "SELECT looked FROM checkout", &[])?;
+                let looked = looked.map(|mut row| row.number()).transpose()?.unwrap_or_default();
+                let again = LOOK_AGAIN.after(u32::try_from(looked).unwrap_or(u32::MAX));
+                self.store.wake_at(Some(now().plus(again)))
             })?;
             return match self.driver() {
-                Some(driver) => driver.drive(running, &settings).await,
+                Some(driver) => driver.drive(&settings).await,
                 None => Ok(()),
             };
         }
-        let kept_for = self.kept_for(&running, &settings)?;
-        let is_old = journal::ended_at(&self.store)?.is_some_and(|ended| ended.plus(kept_for) <= now());
-        if is_old && self.letter(&settings)?.is_none() {
+        if record.kept_until(settings.keep_for).is_some_and(|until| until <= now()) {
+            self.record.take();
             return self.store.clear().await;
         }
-        // Whatever happens next, it looks again.
+        // Set before anything else: if this is cut short, it looks again.
         self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;
+        let _stored = self.change(&settings, |record| Ok(record.woken(now(), settings.notify_retry())?))?;
         self.deliver(&settings).await?;
-        self.store.transaction(|| self.rest(&running, &settings))
+        let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
+        self.store.transaction(|| self.arm(&record, &settings))
     }
 }
 
@@ -476,16 +408,6 @@ enum Start {
     Goes,
 }
 
-/// How a step went.
-enum Step {
-    /// Everything that was asked has an answer.
-    Taken,
-    /// It waits.
-    Waits(Timestamp),
-    /// Somebody gave no answer.
-    Unanswered,
-}
-
-fn tickets_of(running: &Running) -> String {
-    running.checkout().order().tickets().iter().map(|ticket| ticket.as_str()).collect()
+fn tickets_of(record: &CheckoutRecord) -> String {
+    inside::names(record.checkout().order().tickets())
 }

@@ -3,7 +3,7 @@
 //! | error | whose move | here |
 //! | --- | --- | --- |
 //! | a refusal | the caller's | answered with its kind, see [`booking_core::wire`] |
-//! | [`Impossible`], [`FormatError`], [`ReplayError`] | a person's | logged as an error; what is kept stays as it is, and is looked at again from time to time |
+//! | [`Impossible`], [`FormatError`] | a person's | logged as an error; what is kept stays as it is, and is looked at again from time to time |
 //! | storage that fails | the host's | nothing of the turn is kept; `StorageUnavailable`, or the alarm tries again |
 //! | an object that does not answer | the host's | asked again, then `StorageUnavailable`, or the alarm tries again |
 
@@ -12,7 +12,6 @@ use std::rc::Rc;
 use booking_core::checkout::Impossible;
 use booking_core::format::FormatError;
 use booking_core::ids::IdError;
-use booking_core::journal::ReplayError;
 use booking_core::wire::{Answer, Kind, answer};
 use wasm_bindgen::JsValue;
 
@@ -51,9 +50,6 @@ pub(crate) enum Broken {
     /// A state is none of this build's, or damaged.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// A journal is none of this build's, or damaged.
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
     /// An outcome that cannot be.
     #[error("an outcome was not taken: {0}")]
     Impossible(#[from] Impossible),
@@ -110,7 +106,6 @@ impl Broken {
             | Self::Id(_)
             | Self::Message
             | Self::Format(_)
-            | Self::Replay(_)
             | Self::Impossible(_) => false,
         }
     }

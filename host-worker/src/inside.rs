@@ -7,7 +7,6 @@ use booking_core::inventory::LineCommand;
 use booking_core::terms::Backoff;
 use booking_core::time::Millis;
 use booking_core::wire::{Answer, Kind, MapCall};
-use booking_hosting::doors::Fingerprint;
 use booking_workers::clock::{jittered, pause};
 use booking_workers::faults;
 use js_sys::futures::JsFuture;
@@ -59,11 +58,6 @@ const KIND: &str = "booking-kind";
 
 /// That an answer is no refusal, or one that was recorded, whose kind is in its body.
 const NO_KIND: &str = "-";
-
-/// A fingerprint as a text.
-pub(crate) fn spelt(fingerprint: &Fingerprint) -> String {
-    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[wasm_bindgen]
 extern "C" {

@@ -5,7 +5,6 @@ mod checkout_object;
 mod effects;
 mod errors;
 mod inside;
-mod journal;
 mod later;
 mod limits;
 mod map;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use booking_core::ids::{CheckoutId, MapKey, TicketId};
 use booking_core::inventory::of_map;
+use booking_core::life::{Key, Known};
 use booking_core::machine::{Machine as _, Transition};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
@@ -119,9 +120,7 @@ impl Map {
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
             MapCall::Seat(id, call @ TicketCall::Reset { up_to }, door) => {
-                if let Some(key) = &asked.key
-                    && let Some(known) = tables::answered_before(&self.store, key)?
-                {
+                if let Some(known) = self.answered_before(asked.key)? {
                     return Ok((known, Vec::new()));
                 }
                 let seat = self.seat(&id)?;
@@ -163,19 +162,26 @@ impl Map {
         }
     }
 
+    /// What was answered to this key before, if that is kept still.
+    fn answered_before(&self, key: Option<Key>) -> Result<Option<Answer>> {
+        let Some(key) = key else { return Ok(None) };
+        Ok(match tables::known(&self.store, key)? {
+            Known::Nothing => None,
+            Known::Answer(answer) => Some(answer),
+            Known::Reused => Some(answer::refusal(&Kind::IdempotencyKeyReused.into())),
+            Known::EndOf(_) => return Err(Broken::Missing("answer of a map under this key")),
+        })
+    }
+
     /// A call that may change the map.
     fn changed(&self, map: &MapKey, asked: Asked<MapCall>, terms: &Terms) -> Result<Said> {
         let Asked { call, key } = asked;
         self.store.transaction(|| {
-            if let Some(key) = &key
-                && let Some(known) = tables::answered_before(&self.store, key)?
-            {
+            if let Some(known) = self.answered_before(key)? {
                 return Ok((known, Vec::new()));
             }
             let said = self.judged(map, call, terms)?;
-            if let Some(key) = key
-                && said.0.kind.is_none_or(Kind::is_recorded)
-            {
+            if let Some(key) = key {
                 tables::keep_answer(&self.store, key, &said.0, self.clock.now())?;
             }
             Ok(said)

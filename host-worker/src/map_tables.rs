@@ -5,17 +5,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use booking_core::format::{self, Format};
+use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
+use booking_core::life::{IdempotencyRecord, Key, Known};
 use booking_core::map::ticket::{Hold, Ticket, TicketState};
 use booking_core::map::{BATCH, Basket, Header, Layout, Needs, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Kind, answer};
+use booking_core::wire::Answer;
 use booking_workers::faults;
 use booking_workers::log::{Level, say};
 use worker::SqlStorageValue;
 
-use crate::calls::Key;
 use crate::errors::{Broken, Result};
 use crate::store::{Row, Store, Table, blank, number, stored, text, time};
 
@@ -31,12 +31,8 @@ pub(crate) const SCHEMA: &[Table] = &[
     Table::new("baskets", "(hold TEXT PRIMARY KEY, basket TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID")
         .with_index("(ends, hold)"),
     // Answers that are given again to the same idempotency key.
-    Table::new(
-        "keys",
-        "(scope TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, \
-         body TEXT NOT NULL) WITHOUT ROWID",
-    )
-    .with_index("(at)"),
+    Table::new("keys", "(scope TEXT PRIMARY KEY, record TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID")
+        .with_index("(at)"),
 ];
 
 /// How long answers are kept, at least: until the next one comes after that.
@@ -69,19 +65,14 @@ impl Layouts {
     }
 }
 
-/// A state as it was written down.
-fn read<T: Format>(row: &mut Row) -> Result<T> {
-    Ok(format::read(row.text()?.as_bytes())?)
-}
-
 /// The map's key and header; `None` where nothing was ever written.
 pub(crate) fn header(store: &Store) -> Result<Option<(MapKey, Header)>> {
     let Some(mut row) = store.row("map", "SELECT key, header FROM map", &[])? else { return Ok(None) };
-    Ok(Some((MapKey::parse(&row.text()?)?, read(&mut row)?)))
+    Ok(Some((MapKey::parse(&row.text()?)?, row.stored()?)))
 }
 
 fn ticket(mut row: Row) -> Result<(TicketId, Ticket)> {
-    Ok((TicketId::parse(&row.text()?)?, read(&mut row)?))
+    Ok((TicketId::parse(&row.text()?)?, row.stored()?))
 }
 
 fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
@@ -89,7 +80,7 @@ fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
 }
 
 fn basket(mut row: Row) -> Result<(HoldId, Basket)> {
-    Ok((HoldId::parse(&row.text()?)?, read(&mut row)?))
+    Ok((HoldId::parse(&row.text()?)?, row.stored()?))
 }
 
 const TICKETS: &str = "SELECT id, ticket FROM tickets";
@@ -157,7 +148,7 @@ fn ending_first<T>(
 /// A seat, if it can be read; else that is told to the log.
 fn readable(mut row: Row) -> Option<(TicketId, Ticket)> {
     let id = row.text().ok().and_then(|id| TicketId::parse(&id).ok())?;
-    match read(&mut row) {
+    match row.stored() {
         Ok(ticket) => Some((id, ticket)),
         Err(why) => {
             say(Level::Error, "a seat cannot be read", &[("ticket", id.as_str().to_owned()), ("why", why.to_string())]);
@@ -176,7 +167,7 @@ pub(crate) fn shown(store: &Store, layouts: &Layouts) -> Result<SeatMap> {
             let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
             Ticket { state, version: header.version, listed: None }
         };
-        Ok((id, read(&mut row).unwrap_or_else(|_: Broken| unreadable())))
+        Ok((id, row.stored().unwrap_or_else(|_: Broken| unreadable())))
     };
     let tickets = store.rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
     Ok(SeatMap::from_parts(header, layout, tickets, [], []))
@@ -242,23 +233,19 @@ fn in_parts(mut text: &str) -> Vec<&str> {
     parts
 }
 
-/// What was answered to this key before, if that is kept still.
-pub(crate) fn answered_before(store: &Store, Key { scope, request }: &Key) -> Result<Option<Answer>> {
-    let query = "SELECT request, status, body FROM keys WHERE scope = ?";
-    let known = store.row("keys", query, &[text(scope.as_str())])?;
-    let Some(mut row) = known else { return Ok(None) };
-    if row.text()? != *request {
-        return Ok(Some(answer::refusal(&Kind::IdempotencyKeyReused.into())));
-    }
-    let status = u16::try_from(row.number()?).map_err(|_| Broken::Column("a status"))?;
-    Ok(Some(Answer { status, body: row.text()?, kind: None }))
+/// What is known of a request that came under this key.
+pub(crate) fn known(store: &Store, Key { scope, request }: Key) -> Result<Known> {
+    let query = "SELECT record FROM keys WHERE scope = ?";
+    let row = store.row("keys", query, &[text(scope.to_string())])?;
+    let record: Option<IdempotencyRecord> = row.map(|mut row| row.stored()).transpose()?;
+    Ok(IdempotencyRecord::look(record.as_ref(), request))
 }
 
-/// Keeps an answer for those who ask again under the same key.
+/// Keeps an answer for those who ask again under the same key, unless it is none that is kept.
 pub(crate) fn keep_answer(store: &Store, Key { scope, request }: Key, answer: &Answer, at: Timestamp) -> Result<()> {
+    let Some(record) = IdempotencyRecord::of_answer(request, at, answer) else { return Ok(()) };
     let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
     store.write("keys", "DELETE FROM keys WHERE at < ?", &[number(old)])?;
-    let status = number(u64::from(answer.status));
-    let row = [text(scope), text(request), time(at), status, text(answer.body.as_str())];
-    store.write("keys", "INSERT INTO keys (scope, request, at, status, body) VALUES (?, ?, ?, ?, ?)", &row)
+    let row = [text(scope.to_string()), stored(&record), time(at)];
+    store.write("keys", "INSERT INTO keys (scope, record, at) VALUES (?, ?, ?)", &row)
 }

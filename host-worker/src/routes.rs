@@ -2,6 +2,7 @@
 //! object, bytes out. A request is understood here, once: an object is handed the call.
 
 use booking_core::ids::{CheckoutId, HoldId};
+use booking_core::life::{Digest, Key};
 use booking_core::wire::{
     Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Refusal, SeatMapCall, allow, answer,
     check_idempotency_key, openapi,
@@ -18,9 +19,9 @@ use worker::{Env, Headers, Method, Request, Response};
 
 use booking_workers::settings::Vars;
 
-use crate::calls::{Asked, CheckoutCall, Key};
+use crate::calls::{Asked, CheckoutCall};
 use crate::errors::{Again, Broken, unavailable};
-use crate::inside::{self, CHECKOUTS, SEAT_MAPS, spelt};
+use crate::inside::{self, CHECKOUTS, SEAT_MAPS};
 use crate::limits::{Counted, asks_too_often};
 use crate::settings::Settings;
 
@@ -181,11 +182,11 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let key = shown_key.as_ref().filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
-    let checkout = CheckoutId::of_chance(key.map_or(chance, u128::from_be_bytes));
+    let checkout = CheckoutId::of_chance(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
     // A request may reach its object twice. An operator's that came again would take away what was sold in between.
     let is_operators = handler.door() == Door::Admin && call.is_worth_a_key();
-    let scope = key.map(|scope| spelt(&scope)).or_else(|| is_operators.then(|| format!("{chance:032x}")));
-    let key = scope.map(|scope| Key { scope, request: spelt(&fingerprint(&body)) });
+    let scope = key.or_else(|| is_operators.then(|| Digest(chance.to_be_bytes())));
+    let key = scope.map(|scope| Key { scope, request: fingerprint(&body) });
     let from = Sender { env, key };
     let asked = match call {
         Call::Ticket(id, call) => {

@@ -43,6 +43,11 @@ impl Row {
         }
     }
 
+    /// The next column, which is a stored form.
+    pub(crate) fn stored<T: Format>(&mut self) -> Result<T> {
+        Ok(format::read(self.text()?.as_bytes())?)
+    }
+
     /// The next column, which is a number that is not negative.
     pub(crate) fn number(&mut self) -> Result<u64> {
         match self.0.next() {
@@ -56,17 +61,6 @@ impl Row {
     /// The next column, which is a point in time.
     pub(crate) fn time(&mut self) -> Result<Timestamp> {
         self.number().map(Timestamp::from_millis)
-    }
-
-    /// The next column, which may be nothing.
-    pub(crate) fn maybe_number(&mut self) -> Result<Option<u64>> {
-        match self.0.next() {
-            Some(SqlStorageValue::Null) => Ok(None),
-            Some(SqlStorageValue::Integer(number)) => {
-                u64::try_from(number).map(Some).map_err(|_| Broken::Column("a number from 0"))
-            }
-            _ => Err(Broken::Column("a number from 0")),
-        }
     }
 }
 

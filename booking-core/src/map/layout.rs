@@ -224,6 +224,29 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    fn a_seat_is_known_by_its_place_among_all() {
+        let seat = |id: &str| Place {
+            ticket: TicketId::parse(id).unwrap(),
+            label: None,
+            price: Money::DEFAULT_PRICE,
+            x: 0,
+            y: 0,
+        };
+        let row = |name: &str, ids: &[&str]| Row { name: name.into(), seats: ids.iter().map(|id| seat(id)).collect() };
+        let rows = vec![row("A", &["h:A:1", "h:A:2"]), row("B", &["h:B:1"]), row("C", &["h:C:1", "h:C:2"])];
+        let layout = Layout::new(rows).unwrap();
+        assert_eq!((layout.len(), layout.is_empty()), (5, false));
+        for (at, place) in layout.places().enumerate() {
+            assert_eq!(layout.position(&place.ticket), Some(at));
+            assert_eq!(layout.place(&place.ticket), Some(place));
+        }
+        let other = TicketId::parse("h:C:3").unwrap();
+        assert_eq!((layout.position(&other), layout.place(&other)), (None, None));
+        assert_eq!(Layout::new(Vec::new()).map(|none| (none.len(), none.is_empty())), Ok((0, true)));
+    }
+
     proptest! {
         #[test]
         fn a_hash_is_found_where_it_stands_however_unevenly_hashes_are_spread(

@@ -18,7 +18,7 @@ use crate::invariants::Violation;
 use crate::map::ticket::{Offer, Reserve, TicketCommand};
 use crate::map::{Layout, Place, Row, SeatMapCommand, Seats};
 use crate::money::Money;
-use crate::terms::{AuthorizeRetry, Backoff, Terms};
+use crate::terms::{Backoff, Retry, Terms};
 use crate::time::{HoldTtl, Millis, Timestamp};
 
 /// How large the scenes are.
@@ -277,7 +277,7 @@ impl Cast {
         Terms {
             hold_ttl: HoldTtl::new(Millis::from_secs(dice.between(2, 20).into())).expect("within its bounds"),
             checkout_time: Millis::from_secs(dice.between(2, 20).into()),
-            authorize_retry: AuthorizeRetry { attempts: dice.between(1, 4).into(), wait: backoff(1_000) },
+            authorize_retry: Retry { attempts: dice.between(1, 4).into(), wait: backoff(1_000) },
             settle_retry: backoff(2_000),
             ..Terms::default()
         }

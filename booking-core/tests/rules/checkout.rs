@@ -17,18 +17,18 @@ use booking_core::time::Millis;
 use crate::support::*;
 
 /// A checkout of two tickets by ann, who brought no hold.
-fn start() -> Checkout {
+pub(crate) fn start() -> Checkout {
     start_with(&["a:1", "b:2"], None)
 }
 
-fn start_with(tickets: &[&str], hold: Option<&str>) -> Checkout {
+pub(crate) fn start_with(tickets: &[&str], hold: Option<&str>) -> Checkout {
     let tickets = tickets.iter().map(|id| ticket_id(id)).collect();
     let method = PaymentMethodId::parse("card_success").unwrap();
     let order = Order::new(tickets, user("ann"), method, hold.map(hold_id)).unwrap();
     Checkout::start(checkout_id("c"), order, at(NOW), &Terms::default())
 }
 
-fn effects(checkout: &Checkout) -> Vec<Effect> {
+pub(crate) fn effects(checkout: &Checkout) -> Vec<Effect> {
     match checkout.next() {
         Next::Perform(step) => step.effects.into_iter().map(|(_, effect)| effect).collect(),
         Next::Ended(ending) => panic!("it has ended: {ending:?}"),
@@ -47,25 +47,25 @@ fn cancelled_after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
     settled(checkout, Performed { outcomes, cancel: true }).unwrap()
 }
 
-fn held(fence: u64, price: Money) -> Outcome {
+pub(crate) fn held(fence: u64, price: Money) -> Outcome {
     Outcome::Line(Ok(LineReply::Claimed { fence, prices: vec![price] }))
 }
-fn done() -> Outcome {
+pub(crate) fn done() -> Outcome {
     Outcome::Line(Ok(LineReply::Done))
 }
-fn no(ticket: &str, why: TicketRefusal) -> Outcome {
+pub(crate) fn no(ticket: &str, why: TicketRefusal) -> Outcome {
     Outcome::Line(Err(of(ticket, why)))
 }
 fn of(ticket: &str, why: TicketRefusal) -> SeatMapRefusal {
     SeatMapRefusal { ticket: Some(ticket_id(ticket)), why }
 }
-fn authorized() -> Outcome {
+pub(crate) fn authorized() -> Outcome {
     Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Authorized(AuthorizationId::parse("auth").unwrap())))
 }
-fn unknown() -> Outcome {
+pub(crate) fn unknown() -> Outcome {
     Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable))
 }
-fn captured() -> Outcome {
+pub(crate) fn captured() -> Outcome {
     Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Captured(PaymentId::parse("pay").unwrap())))
 }
 fn slept(millis: u64) -> Outcome {
@@ -74,16 +74,16 @@ fn slept(millis: u64) -> Outcome {
 
 // Checkouts on their way
 
-fn authorising() -> Checkout {
+pub(crate) fn authorising() -> Checkout {
     after(start(), vec![held(11, usd(100)), held(22, usd(50))])
 }
 fn confirming() -> Checkout {
     after(authorising(), vec![authorized()])
 }
-fn capturing() -> Checkout {
+pub(crate) fn capturing() -> Checkout {
     after(confirming(), vec![done(), done()])
 }
-fn notifying() -> Checkout {
+pub(crate) fn notifying() -> Checkout {
     after(capturing(), vec![captured()])
 }
 
@@ -596,6 +596,31 @@ mod an_operators_word {
         }
         for resolution in &all[..2] {
             assert_eq!(said(void_unknown(), resolution), Err(NotInVain));
+        }
+    }
+
+    #[test]
+    fn that_comes_again_is_known_by_how_the_checkout_stands() {
+        let is = |checkout: Checkout, resolution: &Resolution| Running::start(checkout).is_resolved(resolution);
+        let booked = after(notifying(), vec![Outcome::Notified]);
+        for checkout in [notifying(), booked.clone()] {
+            assert!(is(checkout.clone(), &captured_as("pay")));
+            assert!(!is(checkout.clone(), &captured_as("pay-2")), "that was another payment");
+            for other in [refused(), Resolution::LetGo, Resolution::PaidBack] {
+                assert!(!is(checkout.clone(), &other));
+            }
+        }
+        let declined = CaptureAnswer::Declined(DeclineReason::new("no"));
+        let back = after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(declined))]);
+        let ended = |void| after(back.clone(), vec![done(), done(), Outcome::Paid(PaymentAnswer::Void(void))]);
+        assert!(is(back.clone(), &refused()) && is(ended(VoidAnswer::Voided), &refused()));
+        assert!(!is(capturing(), &refused()) && !is(void_unknown(), &refused()), "its capture was not refused");
+        assert!(is(ended(VoidAnswer::Voided), &Resolution::LetGo));
+        assert!(!is(ended(VoidAnswer::Voided), &Resolution::PaidBack));
+        assert!(is(ended(VoidAnswer::PaidBack), &Resolution::PaidBack));
+        assert!(!is(ended(VoidAnswer::PaidBack), &Resolution::LetGo));
+        for nothing_yet in [capture_unknown(), void_unknown(), back.clone(), ended(VoidAnswer::Voided)] {
+            assert!(!is(nothing_yet, &captured_as("pay")));
         }
     }
 }

@@ -12,6 +12,7 @@
 mod checkout;
 mod gateway;
 mod journal;
+mod life;
 mod map_properties;
 mod map_rules;
 mod map_support;

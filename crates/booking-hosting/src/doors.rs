@@ -1,6 +1,7 @@
 //! Who stands at which door: bearer tokens, compared in constant time. A token is never kept, logged or shown; what is
 //! kept is its digest. And what an idempotency key stands for: its scope, and the request it came with.
 
+use booking_core::life::Digest;
 use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, address, is_token, route, watch};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -140,18 +141,16 @@ pub fn protocols(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Half of a SHA-256, which nobody can find a second text for.
-pub type Fingerprint = [u8; 16];
-
-fn half(digest: Sha256) -> Fingerprint {
+fn half(digest: Sha256) -> Digest {
     let whole: [u8; 32] = digest.finalize().into();
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);
-    half
+    Digest(half)
 }
 
 /// The scope of an idempotency key: who asks, the [`address`], the key.
 #[must_use]
-pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Fingerprint {
+pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Digest {
     let mut scope = Sha256::new();
     scope.update(visitor.token.unwrap_or_default());
     // Neither a path nor a key has a line end in it.
@@ -164,7 +163,7 @@ pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Fingerprint {
 
 /// What a request is told from others by that came under the same key.
 #[must_use]
-pub fn fingerprint(body: &[u8]) -> Fingerprint {
+pub fn fingerprint(body: &[u8]) -> Digest {
     half(Sha256::new_with_prefix(body))
 }
 

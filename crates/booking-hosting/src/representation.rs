@@ -1,19 +1,12 @@
 //! What HTTP says of a text that seldom changes: a tag, so that a reader who has it is not sent it again, and compression for
 //! who takes it (RFC 9110, sections 8.8.3, 12.5.3 and 13.1.2).
 
-use std::fmt::Write as _;
-
 use crate::doors::fingerprint;
 
 /// What stands for these bytes, in quotes: a strong `ETag`.
 #[must_use]
 pub fn tag(bytes: &[u8]) -> String {
-    let mut tag = String::from("\"");
-    for byte in fingerprint(bytes) {
-        write!(tag, "{byte:02x}").expect("a text takes more");
-    }
-    tag.push('"');
-    tag
+    format!("\"{}\"", fingerprint(bytes))
 }
 
 /// Whether a reader has what this tag stands for, by its `If-None-Match`: several headers mean what one list of all means.

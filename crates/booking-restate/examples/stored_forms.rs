@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use booking_core::format::Form;
-use booking_core::journal::Entry;
+use booking_core::life::{CheckoutRecord, IdempotencyRecord};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Basket, Header, Layout};
 
@@ -14,8 +14,8 @@ fn main() -> std::io::Result<()> {
         Form::of::<Ticket>(),
         Form::of::<Layout>(),
         Form::of::<Basket>(),
-        // A line of a checkout's journal.
-        Form::of::<Entry>(),
+        Form::of::<CheckoutRecord>(),
+        Form::of::<IdempotencyRecord>(),
     ];
     let forms = serde_json::json!({ "shop": shop, "restate": booking_restate::forms(), "sandbox": [] });
     writeln!(std::io::stdout(), "{forms}")

@@ -88,9 +88,6 @@ pub trait Context {
     fn answered(&self, handler: Handler, kind: Option<Kind>);
 }
 
-/// How often a message to a buyer is tried.
-pub(crate) const DELIVERIES: u32 = 10;
-
 /// Work that is recorded.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -115,14 +112,14 @@ impl Work {
 
     /// How it is tried again while it fails: for ever, but a message is given up in the end.
     #[must_use]
-    pub fn policy(&self) -> RetryPolicy {
+    pub fn policy(&self, terms: &Terms) -> RetryPolicy {
         match self {
             Self::Record(..) | Self::Pay(_) => RetryPolicy::Infinite,
             Self::Deliver(_) => RetryPolicy::Exponential {
-                initial_interval: Duration::from_secs(1),
+                initial_interval: Duration::from_millis(terms.notify_retry.wait.first.0),
                 factor: 2.0,
-                max_interval: Some(Duration::from_secs(60)),
-                max_attempts: Some(DELIVERIES),
+                max_interval: Some(Duration::from_millis(terms.notify_retry.wait.cap.0)),
+                max_attempts: Some(terms.notify_retry.attempts),
                 max_duration: None,
                 on_max_attempts: OnMaxAttempts::FailAsTerminal,
             },

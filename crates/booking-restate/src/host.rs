@@ -20,7 +20,7 @@ use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, 
 use bytes::Bytes;
 use restate_endpoint::{Stop, Terminal};
 
-use crate::context::{Context, DELIVERIES, Work, json};
+use crate::context::{Context, Work, json};
 use crate::handler::{A_DAY, Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
 use crate::maps::{self, Loaded};
@@ -349,7 +349,7 @@ async fn deliver<C: Context>(ctx: &C) -> Said {
     if let Err(Stop::Terminal(_) | Stop::Cancelled) = &told {
         let (id, tickets, since) = (letter.checkout.clone(), letter.tickets.clone(), clock(ctx, &mut false).await?);
         let waits_for = WaitsFor::Notifier(Box::new(letter));
-        let waiting = Waiting { waits_for, in_vain: DELIVERIES, since, tickets };
+        let waiting = Waiting { waits_for, in_vain: ctx.terms().notify_retry.attempts, since, tickets };
         ctx.send(Handler::StuckClear.target(Some(id.as_str())), json(&since), Some(A_DAY))?;
         let report = ctx.call(Handler::StuckReport.target(Some(id.as_str())), json(&waiting))?;
         let _nobody_has_a_word = one(ctx, report).await?;

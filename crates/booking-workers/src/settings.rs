@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use booking_core::terms::Terms;
+use booking_core::terms::{Retry, Terms};
 use booking_core::time::{HoldTtl, Millis};
 use booking_hosting::webhook::Signing;
 use js_sys::Reflect;
@@ -151,6 +151,12 @@ pub struct Sale {
 }
 
 impl Sale {
+    /// How messages to buyers are tried again, where there is a notifier.
+    #[must_use]
+    pub fn notify_retry(&self) -> Option<Retry> {
+        self.notify.as_ref().map(|_| self.terms.notify_retry)
+    }
+
     /// Reads it.
     ///
     /// # Errors

@@ -47,6 +47,11 @@ impl<T> ById<T> {
         self.0[Self::place(id)].remove(id)
     }
 
+    /// All of them, in no order.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().flat_map(HashMap::values_mut)
+    }
+
     /// All of them, in the order of the ids. Takes as long as putting them in order.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &T> {
         let mut all: Vec<(&CheckoutId, &T)> = self.0.iter().flatten().collect();

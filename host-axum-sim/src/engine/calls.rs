@@ -2,19 +2,21 @@
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};
+use booking_core::life;
+use booking_core::life::checkout::MOST_WAITING;
+use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Known, RecordedAnswer};
 use booking_core::map::SeatMapCommand;
 use booking_core::map::ticket::{Reserve, Ticket, TicketCommand};
 use booking_core::payment::Authorize;
 use booking_core::running::Running;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{
-    Answer, AtTheDoor, Call, GatewayCall, Kind, Refusal, SeatMapCall, TicketCall, answer, gateway,
+    Answer, AtTheDoor, Call, GatewayCall, Kind, Operation, Refusal, SeatMapCall, TicketCall, answer, gateway,
 };
 
-use super::courses::cost;
+use super::checkouts::cost;
 use super::kept::{Share, What, account_cost};
 use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request};
-use crate::store::{Course, Digest, Keyed, Letter, Said};
 
 /// What a call comes to within its input.
 enum Reply {
@@ -34,50 +36,27 @@ impl Engine {
             // It rests on nothing, so it does not wait with the others.
             return self.free.push_back(Output::Answer(caller, refused(Kind::Overloaded)));
         }
-        let scope = key.clone().filter(|_| call.is_worth_a_key());
-        if let Some(key) = &scope {
-            match self.keys.get(&key.scope) {
-                Some(keyed) if keyed.request != key.request => {
-                    return self.answer(caller, refused(Kind::IdempotencyKeyReused));
-                }
-                Some(Keyed { said, .. }) => {
-                    let again = match said {
-                        Said::Answer { status, kind, body } => {
-                            let kind = kind.as_deref().and_then(Kind::named);
-                            Reply::Said(Answer { status: *status, body: body.clone(), kind })
-                        }
-                        Said::Checkout(id) => Reply::EndOf(id.clone()),
-                    };
-                    return self.reply(caller, again, now);
-                }
-                None => {}
+        let digests = key.as_ref().filter(|_| call.is_worth_a_key()).map(|key| key.digests);
+        if let Some(key) = digests {
+            match IdempotencyRecord::look(self.keys.get(&key.scope), key.request) {
+                Known::Nothing => {}
+                Known::Answer(answer) => return self.answer(caller, answer),
+                Known::EndOf(id) => return self.wait_for(&id, caller, now),
+                Known::Reused => return self.answer(caller, refused(Kind::IdempotencyKeyReused)),
             }
         }
-        let process_key = scope.as_ref().map(|key| key.scope);
-        let reply = self.ask(caller, call, key.as_ref(), process_key, fresh, now);
-        if let Some(Key { scope, request, .. }) = scope {
-            let said = match &reply {
-                Reply::Said(Answer { kind: Some(kind), .. }) if !kind.is_recorded() => None,
-                Reply::Said(Answer { status, body, kind }) => {
-                    let kind = kind.map(|kind| kind.as_str().to_owned());
-                    Some(Said::Answer { status: *status, kind, body: body.clone() })
-                }
-                Reply::EndOf(id) => Some(Said::Checkout(id.clone())),
+        let reply = self.ask(caller, call, key.as_ref(), digests, fresh, now);
+        if let Some(life::Key { scope, request }) = digests {
+            let record = match &reply {
+                Reply::Said(answer) => IdempotencyRecord::of_answer(request, now, answer),
+                Reply::EndOf(id) => Some(IdempotencyRecord::of_checkout(request, now, id.clone())),
                 Reply::Later => None,
             };
-            if let Some(said) = said {
-                self.keep_key(scope, Keyed { request, at: now, said });
+            if let Some(record) = record {
+                self.keep_key(scope, record);
                 self.touched.push(Name::Key(scope));
             }
         }
-        self.reply(caller, reply, now);
-    }
-
-    fn answer(&mut self, caller: Caller, answer: Answer) {
-        self.said.push(Output::Answer(caller, answer));
-    }
-
-    fn reply(&mut self, caller: Caller, reply: Reply, now: Timestamp) {
         match reply {
             Reply::Said(answer) => self.answer(caller, answer),
             Reply::EndOf(id) => self.wait_for(&id, caller, now),
@@ -85,19 +64,23 @@ impl Engine {
         }
     }
 
+    fn answer(&mut self, caller: Caller, answer: Answer) {
+        self.said.push(Output::Answer(caller, answer));
+    }
+
     fn ask(
         &mut self,
         caller: Caller,
         call: Call,
         key: Option<&Key>,
-        process_key: Option<Digest>,
+        digests: Option<life::Key>,
         fresh: Fresh,
         now: Timestamp,
     ) -> Reply {
         match call {
             Call::Ticket(id, call) => Reply::Said(self.seat(&id, call, fresh, now)),
             Call::SeatMap(map, call) => self.seat_map(caller, map, call, now),
-            Call::Process(order) => match self.start(order, process_key, fresh, now) {
+            Call::Process(order) => match self.start(order, digests, fresh, now) {
                 Ok(id) => self.forget_unnamed(&id, now).map_or(Reply::EndOf(id), Reply::Said),
                 Err(refused) => Reply::Said(refused),
             },
@@ -107,7 +90,7 @@ impl Engine {
             },
             Call::Status(id) => Reply::Said(self.status(&id)),
             Call::Stuck(after) => Reply::Said(self.stuck(after.as_ref())),
-            Call::Operate(id, operation) => Reply::Said(self.operate(&id, operation, now)),
+            Call::Operate(id, operation) => Reply::Said(self.operate(&id, &operation, now)),
             Call::Gateway(call) => self.gateway(caller, call, key, fresh, now),
             Call::Health => Reply::Said(answer::health()),
         }
@@ -210,7 +193,13 @@ impl Engine {
     }
 
     /// Starts a checkout, and drives it as far as it goes without waiting for anybody.
-    fn start(&mut self, order: Order, key: Option<Digest>, fresh: Fresh, now: Timestamp) -> Result<CheckoutId, Answer> {
+    fn start(
+        &mut self,
+        order: Order,
+        key: Option<life::Key>,
+        fresh: Fresh,
+        now: Timestamp,
+    ) -> Result<CheckoutId, Answer> {
         let (limits, id) = (&self.settings.limits, fresh.checkout());
         let is_too_much = self.under_way.len() >= limits.checkouts
             || !self.kept.has_room(Share::Bookings, cost(&order))
@@ -228,21 +217,21 @@ impl Engine {
         self.kept.take_room(Share::Bookings, cost(&order));
         let maps = order.tickets().iter().map(TicketId::map_key);
         let begins = maps.map(|map| self.time_of(&map, now)).max().unwrap_or(now);
-        let running = Running::start(Checkout::start(id.clone(), order, begins, &self.settings.terms));
-        let course = Course { running, wake: None, ended: None, letter: Letter::None, key, reset: Vec::new() };
-        self.go_on(Box::new(course), now);
+        let checkout = Checkout::start(id.clone(), order, begins, &self.settings.terms);
+        self.under_way.insert(id.clone());
+        self.go_on(Box::new(CheckoutRecord::start(checkout, key)), now);
         Ok(id)
     }
 
     /// Answers with how a checkout ends, as soon as that can be told, or with 202 after a while.
     fn wait_for(&mut self, id: &CheckoutId, caller: Caller, now: Timestamp) {
-        let Some(course) = self.checkouts.get(id) else { return self.answer(caller, refused(Kind::NotFound)) };
-        if course.running.told().is_some() || self.settings.answer_within == Millis(0) {
-            let answer = answer::processed(&course.running);
+        let Some(record) = self.checkouts.get(id) else { return self.answer(caller, refused(Kind::NotFound)) };
+        if record.running().told().is_some() || self.settings.answer_within == Millis(0) {
+            let answer = answer::processed(record.running());
             return self.answer(caller, answer);
         }
         let waiting = self.waiting.entry(id.clone()).or_default();
-        if waiting.len() >= WAITING {
+        if waiting.len() >= MOST_WAITING {
             return self.answer(caller, answer::accepted(id));
         }
         let until = now.plus(self.settings.answer_within);
@@ -275,13 +264,13 @@ impl Engine {
 
     pub(super) fn status(&self, id: &CheckoutId) -> Answer {
         match self.checkouts.get(id) {
-            Some(course) => answer::checkout(&course.running),
+            Some(record) => answer::checkout(record.running()),
             None => refused(Kind::NotFound),
         }
     }
 
-    pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId) {
-        let answer = self.turn_back(id);
+    pub(super) fn cancel(&mut self, caller: Caller, id: &CheckoutId, now: Timestamp) {
+        let answer = self.operate(id, &Operation::Cancel { reason: String::new() }, now);
         self.answer(caller, answer);
     }
 
@@ -332,34 +321,31 @@ impl Engine {
     }
 
     /// Keeps what an idempotency key stands for.
-    pub(super) fn keep_key(&mut self, scope: Digest, keyed: Keyed) {
+    pub(super) fn keep_key(&mut self, scope: Digest, record: IdempotencyRecord) {
         // The key of a checkout has its room in that of the checkout, and is forgotten with it.
-        if let Some(cost) = key_cost(&keyed) {
-            self.kept.keep(Share::Keys, What::Key(scope), keyed.at, None);
+        if let Some(cost) = key_cost(&record) {
+            self.kept.keep(Share::Keys, What::Key(scope), record.at, None);
             self.kept.take_room(Share::Keys, cost);
         }
-        self.keys.insert(scope, keyed);
+        self.keys.insert(scope, record);
     }
 
     pub(super) fn forget_key(&mut self, scope: Digest) {
-        if let Some(keyed) = self.keys.remove(&scope) {
-            self.kept.leave(Share::Keys, key_cost(&keyed).unwrap_or_default());
+        if let Some(record) = self.keys.remove(&scope) {
+            self.kept.leave(Share::Keys, key_cost(&record).unwrap_or_default());
             self.touched.push(Name::Key(scope));
         }
     }
 }
 
-/// How many may wait for the end of one checkout. Further ones are told at once that it is under way.
-const WAITING: usize = 64;
-
 /// What a key takes at least, about: its digests, its time, its places in two tables.
 pub(super) const KEY_COST: usize = 256;
 
 /// What a key takes of its own; `None` where that is in what its checkout takes.
-fn key_cost(keyed: &Keyed) -> Option<usize> {
-    match &keyed.said {
-        Said::Answer { body, .. } => Some(KEY_COST + body.len()),
-        Said::Checkout(_) => None,
+fn key_cost(record: &IdempotencyRecord) -> Option<usize> {
+    match &record.answer {
+        RecordedAnswer::Is { body, .. } => Some(KEY_COST + body.len()),
+        RecordedAnswer::EndOf(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use booking_core::ids::{CheckoutId, PaymentKey};
+use booking_core::life::Digest;
 use booking_core::time::{Millis, Timestamp};
 
 /// Something that is kept.
@@ -12,7 +13,7 @@ pub(super) enum What {
     /// A finished checkout, with its key and its account.
     Checkout(CheckoutId),
     /// A key that stands for an answer.
-    Key(crate::store::Digest),
+    Key(Digest),
     /// An account that no checkout made.
     Account(PaymentKey),
 }

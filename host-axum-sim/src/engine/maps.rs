@@ -264,8 +264,8 @@ impl Engine {
         let sold_still = after.is_some_and(|ticket| ticket.state.sale().is_some());
         let checkout = sale.filter(|_| !sold_still).and_then(|sale| sale.claim.as_ref()).map(|claim| &claim.checkout);
         if let Some(booking) = checkout.and_then(|checkout| self.checkouts.get_mut(checkout)) {
-            booking.reset.push(id.clone());
-            self.touched.push(Name::Checkout(booking.running.checkout().id().clone()));
+            booking.seat_was_reset(id.clone());
+            self.touched.push(Name::Checkout(booking.checkout().id().clone()));
         }
     }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
+use booking_core::life;
 use booking_core::map::{Delta, Layout, Picture};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Call};
 
 use super::Filled;
-use crate::store::{Digest, Record, Seq};
+use crate::store::{Record, Seq};
 
 /// Whoever waits for an answer, by a number that the driver gives, each time another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,10 +54,8 @@ pub struct Request {
 pub struct Key {
     /// The key itself.
     pub name: String,
-    /// Stands for the key, the route and who asks.
-    pub scope: Digest,
-    /// Stands for the request's bytes.
-    pub request: Digest,
+    /// What stands for it and for the request.
+    pub digests: life::Key,
 }
 
 /// Keeps the key back: some make theirs from what is secret.

@@ -38,7 +38,7 @@ impl Engine {
                 Record::Basket(key, id, basket)
             }
             Name::Checkout(id) => match self.checkouts.get(&id) {
-                Some(course) => Record::Checkout(course.clone()),
+                Some(record) => Record::Checkout(record.clone()),
                 None => Record::CheckoutForgotten(id),
             },
             Name::Account(key) => match self.ledger.account(&key) {
@@ -50,7 +50,7 @@ impl Engine {
                 None => Record::AccountForgotten(key),
             },
             Name::Key(scope) => match self.keys.get(&scope) {
-                Some(keyed) => Record::Key(scope, Box::new(keyed.clone())),
+                Some(record) => Record::Key(scope, Box::new(record.clone())),
                 None => Record::KeyForgotten(scope),
             },
         })
@@ -80,14 +80,14 @@ impl Engine {
                 Record::Map(..) | Record::Layout(..) | Record::Seat(..) | Record::Ended(..) | Record::Basket(..) => {
                     StoredMap::take_in(&mut maps, record);
                 }
-                Record::Checkout(course) => engine.take_in(course),
+                Record::Checkout(record) => engine.take_in(record),
                 Record::Account(key, kept) => {
                     if let Some(since) = kept.since {
                         engine.kept.keep_account(&key, since);
                     }
                     engine.ledger.restore(key, kept.account);
                 }
-                Record::Key(scope, keyed) => engine.keep_key(scope, *keyed),
+                Record::Key(scope, record) => engine.keep_key(scope, *record),
                 Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
             }
         }

@@ -1,6 +1,6 @@
 //! What an engine is set to: the terms of sale, where payments go, and how much of anything it takes on.
 
-use booking_core::terms::Terms;
+use booking_core::terms::{Retry, Terms};
 use booking_core::time::Millis;
 
 /// An engine's settings. `Settings::default()` sells on the default terms, with the built-in mock gateway.
@@ -19,6 +19,16 @@ pub struct Settings {
     pub keep_for: Millis,
     /// How much of anything there may be.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// How messages to buyers are tried again, where there is a notifier.
+    pub(crate) fn notify(&self) -> Option<Retry> {
+        match self.notifier {
+            Notifier::Nobody => None,
+            Notifier::Outside => Some(self.terms.notify_retry),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -51,11 +61,8 @@ pub enum Gateway {
 pub enum Notifier {
     /// Nobody: a booking's message counts as delivered.
     Nobody,
-    /// Somebody: the host performs [`super::Output::Deliver`].
-    Outside {
-        /// How often to try before the message is parked.
-        attempts: u32,
-    },
+    /// An outside notifier: the host performs [`super::Output::Deliver`].
+    Outside,
 }
 
 /// How much of anything there may be. What goes beyond is refused as `Overloaded`, before anything has changed.

@@ -7,6 +7,7 @@ use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId, UserId};
 use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
+use booking_core::life::{CheckoutRecord, NotificationStatus};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Delta, Picture, SeatMap};
 use booking_core::payment::Account;
@@ -16,7 +17,7 @@ use super::scene::{What, map};
 use super::sights::Sight;
 use super::world::{End, Waits, Watcher, World, layout};
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Output, Request};
-use crate::store::{Course, Letter, Record};
+use crate::store::Record;
 
 /// A promise that is broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +61,8 @@ impl World {
         Ok(())
     }
 
-    fn durable_course(&self, id: &CheckoutId) -> Option<&Course> {
-        self.disk.get(&[b"c", id.as_str().as_bytes()].concat()).and_then(Record::course)
+    fn durable_course(&self, id: &CheckoutId) -> Option<&CheckoutRecord> {
+        self.disk.get(&[b"c", id.as_str().as_bytes()].concat()).and_then(Record::checkout)
     }
 
     /// What somebody is told of tickets is there for good, and from now on it has been told.
@@ -141,7 +142,8 @@ impl World {
         })?;
         let Some(id) = about.cloned() else { return Ok(()) };
         let rests_on = end.map(|End { rests_on, .. }| rests_on.clone());
-        let durable = self.durable_course(&id).map(|course| (course.running.told().is_some(), course.ended.is_some()));
+        let durable =
+            self.durable_course(&id).map(|record| (record.running().told().is_some(), record.ended().is_some()));
         // One that is not there any more was forgotten meanwhile.
         let (is_told, has_ended) = durable.unwrap_or_else(|| (self.engine.checkout(&id).is_none(), false));
         require(is_told, TOO_SOON, || format!("the end of {id} was told, and the disk does not know it"))?;
@@ -205,14 +207,14 @@ impl World {
     }
 
     pub(super) fn is_stored_before_it_is_done(&self, op: &Op) -> Result<(), Broken> {
-        let step = self.durable_course(&op.checkout).map(|course| course.running.checkout().step());
+        let step = self.durable_course(&op.checkout).map(|record| record.checkout().step());
         require(step.is_some_and(|step| step >= op.step), "nothing_is_done_too_soon", || {
             format!("the gateway is asked for {op}, and the disk has step {step:?}")
         })
     }
 
     pub(super) fn is_stored_before_it_is_sent(&self, letter: &Notification) -> Result<(), Broken> {
-        let is_booked = self.durable_course(&letter.checkout).is_some_and(|course| course.ended.is_some());
+        let is_booked = self.durable_course(&letter.checkout).is_some_and(|record| record.ended().is_some());
         require(is_booked, "nothing_is_done_too_soon", || {
             format!("the buyer of {} is told, and the disk has no booking of it", letter.checkout)
         })
@@ -277,7 +279,7 @@ impl World {
         require(same, ALL, || format!("maps {:?} are stored as {:?}", self.engine.maps(), restored.maps()))?;
         require(restored.checkouts().eq(self.engine.checkouts()), ALL, || {
             let ids = |engine: &Engine| {
-                let ids = engine.checkouts().map(|course| course.running.checkout().id().as_str().to_owned());
+                let ids = engine.checkouts().map(|record| record.checkout().id().as_str().to_owned());
                 ids.collect::<Vec<String>>()
             };
             format!("checkouts {:?} are stored as {:?}, or otherwise", ids(&self.engine), ids(&restored))
@@ -347,11 +349,11 @@ impl World {
     }
 
     pub(super) fn see_the_crash(&mut self) {
-        let under_way = self.engine.checkouts().filter(|course| course.ended.is_none());
+        let under_way = self.engine.checkouts().filter(|record| record.ended().is_none());
         let (mut waits, mut undoes) = (false, false);
-        for course in under_way {
-            waits |= course.wake.is_some();
-            undoes |= matches!(course.running.checkout().stage(), Stage::Undoing { .. });
+        for record in under_way {
+            waits |= record.wake().is_some();
+            undoes |= matches!(record.checkout().stage(), Stage::Undoing { .. });
         }
         self.sights.see_if(waits, Sight::CrashWhileWaiting);
         self.sights.see_if(undoes, Sight::CrashWhileUndoing);
@@ -396,13 +398,13 @@ impl System for World {
     }
     fn checkouts(&self) -> Box<dyn Iterator<Item = &Checkout> + '_> {
         // Of one that is forgotten the engine does not know any more what becomes of its tickets.
-        Box::new(self.engine.checkouts().map(|course| course.running.checkout()))
+        Box::new(self.engine.checkouts().map(|record| record.checkout()))
     }
     fn ticket(&self, id: &TicketId) -> Option<SeatFacts<'_>> {
         self.engine.ticket(id).map(SeatFacts::from)
     }
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
-        let known = self.engine.checkout(id).map(|course| course.running.checkout());
+        let known = self.engine.checkout(id).map(|record| record.checkout());
         known.or_else(|| self.ends.get(id).map(|end| &end.checkout))
     }
     fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
@@ -423,9 +425,9 @@ impl System for World {
     fn is_told(&self, checkout: &CheckoutId) -> Option<bool> {
         self.scene.letter_attempts?;
         // Who could not be told as often as was tried is given up.
-        let course = self.engine.checkout(checkout);
+        let record = self.engine.checkout(checkout);
         let is_parked = || self.told.given_up.contains(checkout);
-        let is_parked = course.map_or_else(is_parked, |course| course.letter == Letter::Parked);
+        let is_parked = record.map_or_else(is_parked, |record| record.notification() == NotificationStatus::GivenUp);
         (!is_parked).then(|| self.told.letters.contains(checkout))
     }
     fn is_at_rest(&self) -> bool {

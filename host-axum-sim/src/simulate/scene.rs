@@ -2,7 +2,7 @@
 
 use booking_core::checkout::Order;
 use booking_core::ids::{HoldId, MapKey, PaymentMethodId, TicketId, UserId};
-use booking_core::terms::{AuthorizeRetry, Backoff, Terms};
+use booking_core::terms::{Backoff, Retry, Terms};
 use booking_core::testing::dice::Dice;
 use booking_core::time::{HoldTtl, Millis};
 use serde::{Deserialize, Serialize};
@@ -196,7 +196,7 @@ impl Cast {
         Terms {
             hold_ttl: HoldTtl::new(Millis::from_secs(dice.between(1, 20).into())).expect("within its bounds"),
             checkout_time: Millis::from_secs(dice.between(1, 20).into()),
-            authorize_retry: AuthorizeRetry { attempts: dice.between(1, 3).into(), wait: wait(1_000) },
+            authorize_retry: Retry { attempts: dice.between(1, 3).into(), wait: wait(1_000) },
             settle_retry: wait(2_000),
             ..Terms::default()
         }

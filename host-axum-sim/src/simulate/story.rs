@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use booking_core::checkout::Ending;
 use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::life::{CheckoutRecord, NotificationStatus};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::ticket::{Hold, Ticket, TicketState};
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, Payment, PaymentAnswer, VoidAnswer};
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use super::scene::What;
 use super::world::{START, World};
-use crate::store::{Course, Letter, Record};
+use crate::store::Record;
 
 /// Who takes part in a run, as a lane of its chart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -226,12 +227,12 @@ impl World {
     pub(super) fn tells_batch(&mut self, records: &[Record]) {
         let Some(story) = &mut self.story else { return };
         let cause = story.cause.clone();
-        let courses: Vec<&Course> = records.iter().filter_map(Record::course).collect();
-        for course in &courses {
-            let checkout = course.running.checkout();
+        let checkouts: Vec<&CheckoutRecord> = records.iter().filter_map(Record::checkout).collect();
+        for record in &checkouts {
+            let checkout = record.checkout();
             let is_new = !story.stages.contains_key(checkout.id());
             let lane = story.checkout(checkout.id());
-            let stage = stage(course);
+            let stage = stage(record);
             if is_new && let Some(cause) = cause.as_ref().filter(|cause| **cause != lane) {
                 let order = checkout.order().tickets().iter().map(TicketId::as_str).collect::<Vec<_>>().join(", ");
                 story.tell(self.now, EventKind::Ask, Some(cause), Some(&lane), format!("buys {order}"));
@@ -247,9 +248,8 @@ impl World {
                 if !self.scene.tickets.contains(id) {
                     continue;
                 }
-                let course = courses.iter().find(|course| course.running.checkout().order().tickets().contains(id));
-                let from =
-                    course.map(|course| story.checkout(course.running.checkout().id())).or_else(|| cause.clone());
+                let record = checkouts.iter().find(|record| record.checkout().order().tickets().contains(id));
+                let from = record.map(|record| story.checkout(record.checkout().id())).or_else(|| cause.clone());
                 let from = from.unwrap_or_else(|| id.as_str().to_owned());
                 let event =
                     story.tell(self.now, EventKind::Change, Some(&from), Some(id.as_str()), status(ticket.as_deref()));
@@ -313,7 +313,7 @@ impl World {
     /// A crash has taken back whatever was not stored: from here on it is told anew.
     pub(super) fn tells_what_is_left(&mut self) {
         if let Some(story) = &mut self.story {
-            let left = self.engine.checkouts().map(|course| (course.running.checkout().id().clone(), stage(course)));
+            let left = self.engine.checkouts().map(|record| (record.checkout().id().clone(), stage(record)));
             story.stages = left.collect();
         }
     }
@@ -363,17 +363,17 @@ fn words(what: &What) -> String {
     }
 }
 
-fn stage(course: &Course) -> String {
-    let checkout = course.running.checkout();
-    let letter = match course.letter {
-        Letter::None | Letter::Delivered => "",
-        Letter::Waiting { .. } => ", to be told",
-        Letter::Parked => ", message given up",
+fn stage(record: &CheckoutRecord) -> String {
+    let checkout = record.checkout();
+    let letter = match record.notification() {
+        NotificationStatus::None | NotificationStatus::Delivered => "",
+        NotificationStatus::Waiting { .. } => ", to be told",
+        NotificationStatus::GivenUp => ", message given up",
     };
     match checkout.ending() {
         Some(Ending::Completed { .. }) => format!("booked{letter}"),
         Some(Ending::Failed { failure, .. }) => format!("failed: {}", Refusal::from(failure).kind.as_str()),
-        None if course.wake.is_some() => format!("{}, waits", checkout.stage().name()),
+        None if record.wake().is_some() => format!("{}, waits", checkout.stage().name()),
         None => checkout.stage().name().to_owned(),
     }
 }
@@ -409,7 +409,7 @@ fn named(record: &Record) -> String {
         Record::Seat(_, id, None) => format!("seat {id}, as it was laid out"),
         Record::Ended(map, id, _) => format!("end of checkout {id} on {map}"),
         Record::Basket(map, ..) => format!("the last wish under a hold on {map}"),
-        Record::Checkout(course) => format!("checkout {}", course.running.checkout().id()),
+        Record::Checkout(record) => format!("checkout {}", record.checkout().id()),
         Record::CheckoutForgotten(id) => format!("checkout {id}, forgotten"),
         Record::Account(key, _) => format!("account {key}"),
         Record::AccountForgotten(key) => format!("account {key}, forgotten"),

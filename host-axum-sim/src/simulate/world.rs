@@ -16,9 +16,11 @@ use std::time::Duration;
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, TicketId};
+use booking_core::life::{self, Digest, NotificationStatus};
 use booking_core::map::ticket::{Reader, TicketStatus};
 use booking_core::map::{Layout, Place, Row};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
+use booking_core::terms::{Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall, answer};
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,7 @@ use super::sights::{Sight, Sights};
 use super::story::{EventKind, Story};
 use crate::clock::{Belief, Look};
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings, Shown};
-use crate::store::{Digest, Letter, Record, Seq};
+use crate::store::{Record, Seq};
 
 /// When every run begins.
 pub const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
@@ -252,10 +254,12 @@ impl World {
     /// The world at the beginning of a scene.
     #[must_use]
     pub fn new(scene: Arc<Scene>, seams: &'static dyn Seams) -> Self {
+        let notify_retry = scene.terms.notify_retry;
+        let attempts = scene.letter_attempts.unwrap_or(notify_retry.attempts);
         let settings = Settings {
-            terms: scene.terms.clone(),
+            terms: Terms { notify_retry: Retry { attempts, ..notify_retry }, ..scene.terms.clone() },
             gateway: scene.mock_delay.map_or(Gateway::Outside, |delay| Gateway::Mock { delay }),
-            notifier: scene.letter_attempts.map_or(Notifier::Nobody, |attempts| Notifier::Outside { attempts }),
+            notifier: scene.letter_attempts.map_or(Notifier::Nobody, |_| Notifier::Outside),
             answer_within: scene.answer_within,
             keep_for: scene.keep_for,
             limits: Limits::default(),
@@ -425,8 +429,8 @@ impl World {
             Input::Cancel(caller, of)
         } else {
             let call = what.call().expect("all others are calls");
-            let (scope, request) = (Digest([number; 16]), Digest([number; 16]));
-            let key = keyed.then(|| Key { name: format!("key-{number}"), scope, request });
+            let digests = life::Key { scope: Digest([number; 16]), request: Digest([number; 16]) };
+            let key = keyed.then(|| Key { name: format!("key-{number}"), digests });
             Input::Call(caller, Request { call, key, fresh })
         };
         self.tells_ask(index, caller.0 >> 8 > 0);
@@ -511,17 +515,17 @@ impl World {
         for record in &records {
             match record {
                 Record::Seat(_, id, _) => self.touched_tickets.push(id.clone()),
-                Record::Checkout(course) => {
-                    let checkout = course.running.checkout();
+                Record::Checkout(record) => {
+                    let checkout = record.checkout();
                     self.touched_checkouts.push(checkout.id().clone());
-                    self.reset.extend(course.reset.iter().cloned());
-                    if course.ended.is_some() && !self.ends.contains_key(checkout.id()) {
+                    self.reset.extend(record.reset().iter().cloned());
+                    if record.ended().is_some() && !self.ends.contains_key(checkout.id()) {
                         let rests_on = self.as_they_are(checkout.order().tickets());
                         let end = End { checkout: checkout.clone(), seq, rests_on };
                         self.see_the_end(&end);
                         self.ends.insert(checkout.id().clone(), end);
                     }
-                    self.sights.see_if(course.letter == Letter::Parked, Sight::LetterParked);
+                    self.sights.see_if(record.notification() == NotificationStatus::GivenUp, Sight::LetterParked);
                 }
                 Record::CheckoutForgotten(_) => self.sights.see(Sight::Forgotten),
                 Record::Map(..)
@@ -664,9 +668,9 @@ impl World {
 
     /// How often the engine has heard that a message did not arrive.
     fn tried_in_vain(&self, checkout: &CheckoutId) -> Option<u32> {
-        match self.engine.checkout(checkout)?.letter {
-            Letter::Waiting { failed } => Some(failed),
-            Letter::None | Letter::Delivered | Letter::Parked => None,
+        match self.engine.checkout(checkout)?.notification() {
+            NotificationStatus::Waiting { failed, .. } => Some(failed),
+            NotificationStatus::None | NotificationStatus::Delivered | NotificationStatus::GivenUp => None,
         }
     }
 

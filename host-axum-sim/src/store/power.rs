@@ -14,7 +14,9 @@ use booking_core::time::Timestamp;
 use super::directory::{Directory, Opened};
 use super::disk::{Disk, Output};
 use super::files::DirectoryError;
-use super::{Digest, Keyed, Record, Said, Store as _};
+use booking_core::life::{Digest, IdempotencyRecord, RecordedAnswer};
+
+use super::{Record, Store as _};
 
 /// A disk.
 #[derive(Clone, Debug, Default)]
@@ -239,8 +241,11 @@ fn records(dice: &mut Dice, value: u64) -> Vec<Record> {
         if dice.chance(25) {
             return Record::KeyForgotten(key);
         }
-        let said = Said::Answer { status: 200, kind: None, body: "x".repeat(dice.below(60)) };
-        Record::Key(key, Box::new(Keyed { request: Digest([0; 16]), at: Timestamp::from_millis(value), said }))
+        let answer = RecordedAnswer::Is { status: 200, kind: None, body: "x".repeat(dice.below(60)) };
+        Record::Key(
+            key,
+            Box::new(IdempotencyRecord { request: Digest([0; 16]), at: Timestamp::from_millis(value), answer }),
+        )
     };
     (0..1 + dice.below(3)).map(|_| one(dice)).collect()
 }

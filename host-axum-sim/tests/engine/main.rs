@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 
 use booking_core::effect::Outcome;
 use booking_core::ids::{MapKey, TicketId};
+use booking_core::life::NotificationStatus;
 use booking_core::payment::Payment;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, Kind};
 use host_axum_sim::engine::{Caller, Gateway, Input, Limits, Notifier, Settings};
-use host_axum_sim::store::Letter;
 use proptest::prelude::*;
 
 use rig::*;
@@ -615,8 +615,8 @@ fn a_booking_whose_sale_fills_its_map_takes_note_that_it_was_reset() {
     let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
     rig.rest();
     let booking = rig.engine.checkouts().next().unwrap();
-    assert!(matches!(booking.running.ending(), Some(booking_core::checkout::Ending::Completed { .. })));
-    assert_eq!(booking.reset, ["a:1".parse().unwrap()]);
+    assert!(matches!(booking.running().ending(), Some(booking_core::checkout::Ending::Completed { .. })));
+    assert_eq!(booking.reset(), ["a:1".parse().unwrap()]);
 }
 
 #[test]
@@ -685,7 +685,7 @@ fn a_message_is_tried_so_often_and_then_parked() {
     }
     let census = rig.engine.census(rig.now);
     assert_eq!((rig.delivering.len(), census.letters_waiting, census.letters_parked), (0, 0, 1));
-    assert_eq!(rig.engine.checkouts().next().unwrap().letter, Letter::Parked);
+    assert_eq!(rig.engine.checkouts().next().unwrap().notification(), NotificationStatus::GivenUp);
     rig.rest();
 }
 
@@ -807,7 +807,7 @@ fn happen(rig: &mut Rig, happens: Happens) {
                 rig.call(Door::Public, "POST", "/Checkout/process", &order.to_string(), key.map(|key| (key, key)));
         }
         Happens::Cancel(nth) => {
-            let ids: Vec<_> = rig.engine.checkouts().map(|course| course.running.checkout().id().clone()).collect();
+            let ids: Vec<_> = rig.engine.checkouts().map(|record| record.checkout().id().clone()).collect();
             if let Some(id) = ids.get(usize::try_from(nth).unwrap() % ids.len().max(1)) {
                 rig.asked += 1;
                 rig.hand(Input::Cancel(Caller(rig.asked), id.clone()));
@@ -832,7 +832,7 @@ fn happen(rig: &mut Rig, happens: Happens) {
 }
 
 fn whatever_happens(gateway: Gateway, notifier: Notifier, all: Vec<Happens>) {
-    let mut rig = Rig::new(Settings { gateway, notifier, ..Settings::default() });
+    let mut rig = Rig::new(Settings { gateway, notifier, ..rig::outside() });
     for one in all {
         happen(&mut rig, one);
     }
@@ -872,7 +872,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_promise_holds(all in prop::collection::vec(happens(), 1..80)) {
-        whatever_happens(Gateway::Outside, Notifier::Outside { attempts: 3 }, all);
+        whatever_happens(Gateway::Outside, Notifier::Outside, all);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What operators do about checkouts, and what a reset may take away.
 
 use booking_core::effect::Outcome;
+use booking_core::life::NotificationStatus;
 use booking_core::wire::{Answer, Door};
 use host_axum_sim::engine::{Input, Notifier, Settings};
-use host_axum_sim::store::Letter;
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, order, outside};
@@ -163,8 +163,8 @@ fn a_message_that_was_given_up_is_still_known_after_a_crash_and_is_sent_again() 
     assert_eq!(rig.delivering.len(), 1, "it is on its way");
     rig.crash();
     assert_eq!(
-        (rig.delivering.len(), rig.engine.checkouts().next().unwrap().letter),
-        (1, Letter::Waiting { failed: 0 })
+        (rig.delivering.len(), rig.engine.checkouts().next().unwrap().notification()),
+        (1, NotificationStatus::Waiting { failed: 0, due: rig.now })
     );
     rig.rest();
     assert_eq!((stuck(&mut rig).len(), rig.engine.census(rig.now).letters_waiting), (0, 0));

@@ -6,12 +6,14 @@ use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
 use booking_core::invariants::{SeatFacts, System, check};
+use booking_core::life::{self, Digest};
 use booking_core::map::SeatMap;
 use booking_core::payment::{Account, Ledger, Payment, PaymentAnswer};
+use booking_core::terms::{Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, answer, parse};
 use host_axum_sim::engine::{Caller, Census, Engine, Fresh, Gateway, Input, Key, Notifier, Output, Request, Settings};
-use host_axum_sim::store::{Digest, Record, Seq};
+use host_axum_sim::store::{Record, Seq};
 
 pub(crate) const START: u64 = 1_700_000_000_000;
 
@@ -41,7 +43,7 @@ pub(crate) fn name(record: &Record) -> String {
         Record::Seat(_, ticket, _) => format!("ticket {ticket}"),
         Record::Ended(map, checkout, _) => format!("ended {map} {checkout}"),
         Record::Basket(map, hold, _) => format!("basket {map} {}", hold.as_str()),
-        Record::Checkout(course) => format!("checkout {}", course.running.checkout().id()),
+        Record::Checkout(checkout) => format!("checkout {}", checkout.checkout().id()),
         Record::CheckoutForgotten(id) => format!("checkout {id}"),
         Record::Account(key, _) | Record::AccountForgotten(key) => format!("account {key}"),
         Record::Key(Digest(scope), _) | Record::KeyForgotten(Digest(scope)) => format!("key {scope:?}"),
@@ -132,8 +134,7 @@ impl Rig {
         let call = parse(door, method, path, body.as_bytes()).unwrap();
         let key = key.map(|(scope, request)| Key {
             name: format!("key-{scope}"),
-            scope: Digest([scope; 16]),
-            request: Digest([request; 16]),
+            digests: life::Key { scope: Digest([scope; 16]), request: Digest([request; 16]) },
         });
         let caller = Caller(self.asked);
         self.hand(Input::Call(caller, Request { call, key, fresh: Fresh(u128::from(self.asked)) }));
@@ -192,7 +193,7 @@ impl Rig {
     /// What must always hold, holds.
     pub(crate) fn check(&self, at_rest: bool) {
         let checkouts =
-            self.engine.checkouts().map(|course| course.running.checkout()).map(|it| (it.id().clone(), it.clone()));
+            self.engine.checkouts().map(|checkout| checkout.checkout()).map(|it| (it.id().clone(), it.clone()));
         let ledger = match self.settings.gateway {
             Gateway::Mock { .. } => self.engine.ledger(),
             Gateway::Outside => &self.gateway,
@@ -249,7 +250,13 @@ pub(crate) fn at_once() -> Settings {
 }
 
 pub(crate) fn outside() -> Settings {
-    Settings { gateway: Gateway::Outside, notifier: Notifier::Outside { attempts: 3 }, ..Settings::default() }
+    Settings { gateway: Gateway::Outside, notifier: Notifier::Outside, terms: thrice(), ..Settings::default() }
+}
+
+/// Terms on which a message is tried three times.
+pub(crate) fn thrice() -> Terms {
+    let terms = Terms::default();
+    Terms { notify_retry: Retry { attempts: 3, ..terms.notify_retry }, ..terms }
 }
 
 pub(crate) fn order(tickets: &[&str], card: &str) -> String {

@@ -105,7 +105,7 @@ impl Context for Invocation<'_> {
     }
 
     fn run(&self, work: Work) -> Result<Pending, Stop> {
-        let (name, policy) = (work.name(), work.policy());
+        let (name, policy) = (work.name(), work.policy(self.terms()));
         let (env, sale) = (self.host.env.clone(), Rc::clone(&self.host.sale));
         match work {
             Work::Record(_, bytes) => self.ctx.run(name, policy, async { Ok(bytes) }),

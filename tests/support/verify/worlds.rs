@@ -7,7 +7,7 @@ use booking_core::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use booking_core::map::ticket::{Offer, Reserve, TicketCommand};
 use booking_core::map::{Layout, Place, Row, SeatMapCommand, Seats};
 use booking_core::money::{Currency, Money};
-use booking_core::terms::{AuthorizeRetry, Backoff, Terms};
+use booking_core::terms::{Backoff, Retry, Terms};
 use booking_core::testing::world::{Buyer, Faults, Line, Scene};
 use booking_core::time::{HoldTtl, Millis, Timestamp};
 
@@ -28,7 +28,7 @@ fn terms() -> Terms {
     Terms {
         hold_ttl: HoldTtl::new(Millis::from_secs(10)).expect("within its bounds"),
         checkout_time: Millis::from_secs(20),
-        authorize_retry: AuthorizeRetry { attempts: 2, wait },
+        authorize_retry: Retry { attempts: 2, wait },
         settle_retry: wait,
         ..Terms::default()
     }

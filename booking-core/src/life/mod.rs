@@ -1,0 +1,13 @@
+//! The life of what a host keeps, without any IO: what a host stores, and what changes it.
+//!
+//! A host loads a value of this module, calls one of its functions, stores the value, and then does what it says. No rule that a
+//! buyer could notice is left to the host.
+//!
+//! - [`key`]: what an idempotency key stands for, and what is answered to a request that comes again.
+//! - [`checkout`]: one checkout from its start until it is forgotten.
+
+pub mod checkout;
+pub mod key;
+
+pub use checkout::{CheckoutRecord, NotificationStatus, Operated};
+pub use key::{Digest, IdempotencyRecord, Key, Known, RecordedAnswer};

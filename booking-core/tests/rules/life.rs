@@ -1,0 +1,299 @@
+//! What a host keeps (`life`): idempotency keys, and checkouts from their start until they are forgotten.
+
+use booking_core::checkout::{Checkout, Ending};
+use booking_core::effect::{Effect, Op, Outcome};
+use booking_core::ids::PaymentId;
+use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Key, Known, NotificationStatus, Operated};
+use booking_core::map::ticket::TicketRefusal;
+use booking_core::payment::{CaptureAnswer, PaymentAnswer};
+use booking_core::running::{Recorded, Resolution};
+use booking_core::terms::{Backoff, Retry, Terms};
+use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::{Answer, Kind, Operation, answer};
+
+use crate::checkout::{authorized, captured, done, held, no, start};
+use crate::support::*;
+
+mod keys {
+    use super::*;
+
+    const FIRST: Digest = Digest([0x0a; 16]);
+    const OTHER: Digest = Digest([0xf0; 16]);
+
+    fn ok() -> Answer {
+        answer::ok(Some(7))
+    }
+
+    #[test]
+    fn a_request_that_comes_again_is_answered_as_it_was() {
+        let record = IdempotencyRecord::of_answer(FIRST, at(NOW), &ok()).unwrap();
+        assert_eq!(IdempotencyRecord::look(None, FIRST), Known::Nothing);
+        assert_eq!(IdempotencyRecord::look(Some(&record), FIRST), Known::Answer(ok()));
+        assert_eq!(IdempotencyRecord::look(Some(&record), OTHER), Known::Reused);
+        let of_checkout = IdempotencyRecord::of_checkout(FIRST, at(NOW), checkout_id("c"));
+        assert_eq!(IdempotencyRecord::look(Some(&of_checkout), FIRST), Known::EndOf(checkout_id("c")));
+        assert_eq!(IdempotencyRecord::look(Some(&of_checkout), OTHER), Known::Reused);
+    }
+
+    #[test]
+    fn a_refusal_comes_again_with_its_kind_unless_asking_again_may_be_answered_otherwise() {
+        for kind in Kind::ALL.iter().copied() {
+            let refusal = answer::refusal(&kind.into());
+            let record = IdempotencyRecord::of_answer(FIRST, at(NOW), &refusal);
+            assert_eq!(record.is_some(), kind.is_recorded(), "{kind}");
+            if let Some(record) = record {
+                assert_eq!(IdempotencyRecord::look(Some(&record), FIRST), Known::Answer(refusal));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_key_or_of_an_answer_is_in_what_is_shown() {
+        let secret = Answer { status: 200, body: r#"{"holdId":"anns-secret"}"#.into(), kind: None };
+        let record = IdempotencyRecord::of_answer(FIRST, at(NOW), &secret).unwrap();
+        let shown = format!("{record:?} {:?}", Key { scope: FIRST, request: OTHER });
+        assert!(!shown.contains("anns-secret") && !shown.contains("0a0a") && !shown.contains("10, 10"), "{shown}");
+    }
+
+    #[test]
+    fn a_digest_is_32_hexadecimal_digits() {
+        let digest = Digest([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xab, 0xcd, 0xef, 0x10, 0x7f, 0xff]);
+        let text = "00010203040506070809abcdef107fff";
+        assert_eq!((digest.to_string().as_str(), Digest::parse(text)), (text, Ok(digest)));
+        for bad in ["", "0", &text[1..], &format!("{text}0"), &text.to_uppercase(), &text.replace('a', "g")] {
+            assert!(Digest::parse(bad).is_err(), "{bad}");
+        }
+        let key = Key { scope: digest, request: FIRST };
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(json, format!(r#"{{"scope":"{text}","request":"{FIRST}"}}"#));
+        assert_eq!(serde_json::from_str::<Key>(&json).unwrap(), key);
+    }
+}
+
+mod records {
+    use super::*;
+
+    const DAY: Millis = Millis::from_mins(24 * 60);
+    const RETRY: Retry = Retry { attempts: 3, wait: Backoff { first: Millis(1_000), cap: Millis(60_000) } };
+
+    fn key() -> Key {
+        Key { scope: Digest([1; 16]), request: Digest([2; 16]) }
+    }
+
+    fn record_of(checkout: Checkout) -> CheckoutRecord {
+        CheckoutRecord::start(checkout, None)
+    }
+
+    /// Gives an effect that is asked for its outcome.
+    fn give(record: &mut CheckoutRecord, index: usize, outcome: Outcome, when: u64) -> Recorded {
+        let (op, _) = record.effects()[index].clone();
+        let recorded = record.record(&op, outcome, at(when), Some(RETRY)).unwrap();
+        let stored = booking_core::format::write(record);
+        assert_eq!(booking_core::format::read::<CheckoutRecord>(&stored).unwrap(), *record, "it can be stored");
+        recorded
+    }
+
+    fn capture_unknown() -> Outcome {
+        Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))
+    }
+
+    /// A checkout that asks for its capture.
+    fn capturing() -> CheckoutRecord {
+        let mut record = record_of(start());
+        for outcome in [held(11, usd(100)), held(22, usd(50)), authorized(), done(), done()] {
+            let _recorded = give(&mut record, 0, outcome, NOW);
+        }
+        assert!(matches!(record.effects()[..], [(_, Effect::Pay(_))]));
+        record
+    }
+
+    fn booked() -> CheckoutRecord {
+        let mut record = capturing();
+        assert_eq!(give(&mut record, 0, captured(), NOW + 5), Recorded::Step);
+        record
+    }
+
+    fn refused(key: Option<Key>) -> CheckoutRecord {
+        let mut record = CheckoutRecord::start(start(), key);
+        for outcome in [held(11, usd(100)), no("b:2", TicketRefusal::TicketSold), done(), done()] {
+            let _recorded = give(&mut record, 0, outcome, NOW + 7);
+        }
+        record
+    }
+
+    fn cancel() -> Operation {
+        Operation::Cancel { reason: "the buyer called".into() }
+    }
+
+    fn resolve(resolution: Resolution) -> Operation {
+        Operation::Resolve { resolution, reason: "seen at the gateway".into() }
+    }
+
+    #[test]
+    fn a_booking_ends_with_its_capture_and_hands_its_message_over_by_itself() {
+        let record = booked();
+        assert_eq!((record.ended(), record.effects()), (Some(at(NOW + 5)), vec![]));
+        assert!(matches!(record.running().ending(), Some(Ending::Completed { .. })));
+        assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 0, due: at(NOW + 5) });
+        assert_eq!(record.notification_due(at(NOW + 4)), None);
+        assert_eq!(record.notification_due(at(NOW + 5)), record.checkout().letter());
+        assert!(record.is_to_notify());
+    }
+
+    #[test]
+    fn without_a_notifier_there_is_nothing_to_deliver() {
+        let mut record = capturing();
+        let (op, _) = record.effects().remove(0);
+        assert_eq!(record.record(&op, captured(), at(NOW), None), Ok(Recorded::Step));
+        assert_eq!(record.notification(), NotificationStatus::Delivered);
+        assert_eq!((record.notification_due(at(u64::MAX >> 11)), record.is_to_notify()), (None, false));
+
+        let mut resumed = booked();
+        assert_eq!(resumed.woken(at(NOW + 9), None), Ok(Recorded::Stale));
+        assert_eq!(resumed.notification(), NotificationStatus::GivenUp, "its notifier is no longer configured");
+    }
+
+    #[test]
+    fn a_message_is_tried_with_growing_waits_and_then_given_up() {
+        let mut record = booked();
+        for (failed, wait) in [(1, 1_000), (2, 2_000)] {
+            record.notified(false, at(NOW), RETRY);
+            assert_eq!(record.notification(), NotificationStatus::Waiting { failed, due: at(NOW + wait) });
+            assert_eq!(record.wake_at(DAY), Some(at(NOW + wait)));
+        }
+        record.notified(false, at(NOW), RETRY);
+        assert_eq!(record.notification(), NotificationStatus::GivenUp);
+        record.notified(true, at(NOW), RETRY);
+        assert_eq!(record.notification(), NotificationStatus::GivenUp, "nothing was under way");
+
+        let mut record = booked();
+        record.notified(true, at(NOW), RETRY);
+        assert_eq!((record.notification(), record.is_to_notify()), (NotificationStatus::Delivered, false));
+    }
+
+    #[test]
+    fn a_wait_is_in_the_record_and_ends_when_it_would_have_ended() {
+        let mut record = capturing();
+        assert_eq!(give(&mut record, 0, capture_unknown(), NOW), Recorded::Step);
+        let until = at(NOW + 200);
+        assert_eq!((record.wake(), record.wake_at(DAY), record.effects()), (Some(until), Some(until), vec![]));
+        assert_eq!(record.woken(at(NOW + 199), Some(RETRY)), Ok(Recorded::Stale), "too soon");
+        assert_eq!(record.wake(), Some(until), "a crash does not start it anew");
+        assert_eq!(record.woken(until, Some(RETRY)), Ok(Recorded::Step));
+        assert!(matches!(record.effects()[..], [(_, Effect::Pay(_))]));
+        assert_eq!((record.wake(), record.wake_at(DAY)), (None, None), "it waits for an outcome alone");
+        assert_eq!(record.woken(until, Some(RETRY)), Ok(Recorded::Stale), "twice is once");
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_its_length_though_the_clock_was_ahead_when_it_began() {
+        let ahead = NOW + 3_600_000;
+        let mut record = capturing();
+        let _step = give(&mut record, 0, capture_unknown(), ahead);
+        assert_eq!(record.woken(at(NOW), Some(RETRY)), Ok(Recorded::Stale));
+        assert_eq!(record.wake(), Some(at(NOW + 200)));
+
+        let mut record = booked();
+        record.notified(false, at(ahead), RETRY);
+        let _stale = record.woken(at(NOW), Some(RETRY)).unwrap();
+        assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 1, due: at(NOW + 1_000) });
+    }
+
+    #[test]
+    fn what_waits_waits_as_long_where_the_calendar_is_set() {
+        let moved = |at: Timestamp| at.plus(Millis(50));
+        let mut record = capturing();
+        let _step = give(&mut record, 0, capture_unknown(), NOW);
+        record.clock_set(moved);
+        assert_eq!(record.wake(), Some(at(NOW + 250)));
+        let mut record = booked();
+        record.clock_set(moved);
+        assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 0, due: at(NOW + 55) });
+    }
+
+    #[test]
+    fn late_and_repeated_outcomes_change_nothing_and_strange_ones_are_errors() {
+        let mut record = capturing();
+        let (op, _) = record.effects().remove(0);
+        let _step = give(&mut record, 0, captured(), NOW);
+        let before = record.clone();
+        assert_eq!(record.record(&op, captured(), at(NOW + 1), Some(RETRY)), Ok(Recorded::Stale));
+        assert_eq!(record, before);
+        let mut record = capturing();
+        let before = record.clone();
+        let later = Op { step: op.step + 1, ..op.clone() };
+        assert!(record.record(&later, captured(), at(NOW), Some(RETRY)).is_err());
+        assert!(record.record(&op, done(), at(NOW), Some(RETRY)).is_err(), "no outcome of a capture");
+        assert_eq!(record, before);
+    }
+
+    #[test]
+    fn it_is_kept_as_long_as_is_usual_but_ten_minutes_if_it_was_refused_and_no_key_stands_for_it() {
+        let ended = NOW + 7;
+        assert_eq!(record_of(start()).kept_until(DAY), None);
+        assert_eq!(refused(None).kept_until(DAY), Some(at(ended).plus(Terms::KEEP_REFUSED)));
+        assert_eq!(refused(None).kept_until(Millis(60_000)), Some(at(ended + 60_000)));
+        assert_eq!(refused(Some(key())).kept_until(DAY), Some(at(ended).plus(DAY)));
+        assert_eq!(refused(Some(key())).key(), Some(key()));
+        let mut record = booked();
+        assert_eq!(record.kept_until(DAY), None, "its message is to be delivered");
+        record.notified(true, at(NOW + 6), RETRY);
+        assert_eq!(
+            (record.kept_until(DAY), record.wake_at(DAY)),
+            (Some(at(NOW + 5).plus(DAY)), record.kept_until(DAY))
+        );
+    }
+
+    #[test]
+    fn seats_that_were_reset_are_listed_once() {
+        let mut record = booked();
+        record.seat_was_reset(ticket_id("b:2"));
+        record.seat_was_reset(ticket_id("b:2"));
+        assert_eq!(record.reset(), [ticket_id("b:2")]);
+    }
+
+    #[test]
+    fn an_operator_turns_it_back_until_its_capture_is_asked_for() {
+        let mut record = record_of(start());
+        assert_eq!(record.operate(&cancel(), at(NOW), Some(RETRY)), Ok(Operated::Changed));
+        let mut record = capturing();
+        let refusal = record.operate(&cancel(), at(NOW), Some(RETRY)).unwrap_err();
+        assert_eq!(refusal.kind, Kind::CheckoutInProgress);
+        let mut record = refused(None);
+        assert_eq!(record.operate(&cancel(), at(NOW), Some(RETRY)), Ok(Operated::Unchanged));
+    }
+
+    #[test]
+    fn an_operators_word_ends_a_wait_for_the_gateway_once() {
+        let word = resolve(Resolution::Captured(PaymentId::parse("pay-1").unwrap()));
+        let mut record = capturing();
+        assert_eq!(record.operate(&word, at(NOW), Some(RETRY)).unwrap_err().kind, Kind::CheckoutInProgress);
+        let _step = give(&mut record, 0, capture_unknown(), NOW);
+        assert_eq!(record.operate(&word, at(NOW + 9), Some(RETRY)), Ok(Operated::Step));
+        assert_eq!((record.ended(), record.wake(), record.is_to_notify()), (Some(at(NOW + 9)), None, true));
+        let before = record.clone();
+        assert_eq!(record.operate(&word, at(NOW + 10), Some(RETRY)), Ok(Operated::Unchanged), "twice is once");
+        let other = resolve(Resolution::Captured(PaymentId::parse("pay-2").unwrap()));
+        assert_eq!(record.operate(&other, at(NOW), Some(RETRY)).unwrap_err().kind, Kind::CheckoutInProgress);
+        assert_eq!(record, before);
+    }
+
+    #[test]
+    fn an_operator_has_the_message_of_a_booking_sent_again() {
+        let notify = Operation::Notify;
+        let mut record = booked();
+        assert_eq!(record.operate(&notify, at(NOW), Some(RETRY)), Ok(Operated::Unchanged), "it is on its way");
+        (0..3).for_each(|_| record.notified(false, at(NOW), RETRY));
+        assert_eq!(record.operate(&notify, at(NOW), None).unwrap_err().kind, Kind::NotFound);
+        assert_eq!(record.operate(&notify, at(NOW + 1), Some(RETRY)), Ok(Operated::Changed));
+        assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 0, due: at(NOW + 1) });
+        record.notified(true, at(NOW + 2), RETRY);
+        assert_eq!(record.operate(&notify, at(NOW + 3), Some(RETRY)), Ok(Operated::Changed), "also a delivered one");
+        for mut other in [record_of(start()), capturing(), refused(None)] {
+            for notifier in [None, Some(RETRY)] {
+                let refusal = other.operate(&notify, at(NOW), notifier).unwrap_err();
+                assert_eq!(refusal.kind, Kind::CheckoutInProgress);
+            }
+        }
+    }
+}
