@@ -46,7 +46,7 @@ enum Command {
         only: Vec<String>,
     },
     /// Changes the transition code, one place at a time, and sees whether a test notices; takes about an hour. Needs
-    /// cargo-mutants.
+    /// cargo-mutants and cargo-nextest.
     Mutants,
     /// A Restate server and host-restate on this machine, to try things with. What they know is kept in target/restate.
     Restate {

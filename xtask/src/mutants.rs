@@ -17,6 +17,8 @@ const OUTPUT: &str = "target/mutants";
 pub(crate) fn all() -> Outcome {
     let version = output(&mut cargo(&["mutants", "--version"]))
         .map_err(|_| "this needs cargo-mutants: `cargo install --locked cargo-mutants`")?;
+    output(&mut cargo(&["nextest", "--version"]))
+        .map_err(|_| "this needs cargo-nextest: `cargo install --locked cargo-nextest`")?;
     say(&format!("{}: about an hour, {OUTPUT}/mutants.out tells more meanwhile", version.trim()));
     // It ends with a failure where a mutant was missed. Which ones may be is decided below.
     let ended = run(&mut cargo(&["mutants", "--package", "booking-core", "--output", OUTPUT, "--colors", "never"]));

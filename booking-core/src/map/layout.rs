@@ -247,6 +247,15 @@ mod tests {
         assert_eq!(Layout::new(Vec::new()).map(|none| (none.len(), none.is_empty())), Ok((0, true)));
     }
 
+    /// Worked out by another program from the definitions of FNV-1a and of the last steps of `SplitMix64`: a hash that spreads seats less
+    /// evenly would find them all the same, and later.
+    #[test]
+    fn the_hash_is_the_one_that_it_says() {
+        for (id, is) in [("arena:A:12", 0x6c1b_07d6_4053_67ba), ("hall:1", 0x603d_673e_d7ca_40c4)] {
+            assert_eq!(TicketId::parse(id).map(|id| hash(&id)), Ok(is), "{id}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_hash_is_found_where_it_stands_however_unevenly_hashes_are_spread(
