@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
-use booking_core::wire::{Door, Kind, check_idempotency_key, parse, route};
+use booking_core::wire::{Door, Kind, idempotency_key, parse, route};
 use serde_json::{Value, json};
 use tests::http::Client;
 use tests::server::Server;
@@ -284,8 +284,8 @@ fn expected(hostile: &Hostile, from: Door) -> Option<Kind> {
     let key = hostile
         .key
         .as_deref()
-        .map(|key| key.trim_ascii())
-        .map_or(Ok(()), |key| check_idempotency_key(key).map(|_| ()).map_err(|refusal| refusal.kind));
+        .map(|key| idempotency_key(&hostile.method, [key.trim_ascii()]))
+        .map_or(Ok(()), |key| key.map(|_| ()).map_err(|refusal| refusal.kind));
     match (parse(from, &hostile.method, &hostile.path, &hostile.body), key) {
         // What is wrong with the route or the length comes before the headers, these before what is in the body.
         // Where there are admin tokens, whoever has none is asked for one at the admin's door.

@@ -272,6 +272,62 @@ fn no_handler_is_told_apart_by_its_name() {
     assert_eq!(wrong, Wrong::new());
 }
 
+/// What only the core decides, by words that a host would need for it.
+const DECISIONS: [(&str, &str); 8] = [
+    ("Stage::", "what a checkout's stage means"),
+    (".stage() {", "what a checkout's stage means"),
+    ("IdempotencyKeyReused", "what an idempotency key means"),
+    (".is_recorded()", "what an idempotency key means"),
+    ("Backoff {", "when something is tried again"),
+    ("Retry {", "when something is tried again"),
+    ("\"Retry-After\", \"", "when it is worth asking again"),
+    ("property.name ==", "what a property is about"),
+];
+
+/// Waits that are the host's own: how it gets through to what it asks, and looks after what was cut short.
+const WAITS_OF_A_HOST: [&str; 3] =
+    ["crates/booking-restate/src/journal.rs", "host-worker/src/checkout_object.rs", "host-worker/src/inside.rs"];
+
+/// A host decides nothing that a buyer could notice.
+fn decides(path: &str, text: &str) -> Wrong {
+    let is_host = ["host-", "crates/booking-hosting/", "crates/booking-restate/", "crates/booking-workers/"];
+    let is_product = path.contains("/src/") && is_host.iter().any(|host| path.starts_with(host));
+    // A simulator looks at what is inside.
+    if !is_product || path.contains("/src/simulate/") || path.contains("/src/tests/") {
+        return Wrong::new();
+    }
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code: String = code.lines().map(|line| format!("{}\n", line.split("//").next().unwrap_or_default())).collect();
+    let found = DECISIONS.iter().filter(|(word, _)| code.contains(word));
+    let found = found.filter(|(word, _)| *word != "Backoff {" || !WAITS_OF_A_HOST.contains(&path));
+    found.map(|(word, what)| format!("{path} decides {what}: {word}")).collect()
+}
+
+#[test]
+fn what_a_buyer_could_notice_is_decided_in_the_core() {
+    for planted in [
+        "matches!(checkout.stage(), Stage::Capturing { .. })",
+        "match running.checkout().stage() {",
+        "return refusal(Kind::IdempotencyKeyReused)",
+        "if kind.is_recorded() {",
+        "const AGAIN: Backoff = Backoff { first: Millis(1), cap: Millis(2) };",
+        "let retry = Retry { attempts: 3, wait };",
+        r#"headers.set("Retry-After", "1")?;"#,
+        r#"if property.name == "one_owner" {"#,
+    ] {
+        assert!(!decides("host-a/src/x.rs", planted).is_empty(), "{planted}");
+        assert_eq!(decides("host-a/src/simulate/x.rs", planted), Wrong::new());
+        assert_eq!(decides("booking-core/src/x.rs", planted), Wrong::new());
+    }
+    assert_eq!(decides("host-a/src/x.rs", "// Stage:: is the core's\nrecord.checkout().stage().name()"), Wrong::new());
+    let files = files();
+    for path in WAITS_OF_A_HOST {
+        assert!(files.get(path).is_some_and(|text| text.contains("Backoff {")), "{path} waits no more: mend this list");
+    }
+    let wrong: Wrong = rust(&files).flat_map(|(path, text)| decides(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
+}
+
 /// A file begins with a sentence on itself, and has neither skipped tests nor leftovers.
 fn wrong_text(path: &str, text: &str) -> Wrong {
     let mut wrong = Wrong::new();

@@ -134,6 +134,8 @@ pub enum Check {
     /// Always, of every checkout. It can cease to hold only where the checkout itself changes, a ticket of its, or its
     /// account.
     Checkout(fn(&dyn System, &Checkout) -> Verdict),
+    /// Always, of every checkout and its account with the gateway: not to be asked of a system that has not got the account.
+    Money(fn(&dyn System, &Checkout) -> Verdict),
     /// Always, of every ticket. It can cease to hold only where the ticket itself changes, or the checkout that it is
     /// sold to.
     Ticket(fn(&dyn System, &TicketId, SeatFacts<'_>) -> Verdict),
@@ -178,9 +180,9 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "all_or_nothing", number: 5, check: Check::Checkout(all_or_nothing) },
     Property { name: "nothing_left_of_the_failed", number: 5, check: Check::Checkout(nothing_left_of_the_failed) },
     Property { name: "a_set_is_whole", number: 5, check: Check::PerTurn(turn::a_set_is_whole) },
-    Property { name: "no_seat_no_money", number: 6, check: Check::Checkout(no_seat_no_money) },
-    Property { name: "no_money_no_seat", number: 7, check: Check::Checkout(no_money_no_seat) },
-    Property { name: "one_account", number: 7, check: Check::Checkout(one_account) },
+    Property { name: "no_seat_no_money", number: 6, check: Check::Money(no_seat_no_money) },
+    Property { name: "no_money_no_seat", number: 7, check: Check::Money(no_money_no_seat) },
+    Property { name: "one_account", number: 7, check: Check::Money(one_account) },
     Property { name: "sold_to_somebody", number: 7, check: Check::Ticket(sold_to_somebody) },
     Property { name: "same_command_same_answer", number: 8, check: Check::PerTurn(turn::same_command_same_answer) },
     Property { name: "one_change_one_version", number: 8, check: Check::PerTurn(turn::one_change_one_version) },
@@ -213,7 +215,7 @@ pub fn check(system: &dyn System) -> Result<(), Violation> {
 pub fn check_checkout(system: &dyn System, checkout: &Checkout) -> Result<(), Violation> {
     let at_rest = system.is_at_rest();
     first_broken(|check| match check {
-        Check::Checkout(holds) => holds(system, checkout),
+        Check::Checkout(holds) | Check::Money(holds) => holds(system, checkout),
         Check::CheckoutAtRest(holds) if at_rest => holds(system, checkout),
         Check::CheckoutAtRest(_) | Check::Ticket(_) | Check::TicketAtRest(_) | Check::PerTurn(_) => Ok(()),
     })
@@ -228,7 +230,11 @@ pub fn check_ticket(system: &dyn System, id: &TicketId, ticket: SeatFacts<'_>) -
     first_broken(|check| match check {
         Check::Ticket(holds) => holds(system, id, ticket),
         Check::TicketAtRest(holds) if at_rest => holds(system, id, ticket),
-        Check::TicketAtRest(_) | Check::Checkout(_) | Check::CheckoutAtRest(_) | Check::PerTurn(_) => Ok(()),
+        Check::TicketAtRest(_)
+        | Check::Checkout(_)
+        | Check::Money(_)
+        | Check::CheckoutAtRest(_)
+        | Check::PerTurn(_) => Ok(()),
     })
 }
 
@@ -239,7 +245,9 @@ pub fn check_ticket(system: &dyn System, id: &TicketId, ticket: SeatFacts<'_>) -
 pub fn check_turn(turn: &MapTurn<'_>) -> Result<(), Violation> {
     first_broken(|check| match check {
         Check::PerTurn(holds) => holds(turn),
-        Check::Checkout(_) | Check::Ticket(_) | Check::CheckoutAtRest(_) | Check::TicketAtRest(_) => Ok(()),
+        Check::Checkout(_) | Check::Money(_) | Check::Ticket(_) | Check::CheckoutAtRest(_) | Check::TicketAtRest(_) => {
+            Ok(())
+        }
     })
 }
 
@@ -251,7 +259,9 @@ pub fn check_turn(turn: &MapTurn<'_>) -> Result<(), Violation> {
 pub fn check_turn_quickly(turn: &MapTurn<'_>) -> Result<(), Violation> {
     PROPERTIES.iter().filter(|property| property.number != 9).try_for_each(|property| match property.check {
         Check::PerTurn(holds) => holds(turn).map_err(|what| property.broken(what)),
-        Check::Checkout(_) | Check::Ticket(_) | Check::CheckoutAtRest(_) | Check::TicketAtRest(_) => Ok(()),
+        Check::Checkout(_) | Check::Money(_) | Check::Ticket(_) | Check::CheckoutAtRest(_) | Check::TicketAtRest(_) => {
+            Ok(())
+        }
     })
 }
 

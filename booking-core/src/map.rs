@@ -447,6 +447,12 @@ impl SeatMap {
         self.header.version
     }
 
+    /// The map's version at the last change of a seat; its version now where nothing is stored of the seat.
+    #[must_use]
+    pub fn version_of(&self, seat: &TicketId) -> u64 {
+        self.ticket(seat).map_or(self.version(), |ticket| ticket.version)
+    }
+
     /// Whether the host asks the map to put all seats back on sale, as enough are sold. That is for trying things
     /// ([`Terms::auto_reset_at`]), and off by default.
     #[must_use]

@@ -143,6 +143,10 @@ impl System for Around<'_> {
     }
 }
 
+fn is_of_checkouts(property: &Property) -> bool {
+    matches!(property.check, Check::Checkout(_) | Check::Money(_))
+}
+
 /// What was found of one property.
 struct Found {
     property: &'static Property,
@@ -154,23 +158,21 @@ struct Found {
 
 impl Kept {
     fn look(&self, property: &'static Property) -> Option<Found> {
-        let is_about_money = matches!(property.name, "no_seat_no_money" | "no_money_no_seat" | "one_account");
         let mut found = Found { property, looked_at: 0, passed_over: 0, broken: Vec::new() };
         let mut see = |verdict: Verdict| {
             found.looked_at += 1;
             found.broken.extend(verdict.err());
         };
         match property.check {
-            Check::Checkout(holds) => self
+            Check::Checkout(holds) | Check::Money(holds) => self
                 .checkouts
                 .values()
-                .filter(|checkout| !is_about_money || self.is_paid_here(checkout))
+                .filter(|checkout| matches!(property.check, Check::Checkout(_)) || self.is_paid_here(checkout))
                 .for_each(|checkout| see(holds(&Around { kept: self, checkout: Some(checkout) }, checkout))),
             Check::Ticket(holds) => self.each_ticket(|id, ticket| see(holds(&self.around(), id, ticket.into()))),
             Check::TicketAtRest(_) | Check::CheckoutAtRest(_) | Check::PerTurn(_) => return None,
         }
-        let all =
-            if matches!(property.check, Check::Checkout(_)) { self.checkouts.len() } else { self.tickets().count() };
+        let all = if is_of_checkouts(property) { self.checkouts.len() } else { self.tickets().count() };
         found.passed_over = all - found.looked_at;
         Some(found)
     }
@@ -228,7 +230,7 @@ impl CheckArgs {
         for found in PROPERTIES.iter().filter_map(|property| kept.look(property)) {
             let Found { property, looked_at, passed_over, broken: seen } = found;
             let verdict = if seen.is_empty() { "holds" } else { "BROKEN" };
-            let is_of_checkouts = matches!(property.check, Check::Checkout(_));
+            let is_of_checkouts = is_of_checkouts(property);
             let why = match (passed_over, is_of_checkouts) {
                 (0, _) => String::new(),
                 (_, true) => format!(", {passed_over} not: no account of theirs is here, see --ledger"),

@@ -13,8 +13,8 @@ use axum::response::Response;
 use axum::routing::any;
 use booking_core::life;
 use booking_core::wire::{
-    Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer,
-    check_idempotency_key, openapi, watch,
+    Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer, idempotency_key,
+    openapi, watch,
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -157,8 +157,8 @@ fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bod
 pub(crate) fn respond(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_type(status, JSON, answer.body);
-    if answer.kind.is_some_and(|kind| matches!(kind, Kind::Overloaded | Kind::StorageUnavailable | Kind::RateLimited)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = answer.kind.and_then(Kind::retry_after) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -229,7 +229,8 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let (service, name) = handler.labels();
     span.record("service", service).record("handler", name);
     let body = read(body, handler.max_body(), app.settings.body_within).await.map_err(plain)?;
-    let key = idempotency_key(&parts.headers, &parts.method).map_err(plain)?;
+    let keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter().map(HeaderValue::as_bytes);
+    let key = idempotency_key(parts.method.as_str(), keys).map_err(plain)?;
     let key = key.map(|name| scoped(name, &visitor, &path, &body));
     let call = route.parse(&body).map_err(plain)?.from_door(visitor.door);
     if !app.settings.services.have(&call) {
@@ -350,19 +351,6 @@ async fn read_all(mut body: Body, longest: usize) -> Result<Bytes, Refusal> {
         }
     }
     if length <= longest { Ok(whole.freeze()) } else { Err(Kind::PayloadTooLarge.into()) }
-}
-
-/// The idempotency key of a `POST`, if it has one.
-fn idempotency_key<'a>(headers: &'a HeaderMap, method: &Method) -> Result<Option<&'a str>, Refusal> {
-    if *method != Method::POST {
-        return Ok(None);
-    }
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    match (keys.next(), keys.next()) {
-        (None, _) => Ok(None),
-        (Some(key), None) => check_idempotency_key(key.as_bytes()).map(Some),
-        (Some(_), Some(_)) => Err(Refusal::invalid(IDEMPOTENCY_KEY, "stands twice")),
-    }
 }
 
 /// A key with its scope, and what it came with.

@@ -64,7 +64,8 @@ pub enum Record {
 
 impl Format for Record {
     const NAME: &'static str = "record";
-    const VERSION: u32 = 1;
+    /// The first had other forms of checkouts and keys. No release wrote it.
+    const VERSION: u32 = 2;
 }
 
 impl Record {

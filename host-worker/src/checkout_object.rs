@@ -9,7 +9,7 @@ use std::rc::Rc;
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::CheckoutId;
 use booking_core::life::checkout::MOST_WAITING;
-use booking_core::life::{CheckoutRecord, Key, NotificationStatus, Operated};
+use booking_core::life::{CheckoutRecord, Key, NotificationStatus};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, Operation, answer};
@@ -66,6 +66,8 @@ struct Host {
     drives: Cell<bool>,
     /// When it was driven last.
     drove: Cell<Timestamp>,
+    /// Its message is being delivered.
+    delivers: Cell<bool>,
     /// Those who wait for the end.
     waiting: RefCell<Vec<oneshot::Sender<Answer>>>,
 }
@@ -82,6 +84,15 @@ impl Drop for Driver {
     }
 }
 
+/// One try to deliver the message. There is one at a time.
+struct Delivery<'a>(&'a Cell<bool>);
+
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 impl DurableObject for CheckoutObject {
     fn new(state: State, env: Env) -> Self {
         let store = Store::new(&state, SCHEMA);
@@ -92,6 +103,7 @@ impl DurableObject for CheckoutObject {
             record: RefCell::default(),
             drives: Cell::new(false),
             drove: Cell::default(),
+            delivers: Cell::new(false),
             waiting: RefCell::default(),
         };
         Self(AssertUnwindSafe(Rc::new(host)))
@@ -151,6 +163,10 @@ impl Host {
             self.store.write("checkout", "UPDATE checkout SET record = ?", &[stored(&record)])?;
             self.arm(&record, settings)
         })?;
+        let is_given_up = |record: &CheckoutRecord| record.notification() == NotificationStatus::GivenUp;
+        if is_given_up(&record) && !is_given_up(&before) {
+            say(Level::Error, "a message was given up", &[("checkout", record.checkout().id().to_string())]);
+        }
         self.record.replace(Some(record));
         Ok(done)
     }
@@ -210,9 +226,8 @@ impl Host {
             Some(record) => record,
             None => self.begin(id, order, key, settings)?,
         };
-        // Its name is the scope of its key.
-        if record.key().map(|key| key.request) != key.map(|key| key.request) {
-            return Ok(Start::Refused(answer::refusal(&Kind::IdempotencyKeyReused.into())));
+        if let Err(reused) = record.started_by(key) {
+            return Ok(Start::Refused(answer::refusal(&reused)));
         }
         if record.ended().is_none() {
             self.go_on(Rc::clone(settings));
@@ -247,7 +262,8 @@ impl Host {
         self.tell(&record);
         if record.ended().is_none() {
             self.go_on(settings);
-        } else if operated != Ok(Operated::Unchanged) {
+        } else if record.is_to_notify() && !self.drives.get() {
+            self.store.transaction(|| self.arm(&record, &settings))?;
             let host = Rc::clone(self);
             meanwhile(&self.state, async move {
                 if let Err(why) = host.deliver(&settings).await {
@@ -260,6 +276,7 @@ impl Host {
 
     /// How it ended; after a while, that it goes on.
     async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
+        self.waiting.borrow_mut().retain(|tell| !tell.is_canceled());
         if self.waiting.borrow().len() >= MOST_WAITING {
             return Ok(answer::accepted(id));
         }
@@ -356,13 +373,14 @@ impl Host {
     async fn deliver(&self, settings: &Settings) -> Result<()> {
         let Some(message) = self.record()?.and_then(|record| record.notification_due(now())) else { return Ok(()) };
         let Some(port) = &settings.notify else { return Ok(()) };
+        if self.delivers.replace(true) {
+            return Ok(());
+        }
+        let _until_it_is_tried = Delivery(&self.delivers);
         // The alarm is set: it comes back for the message if this does not.
         let is_taken = outside::deliver(&self.env, port, &message).await;
         self.change(settings, |record| {
             record.notified(is_taken, now(), settings.terms.notify_retry);
-            if record.notification() == NotificationStatus::GivenUp {
-                say(Level::Error, "a message was given up", &[("checkout", message.checkout.to_string())]);
-            }
             Ok(())
         })
     }
@@ -377,8 +395,8 @@ impl Host {
                 self.store.write("checkout", "UPDATE checkout SET looked = looked + 1", &[])?;
                 let looked = self.store.row("checkout", "SELECT looked FROM checkout", &[])?;
                 let looked = looked.map(|mut row| row.number()).transpose()?.unwrap_or_default();
-                let again = LOOK_AGAIN.after(u32::try_from(looked).unwrap_or(u32::MAX));
-                self.store.wake_at(Some(now().plus(again)))
+                let again = now().plus(LOOK_AGAIN.after(u32::try_from(looked).unwrap_or(u32::MAX)));
+                self.store.wake_at(Some(record.wake().map_or(again, |wake| wake.min(again))))
             })?;
             return match self.driver() {
                 Some(driver) => driver.drive(&settings).await,
@@ -386,8 +404,9 @@ impl Host {
             };
         }
         if record.kept_until(settings.keep_for).is_some_and(|until| until <= now()) {
+            let cleared = self.store.clear().await;
             self.record.take();
-            return self.store.clear().await;
+            return cleared;
         }
         // Set before anything else: if this is cut short, it looks again.
         self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;

@@ -56,7 +56,7 @@ pub(crate) fn names<'a>(ids: impl IntoIterator<Item = &'a TicketId>) -> String {
 /// The header that every answer of an object has: the kind of a refusal, or [`NO_KIND`].
 const KIND: &str = "booking-kind";
 
-/// That an answer is no refusal, or one that was recorded, whose kind is in its body.
+/// That an answer is no refusal.
 const NO_KIND: &str = "-";
 
 #[wasm_bindgen]

@@ -8,7 +8,6 @@ use booking_core::ids::{CheckoutId, MapKey, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::life::{Key, Known};
 use booking_core::machine::{Machine as _, Transition};
-use booking_core::map::ticket::Ticket;
 use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
 use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
@@ -119,18 +118,17 @@ impl Map {
                 Ok((answer::plan(header.edition, layout.as_deref()), Vec::new()))
             }
             MapCall::Map(SeatMapCall::Watch) => Ok((answer::refusal(&Kind::NotFound.into()), Vec::new())),
-            MapCall::Seat(id, call @ TicketCall::Reset { up_to }, door) => {
+            MapCall::Seat(id, call @ TicketCall::Reset { .. }, door) => {
                 if let Some(known) = self.answered_before(asked.key)? {
                     return Ok((known, Vec::new()));
                 }
                 let seat = self.seat(&id)?;
-                let version = seat.ticket(&id).map_or(seat.version(), |ticket| ticket.version);
-                let ended = seat.ticket(&id).filter(|_| version <= up_to).and_then(Ticket::sold_to).cloned();
+                let ended = call.takes_from(&seat, &id).cloned();
                 if let Some(checkout) = &ended
                     && !self.has_ended(checkout).await?
                 {
-                    let why = "The checkout that this ticket is sold to is still under way";
-                    let refusal = Refusal::new(Kind::CheckoutInProgress, why).about(id).at(version);
+                    let version = seat.version_of(&id);
+                    let refusal = Refusal::still_being_sold(id, version);
                     return Ok((answer::refusal(&refusal), Vec::new()));
                 }
                 let call = MapCall::Seat(id, call, AtTheDoor { ended, ..door });
@@ -168,7 +166,6 @@ impl Map {
         Ok(match tables::known(&self.store, key)? {
             Known::Nothing => None,
             Known::Answer(answer) => Some(answer),
-            Known::Reused => Some(answer::refusal(&Kind::IdempotencyKeyReused.into())),
             Known::EndOf(_) => return Err(Broken::Missing("answer of a map under this key")),
         })
     }
@@ -202,7 +199,7 @@ impl Map {
         };
         let Turned { outcome, map, news } = self.turn(key, &command, terms)?;
         let answer = match seat {
-            Some(id) => answer::seat(&outcome, map.ticket(&id).map_or(map.version(), |ticket| ticket.version)),
+            Some(id) => answer::seat(&outcome, map.version_of(&id)),
             None if is_line => Answer { status: 200, body: json(&of_map(outcome)), kind: None },
             None => answer::map_reply(&outcome, map.version()),
         };

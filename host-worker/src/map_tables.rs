@@ -8,7 +8,7 @@ use std::sync::Arc;
 use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::life::{IdempotencyRecord, Key, Known};
-use booking_core::map::ticket::{Hold, Ticket, TicketState};
+use booking_core::map::ticket::{Hold, Ticket};
 use booking_core::map::{BATCH, Basket, Header, Layout, Needs, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::Answer;
@@ -31,7 +31,7 @@ pub(crate) const SCHEMA: &[Table] = &[
     Table::new("baskets", "(hold TEXT PRIMARY KEY, basket TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID")
         .with_index("(ends, hold)"),
     // Answers that are given again to the same idempotency key.
-    Table::new("keys", "(scope TEXT PRIMARY KEY, record TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID")
+    Table::new("answers", "(scope TEXT PRIMARY KEY, record TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID")
         .with_index("(at)"),
 ];
 
@@ -163,11 +163,7 @@ pub(crate) fn shown(store: &Store, layouts: &Layouts) -> Result<SeatMap> {
     let layout = layouts.of(store, &header)?;
     let ticket = |mut row: Row| {
         let id = TicketId::parse(&row.text()?)?;
-        let unreadable = || {
-            let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
-            Ticket { state, version: header.version, listed: None }
-        };
-        Ok((id, row.stored().unwrap_or_else(|_: Broken| unreadable())))
+        Ok((id, row.stored().unwrap_or_else(|_: Broken| Ticket::unreadable(header.version))))
     };
     let tickets = store.rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
     Ok(SeatMap::from_parts(header, layout, tickets, [], []))
@@ -235,8 +231,8 @@ fn in_parts(mut text: &str) -> Vec<&str> {
 
 /// What is known of a request that came under this key.
 pub(crate) fn known(store: &Store, Key { scope, request }: Key) -> Result<Known> {
-    let query = "SELECT record FROM keys WHERE scope = ?";
-    let row = store.row("keys", query, &[text(scope.to_string())])?;
+    let query = "SELECT record FROM answers WHERE scope = ?";
+    let row = store.row("answers", query, &[text(scope.to_string())])?;
     let record: Option<IdempotencyRecord> = row.map(|mut row| row.stored()).transpose()?;
     Ok(IdempotencyRecord::look(record.as_ref(), request))
 }
@@ -245,7 +241,7 @@ pub(crate) fn known(store: &Store, Key { scope, request }: Key) -> Result<Known>
 pub(crate) fn keep_answer(store: &Store, Key { scope, request }: Key, answer: &Answer, at: Timestamp) -> Result<()> {
     let Some(record) = IdempotencyRecord::of_answer(request, at, answer) else { return Ok(()) };
     let old = at.as_millis().saturating_sub(KEEP_KEYS.0);
-    store.write("keys", "DELETE FROM keys WHERE at < ?", &[number(old)])?;
+    store.write("answers", "DELETE FROM answers WHERE at < ?", &[number(old)])?;
     let row = [text(scope.to_string()), stored(&record), time(at)];
-    store.write("keys", "INSERT INTO keys (scope, record, at) VALUES (?, ?, ?)", &row)
+    store.write("answers", "INSERT INTO answers (scope, record, at) VALUES (?, ?, ?)", &row)
 }

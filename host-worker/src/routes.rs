@@ -5,7 +5,7 @@ use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::life::{Digest, Key};
 use booking_core::wire::{
     Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Refusal, SeatMapCall, allow, answer,
-    check_idempotency_key, openapi,
+    idempotency_key, openapi,
 };
 use booking_hosting::doors::{fingerprint, protocols, scope, shown};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
@@ -118,12 +118,8 @@ fn respond(answer: Answer) -> worker::Result<Response> {
     headers.set("Content-Type", "application/json")?;
     headers.set("Cache-Control", "no-store")?;
     headers.set("X-Content-Type-Options", "nosniff")?;
-    if answer.kind.is_some_and(|kind| matches!(kind, Kind::Overloaded | Kind::StorageUnavailable)) {
-        headers.set("Retry-After", "1")?;
-    }
-    if answer.kind == Some(Kind::RateLimited) {
-        // The shortest period that the platform's limits have.
-        headers.set("Retry-After", "10")?;
+    if let Some(seconds) = answer.kind.and_then(Kind::retry_after) {
+        headers.set("Retry-After", &seconds.to_string())?;
     }
     Ok(Response::builder().with_status(answer.status).with_headers(headers).fixed(answer.body.into_bytes()))
 }
@@ -177,9 +173,12 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if is_counted && asks_too_often(env, &Counted::Let(visitor.token), request).await {
         return Err(Kind::RateLimited.into());
     }
-    let shown_key = idempotency_key(request)?;
+    let shown_key = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
+    // The platform joins what stood in several headers.
+    let keys = shown_key.iter().flat_map(|keys| keys.split(", ")).map(str::as_bytes);
+    let shown_key = idempotency_key(&method, keys)?;
     let call = route.parse(&body)?.from_door(visitor.door);
-    let key = shown_key.as_ref().filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
+    let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
     let checkout = CheckoutId::of_chance(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
@@ -219,7 +218,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
             if visitor.door != Door::Admin {
                 return Err(Kind::Unauthorized.into());
             }
-            let passed = Passed { method: &method, path: &path, key: shown_key.as_deref(), body: &body };
+            let passed = Passed { method: &method, path: &path, key: shown_key, body: &body };
             return mock_gateway(env, settings, passed).await;
         }
         // No object knows them all.
@@ -303,15 +302,6 @@ fn audit(method: &str, path: &str, refusal: &Refusal) {
 /// How many bytes of a body that is too long are read on, and thrown away: a client that is still sending when the answer
 /// comes may never see it.
 const READ_ON: usize = 4 * 1024 * 1024;
-
-/// The idempotency key of a `POST`, if it has one.
-fn idempotency_key(request: &Request) -> Result<Option<String>, Refusal> {
-    if request.method() != Method::Post {
-        return Ok(None);
-    }
-    let Some(key) = request.headers().get(IDEMPOTENCY_KEY).ok().flatten() else { return Ok(None) };
-    check_idempotency_key(key.as_bytes()).map(|key| Some(key.to_owned()))
-}
 
 /// 128 bits that nobody can guess.
 fn chance() -> Result<u128, Refusal> {

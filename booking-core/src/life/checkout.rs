@@ -138,6 +138,16 @@ impl CheckoutRecord {
         self.key
     }
 
+    /// Whether the request that comes under this key, or without one, is the one that started it; for a host that names a checkout after
+    /// the scope of its key.
+    ///
+    /// # Errors
+    /// [`Kind::IdempotencyKeyReused`].
+    pub fn started_by(&self, key: Option<Key>) -> Result<(), Refusal> {
+        let request = |key: Option<Key>| key.map(|key| key.request);
+        if request(self.key) == request(key) { Ok(()) } else { Err(Kind::IdempotencyKeyReused.into()) }
+    }
+
     /// Seats that were sold to it, and that an operator has put back on sale since. What was paid for them is not given back by that.
     #[must_use]
     pub fn reset(&self) -> &[TicketId] {
@@ -182,11 +192,13 @@ impl CheckoutRecord {
         Ok(recorded)
     }
 
-    /// The wait may be over, or a host has read the record after a crash. Calling it too soon, or twice, does no harm.
+    /// The wait may be over, or a host has read the record after a crash. Calling it too soon, or twice, does no harm. It answers
+    /// [`Recorded::Waiting`] where only the end of a wait has changed, or the message was given up, as there is no notifier any more.
     ///
     /// # Errors
     /// [`Impossible`], which only a record that was altered gives.
     pub fn woken(&mut self, now: Timestamp, notify: Option<Retry>) -> Result<Recorded, Impossible> {
+        let before = (self.wake, self.notification);
         if let NotificationStatus::Waiting { failed, due } = self.notification {
             self.notification = match notify {
                 // The clock may have been ahead when the wait began.
@@ -194,7 +206,9 @@ impl CheckoutRecord {
                 None => NotificationStatus::GivenUp,
             };
         }
-        self.perform_own(now, notify)
+        let woken = self.perform_own(now, notify)?;
+        let is_changed = before != (self.wake, self.notification);
+        Ok(if woken == Recorded::Stale && is_changed { Recorded::Waiting } else { woken })
     }
 
     fn perform_own(&mut self, now: Timestamp, notify: Option<Retry>) -> Result<Recorded, Impossible> {
@@ -269,7 +283,7 @@ impl CheckoutRecord {
     }
 
     /// When there is something to do at the latest: a wait that ends, a message to deliver, or that it is to be forgotten. `None` while
-    /// it waits for outcomes alone.
+    /// it waits for outcomes alone. While a delivery is being tried this lies in the past, until [`notified`](Self::notified) is told.
     #[must_use]
     pub fn wake_at(&self, keep_for: Millis) -> Option<Timestamp> {
         match self.notification {
@@ -300,7 +314,8 @@ impl CheckoutRecord {
         }
     }
 
-    /// An operator does something about it (SPEC §6). The same command again changes nothing.
+    /// An operator does something about it (SPEC §6). The same command again changes nothing, but that a message is sent once more which
+    /// was delivered or given up meanwhile.
     ///
     /// # Errors
     /// The refusal that the operator is answered with. Nothing has changed then.
@@ -312,11 +327,14 @@ impl CheckoutRecord {
     ) -> Result<Operated, Refusal> {
         let refuse = |kind, why: &str| Err(Refusal::new(kind, why.to_owned()));
         match operation {
-            Operation::Cancel { reason: _ } => match self.running.cancel() {
-                Ok(()) => Ok(Operated::Changed),
-                Err(CancelRefusal::Ended) => Ok(Operated::Unchanged),
-                Err(CancelRefusal::CaptureAsked) => Err(Kind::CheckoutInProgress.into()),
-            },
+            Operation::Cancel { reason: _ } => {
+                let before = self.running.clone();
+                match self.running.cancel() {
+                    Ok(()) if self.running != before => Ok(Operated::Changed),
+                    Ok(()) | Err(CancelRefusal::Ended) => Ok(Operated::Unchanged),
+                    Err(CancelRefusal::CaptureAsked) => Err(Kind::CheckoutInProgress.into()),
+                }
+            }
             Operation::Resolve { resolution, reason: _ } => {
                 let outcomes = match self.running.resolve(resolution, now) {
                     Ok(outcomes) => outcomes,
@@ -339,8 +357,10 @@ impl CheckoutRecord {
                 (Some(Ending::Completed { .. }), _) if notify.is_none() => {
                     refuse(Kind::NotFound, "There is nobody to send messages to: this host has no notifier")
                 }
-                // One that is on its way is on its way.
-                (Some(Ending::Completed { .. }), NotificationStatus::Waiting { .. }) => Ok(Operated::Unchanged),
+                // One that is on its way is on its way. One that waits for its next try is sent now.
+                (Some(Ending::Completed { .. }), NotificationStatus::Waiting { due, .. }) if due <= now => {
+                    Ok(Operated::Unchanged)
+                }
                 (Some(Ending::Completed { .. }), _) => {
                     self.notification = NotificationStatus::Waiting { failed: 0, due: now };
                     Ok(Operated::Changed)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::format::Format;
 use crate::ids::CheckoutId;
 use crate::time::Timestamp;
-use crate::wire::{Answer, Kind};
+use crate::wire::{Answer, Kind, answer};
 
 /// 128 bits of a cryptographic hash, which stand for something longer and reveal nothing of it. Written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,7 +71,8 @@ impl<'de> Deserialize<'de> for Digest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
-    /// Stands for the key, the address that was asked, and who asked.
+    /// Stands for the key, the address that was asked, and who asked; or for this one request, where a host makes up a key because the
+    /// request may reach an object twice.
     pub scope: Digest,
     /// Stands for the bytes of the request.
     pub request: Digest,
@@ -129,12 +130,10 @@ impl fmt::Debug for RecordedAnswer {
 pub enum Known {
     /// Nothing: it is to be handled, and its answer [recorded](IdempotencyRecord::of_answer).
     Nothing,
-    /// It is answered like this again.
+    /// It is answered with this: what it was answered before, or that another request came under the key.
     Answer(Answer),
     /// It is answered with what this checkout ends with.
     EndOf(CheckoutId),
-    /// Another request came under the key: [`Kind::IdempotencyKeyReused`].
-    Reused,
 }
 
 impl IdempotencyRecord {
@@ -143,7 +142,9 @@ impl IdempotencyRecord {
     pub fn look(stored: Option<&Self>, request: Digest) -> Known {
         match stored {
             None => Known::Nothing,
-            Some(record) if record.request != request => Known::Reused,
+            Some(record) if record.request != request => {
+                Known::Answer(answer::refusal(&Kind::IdempotencyKeyReused.into()))
+            }
             Some(Self { answer: RecordedAnswer::EndOf(id), .. }) => Known::EndOf(id.clone()),
             Some(Self { answer: RecordedAnswer::Is { status, kind, body }, .. }) => {
                 let kind = kind.as_deref().and_then(Kind::named);

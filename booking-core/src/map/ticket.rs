@@ -315,6 +315,27 @@ pub enum TicketRefusal {
     Overloaded,
 }
 
+impl TicketRefusal {
+    /// Whether it says no more than what is recorded of the seat: that another buyer has it, or that it is off sale. No turn can accept
+    /// what was refused so before the record changes, so a host may answer it from a look beside the map's turns.
+    #[must_use]
+    pub fn is_what_is_recorded(self, status: TicketStatus) -> bool {
+        match self {
+            Self::TicketReserved { .. } => status == TicketStatus::Reserved,
+            Self::TicketSold => status == TicketStatus::Sold,
+            Self::TicketBlocked => status == TicketStatus::Blocked,
+            Self::TicketNotForSale
+            | Self::CheckoutInProgress
+            | Self::HoldExpired
+            | Self::HoldNotFound
+            | Self::Overtaken { .. }
+            | Self::HoldInUse
+            | Self::StaleEdition { .. }
+            | Self::Overloaded => false,
+        }
+    }
+}
+
 /// Who asks what a seat is. Only operators, and who shows the hold, may learn whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -424,6 +445,13 @@ impl TicketState {
 }
 
 impl Ticket {
+    /// What is shown in the place of a seat that is stored in a form that cannot be read: it is off sale. Commands that name it are given
+    /// up.
+    #[must_use]
+    pub fn unreadable(version: u64) -> Self {
+        Self { state: TicketState::Blocked { reason: "it cannot be read".to_owned() }, version, listed: None }
+    }
+
     /// The checkout that it is sold to; `None` for a sale at the box office, too.
     #[must_use]
     pub fn sold_to(&self) -> Option<&CheckoutId> {

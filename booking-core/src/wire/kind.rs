@@ -114,6 +114,39 @@ pub struct Refusal {
     pub money: Option<MoneyState>,
 }
 
+impl Kind {
+    /// After how many seconds it is worth asking again, for the header `Retry-After`; `None` where time alone changes nothing.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Overloaded | Self::StorageUnavailable => Some(1),
+            // The shortest period for which a host counts requests.
+            Self::RateLimited => Some(10),
+            Self::InvalidRequest
+            | Self::Unauthorized
+            | Self::PaymentDeclined
+            | Self::NotFound
+            | Self::HoldNotFound
+            | Self::MethodNotAllowed
+            | Self::TicketSold
+            | Self::TicketReserved
+            | Self::TicketBlocked
+            | Self::TicketNotForSale
+            | Self::CheckoutInProgress
+            | Self::Overtaken
+            | Self::HoldInUse
+            | Self::IdempotencyKeyReused
+            | Self::HoldExpired
+            | Self::PayloadTooLarge
+            | Self::TtlOutOfRange
+            | Self::TooManyTickets
+            | Self::DuplicateTicket
+            | Self::MixedCurrencies
+            | Self::PaymentUnavailable => None,
+        }
+    }
+}
+
 impl Refusal {
     /// An invalid request, by the field that is wrong and what is wrong with it.
     #[must_use]
@@ -138,6 +171,13 @@ impl Refusal {
     #[must_use]
     pub fn about(self, ticket: TicketId) -> Self {
         Self { ticket: Some(ticket), ..self }
+    }
+
+    /// A sale that may not be taken away yet, as its checkout is under way: see [`TicketCall::takes_from`](super::TicketCall::takes_from).
+    #[must_use]
+    pub fn still_being_sold(ticket: TicketId, version: u64) -> Self {
+        let why = "The checkout that this ticket is sold to is still under way";
+        Self::new(Kind::CheckoutInProgress, why).about(ticket).at(version)
     }
 
     /// Why a checkout failed, and where its money is.

@@ -76,13 +76,21 @@ pub enum Door {
     Admin,
 }
 
-/// Checks the value of the [`IDEMPOTENCY_KEY`] header.
+/// The idempotency key of a request, by its method and every value of its [`IDEMPOTENCY_KEY`] header. Only a `POST` has one.
 ///
 /// # Errors
-/// `InvalidRequest` unless it is 1 to 128 printable ASCII characters.
-pub fn check_idempotency_key(value: &[u8]) -> Result<&str, Refusal> {
+/// `InvalidRequest` where there are several, and unless it is 1 to 128 printable ASCII characters.
+pub fn idempotency_key<'a>(
+    method: &str,
+    values: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<&'a str>, Refusal> {
+    let mut values = values.into_iter().filter(|_| method == "POST");
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::invalid(IDEMPOTENCY_KEY, "stands twice"));
+    }
     match std::str::from_utf8(value) {
-        Ok(key) if (1..=128).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(key),
+        Ok(key) if (1..=128).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(key)),
         Ok(_) | Err(_) => Err(Refusal::invalid(IDEMPOTENCY_KEY, "must be 1 to 128 printable ASCII characters")),
     }
 }

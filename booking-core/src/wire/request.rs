@@ -16,7 +16,7 @@ use crate::ids::{
 };
 use crate::json::{Json, Source, Wrong};
 use crate::map::ticket::{self as seat, Offer, Reader, Reserve};
-use crate::map::{Layout, LayoutError, Place, Row, SeatMapCommand, Seats, SeatsError};
+use crate::map::{Layout, LayoutError, Place, Row, SeatMap, SeatMapCommand, Seats, SeatsError};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
 use crate::running::Resolution;
@@ -120,6 +120,17 @@ pub enum TicketCall {
         /// The newest version that may be taken away.
         up_to: u64,
     },
+}
+
+impl TicketCall {
+    /// The checkout that this call takes a seat from which is sold: a reset of a seat that has not changed since. It is judged only once
+    /// that checkout has ended ([`AtTheDoor::ended`]), as its money may be taken at any moment until then; before that the answer is
+    /// [`Refusal::still_being_sold`](super::Refusal::still_being_sold).
+    #[must_use]
+    pub fn takes_from<'a>(&self, map: &'a SeatMap, seat: &TicketId) -> Option<&'a CheckoutId> {
+        let Self::Reset { up_to } = self else { return None };
+        map.ticket(seat).filter(|ticket| ticket.version <= *up_to)?.sold_to()
+    }
 }
 
 /// What the door of a host adds to a call, once: its time, and what follows from the host's terms then. Copies of the call keep

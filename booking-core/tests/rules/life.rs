@@ -29,10 +29,11 @@ mod keys {
         let record = IdempotencyRecord::of_answer(FIRST, at(NOW), &ok()).unwrap();
         assert_eq!(IdempotencyRecord::look(None, FIRST), Known::Nothing);
         assert_eq!(IdempotencyRecord::look(Some(&record), FIRST), Known::Answer(ok()));
-        assert_eq!(IdempotencyRecord::look(Some(&record), OTHER), Known::Reused);
+        let reused = Known::Answer(answer::refusal(&Kind::IdempotencyKeyReused.into()));
+        assert_eq!(IdempotencyRecord::look(Some(&record), OTHER), reused);
         let of_checkout = IdempotencyRecord::of_checkout(FIRST, at(NOW), checkout_id("c"));
         assert_eq!(IdempotencyRecord::look(Some(&of_checkout), FIRST), Known::EndOf(checkout_id("c")));
-        assert_eq!(IdempotencyRecord::look(Some(&of_checkout), OTHER), Known::Reused);
+        assert_eq!(IdempotencyRecord::look(Some(&of_checkout), OTHER), reused);
     }
 
     #[test]
@@ -149,7 +150,7 @@ mod records {
         assert_eq!((record.notification_due(at(u64::MAX >> 11)), record.is_to_notify()), (None, false));
 
         let mut resumed = booked();
-        assert_eq!(resumed.woken(at(NOW + 9), None), Ok(Recorded::Stale));
+        assert_eq!(resumed.woken(at(NOW + 9), None), Ok(Recorded::Waiting), "it has changed");
         assert_eq!(resumed.notification(), NotificationStatus::GivenUp, "its notifier is no longer configured");
     }
 
@@ -190,12 +191,13 @@ mod records {
         let ahead = NOW + 3_600_000;
         let mut record = capturing();
         let _step = give(&mut record, 0, capture_unknown(), ahead);
-        assert_eq!(record.woken(at(NOW), Some(RETRY)), Ok(Recorded::Stale));
+        assert_eq!(record.woken(at(NOW), Some(RETRY)), Ok(Recorded::Waiting), "it has changed");
         assert_eq!(record.wake(), Some(at(NOW + 200)));
+        assert_eq!(record.woken(at(NOW), Some(RETRY)), Ok(Recorded::Stale));
 
         let mut record = booked();
         record.notified(false, at(ahead), RETRY);
-        let _stale = record.woken(at(NOW), Some(RETRY)).unwrap();
+        assert_eq!(record.woken(at(NOW), Some(RETRY)), Ok(Recorded::Waiting), "it has changed");
         assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 1, due: at(NOW + 1_000) });
     }
 
@@ -245,6 +247,18 @@ mod records {
     }
 
     #[test]
+    fn only_the_request_that_started_it_is_answered_with_it() {
+        let reused = |record: &CheckoutRecord, key| record.started_by(key).map_err(|refusal| refusal.kind);
+        let started = CheckoutRecord::start(start(), Some(key()));
+        let elsewhere = Key { scope: Digest([9; 16]), ..key() };
+        assert_eq!([Some(key()), Some(elsewhere)].map(|key| reused(&started, key)), [Ok(()), Ok(())]);
+        let other = Key { request: Digest([9; 16]), ..key() };
+        assert_eq!(reused(&started, Some(other)), Err(Kind::IdempotencyKeyReused));
+        assert_eq!(reused(&started, None), Err(Kind::IdempotencyKeyReused));
+        assert_eq!(reused(&record_of(start()), None), Ok(()));
+    }
+
+    #[test]
     fn seats_that_were_reset_are_listed_once() {
         let mut record = booked();
         record.seat_was_reset(ticket_id("b:2"));
@@ -256,6 +270,7 @@ mod records {
     fn an_operator_turns_it_back_until_its_capture_is_asked_for() {
         let mut record = record_of(start());
         assert_eq!(record.operate(&cancel(), at(NOW), Some(RETRY)), Ok(Operated::Changed));
+        assert_eq!(record.operate(&cancel(), at(NOW), Some(RETRY)), Ok(Operated::Unchanged), "twice is once");
         let mut record = capturing();
         let refusal = record.operate(&cancel(), at(NOW), Some(RETRY)).unwrap_err();
         assert_eq!(refusal.kind, Kind::CheckoutInProgress);
@@ -282,7 +297,10 @@ mod records {
     fn an_operator_has_the_message_of_a_booking_sent_again() {
         let notify = Operation::Notify;
         let mut record = booked();
-        assert_eq!(record.operate(&notify, at(NOW), Some(RETRY)), Ok(Operated::Unchanged), "it is on its way");
+        assert_eq!(record.operate(&notify, at(NOW + 5), Some(RETRY)), Ok(Operated::Unchanged), "it is on its way");
+        record.notified(false, at(NOW + 6), RETRY);
+        assert_eq!(record.operate(&notify, at(NOW + 7), Some(RETRY)), Ok(Operated::Changed), "it waits no longer");
+        assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 0, due: at(NOW + 7) });
         (0..3).for_each(|_| record.notified(false, at(NOW), RETRY));
         assert_eq!(record.operate(&notify, at(NOW), None).unwrap_err().kind, Kind::NotFound);
         assert_eq!(record.operate(&notify, at(NOW + 1), Some(RETRY)), Ok(Operated::Changed));

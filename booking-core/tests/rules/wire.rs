@@ -817,13 +817,24 @@ mod bodies {
     fn idempotency_keys_are_1_to_128_printable_ascii_characters() {
         let longest = "k".repeat(128);
         for good in ["k", "a/b+c=", longest.as_str()] {
-            assert_eq!(wire::check_idempotency_key(good.as_bytes()), Ok(good));
+            assert_eq!(wire::idempotency_key("POST", [good.as_bytes()]), Ok(Some(good)));
         }
         for bad in ["", "a b", "é", "a\u{7f}", &"k".repeat(129)] {
-            let refusal = wire::check_idempotency_key(bad.as_bytes()).unwrap_err();
+            let refusal = wire::idempotency_key("POST", [bad.as_bytes()]).unwrap_err();
             assert!(refusal.message.contains("`Idempotency-Key`"), "{refusal}");
+            assert_eq!(wire::idempotency_key("GET", [bad.as_bytes()]), Ok(None), "nothing that changes comes by GET");
         }
-        assert!(wire::check_idempotency_key(&[0xff]).is_err());
+        assert!(wire::idempotency_key("POST", [&[0xff][..]]).is_err());
+        assert_eq!(wire::idempotency_key("POST", []), Ok(None));
+        let twice = wire::idempotency_key("POST", [b"one".as_slice(), b"two"]).unwrap_err();
+        assert!(twice.message.contains("`Idempotency-Key` stands twice"), "{twice}");
+    }
+
+    #[test]
+    fn what_may_pass_says_after_how_many_seconds() {
+        let says = |kind: &Kind| Some((*kind, kind.retry_after()?));
+        let expected = [(Kind::RateLimited, 10), (Kind::Overloaded, 1), (Kind::StorageUnavailable, 1)];
+        assert_eq!(Kind::ALL.iter().filter_map(says).collect::<Vec<_>>(), expected);
     }
 }
 

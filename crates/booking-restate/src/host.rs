@@ -14,7 +14,7 @@ use booking_core::format::{self, FormatError};
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
-use booking_core::map::ticket::{Ticket, TicketRefusal, TicketStatus, TicketView};
+use booking_core::map::ticket::TicketView;
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, AtTheDoor, Call, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer};
 use bytes::Bytes;
@@ -180,10 +180,7 @@ async fn seat<C: Context>(ctx: &C) -> Said {
         return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
     let mut ended = None;
-    if let TicketCall::Reset { up_to } = &call
-        && version <= *up_to
-        && let Some(checkout) = map.ticket(&ticket).and_then(Ticket::sold_to)
-    {
+    if let Some(checkout) = call.takes_from(&map, &ticket) {
         has_ended(ctx, checkout).await.map_err(|end| match end {
             End::Refused(refusal) => End::Refused(refusal.about(ticket.clone()).at(version)),
             end @ End::By(_) => end,
@@ -197,7 +194,7 @@ async fn seat<C: Context>(ctx: &C) -> Said {
     let door = AtTheDoor { ended, ..at_the_door(ctx)? };
     let (at, first) = (door.at, understood(door.clone()).command(&maps::key(ctx)?, &map).map_err(Refusal::from)?);
     let is = map.ticket(&ticket).map(|ticket| ticket.state.status()).unwrap_or_default();
-    let refusal = map.decide(&first, at).err().filter(|refusal| !is_numbered && is_for_others(refusal.why, is));
+    let refusal = map.decide(&first, at).err().filter(|refusal| !is_numbered && refusal.why.is_what_is_recorded(is));
     if let Some(refusal) = refusal {
         return Err(Refusal::from(refusal.why).at(version).into());
     }
@@ -223,24 +220,6 @@ async fn has_ended<C: Context>(ctx: &C, checkout: &CheckoutId) -> Result<(), End
         }
         // This invocation is cancelled.
         Some(Err(end)) => Err(Stop::Terminal(end).into()),
-    }
-}
-
-/// Whether a refusal says that another buyer has the ticket, or that it is off sale, and that is what is recorded of it: until that
-/// changes, a turn cannot succeed.
-fn is_for_others(refusal: TicketRefusal, is: TicketStatus) -> bool {
-    match refusal {
-        TicketRefusal::TicketReserved { .. } => is == TicketStatus::Reserved,
-        TicketRefusal::TicketSold => is == TicketStatus::Sold,
-        TicketRefusal::TicketBlocked => is == TicketStatus::Blocked,
-        TicketRefusal::TicketNotForSale
-        | TicketRefusal::CheckoutInProgress
-        | TicketRefusal::HoldExpired
-        | TicketRefusal::HoldNotFound
-        | TicketRefusal::Overtaken { .. }
-        | TicketRefusal::HoldInUse
-        | TicketRefusal::StaleEdition { .. }
-        | TicketRefusal::Overloaded => false,
     }
 }
 

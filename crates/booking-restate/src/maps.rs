@@ -22,7 +22,7 @@ use booking_core::format::{self, Format};
 use booking_core::ids::{MapKey, TicketId};
 use booking_core::inventory::LineCommand;
 use booking_core::machine::{Machine as _, Transition};
-use booking_core::map::ticket::{Ticket, TicketState};
+use booking_core::map::ticket::Ticket;
 use booking_core::map::{
     Header, Layout, Needs, Place, Row, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply,
 };
@@ -81,12 +81,6 @@ pub(crate) struct Loaded {
 /// A stored form that this build cannot read, or a command that it cannot judge: the command is given up, and the map goes on.
 fn unreadable<E>(_: E) -> End {
     End::Refused(Kind::StorageUnavailable.into())
-}
-
-/// What is shown of a seat that cannot be read.
-fn unreadable_seat(version: u64) -> Ticket {
-    let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
-    Ticket { state, version, listed: None }
 }
 
 async fn read<T: Format, C: Context>(ctx: &C, key: &str) -> Result<Option<T>, End> {
@@ -154,7 +148,7 @@ impl Loaded {
         let keys = ctx.keys().await?;
         loaded.every(ctx, &keys, SEATS, true).await?;
         let version = loaded.head.header.version;
-        loaded.take_all(|| Ok(Some(unreadable_seat(version))))?;
+        loaded.take_all(|| Ok(Some(Ticket::unreadable(version))))?;
         Ok(loaded.known())
     }
 

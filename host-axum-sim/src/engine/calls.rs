@@ -6,7 +6,7 @@ use booking_core::life;
 use booking_core::life::checkout::MOST_WAITING;
 use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Known, RecordedAnswer};
 use booking_core::map::SeatMapCommand;
-use booking_core::map::ticket::{Reserve, Ticket, TicketCommand};
+use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::payment::Authorize;
 use booking_core::running::Running;
 use booking_core::time::{Millis, Timestamp};
@@ -42,7 +42,6 @@ impl Engine {
                 Known::Nothing => {}
                 Known::Answer(answer) => return self.answer(caller, answer),
                 Known::EndOf(id) => return self.wait_for(&id, caller, now),
-                Known::Reused => return self.answer(caller, refused(Kind::IdempotencyKeyReused)),
             }
         }
         let reply = self.ask(caller, call, key.as_ref(), digests, fresh, now);
@@ -106,11 +105,10 @@ impl Engine {
             let view = self.map(&key).view(id, now);
             return answer::ticket_view(&view.seen_by(reader, terms.shows_buyers));
         }
-        let resets = matches!(call, TicketCall::Reset { up_to } if self.seat_version(id).0 <= up_to);
-        if resets && self.is_being_sold(id) {
-            return being_sold(id.clone(), self.seat_version(id).0);
+        let ended = call.takes_from(self.map(&key), id).cloned();
+        if ended.as_ref().is_some_and(|checkout| self.under_way.contains(checkout)) {
+            return answer::refusal(&Refusal::still_being_sold(id.clone(), self.seat_version(id).0));
         }
-        let ended = if resets { self.ticket(id).and_then(Ticket::sold_to).cloned() } else { None };
         let door = AtTheDoor { ended, ..AtTheDoor::new(terms, self.time_of(&key, now), fresh.hold()) };
         let Some(command) = door.ask(id, call, |seats| self.offer(&key, seats)) else {
             return refused(Kind::NotFound);
@@ -176,7 +174,8 @@ impl Engine {
             SeatMapCall::Publish { .. } | SeatMapCall::ResetAll | SeatMapCall::Recall { .. } => {
                 let sold = Some(&key).filter(|_| call == SeatMapCall::ResetAll).and_then(|key| self.being_sold_on(key));
                 if let Some(ticket) = sold {
-                    return Reply::Said(being_sold(ticket, self.map(&key).version()));
+                    let refusal = Refusal::still_being_sold(ticket, self.map(&key).version());
+                    return Reply::Said(answer::refusal(&refusal));
                 }
                 let Some(command) = AtTheDoor::ask_map(call) else { return Reply::Said(refused(Kind::NotFound)) };
                 if let SeatMapCommand::Publish { layout } = &command
@@ -347,12 +346,6 @@ fn key_cost(record: &IdempotencyRecord) -> Option<usize> {
         RecordedAnswer::Is { body, .. } => Some(KEY_COST + body.len()),
         RecordedAnswer::EndOf(_) => None,
     }
-}
-
-/// A ticket may not be reset while the checkout that it is sold to is under way.
-fn being_sold(ticket: TicketId, version: u64) -> Answer {
-    let why = "The checkout that this ticket is sold to is still under way";
-    answer::refusal(&Refusal::new(Kind::CheckoutInProgress, why).about(ticket).at(version))
 }
 
 fn refused(kind: Kind) -> Answer {

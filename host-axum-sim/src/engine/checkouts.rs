@@ -74,7 +74,7 @@ impl Engine {
     pub(super) fn wake(&mut self, id: &CheckoutId, now: Timestamp) {
         let Some(mut record) = self.checkouts.remove(id) else { return };
         let woken = record.woken(now, self.settings.notify());
-        if self.taken(woken) == Recorded::Step {
+        if self.taken(woken) != Recorded::Stale {
             return self.go_on(record, now);
         }
         self.checkouts.insert(id.clone(), record);

@@ -31,8 +31,7 @@ impl Engine {
     #[must_use]
     pub fn seat_version(&self, id: &TicketId) -> (u64, TicketStatus) {
         let map = self.maps.get(id.map_str()).unwrap_or(&self.nothing);
-        let stored = map.ticket(id).map(|ticket| (ticket.version, ticket.state.status()));
-        stored.unwrap_or((map.version(), TicketStatus::Available))
+        (map.version_of(id), map.ticket(id).map_or(TicketStatus::Available, |ticket| ticket.state.status()))
     }
 
     /// Of how many seats anything is stored.

@@ -52,9 +52,9 @@ impl Engine {
             }
             Ok(Operated::Changed) => {
                 self.touched.push(Name::Checkout(id.clone()));
-                if record.is_to_notify() && !was_waiting {
+                if record.is_to_notify() {
                     self.parked.remove(id);
-                    self.counts.letters_waiting += 1;
+                    self.counts.letters_waiting += u64::from(!was_waiting);
                     self.said.extend(record.notification_due(now).map(Output::Deliver));
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
-use booking_core::map::ticket::{Ticket, TicketState};
+use booking_core::map::ticket::Ticket;
 use booking_core::map::{Basket, Header, Layout, SeatMap};
 use booking_core::time::Timestamp;
 
@@ -94,8 +94,7 @@ impl Engine {
         engine.unreadable = unreadable();
         for id in &engine.unreadable {
             let stored = maps.entry(id.map_key()).or_default();
-            let state = TicketState::Blocked { reason: "it cannot be read".to_owned() };
-            stored.tickets.push((id.clone(), Ticket { state, version: stored.header.version, listed: None }));
+            stored.tickets.push((id.clone(), Ticket::unreadable(stored.header.version)));
         }
         for (key, stored) in maps {
             let map = stored.into_map();

@@ -110,7 +110,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
         rig.is_done(&format!("/Ticket/hall:{seat}/reserve"), HOLD);
     }
     // As a build leaves it that knows more than this one.
-    let odd = br#"{"v":1,"is":{"seat":["hall","hall:odd",{"state":"levitating","version":1}]}}"#;
+    let odd = br#"{"v":2,"is":{"seat":["hall","hall:odd",{"state":"levitating","version":1}]}}"#;
     let entry = (b"shall/hall:odd".to_vec(), Some(odd.to_vec()));
     rig.directory.commit_entries(std::iter::once(entry)).unwrap();
     drop(rig);

@@ -10,7 +10,7 @@ use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::payment::{Account, Authorize, Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{
-    Answer, Call, Door, GatewayCall, IDEMPOTENCY_KEY, Kind, Refusal, answer, check_idempotency_key, gateway, route,
+    Answer, Call, Door, GatewayCall, IDEMPOTENCY_KEY, Kind, Refusal, answer, gateway, idempotency_key, route,
 };
 use booking_workers::body::{self, Unread};
 use booking_workers::clock::{now, pause};
@@ -95,12 +95,14 @@ impl LedgerObject {
             | Call::Operate(..)
             | Call::Stuck(_) => return Err(Kind::NotFound.into()),
         };
-        let key = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
-        let key = key.map(|key| check_idempotency_key(key.as_bytes()).map(str::to_owned)).transpose()?;
+        let keys = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
+        // The platform joins what stood in several headers.
+        let keys = keys.iter().flat_map(|keys| keys.split(", ")).map(str::as_bytes);
+        let key = idempotency_key(&request.inner().method(), keys)?;
         if !matches!(call, GatewayCall::Ledger) {
             pause(delay).await;
         }
-        self.called(call, key.as_deref()).await.map_err(|why| {
+        self.called(call, key).await.map_err(|why| {
             say(Level::Error, "the ledger cannot be read or written", &[("why", why.to_string())]);
             Kind::StorageUnavailable.into()
         })
