@@ -569,6 +569,18 @@ impl Checkout {
         self.order.hold.clone().unwrap_or_else(|| HoldId::of_checkout(&self.id))
     }
 
+    /// Whether its step is a wait or the message to the buyer, and so nothing that others are asked for. Sooner known than
+    /// [`Checkout::next`].
+    pub(crate) fn asks_nobody(&self) -> bool {
+        match &self.stage {
+            Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
+                pace.waiting
+            }
+            Stage::Notifying { .. } => true,
+            Stage::Holding | Stage::Confirming { .. } | Stage::Ended(_) => false,
+        }
+    }
+
     /// What to do now. Asking again gives the same again.
     #[must_use]
     pub fn next(&self) -> Next {

@@ -165,12 +165,7 @@ impl CheckoutRecord {
     /// while it waits, and once it is over. Asking again gives the same.
     #[must_use]
     pub fn effects(&self) -> Vec<(Op, Effect)> {
-        let mut effects = self.running.pending();
-        effects.retain(|(_, effect)| match effect {
-            Effect::Line(..) | Effect::Pay(_) => true,
-            Effect::Sleep(_) | Effect::Notify(_) => false,
-        });
-        effects
+        if self.checkout().asks_nobody() { Vec::new() } else { self.running.pending() }
     }
 
     /// Takes the outcome of an effect, in any order. Repeated and late ones change nothing. `notify` says how messages to buyers are
@@ -221,6 +216,9 @@ impl CheckoutRecord {
 
     /// An effect that the record performs by itself, if it is time: the end of a wait, the message that is handed over.
     fn own_effect(&mut self, now: Timestamp, notify: Option<Retry>) -> Option<(Op, Outcome)> {
+        if !self.checkout().asks_nobody() {
+            return None;
+        }
         for (op, effect) in self.running.pending() {
             match effect {
                 Effect::Line(..) | Effect::Pay(_) => {}
