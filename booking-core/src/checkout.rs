@@ -569,9 +569,9 @@ impl Checkout {
         self.order.hold.clone().unwrap_or_else(|| HoldId::of_checkout(&self.id))
     }
 
-    /// Whether its step is a wait or the message to the buyer, and so nothing that others are asked for. Sooner known than
-    /// [`Checkout::next`].
-    pub(crate) fn asks_nobody(&self) -> bool {
+    /// Whether its step is a wait or the message to the buyer, so that it asks no map and no gateway. Cheaper than
+    /// [`Checkout::next`], which makes the effects.
+    pub(crate) fn waits_or_notifies(&self) -> bool {
         match &self.stage {
             Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
                 pace.waiting

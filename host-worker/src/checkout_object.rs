@@ -60,7 +60,7 @@ struct Host {
     state: State,
     env: Env,
     store: Store,
-    /// The checkout as it is stored, once it was read.
+    /// A copy of the stored checkout, once the object has read it.
     record: RefCell<Option<CheckoutRecord>>,
     /// It is being driven.
     drives: Cell<bool>,
@@ -76,7 +76,7 @@ struct Host {
 struct Driver(Rc<Host>);
 
 impl Drop for Driver {
-    /// Also when it was cut short: another may drive it then, and nobody waits for this one.
+    /// Also when it was cut short: another may drive it then, and those who waited for this one are let go.
     fn drop(&mut self) {
         self.0.drives.set(false);
         self.0.drove.set(now());
@@ -284,7 +284,7 @@ impl Host {
         self.waiting.borrow_mut().push(tell);
         match select(told, Box::pin(pause(within))).await {
             Either::Left((Ok(answer), _)) => Ok(answer),
-            // What drove it has stopped, as somebody did not answer. The alarm goes on.
+            // The driver has stopped, as a map or the gateway did not answer. The alarm starts another.
             Either::Left((Err(oneshot::Canceled), _)) | Either::Right(_) => Ok(answer::accepted(id)),
         }
     }

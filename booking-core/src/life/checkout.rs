@@ -64,7 +64,7 @@ pub enum NotificationStatus {
         /// When it is to be tried next.
         due: Timestamp,
     },
-    /// It was delivered, or there is nobody to deliver it to.
+    /// It was delivered, or the host has no notifier.
     Delivered,
     /// It was tried as often as it may be. An operator can have it sent again.
     GivenUp,
@@ -165,7 +165,7 @@ impl CheckoutRecord {
     /// while it waits, and once it is over. Asking again gives the same.
     #[must_use]
     pub fn effects(&self) -> Vec<(Op, Effect)> {
-        if self.checkout().asks_nobody() { Vec::new() } else { self.running.pending() }
+        if self.checkout().waits_or_notifies() { Vec::new() } else { self.running.pending() }
     }
 
     /// Takes the outcome of an effect, in any order. Repeated and late ones change nothing. `notify` says how messages to buyers are
@@ -216,7 +216,7 @@ impl CheckoutRecord {
 
     /// An effect that the record performs by itself, if it is time: the end of a wait, the message that is handed over.
     fn own_effect(&mut self, now: Timestamp, notify: Option<Retry>) -> Option<(Op, Outcome)> {
-        if !self.checkout().asks_nobody() {
+        if !self.checkout().waits_or_notifies() {
             return None;
         }
         for (op, effect) in self.running.pending() {
@@ -255,7 +255,7 @@ impl CheckoutRecord {
         Ok(recorded)
     }
 
-    /// The message that is to be delivered now, at least once; [`CheckoutRecord::notified`] is told how it went.
+    /// The message that is to be delivered now, at least once. Report how that went with [`CheckoutRecord::notified`].
     #[must_use]
     pub fn notification_due(&self, now: Timestamp) -> Option<Notification> {
         match self.notification {
@@ -267,7 +267,7 @@ impl CheckoutRecord {
         }
     }
 
-    /// A delivery of the message was tried: somebody took it, or nobody did.
+    /// Takes note of a try to deliver the message, and whether the notifier took it.
     pub fn notified(&mut self, taken: bool, now: Timestamp, retry: Retry) {
         let NotificationStatus::Waiting { failed, .. } = self.notification else { return };
         let failed = failed.saturating_add(1);
@@ -281,7 +281,7 @@ impl CheckoutRecord {
     }
 
     /// When there is something to do at the latest: a wait that ends, a message to deliver, or that it is to be forgotten. `None` while
-    /// it waits for outcomes alone. While a delivery is being tried this lies in the past, until [`notified`](Self::notified) is told.
+    /// it waits for outcomes alone. While a host tries a delivery this lies in the past, until it calls [`notified`](Self::notified).
     #[must_use]
     pub fn wake_at(&self, keep_for: Millis) -> Option<Timestamp> {
         match self.notification {
@@ -353,7 +353,7 @@ impl CheckoutRecord {
             }
             Operation::Notify => match (self.running.ending(), self.notification) {
                 (Some(Ending::Completed { .. }), _) if notify.is_none() => {
-                    refuse(Kind::NotFound, "There is nobody to send messages to: this host has no notifier")
+                    refuse(Kind::NotFound, "This host has no notifier, so it sends no messages")
                 }
                 // One that is on its way is on its way. One that waits for its next try is sent now.
                 (Some(Ending::Completed { .. }), NotificationStatus::Waiting { due, .. }) if due <= now => {
