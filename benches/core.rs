@@ -14,7 +14,7 @@ use booking_core::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use booking_core::journal::{replay, run};
 use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand};
 use booking_core::map::{SeatMap, SeatMapCommand};
-use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::memory::{Log, Memory};
 use booking_core::running::Running;
 use booking_core::terms::Terms;
 use booking_core::time::Timestamp;
@@ -87,23 +87,23 @@ fn transitions(c: &mut Criterion) {
         b.iter(|| {
             let mut map = SeatMap::default();
             for command in &commands {
-                let (outcome, notices) = turn(&mut map, black_box(command), NOW).stored();
-                assert!(outcome.is_ok());
-                black_box(&notices);
+                let turn = turn(&mut map, black_box(command), NOW);
+                black_box(turn.notices());
+                assert!(turn.stored().is_ok());
             }
             assert_eq!(map.version(), 7);
             map
         });
     });
     let mut held = SeatMap::default();
-    let (reserved, _) = turn(&mut held, &commands[0], NOW).stored();
+    let reserved = turn(&mut held, &commands[0], NOW).stored();
     assert!(reserved.is_ok());
     let command = TicketCommand::Reserve(reserve("user-2", hold("hold-9")));
     let refused = SeatMapCommand::Seats { seats: ticket_id("a").into(), command };
     group.throughput(Throughput::Elements(1));
     group.bench_function("refusal", |b| {
         b.iter(|| {
-            let (outcome, _) = turn(&mut held, black_box(&refused), NOW).stored();
+            let outcome = turn(&mut held, black_box(&refused), NOW).stored();
             assert!(outcome.is_err());
         });
     });
@@ -138,7 +138,7 @@ fn whole_checkouts(c: &mut Criterion) {
             |(mut memory, checkouts)| {
                 for checkout in checkouts {
                     let mut log = Log::start(&checkout);
-                    let ending = now_or_never(run(&mut MemoryJournal { memory: &mut memory, log: &mut log }, checkout));
+                    let ending = now_or_never(run(&mut memory.journaled(&mut log), checkout));
                     assert!(ending.is_ok());
                     black_box(log);
                 }
@@ -174,7 +174,7 @@ fn journals(c: &mut Criterion) {
     let (mut memory, mut all) = checkouts(1);
     let checkout = all.remove(0);
     let mut log = Log::start(&checkout);
-    let ended = now_or_never(run(&mut MemoryJournal { memory: &mut memory, log: &mut log }, checkout.clone()));
+    let ended = now_or_never(run(&mut memory.journaled(&mut log), checkout.clone()));
     assert!(ended.is_ok());
     let lines: Vec<Vec<u8>> = log.lines().collect();
     let mut group = c.benchmark_group("journal");
@@ -184,7 +184,7 @@ fn journals(c: &mut Criterion) {
     });
     group.bench_function("run again over a whole journal", |b| {
         b.iter(|| {
-            let mut journal = MemoryJournal { memory: &mut memory, log: &mut log };
+            let mut journal = memory.journaled(&mut log);
             now_or_never(run(&mut journal, black_box(&checkout).clone())).expect("its own journal")
         });
     });

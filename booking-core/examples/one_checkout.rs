@@ -5,7 +5,7 @@
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, PaymentMethodId, TicketId, UserId};
 use booking_core::journal::{replay, run};
-use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::memory::{Log, Memory};
 use booking_core::terms::Terms;
 use booking_core::time::Timestamp;
 use booking_core::wire::answer;
@@ -25,10 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         // The loop, over a journal that records how each effect ended.
         let mut log = Log::start(&checkout);
-        let ending = block_on(run(&mut MemoryJournal { memory: &mut memory, log: &mut log }, checkout.clone()))?;
+        let ending = block_on(run(&mut memory.journaled(&mut log), checkout.clone()))?;
 
         // Had the process died anywhere, the same loop over the same journal would end alike, and charge no one twice.
-        let again = block_on(run(&mut MemoryJournal { memory: &mut memory, log: &mut log }, checkout))?;
+        let again = block_on(run(&mut memory.journaled(&mut log), checkout))?;
         assert_eq!(ending, again);
 
         // The journal as it would lie on a disk, and the checkout read back from it.

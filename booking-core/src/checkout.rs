@@ -371,33 +371,42 @@ impl MoneyState {
 }
 
 /// Why a checkout failed: the cause of the earliest step, in the order of the lines.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
     /// A claim was refused.
+    #[error("{0}")]
     HoldRefused(SeatMapRefusal),
     /// The holds' prices have no sum.
+    #[error("{0}")]
     NoAmount(NoAmount),
     /// The card was declined: nothing is set aside, nor ever will be under this checkout's key.
+    #[error("the payment was declined: {0}")]
     PaymentDeclined(DeclineReason),
     /// What was set aside could not be taken.
+    #[error("the payment was refused: {0}")]
     CaptureRefused(DeclineReason),
     /// Whether the card was authorised is still unknown after the last attempt, or the gateway says that the key was
     /// used before for something else.
+    #[error("the payment gateway did not answer")]
     PaymentUnavailable,
-    /// A confirm was refused, for whatever reason.
+    /// A confirm was refused, for any reason.
+    #[error("the hold was over before the payment was authorised: {0}")]
     ConfirmRefused(SeatMapRefusal),
     /// It was cancelled from outside, before capture was asked for.
+    #[error("the checkout was cancelled")]
     Cancelled,
 }
 
 /// Why the holds' prices have no sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum NoAmount {
     /// They are in several currencies.
+    #[error("the tickets are priced in several currencies")]
     MixedCurrencies,
     /// It is more money than can be counted.
+    #[error("the tickets cost more than can be counted")]
     TooMuch,
 }
 
@@ -413,15 +422,16 @@ pub enum Next {
 /// How a step went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performed {
-    /// The outcomes in the order of the step's effects, whatever order they came in.
-    pub outcomes: Vec<Outcome>,
-    /// Whether a cancel from outside had come by the end of this step. Journaled like an outcome.
-    pub cancel: bool,
+    pub(crate) outcomes: Vec<Outcome>,
+    cancel: bool,
 }
 
-impl From<Vec<Outcome>> for Performed {
-    fn from(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes, cancel: false }
+impl Performed {
+    /// The outcomes of a step in the order of its effects, in whichever order they came; and whether a cancel from outside had come by the
+    /// end of the step. A host journals a cancel like an outcome.
+    #[must_use]
+    pub fn new(outcomes: Vec<Outcome>, cancel: bool) -> Self {
+        Self { outcomes, cancel }
     }
 }
 

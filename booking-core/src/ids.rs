@@ -380,6 +380,23 @@ impl HoldId {
         Self(spelt(chance))
     }
 
+    /// The hold whose [text](HoldId::as_str) was stored, that of a checkout's own among them. Not for what comes from outside: nobody there
+    /// may name such a hold, and [`HoldId::parse`] does not let them.
+    ///
+    /// # Errors
+    /// [`IdError`] where the text is none that a hold has.
+    ///
+    /// ```
+    /// use booking_core::ids::{CheckoutId, HoldId};
+    /// let own = HoldId::of_checkout(&CheckoutId::parse("c-1")?);
+    /// assert_eq!(HoldId::restore(own.as_str())?, own);
+    /// assert!(HoldId::parse(own.as_str()).is_err());
+    /// # Ok::<(), booking_core::ids::IdError>(())
+    /// ```
+    pub fn restore(text: &str) -> Result<Self, IdError> {
+        check_stored_hold(text).map(|()| Self(text.into()))
+    }
+
     /// The hold that a checkout makes for itself when its buyer brought none. Nobody outside can name it, because an
     /// id from outside never starts with `:`.
     #[must_use]

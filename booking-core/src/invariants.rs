@@ -15,7 +15,7 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use turn::{Decide, Decision, MapTurn};
+pub use turn::{Decide, Decision, MapTurn, loaded};
 
 use crate::checkout::{Checkout, Ending, Stage};
 use crate::ids::{CheckoutId, MapKey, PaymentKey, TicketId};

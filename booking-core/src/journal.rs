@@ -20,12 +20,83 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
-use crate::effect::{Op, Outcome, Step};
+use crate::effect::{Effect, Op, Outcome, Step};
 use crate::format::{self, Format, FormatError};
 use crate::running::{Recorded, Running};
 
-/// Where a host records how effects ended, so that a crash repeats no outcome.
+/// Where a host records how the effects of one checkout ended, so that a crash repeats no outcome. Together with an [`Executor`] it is
+/// what [`run`] needs: see [`Journaled`].
 pub trait Journal {
+    /// What can keep the host from reading or writing: the host's own to retry. [`Impossible`] is for a person.
+    type Error: From<Impossible>;
+
+    /// The outcome that is recorded of an effect.
+    ///
+    /// # Errors
+    /// The host's, when it cannot be read now.
+    fn recorded(&mut self, op: &Op) -> impl Future<Output = Result<Option<Outcome>, Self::Error>>;
+
+    /// Records how an effect ended. It is durable when this returns.
+    ///
+    /// # Errors
+    /// The host's, when it could not be written. The effect is then performed again.
+    fn record(&mut self, op: &Op, outcome: &Outcome) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Whether a cancel was recorded for this step, before the last of its outcomes. One that came later is too late: it is to be recorded
+    /// for the step after it, or refused.
+    ///
+    /// # Errors
+    /// The host's, when it cannot be read now.
+    fn is_cancelled(&mut self, step: u32) -> impl Future<Output = Result<bool, Self::Error>>;
+}
+
+/// Performs single effects, each at least once. What it needs to do so, the host gives it.
+pub trait Executor {
+    /// What can keep the host from performing an effect: the host's own to retry.
+    type Error;
+
+    /// Performs an effect, until there is an outcome. `op` is its name for ever, and serves as an idempotency key.
+    ///
+    /// # Errors
+    /// The host's, when it cannot go on now.
+    fn perform(&mut self, op: &Op, effect: Effect) -> impl Future<Output = Result<Outcome, Self::Error>>;
+}
+
+/// A [`Journal`] beside an [`Executor`]: an effect whose outcome is recorded is not performed again. One effect comes after the other; a
+/// host that performs them side by side implements [`StepExecutor`] itself.
+#[derive(Debug)]
+pub struct Journaled<J, E> {
+    /// Where outcomes are recorded.
+    pub journal: J,
+    /// What performs effects.
+    pub executor: E,
+}
+
+impl<J: Journal, E: Executor<Error = J::Error>> StepExecutor for Journaled<J, E> {
+    type Error = J::Error;
+
+    async fn perform(&mut self, step: Step) -> Result<Performed, J::Error> {
+        let mut outcomes = Vec::with_capacity(step.effects.len());
+        for (op, effect) in step.effects {
+            let outcome = match self.journal.recorded(&op).await? {
+                Some(recorded) => recorded,
+                None => {
+                    let outcome = self.executor.perform(&op, effect).await?;
+                    self.journal.record(&op, &outcome).await?;
+                    outcome
+                }
+            };
+            outcomes.push(outcome);
+        }
+        Ok(Performed::new(outcomes, self.journal.is_cancelled(step.number).await?))
+    }
+}
+
+/// Performs whole steps of one checkout, durably.
+///
+/// Its futures are [`Send`] where those of the implementing type are, so a task of a multi-threaded runtime may run a checkout over a
+/// concrete type. No bound says so, as a host on one thread has none.
+pub trait StepExecutor {
     /// What can keep the host from performing a step: the host's own to retry. [`Impossible`] is for a person.
     type Error: From<Impossible>;
 
@@ -48,11 +119,12 @@ pub trait Journal {
     }
 }
 
-/// Runs a checkout to its end over a journal. Dropped anywhere and run again over the same journal, it ends alike.
+/// Runs a checkout to its end over a journal. Dropped anywhere and run again over the same journal, it ends alike. Two that run it at once
+/// over one journal do no harm, if the journal takes the first outcome of each effect and no other.
 ///
 /// # Errors
-/// Whatever the journal could not do, or [`Impossible`] where the journal is not this checkout's.
-pub async fn run<J: Journal>(journal: &mut J, mut checkout: Checkout) -> Result<Ending, J::Error> {
+/// What the host could not do, or [`Impossible`] where the journal is not this checkout's.
+pub async fn run<S: StepExecutor>(host: &mut S, mut checkout: Checkout) -> Result<Ending, S::Error> {
     loop {
         // 1. Ask the checkout what it wants.
         let step = match checkout.next() {
@@ -61,11 +133,11 @@ pub async fn run<J: Journal>(journal: &mut J, mut checkout: Checkout) -> Result<
             Next::Ended(ending) => return Ok(ending),
         };
         // 2. Perform it, or recall how it went.
-        let performed = journal.perform(step).await?;
+        let performed = host.perform(step).await?;
         // 3. Tell the checkout how it went. On its way back, its buyer need not wait until its money is let go of.
         checkout.settle(&performed)?;
         if let Some((seats, money)) = checkout.parted()
-            && journal.run_beside(money)?
+            && host.run_beside(money)?
         {
             checkout = seats;
         }

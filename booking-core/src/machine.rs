@@ -4,8 +4,8 @@
 //! command ──▶ decide(&state, now) ──▶ Transition { event, reply, notices } ──▶ apply(&mut state, &event)
 //! ```
 //!
-//! [`turn`] puts the two together, and its result, [`Turn`], gives the reply and the notices away only through
-//! [`Turn::stored`]: first store, then answer and act.
+//! [`turn`] puts the two together. Its result, [`Turn`], shows the notices, which a host stores together with the change, and gives the
+//! reply away through [`Turn::stored`]: first store, then answer.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ pub struct Transition<M: Machine> {
 ///
 /// The state in memory is the new one after this. If it then cannot be stored, nothing of the turn has happened: load
 /// the state anew.
-#[must_use = "store the state if it has `changed()`, then take the answer from `stored()`"]
+#[must_use = "store what has changed together with the notices, then take the answer from `stored()`"]
 pub fn turn<M: Machine>(state: &mut M, command: &M::Command, now: Timestamp) -> Turn<M> {
     match state.decide(command, now) {
         Ok(Transition { event, reply, notices }) => {
@@ -68,8 +68,8 @@ pub fn turn<M: Machine>(state: &mut M, command: &M::Command, now: Timestamp) -> 
 
 /// A decided command whose answer may not leave yet.
 ///
-/// 1. If it [has changed](Turn::changed) the object: store the state, or the [event](Turn::event).
-/// 2. [`Turn::stored`]: now answer, and send the notices.
+/// 1. If it [has changed](Turn::changed) the object: store the state, or the [event](Turn::event), with the [notices](Turn::notices).
+/// 2. [`Turn::stored`]: now answer.
 #[derive(Debug)]
 pub struct Turn<M: Machine> {
     event: Option<M::Event>,
@@ -88,10 +88,16 @@ impl<M: Machine> Turn<M> {
         self.event.as_ref()
     }
 
-    /// To be called only when what has changed is stored: hands out what the caller gets, and what others are told,
-    /// one way and at least once.
-    #[allow(clippy::type_complexity, reason = "these two are all there is, and a name would say no more")]
-    pub fn stored(self) -> (Result<M::Reply, M::Refusal>, M::Notices) {
-        (self.outcome, self.notices)
+    /// The one-way messages of this turn. A host that keeps them stores them in the transaction of the change.
+    pub fn notices(&self) -> &M::Notices {
+        &self.notices
+    }
+
+    /// To be called only when what has changed is stored: what the caller gets.
+    ///
+    /// # Errors
+    /// The machine's refusal. Nothing has changed then.
+    pub fn stored(self) -> Result<M::Reply, M::Refusal> {
+        self.outcome
     }
 }

@@ -157,25 +157,39 @@ pub enum SeatMapCommand {
     },
 }
 
-/// How much of a map a command needs to be loaded.
+/// How much of a map has to be loaded before a command is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs<'a> {
     /// The header, and these parts as far as there are any.
-    Parts {
-        /// The seats.
-        seats: &'a [TicketId],
-        /// The checkout whose end may be remembered.
-        checkout: Option<&'a CheckoutId>,
-        /// The hold whose last wish may be remembered.
-        hold: Option<&'a HoldId>,
-        /// Whether also what ends first: of the seats that are held [`BATCH`] + 1, and as many of the checkouts that have
-        /// ended and of the wishes under holds. The order is that of their ends, and then of their names.
-        ending: bool,
-    },
+    Parts(Parts<'a>),
     /// All of it but the layout.
     All,
     /// All of it.
     AllAndLayout,
+}
+
+/// Parts of a map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The seats.
+    pub seats: &'a [TicketId],
+    /// The checkout whose end may be remembered.
+    pub checkout: Option<&'a CheckoutId>,
+    /// The hold whose last wish may be remembered.
+    pub hold: Option<&'a HoldId>,
+    /// Whether also what ends first: of the seats that are held [`BATCH`] + 1, and as many of the checkouts that have ended
+    /// and of the wishes under holds. The order is that of their ends, and then of their names.
+    pub ending: bool,
+    /// Whether also the layout, or as much of it as these seats are.
+    pub layout: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// These seats, and nothing else.
+    #[must_use]
+    pub fn of(seats: &'a [TicketId]) -> Self {
+        Self { seats, ..Self::default() }
+    }
 }
 
 /// What an accepted command is answered with.
@@ -263,7 +277,8 @@ pub struct SeatMapEvent {
 }
 
 /// The messages that a change brings about, sent one way and at least once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SeatMapNotices {
     /// To the map's watchers.
     pub watchers: Option<News>,
@@ -272,7 +287,8 @@ pub struct SeatMapNotices {
 }
 
 /// What the watchers of a map hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum News {
     /// One change. A watcher that misses a version sees the gap.
     Changed(Delta),
@@ -284,7 +300,8 @@ pub enum News {
 }
 
 /// One change of a map: each seat that it changed, all at once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Delta {
     /// The map's version after it.
     pub version: u64,
@@ -388,34 +405,59 @@ impl SeatMapCommand {
     }
 
     /// How much of the map has to be loaded before this is judged. Whether a map that keeps all of itself in memory or one
-    /// that loads parts judges it, the answer and the event are the same.
+    /// that loads parts judges it, the answer and the event are the same. For a call that comes from outside there is
+    /// [`MapCall::needs`](crate::wire::MapCall::needs).
     #[must_use]
     pub fn needs(&self, header: &Header) -> Needs<'_> {
-        let Self::Seats { seats, command } = self else {
-            return match self {
-                Self::List { .. } | Self::Publish { .. } => Needs::AllAndLayout,
-                Self::Expire { .. } => Needs::Parts { seats: &[], checkout: None, hold: None, ending: true },
-                Self::Seats { .. } | Self::ResetAll => Needs::All,
-            };
-        };
-        let parts = |checkout, hold, ending| Needs::Parts { seats: seats.as_slice(), checkout, hold, ending };
-        match command {
-            // A full map makes room by forgetting what may be forgotten.
-            TicketCommand::Claim(MakeClaim { checkout, hold, .. }) => {
-                parts(Some(checkout), Some(hold), header.ended >= MEMORY)
-            }
-            TicketCommand::Reserve(Reserve { hold, nth, .. }) | TicketCommand::Release { hold, nth, .. } => {
-                parts(None, Some(hold), nth.is_some() && header.baskets >= MEMORY)
-            }
-            TicketCommand::Confirm { checkout, .. } | TicketCommand::Revoke { checkout, .. } => {
-                parts(Some(checkout), None, false)
-            }
-            TicketCommand::Block { .. }
-            | TicketCommand::Unblock
-            | TicketCommand::Sell { .. }
-            | TicketCommand::Recall { .. } => parts(None, None, false),
-            // It ends sales, and remembers their checkouts.
-            TicketCommand::Reset { .. } => Needs::All,
+        match self {
+            // What seats cost is in the command.
+            Self::Seats { seats, command } => match command {
+                TicketCommand::Claim(MakeClaim { checkout, hold, .. }) => {
+                    Needs::of_claim(seats.as_slice(), checkout, hold, header)
+                }
+                TicketCommand::Reserve(Reserve { hold, nth, .. }) | TicketCommand::Release { hold, nth, .. } => {
+                    Needs::of_wish(seats.as_slice(), hold, *nth, header)
+                }
+                TicketCommand::Confirm { checkout, .. } | TicketCommand::Revoke { checkout, .. } => {
+                    Needs::Parts(Parts { checkout: Some(checkout), ..Parts::of(seats.as_slice()) })
+                }
+                TicketCommand::Block { .. }
+                | TicketCommand::Unblock
+                | TicketCommand::Sell { .. }
+                | TicketCommand::Recall { .. } => Needs::Parts(Parts::of(seats.as_slice())),
+                // It ends sales, and remembers their checkouts.
+                TicketCommand::Reset { .. } => Needs::All,
+            },
+            Self::List { .. } | Self::Publish { .. } => Needs::AllAndLayout,
+            Self::ResetAll => Needs::All,
+            Self::Expire { .. } => Needs::Parts(Parts { ending: true, ..Parts::default() }),
+        }
+    }
+}
+
+impl<'a> Needs<'a> {
+    /// What a claim needs. A full map makes room by forgetting what may be forgotten.
+    pub(crate) fn of_claim(
+        seats: &'a [TicketId],
+        checkout: &'a CheckoutId,
+        hold: &'a HoldId,
+        header: &Header,
+    ) -> Self {
+        let ending = header.ended >= MEMORY;
+        Self::Parts(Parts { checkout: Some(checkout), hold: Some(hold), ending, ..Parts::of(seats) })
+    }
+
+    /// What a buyer's wish under a hold needs.
+    pub(crate) fn of_wish(seats: &'a [TicketId], hold: &'a HoldId, nth: Option<u32>, header: &Header) -> Self {
+        let ending = nth.is_some() && header.baskets >= MEMORY;
+        Self::Parts(Parts { hold: Some(hold), ending, ..Parts::of(seats) })
+    }
+
+    /// The same, with what the seats cost.
+    pub(crate) fn with_layout(self) -> Self {
+        match self {
+            Self::Parts(parts) => Self::Parts(Parts { layout: true, ..parts }),
+            Self::All | Self::AllAndLayout => Self::AllAndLayout,
         }
     }
 }

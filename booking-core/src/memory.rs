@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::checkout::{Checkout, Impossible, Performed};
-use crate::effect::{Effect, Notification, Op, Outcome, Step};
+use crate::checkout::{Checkout, Impossible};
+use crate::effect::{Effect, Notification, Op, Outcome};
 use crate::format;
 use crate::ids::{MapKey, PaymentKey, TicketId};
 use crate::inventory::{Line, LineAnswer, LineCommand, of_map};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Executor, Journal, Journaled};
 use crate::machine::turn;
 use crate::map::ticket::{Offer, Ticket};
 use crate::map::{SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats};
@@ -102,12 +102,12 @@ impl Memory {
             None => self.maps.entry(key.clone()).or_default(),
         };
         let turn = turn(state, command, self.now);
-        // A host with a disk stores `turn.event()` here, if there is one.
-        let (outcome, notices) = turn.stored();
-        if let Some(due) = notices.timer {
+        // A host with a disk stores `turn.event()` here, if there is one, together with the timer.
+        if let Some(due) = turn.notices().timer {
             self.timers.insert((due, key.clone()));
         }
         // This host has no watchers.
+        let outcome = turn.stored();
         if self.maps.get(key).is_some_and(|map| map.wants_reset(&self.terms)) {
             let _never_refused = self.ask(key, &SeatMapCommand::ResetAll);
         }
@@ -132,7 +132,7 @@ impl Memory {
 
     /// Asks the mock gateway.
     pub fn ask_gateway(&mut self, command: &Payment) -> PaymentAnswer {
-        let (Ok(reply), ()) = turn(&mut self.ledger, command, self.now).stored();
+        let Ok(reply) = turn(&mut self.ledger, command, self.now).stored();
         reply
     }
 
@@ -203,31 +203,34 @@ impl Log {
     }
 }
 
-/// A [`Journal`] over a [`Memory`] and a [`Log`].
-#[derive(Debug)]
-pub struct MemoryJournal<'a> {
-    /// Where effects happen.
-    pub memory: &'a mut Memory,
-    /// Where their outcomes are recorded.
-    pub log: &'a mut Log,
-}
-
-impl Journal for MemoryJournal<'_> {
+impl Journal for &mut Log {
     type Error = Impossible;
 
-    async fn perform(&mut self, step: Step) -> Result<Performed, Impossible> {
-        let mut outcomes = Vec::with_capacity(step.effects.len());
-        for (op, effect) in step.effects {
-            let outcome = match self.log.outcome(&op) {
-                Some(recorded) => recorded.clone(),
-                None => {
-                    let outcome = self.memory.perform(effect);
-                    self.log.record(Entry::Ended { op, outcome: outcome.clone() });
-                    outcome
-                }
-            };
-            outcomes.push(outcome);
-        }
-        Ok(Performed { outcomes, cancel: self.log.is_cancelled(step.number) })
+    async fn recorded(&mut self, op: &Op) -> Result<Option<Outcome>, Impossible> {
+        Ok(self.outcome(op).cloned())
+    }
+
+    async fn record(&mut self, op: &Op, outcome: &Outcome) -> Result<(), Impossible> {
+        Log::record(self, Entry::Ended { op: op.clone(), outcome: outcome.clone() });
+        Ok(())
+    }
+
+    async fn is_cancelled(&mut self, step: u32) -> Result<bool, Impossible> {
+        Ok(Log::is_cancelled(self, step))
+    }
+}
+
+impl Executor for &mut Memory {
+    type Error = Impossible;
+
+    async fn perform(&mut self, _: &Op, effect: Effect) -> Result<Outcome, Impossible> {
+        Ok(Memory::perform(self, effect))
+    }
+}
+
+impl Memory {
+    /// This host with the journal of one checkout: what [`crate::journal::run`] runs it over.
+    pub fn journaled<'a>(&'a mut self, log: &'a mut Log) -> Journaled<&'a mut Log, &'a mut Self> {
+        Journaled { journal: log, executor: self }
     }
 }

@@ -187,7 +187,7 @@ impl Running {
             return Ok(Recorded::Waiting);
         }
         let outcomes = std::mem::take(&mut self.outcomes).into_iter().flatten().collect();
-        let performed = Performed { outcomes, cancel: self.cancel };
+        let performed = Performed::new(outcomes, self.cancel);
         let settled = self.checkout.settle(&performed);
         if settled.is_err() {
             self.outcomes.extend(performed.outcomes.into_iter().map(Some));

@@ -1,5 +1,10 @@
 //! Points in time and lengths of time, in milliseconds. The core never asks what time it is; it is told.
 
+use std::fmt;
+use std::time::Duration;
+#[allow(clippy::disallowed_types, reason = "to be converted from and into; no clock is asked here")]
+use std::time::SystemTime;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The largest whole number that JSON readers everywhere carry exactly (2^53 - 1).
@@ -31,7 +36,80 @@ impl Timestamp {
     pub const fn plus(self, length: Millis) -> Self {
         Self::from_millis(self.0.saturating_add(length.0))
     }
+
+    /// How long it is from an earlier point to this one; nothing where that one is later.
+    ///
+    /// ```
+    /// use booking_core::time::{Millis, Timestamp};
+    /// let (start, end) = (Timestamp::from_millis(1_000), Timestamp::from_millis(4_000));
+    /// assert_eq!(end.since(start), Millis::from_secs(3));
+    /// assert_eq!(start.since(end), Millis(0));
+    /// ```
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
 }
+
+/// Milliseconds since the Unix epoch, as a number.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Cut to milliseconds. What is before the Unix epoch is that; what is beyond [`Timestamp::MAX`] is that.
+///
+/// ```
+/// use booking_core::time::Timestamp;
+/// use std::time::{Duration, SystemTime};
+/// let now = Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_000));
+/// assert_eq!(now, Timestamp::from_millis(1_700_000_000_000));
+/// assert_eq!(Timestamp::from(SystemTime::from(now)), now);
+/// ```
+#[allow(clippy::disallowed_types, reason = "a host's clock tells the core its time; no clock is asked here")]
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::from_millis(Millis::from(since).0)
+    }
+}
+
+#[allow(clippy::disallowed_types, reason = "no clock is asked here")]
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        Self::UNIX_EPOCH + Duration::from_millis(time.0)
+    }
+}
+
+/// For a column of a database: the same number, which always fits.
+///
+/// ```
+/// use booking_core::time::Timestamp;
+/// let time = Timestamp::from_millis(1_700_000_000_000);
+/// assert_eq!(Timestamp::try_from(i64::from(time)), Ok(time));
+/// assert!(Timestamp::try_from(-1).is_err());
+/// ```
+impl From<Timestamp> for i64 {
+    fn from(time: Timestamp) -> Self {
+        time.0.try_into().unwrap_or(Self::MAX)
+    }
+}
+
+impl TryFrom<i64> for Timestamp {
+    type Error = NotATimestamp;
+    fn try_from(millis: i64) -> Result<Self, NotATimestamp> {
+        match u64::try_from(millis) {
+            Ok(millis @ 0..=MAX_EXACT) => Ok(Self(millis)),
+            Ok(_) | Err(_) => Err(NotATimestamp),
+        }
+    }
+}
+
+/// A number that is no [`Timestamp`]: negative, or beyond [`Timestamp::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time is from 0 to 2^53 - 1 ms")]
+pub struct NotATimestamp;
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -43,21 +121,41 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// A length of time in milliseconds.
+///
+/// ```
+/// use booking_core::time::Millis;
+/// use std::time::Duration;
+/// assert_eq!(Millis::from(Duration::from_secs(2)), Millis::from_secs(2));
+/// assert_eq!(Duration::from(Millis::from_mins(1)), Duration::from_secs(60));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// So many seconds.
+    /// This number of seconds.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// So many minutes.
+    /// This number of minutes.
     #[must_use]
     pub const fn from_mins(mins: u64) -> Self {
         Self::from_secs(mins.saturating_mul(60))
+    }
+}
+
+/// Cut to milliseconds; the longest there is where it does not fit.
+impl From<Duration> for Millis {
+    fn from(length: Duration) -> Self {
+        Self(length.as_millis().try_into().unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Millis> for Duration {
+    fn from(length: Millis) -> Self {
+        Self::from_millis(length.0)
     }
 }
 

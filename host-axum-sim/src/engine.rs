@@ -469,7 +469,7 @@ impl Engine {
         if let Some(event) = turn.event() {
             self.touched.push(Name::Account(event.key.clone()));
         }
-        let (Ok(reply), ()) = turn.stored();
+        let Ok(reply) = turn.stored();
         reply
     }
 }

@@ -57,7 +57,7 @@ impl PaymentGateway for MockGateway {
             tokio::time::sleep(self.delay).await;
         }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Ok(reply), ()) = turn(&mut *ledger, payment, now()).stored();
+        let Ok(reply) = turn(&mut *ledger, payment, now()).stored();
         reply
     }
 }

@@ -5,10 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use booking_core::ids::{CheckoutId, MapKey, TicketId};
-use booking_core::inventory::of_map;
-use booking_core::life::{Key, Known};
-use booking_core::machine::{Machine as _, Transition};
-use booking_core::map::{Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply};
+use booking_core::life::{Delivery, Key, Known};
+use booking_core::map::{Needs, News, Parts, SeatMap};
 use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer, watch};
@@ -22,7 +20,7 @@ use crate::errors::{Broken, Result, unavailable};
 use crate::inside::{self, CHECKOUTS};
 use crate::map_tables::{self as tables, Layouts};
 use crate::settings::Settings;
-use crate::store::{Store, json};
+use crate::store::Store;
 
 /// A map, as long as it is in memory. Nothing that counts is kept in it.
 pub(crate) struct Map {
@@ -36,13 +34,6 @@ pub(crate) struct Map {
 }
 
 type Shows = (Option<u64>, Millis);
-
-/// What a turn ended in, with the map as far as the command needed it.
-struct Turned {
-    outcome: std::result::Result<SeatMapReply, SeatMapRefusal>,
-    map: SeatMap,
-    news: Vec<News>,
-}
 
 /// An answer, and what watchers are told, once all of it is kept.
 type Said = (Answer, Vec<News>);
@@ -143,8 +134,7 @@ impl Map {
     /// As much of the map as one seat is.
     fn seat(&self, id: &TicketId) -> Result<SeatMap> {
         let Some((_, header)) = tables::header(&self.store)? else { return Ok(SeatMap::default()) };
-        let seats = std::slice::from_ref(id);
-        let needs = Needs::Parts { seats, checkout: None, hold: None, ending: false };
+        let needs = Needs::Parts(Parts::of(std::slice::from_ref(id)));
         tables::load(&self.store, header, &self.layouts, needs)
     }
 
@@ -185,46 +175,29 @@ impl Map {
         })
     }
 
+    /// Lets the map judge a call, and keeps what has changed with the alarm. Inside a transaction.
     fn judged(&self, key: &MapKey, call: MapCall, terms: &Terms) -> Result<Said> {
         let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
-        let around = SeatMap::from_parts(header, self.layouts.of(&self.store, &header)?, [], [], []);
-        let (seat, is_line) = match &call {
-            MapCall::Seat(id, ..) => (Some(id.clone()), false),
-            MapCall::Line(..) => (None, true),
-            MapCall::Map(_) | MapCall::Expire(_) => (None, false),
-        };
-        let command = match call.command(key, &around) {
-            Ok(command) => command,
+        let mut map = tables::load(&self.store, header, &self.layouts, call.needs(&header))?;
+        let judged = match call.judge(&mut map, key, self.clock.now(), terms) {
+            Ok(judged) => judged,
             Err(kind) => return Ok((answer::refusal(&kind.into()), Vec::new())),
         };
-        let Turned { outcome, map, news } = self.turn(key, &command, terms)?;
-        let answer = match seat {
-            Some(id) => answer::seat(&outcome, map.version_of(&id)),
-            None if is_line => Answer { status: 200, body: json(&of_map(outcome)), kind: None },
-            None => answer::map_reply(&outcome, map.version()),
-        };
-        Ok((answer, news))
-    }
-
-    /// Lets the map judge a command, and keeps what has changed. Inside a transaction.
-    fn turn(&self, key: &MapKey, command: &SeatMapCommand, terms: &Terms) -> Result<Turned> {
-        let header = tables::header(&self.store)?.map(|(_, header)| header).unwrap_or_default();
-        let mut map = tables::load(&self.store, header, &self.layouts, command.needs(&header))?;
-        let Transition { event, reply, notices } = match map.decide(command, self.clock.now()) {
-            Ok(transition) => transition,
-            Err(refusal) => return Ok(Turned { outcome: Err(refusal), map, news: Vec::new() }),
-        };
-        let mut news: Vec<News> = notices.watchers.into_iter().collect();
-        if let Some(event) = event {
-            map.apply(&event);
-            tables::write(&self.store, key, &event)?;
-            self.store.wake_at(notices.timer)?;
+        if let Some(event) = judged.event() {
+            tables::write(&self.store, key, event)?;
             faults::may_panic("panic-turn", || inside::names(event.tickets.iter().map(|(id, _)| id)));
-            if map.wants_reset(terms) && *command != SeatMapCommand::ResetAll {
-                news.extend(self.turn(key, &SeatMapCommand::ResetAll, terms)?.news);
+        }
+        let mut later = Vec::new();
+        for Delivery { call, .. } in judged.deliveries() {
+            if let MapCall::Expire(due) = call {
+                self.store.wake_at(Some(*due))?;
+            } else {
+                later.extend(self.judged(key, call.clone(), terms)?.1);
             }
         }
-        Ok(Turned { outcome: Ok(reply), map, news })
+        let told = judged.stored();
+        let answer = told.answer();
+        Ok((answer, told.news.into_iter().chain(later).collect()))
     }
 
     /// The alarm has rung, perhaps again, perhaps late, perhaps for nothing.
@@ -260,7 +233,7 @@ impl Map {
             if due > self.clock.now() {
                 return self.store.wake_at(Some(due)).map(|()| Vec::new());
             }
-            self.turn(&key, &SeatMapCommand::Expire { due }, &settings.terms).map(|turned| turned.news)
+            self.judged(&key, MapCall::Expire(due), &settings.terms).map(|(_, news)| news)
         })
     }
 }

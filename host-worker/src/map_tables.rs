@@ -9,7 +9,7 @@ use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::life::{IdempotencyRecord, Key, Known};
 use booking_core::map::ticket::{Hold, Ticket};
-use booking_core::map::{BATCH, Basket, Header, Layout, Needs, SeatMap, SeatMapEvent};
+use booking_core::map::{BATCH, Basket, Header, Layout, Needs, Parts, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::Answer;
 use booking_workers::faults;
@@ -80,7 +80,7 @@ fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
 }
 
 fn basket(mut row: Row) -> Result<(HoldId, Basket)> {
-    Ok((HoldId::parse(&row.text()?)?, row.stored()?))
+    Ok((HoldId::restore(&row.text()?)?, row.stored()?))
 }
 
 const TICKETS: &str = "SELECT id, ticket FROM tickets";
@@ -90,8 +90,8 @@ const BASKETS: &str = "SELECT hold, basket FROM baskets";
 /// As much of a map as a command needs.
 pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Needs<'_>) -> Result<SeatMap> {
     let rows = |table, query: &str, bindings: &[SqlStorageValue]| store.rows(table, query, bindings);
-    let (seats, done, hold, ending, layout) = match needs {
-        Needs::Parts { seats, checkout, hold, ending } => (seats, checkout, hold, ending, None),
+    let Parts { seats, checkout: done, hold, ending, layout } = match needs {
+        Needs::Parts(parts) => parts,
         Needs::All | Needs::AllAndLayout => {
             let layout = if needs == Needs::All { None } else { layouts.of(store, &header)? };
             let tickets = rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
@@ -119,6 +119,7 @@ pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Need
         ended.extend(ending_first(store, "ended", ENDED, "checkout", |row| checkout(row).ok())?);
         baskets.extend(ending_first(store, "baskets", BASKETS, "hold", |row| basket(row).ok())?);
     }
+    let layout = if layout { layouts.of(store, &header)? } else { None };
     Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets))
 }
 

@@ -89,11 +89,6 @@ pub(crate) fn stored<T: Format>(value: &T) -> SqlStorageValue {
     text(utf8(format::write(value)))
 }
 
-/// A value as JSON.
-pub(crate) fn json(value: &impl Serialize) -> String {
-    utf8(format::write_json(value))
-}
-
 fn utf8(json: Vec<u8>) -> String {
     String::from_utf8(json).expect("JSON is UTF-8")
 }

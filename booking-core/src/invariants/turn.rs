@@ -11,7 +11,7 @@ use crate::machine::{Machine, Transition};
 use crate::map::ticket::{
     Claim, Hold, MakeClaim, Offer, Reserve, TicketCommand, TicketRefusal, TicketState, TicketStatus,
 };
-use crate::map::{BATCH, MEMORY, Needs, News, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, Wish};
+use crate::map::{BATCH, MEMORY, Needs, News, Parts, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, Wish};
 use crate::money::Money;
 use crate::time::Timestamp;
 
@@ -341,7 +341,7 @@ pub(super) fn determinism(turn: &MapTurn<'_>) -> Verdict {
     let stored = format::write(turn.before);
     let read = format::read::<SeatMap>(&stored).map_err(|error| error.to_string())?;
     require(format::write(&read) == stored, || "the stored form changes when it is read and written".into())?;
-    for map in [read, loaded(turn.before, turn.command)] {
+    for map in [read, loaded(turn.before, turn.command.needs(turn.before.header()))] {
         let again = (turn.decide)(&map, turn.command, turn.now);
         let same = match (turn.decision, &again) {
             (Ok(first), Ok(again)) => {
@@ -355,18 +355,20 @@ pub(super) fn determinism(turn: &MapTurn<'_>) -> Verdict {
     Ok(())
 }
 
-/// As much of a map as a command needs.
-fn loaded(map: &SeatMap, command: &SeatMapCommand) -> SeatMap {
+/// As much of a map as is needed, and no more: what a host that keeps a map in rows has in hand when it judges.
+#[must_use]
+pub fn loaded(map: &SeatMap, needs: Needs<'_>) -> SeatMap {
     let header = *map.header();
     let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
     let ended = map.ended().map(|(checkout, deadline)| (checkout.clone(), deadline));
     let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
-    match command.needs(&header) {
-        Needs::Parts { seats, checkout, hold, ending } => {
+    match needs {
+        Needs::Parts(Parts { seats, checkout, hold, ending, layout }) => {
             let tickets = part(tickets, seats, ending, |ticket| ticket.state.hold().map(Hold::end));
             let ended = part(ended, checkout, ending, |deadline| Some(*deadline));
             let baskets = part(baskets, hold, ending, |basket| Some(basket.until));
-            SeatMap::from_parts(header, None, tickets, ended, baskets)
+            let layout = map.layout().filter(|_| layout).cloned();
+            SeatMap::from_parts(header, layout, tickets, ended, baskets)
         }
         Needs::All => SeatMap::from_parts(header, None, tickets, ended, baskets),
         Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), tickets, ended, baskets),

@@ -4,10 +4,13 @@
 //! buyer could notice is left to the host.
 //!
 //! - [`key`]: what an idempotency key stands for, and what is answered to a request that comes again.
+//! - [`map`]: one turn of a map: what is loaded for it, stored, sent later and answered.
 //! - [`checkout`]: one checkout from its start until it is forgotten.
 
 pub mod checkout;
 pub mod key;
+pub mod map;
 
 pub use checkout::{CheckoutRecord, NotificationStatus, Operated};
 pub use key::{Digest, IdempotencyRecord, Key, Known, RecordedAnswer};
+pub use map::{Delivery, Judgement, Told};

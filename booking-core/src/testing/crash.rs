@@ -12,7 +12,7 @@ use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
 use crate::effect::{Effect, Step};
 use crate::format;
 use crate::ids::MapKey;
-use crate::journal::{Entry, Journal, run};
+use crate::journal::{Entry, StepExecutor, run};
 use crate::map::SeatMapCommand;
 use crate::memory::{Log, Memory};
 use crate::payment::Payment;
@@ -100,7 +100,7 @@ struct Crashing<'a> {
     boundaries: &'a mut Boundaries,
 }
 
-impl Journal for Crashing<'_> {
+impl StepExecutor for Crashing<'_> {
     type Error = Impossible;
 
     async fn perform(&mut self, step: Step) -> Result<Performed, Impossible> {
@@ -121,7 +121,7 @@ impl Journal for Crashing<'_> {
             outcomes.push(outcome);
             self.boundaries.reach().await;
         }
-        Ok(Performed { outcomes, cancel: self.log.is_cancelled(step.number) })
+        Ok(Performed::new(outcomes, self.log.is_cancelled(step.number)))
     }
 }
 
@@ -183,7 +183,7 @@ fn at_its_end(start: Checkout, log: &Log) -> Checkout {
     while let Next::Perform(step) = checkout.next() {
         let outcome = |op| log.outcome(op).cloned().expect("the run has ended, so every effect has an outcome");
         let outcomes = step.effects.iter().map(|(op, _)| outcome(op)).collect();
-        let performed = Performed { outcomes, cancel: log.is_cancelled(step.number) };
+        let performed = Performed::new(outcomes, log.is_cancelled(step.number));
         checkout.settle(&performed).expect("a journal fits the checkout that wrote it");
     }
     checkout

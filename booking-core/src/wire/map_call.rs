@@ -7,7 +7,7 @@ use super::Kind;
 use super::request::{AtTheDoor, SeatMapCall, TicketCall};
 use crate::ids::{MapKey, TicketId};
 use crate::inventory::{Line, LineCommand};
-use crate::map::{SeatMap, SeatMapCommand, Seats};
+use crate::map::{Header, Needs, Parts, SeatMap, SeatMapCommand, Seats};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
@@ -33,6 +33,40 @@ impl MapCall {
             Self::Seat(seat, ..) => std::slice::from_ref(seat),
             Self::Line(seats, _) | Self::Map(SeatMapCall::Recall { seats, .. }) => seats.as_slice(),
             Self::Map(_) | Self::Expire(_) => &[],
+        }
+    }
+
+    /// How much of the map has to be loaded before it [judges](MapCall::judge) this.
+    #[must_use]
+    pub fn needs(&self, header: &Header) -> Needs<'_> {
+        let seats = self.seats();
+        match self {
+            Self::Seat(_, call, door) => match call {
+                TicketCall::Reserve { hold, nth, .. } => {
+                    Needs::of_wish(seats, hold.as_ref().unwrap_or(&door.fresh), *nth, header).with_layout()
+                }
+                TicketCall::Release { hold, nth } => Needs::of_wish(seats, hold, *nth, header),
+                TicketCall::Sell { .. } | TicketCall::Block { .. } => Needs::Parts(Parts::of(seats)).with_layout(),
+                TicketCall::Get(_) | TicketCall::Unblock => Needs::Parts(Parts::of(seats)),
+                TicketCall::List { .. } => Needs::AllAndLayout,
+                TicketCall::Reset { .. } => Needs::All,
+            },
+            Self::Map(call) => match call {
+                SeatMapCall::Recall { .. } => Needs::Parts(Parts::of(seats)),
+                SeatMapCall::ResetAll => Needs::All,
+                SeatMapCall::Get
+                | SeatMapCall::Summary
+                | SeatMapCall::Plan
+                | SeatMapCall::Watch
+                | SeatMapCall::Publish { .. } => Needs::AllAndLayout,
+            },
+            Self::Line(_, LineCommand::Claim { checkout, hold, .. }) => {
+                Needs::of_claim(seats, checkout, hold, header).with_layout()
+            }
+            Self::Line(_, LineCommand::Confirm { checkout, .. } | LineCommand::Revoke { checkout, .. }) => {
+                Needs::Parts(Parts { checkout: Some(checkout), ..Parts::of(seats) })
+            }
+            Self::Expire(_) => Needs::Parts(Parts { ending: true, ..Parts::default() }),
         }
     }
 

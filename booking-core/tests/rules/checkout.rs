@@ -35,16 +35,17 @@ pub(crate) fn effects(checkout: &Checkout) -> Vec<Effect> {
     }
 }
 
-fn settled(mut checkout: Checkout, performed: impl Into<Performed>) -> Result<Checkout, Impossible> {
-    checkout.settle(&performed.into()).map(|()| checkout)
+fn settled(mut checkout: Checkout, outcomes: Vec<Outcome>) -> Result<Checkout, Impossible> {
+    checkout.settle(&Performed::new(outcomes, false)).map(|()| checkout)
 }
 
 fn after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
     settled(checkout, outcomes).unwrap()
 }
 
-fn cancelled_after(checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
-    settled(checkout, Performed { outcomes, cancel: true }).unwrap()
+fn cancelled_after(mut checkout: Checkout, outcomes: Vec<Outcome>) -> Checkout {
+    checkout.settle(&Performed::new(outcomes, true)).unwrap();
+    checkout
 }
 
 pub(crate) fn held(fence: u64, price: Money) -> Outcome {

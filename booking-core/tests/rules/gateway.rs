@@ -16,7 +16,7 @@ struct Gateway(Ledger);
 
 impl Gateway {
     fn ask(&mut self, command: &Payment) -> PaymentAnswer {
-        turn(&mut self.0, command, at(NOW)).stored().0.unwrap()
+        turn(&mut self.0, command, at(NOW)).stored().unwrap()
     }
     fn authorize(&mut self, key: &str, minor: u64, card: &str) -> AuthorizeAnswer {
         let method = PaymentMethodId::parse(card).unwrap();

@@ -7,8 +7,8 @@ use booking_core::effect::{Op, Outcome, Step};
 use booking_core::format;
 use booking_core::ids::PaymentMethodId;
 use booking_core::inventory::LineReply;
-use booking_core::journal::{self, Entry, Journal, ReplayError, run};
-use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::journal::{self, Entry, ReplayError, StepExecutor, run};
+use booking_core::memory::{Log, Memory};
 use booking_core::running::Running;
 use booking_core::terms::Terms;
 
@@ -26,14 +26,14 @@ fn the_loop_may_cross_threads_where_its_journal_may() {
         future
     }
     let (mut memory, mut log) = (Memory::new(at(NOW), Terms::default()), Log::start(&checkout()));
-    let mut journal = MemoryJournal { memory: &mut memory, log: &mut log };
+    let mut journal = memory.journaled(&mut log);
     assert!(ready(may_cross(run(&mut journal, checkout()))).is_ok());
 }
 
 #[test]
 fn a_journal_may_stay_on_its_thread_too() {
     struct OnOneThread(Rc<str>);
-    impl Journal for OnOneThread {
+    impl StepExecutor for OnOneThread {
         type Error = Failed;
         async fn perform(&mut self, _: Step) -> Result<Performed, Failed> {
             let why = Rc::clone(&self.0);
@@ -48,10 +48,10 @@ fn a_journal_may_stay_on_its_thread_too() {
 #[test]
 fn outcomes_that_do_not_fit_are_for_a_person() {
     struct Broken;
-    impl Journal for Broken {
+    impl StepExecutor for Broken {
         type Error = Failed;
         async fn perform(&mut self, _: Step) -> Result<Performed, Failed> {
-            Ok(Vec::new().into())
+            Ok(Performed::new(Vec::new(), false))
         }
     }
     assert!(matches!(ready(run(&mut Broken, checkout())), Err(Failed::Impossible(Impossible::Count { .. }))));

@@ -71,6 +71,222 @@ mod keys {
     }
 }
 
+mod calls {
+    use booking_core::format;
+    use booking_core::ids::MapKey;
+    use booking_core::invariants::loaded;
+    use booking_core::inventory::{LineAnswer, LineCommand, LineReply};
+    use booking_core::life::Delivery;
+    use booking_core::map::ticket::Reader;
+    use booking_core::map::{Layout, MEMORY, Needs, Place, Row, SeatMap, SeatMapCommand, Seats};
+    use booking_core::wire::{AtTheDoor, MapCall, SeatMapCall, TicketCall};
+    use booking_core::{Machine, turn};
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn key() -> MapKey {
+        MapKey::parse("hall").unwrap()
+    }
+
+    fn name(n: u32) -> booking_core::TicketId {
+        ticket_id(&format!("hall:{n}"))
+    }
+
+    fn seats(which: &[u32]) -> Seats {
+        Seats::new(which.iter().map(|n| name(*n)).collect()).unwrap()
+    }
+
+    fn layout(most: u32) -> Arc<Layout> {
+        let seat = |n| Place { ticket: name(n), label: None, price: unit_price(), x: n, y: 0 };
+        Arc::new(Layout::new(vec![Row { name: "A".into(), seats: (1..=most).map(seat).collect() }]).unwrap())
+    }
+
+    fn door() -> AtTheDoor {
+        AtTheDoor::new(&Terms::default(), at(NOW), hold_id("fresh"))
+    }
+
+    fn of_seat(n: u32, call: TicketCall) -> MapCall {
+        MapCall::Seat(name(n), call, door())
+    }
+
+    fn reserve(n: u32, who: &str, own: Option<&str>, nth: Option<u32>) -> MapCall {
+        of_seat(n, TicketCall::Reserve { user: user(who), hold: own.map(hold_id), nth, ttl: None })
+    }
+
+    fn claim(which: &[u32], checkout: &str, own: &str, brought: bool) -> MapCall {
+        let (user, hold, checkout) = (user("ann"), hold_id(own), checkout_id(checkout));
+        let deadline = at(NOW).plus(Terms::default().checkout_time);
+        let unlisted = Some(unit_price());
+        MapCall::Line(seats(which), LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted })
+    }
+
+    fn judge(map: &mut SeatMap, call: MapCall, when: u64, terms: &Terms) -> booking_core::life::Judgement {
+        call.judge(map, &key(), at(when), terms).unwrap()
+    }
+
+    /// Seats held under a counted hold, sold by a checkout, blocked, and free, in a layout.
+    fn hall() -> SeatMap {
+        let (mut map, terms) = (SeatMap::default(), Terms::default());
+        let calls = [
+            MapCall::Map(SeatMapCall::Publish { layout: layout(8) }),
+            reserve(1, "ann", Some("anns"), Some(1)),
+            claim(&[2, 3], "c-1", "own-1", false),
+            MapCall::Line(seats(&[2, 3]), confirm("c-1", "own-1", 3)),
+            of_seat(4, TicketCall::Block { reason: "rain".into() }),
+            claim(&[5], "c-2", "own-2", false),
+            MapCall::Line(seats(&[5]), revoke("c-2", "own-2")),
+        ];
+        for call in calls {
+            let told = judge(&mut map, call, NOW, &terms).stored();
+            assert!(told.outcome.is_ok(), "{:?}", told.outcome);
+        }
+        map
+    }
+
+    fn confirm(checkout: &str, own: &str, fence: u64) -> LineCommand {
+        LineCommand::Confirm { hold: hold_id(own), checkout: checkout_id(checkout), fence }
+    }
+
+    fn revoke(checkout: &str, own: &str) -> LineCommand {
+        let deadline = at(NOW).plus(Terms::default().checkout_time);
+        LineCommand::Revoke { hold: hold_id(own), checkout: checkout_id(checkout), deadline }
+    }
+
+    /// One of each, and what stands in its way.
+    fn every_call() -> Vec<MapCall> {
+        vec![
+            reserve(6, "bob", None, None),
+            reserve(1, "ann", Some("anns"), Some(1)),
+            reserve(7, "ann", Some("anns"), Some(2)),
+            reserve(2, "bob", None, None),
+            reserve(9, "bob", None, None),
+            of_seat(1, TicketCall::Release { hold: hold_id("anns"), nth: Some(2) }),
+            of_seat(6, TicketCall::Sell { user: user("bob") }),
+            of_seat(7, TicketCall::Block { reason: String::new() }),
+            of_seat(4, TicketCall::Unblock),
+            of_seat(6, TicketCall::List { price: usd(9_900) }),
+            of_seat(2, TicketCall::Reset { up_to: 9 }),
+            claim(&[6, 7], "c-3", "own-3", false),
+            claim(&[6, 4], "c-3", "own-3", false),
+            claim(&[1], "c-4", "anns", true),
+            claim(&[5], "c-2", "own-2", false),
+            MapCall::Line(seats(&[2, 3]), confirm("c-1", "own-1", 3)),
+            MapCall::Line(seats(&[2, 3]), revoke("c-1", "own-1")),
+            MapCall::Map(SeatMapCall::Publish { layout: layout(5) }),
+            MapCall::Map(SeatMapCall::Publish { layout: layout(3) }),
+            MapCall::Map(SeatMapCall::ResetAll),
+            MapCall::Map(SeatMapCall::Recall { seats: seats(&[1, 6]), up_to: 9 }),
+            MapCall::Expire(hall().header().armed.unwrap()),
+        ]
+    }
+
+    #[test]
+    fn a_call_is_judged_by_what_it_needs_as_by_the_whole_map() {
+        let terms = Terms::default();
+        let end = hall().header().armed.unwrap().as_millis();
+        for when in [NOW, end, end + 1] {
+            for call in every_call() {
+                let (mut whole, before) = (hall(), hall());
+                let mut part = loaded(&before, call.needs(before.header()));
+                let shown = format!("{call:?} at {when}");
+                let (by_whole, by_part) =
+                    (call.clone().judge(&mut whole, &key(), at(when), &terms), call.judge(&mut part, &key(), at(when), &terms));
+                match (by_whole, by_part) {
+                    (Ok(by_whole), Ok(by_part)) => {
+                        assert_eq!(by_whole.event(), by_part.event(), "{shown}");
+                        assert_eq!(by_whole.deliveries(), by_part.deliveries(), "{shown}");
+                        assert_eq!(by_whole.stored(), by_part.stored(), "{shown}");
+                    }
+                    (by_whole, by_part) => assert_eq!(by_whole.err(), by_part.err(), "{shown}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_needs_what_its_command_needs() {
+        let full = |ended, baskets| booking_core::map::Header { ended, baskets, ..*hall().header() };
+        for header in [*hall().header(), full(MEMORY, MEMORY), full(MEMORY, 0), full(0, MEMORY)] {
+            for call in every_call() {
+                let Ok(command) = call.clone().command(&key(), &hall()) else { continue };
+                match (call.needs(&header), command.needs(&header)) {
+                    (Needs::Parts(of_call), Needs::Parts(of_command)) => {
+                        assert_eq!(booking_core::map::Parts { layout: false, ..of_call }, of_command, "{call:?}");
+                    }
+                    (of_call, of_command) => assert_eq!(of_call, of_command, "{call:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_reads_is_not_judged() {
+        let reads = [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch].map(MapCall::Map);
+        for call in reads.into_iter().chain([of_seat(1, TicketCall::Get(Reader::Operator))]) {
+            let mut map = hall();
+            assert_eq!(call.judge(&mut map, &key(), at(NOW), &Terms::default()).err(), Some(Kind::NotFound));
+            assert_eq!(map, hall());
+        }
+    }
+
+    #[test]
+    fn a_turn_arms_the_timer_that_the_map_says_is_due() {
+        let mut map = SeatMap::default();
+        let judged = judge(&mut map, reserve(1, "ann", Some("anns"), None), NOW, &Terms::default());
+        let due = at(NOW).plus(Terms::default().hold_ttl.length());
+        let delivery = Delivery { to: key(), call: MapCall::Expire(due), not_before: due };
+        assert_eq!(judged.deliveries(), std::slice::from_ref(&delivery));
+        assert_eq!(map.due(&key()), Some(delivery.clone()));
+        assert_eq!(format::read::<Delivery>(&format::write(&delivery)).unwrap(), delivery);
+        let told = judge(&mut map, delivery.call, due.as_millis(), &Terms::default()).stored();
+        assert!(told.news.is_some_and(|news| news.seats() == [(name(1), Default::default())]));
+        assert_eq!(map.due(&key()), None);
+    }
+
+    #[test]
+    fn a_map_that_has_sold_enough_is_to_be_reset() {
+        let terms = Terms { auto_reset_at: Some(3), ..Terms::default() };
+        let mut map = hall();
+        let sells = of_seat(6, TicketCall::Sell { user: user("bob") });
+        let judged = judge(&mut map, sells.clone(), NOW, &terms);
+        let reset = MapCall::Map(SeatMapCall::ResetAll);
+        assert_eq!(judged.deliveries(), [Delivery { to: key(), call: reset.clone(), not_before: at(NOW) }]);
+        assert!(judge(&mut map, reserve(6, "eve", None, None), NOW, &terms).deliveries().is_empty(), "nothing has changed");
+        assert!(judge(&mut map, reset, NOW, &terms).deliveries().is_empty(), "a reset is followed by none");
+        assert_eq!(map.header().sold, 0);
+        assert!(judge(&mut map, sells, NOW, &Terms::default()).deliveries().is_empty(), "off by default");
+    }
+
+    #[test]
+    fn a_call_is_answered_in_the_form_of_who_asked() {
+        let (mut map, terms) = (hall(), Terms::default());
+        let sold = judge(&mut map, of_seat(6, TicketCall::Sell { user: user("bob") }), NOW, &terms).stored();
+        assert_eq!(sold.answer(), answer::seat(&sold.outcome, map.version_of(&name(6))));
+        let reset = judge(&mut map, MapCall::Map(SeatMapCall::ResetAll), NOW, &terms).stored();
+        assert_eq!(reset.answer(), answer::map_reply(&reset.outcome, map.version()));
+        assert!(reset.answer().body.contains(r#""tickets":4"#), "{}", reset.answer().body);
+        let line = judge(&mut map, claim(&[7], "c-7", "own-7", false), NOW, &terms).stored().answer();
+        let read: LineAnswer = format::read_json(line.body.as_bytes()).unwrap();
+        assert!(matches!(read, Ok(LineReply::Claimed { .. })), "{read:?}");
+        let refused = judge(&mut map, claim(&[7], "c-8", "own-8", false), NOW, &terms).stored();
+        let read: LineAnswer = format::read_json(refused.answer().body.as_bytes()).unwrap();
+        assert_eq!(read.unwrap_err(), refused.outcome.unwrap_err());
+    }
+
+    #[test]
+    fn what_a_turn_stores_makes_the_map_that_it_leaves() {
+        for call in every_call() {
+            let (mut map, mut stored) = (hall(), hall());
+            let Ok(judged) = call.judge(&mut map, &key(), at(NOW), &Terms::default()) else { continue };
+            judged.event().into_iter().for_each(|event| stored.apply(event));
+            assert_eq!(map, stored);
+        }
+        let mut map = hall();
+        assert!(turn(&mut map, &SeatMapCommand::ResetAll, at(NOW)).notices().watchers.is_some());
+    }
+}
+
 mod records {
     use super::*;
 

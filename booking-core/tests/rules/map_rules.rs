@@ -674,7 +674,7 @@ mod for_hosts {
         let needs_what_ends = |ended: u64, baskets: u64, command: TicketCommand| {
             let header = Header { ended, baskets, ..Header::default() };
             match (SeatMapCommand::Seats { seats: seats(&[1]), command }).needs(&header) {
-                Needs::Parts { ending, .. } => ending,
+                Needs::Parts(parts) => parts.ending,
                 other => panic!("{other:?}"),
             }
         };

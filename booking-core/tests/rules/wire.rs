@@ -12,7 +12,7 @@ use booking_core::map::ticket::{Reader, Reserve, TicketCommand, TicketRefusal, T
 use booking_core::map::{
     Delta, Layout, Place, Published, Row, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats,
 };
-use booking_core::memory::{Log, Memory, MemoryJournal};
+use booking_core::memory::{Log, Memory};
 use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, Payment, PaymentAnswer, Void, VoidAnswer,
@@ -39,7 +39,7 @@ fn in_one_go() -> Answer {
     let (mut ledger, method) = (Ledger::default(), PaymentMethodId::parse("card_success").unwrap());
     let key = PaymentKey::parse("c-1:authorize").unwrap();
     gateway::pay_in_one_go(Authorize { key, amount: "1.00:USD".parse().unwrap(), method }, |payment| {
-        turn(&mut ledger, payment, at(NOW)).stored().0.unwrap()
+        turn(&mut ledger, payment, at(NOW)).stored().unwrap()
     })
 }
 
@@ -423,11 +423,11 @@ mod golden {
     fn arena() -> SeatMap {
         let mut map = SeatMap::default();
         let publish = SeatMapCommand::Publish { layout: Arc::new(layout()) };
-        booking_core::turn(&mut map, &publish, at(NOW)).stored().0.unwrap();
+        booking_core::turn(&mut map, &publish, at(NOW)).stored().unwrap();
         let seats = Seats::from(ticket_id("arena:A:1"));
         let offer = map.offer(&seats, None, 0);
         let command = TicketCommand::Sell { user: user("user-1"), hold: hold_id("hold-1"), offer };
-        booking_core::turn(&mut map, &SeatMapCommand::Seats { seats, command }, at(NOW)).stored().0.unwrap();
+        booking_core::turn(&mut map, &SeatMapCommand::Seats { seats, command }, at(NOW)).stored().unwrap();
         map
     }
 
@@ -481,7 +481,7 @@ mod golden {
         let start =
             Checkout::start(checkout_id("c-1"), order(&["seat-1", "seat-2"], card, None), at(NOW), &memory.terms);
         let mut log = Log::start(&start);
-        let journal = &mut MemoryJournal { memory: &mut memory, log: &mut log };
+        let journal = &mut memory.journaled(&mut log);
         ready(run(journal, start)).unwrap();
         let lines: Vec<Vec<u8>> = log.lines().collect();
         let running = booking_core::journal::replay(lines.iter().map(Vec::as_slice)).unwrap();

@@ -173,7 +173,7 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// machine it may be earlier; then it is tried again until it is not.)
 async fn seat<C: Context>(ctx: &C) -> Said {
     let Forwarded { ticket, call } = recorded(&ctx.input())?;
-    let loaded = Loaded::around(ctx, std::slice::from_ref(&ticket), true).await?;
+    let loaded = Loaded::around(ctx, &ticket).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
         let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };

@@ -22,7 +22,7 @@ use booking_core::effect::{Effect, Outcome, Step};
 use booking_core::format;
 use booking_core::ids::{CheckoutId, TicketId};
 use booking_core::inventory::of_map;
-use booking_core::journal::Journal;
+use booking_core::journal::StepExecutor;
 use booking_core::payment::{Payment, PaymentAnswer};
 use booking_core::running::Resolution;
 use booking_core::terms::Backoff;
@@ -67,7 +67,7 @@ impl<'a, C> Invocation<'a, C> {
 /// The waits before a map is asked again that has given a turn up.
 const AGAIN: Backoff = Backoff { first: Millis::from_secs(1), cap: Millis::from_mins(10) };
 
-impl<C: Context> Journal for Invocation<'_, C> {
+impl<C: Context> StepExecutor for Invocation<'_, C> {
     type Error = End;
 
     fn run_beside(&mut self, money: Checkout) -> Result<bool, End> {
@@ -107,7 +107,7 @@ impl<C: Context> Journal for Invocation<'_, C> {
                     self.clear()?;
                 }
                 let outcomes = outcomes.into_iter().flatten().collect();
-                return Ok(Performed { outcomes, cancel: cancel && self.heeds_cancel });
+                return Ok(Performed::new(outcomes, cancel && self.heeds_cancel));
             }
             let Some(done) = uncancelled(self.ctx.all(pending).await, &mut cancel)? else { continue };
             let mut given_up = None;

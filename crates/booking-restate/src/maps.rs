@@ -20,12 +20,9 @@ use std::time::Duration;
 
 use booking_core::format::{self, Format};
 use booking_core::ids::{MapKey, TicketId};
-use booking_core::inventory::LineCommand;
-use booking_core::machine::{Machine as _, Transition};
+use booking_core::life::{Delivery, Told};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{
-    Header, Layout, Needs, Place, Row, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply,
-};
+use booking_core::map::{Header, Layout, Needs, Parts, Place, Row, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, MapCall};
 use bytes::Bytes;
@@ -107,24 +104,30 @@ async fn head<C: Context>(ctx: &C) -> Result<Head, End> {
 }
 
 impl Loaded {
-    /// The header, and what is kept of these seats; with what they cost, if that is asked.
-    pub(crate) async fn around<C: Context>(ctx: &C, seats: &[TicketId], costs: bool) -> Result<Self, End> {
+    /// The header, and what is kept of a seat, with what it costs.
+    pub(crate) async fn around<C: Context>(ctx: &C, seat: &TicketId) -> Result<Self, End> {
         let mut loaded = Self { head: head(ctx).await?, ..Self::default() };
+        loaded.read_seats(ctx, std::slice::from_ref(seat), true).await?;
+        Ok(loaded)
+    }
+
+    /// Reads what is kept of these seats; with what they cost, if that is asked.
+    async fn read_seats<C: Context>(&mut self, ctx: &C, seats: &[TicketId], prices: bool) -> Result<(), End> {
         for seat in seats {
             let key = part(SEATS, seat.as_str());
-            if costs || !loaded.head.recent.tickets.contains_key(seat) {
-                add(ctx, &mut loaded.seats, key.clone()).await?;
+            if prices || !self.head.recent.tickets.contains_key(seat) {
+                add(ctx, &mut self.seats, key.clone()).await?;
             }
-            let kept = match loaded.head.recent.tickets.get(seat) {
+            let kept = match self.head.recent.tickets.get(seat) {
                 Some((_, kept)) => kept.as_ref(),
-                None => loaded.seats.get(&key).and_then(|seats| seats.tickets.get(seat)),
+                None => self.seats.get(&key).and_then(|seats| seats.tickets.get(seat)),
             };
             if let Some(kept) = kept {
                 // What names a seat that cannot be read is given up.
-                loaded.tickets.insert(seat.clone(), format::read(kept.as_bytes()).map_err(unreadable)?);
+                self.tickets.insert(seat.clone(), format::read(kept.as_bytes()).map_err(unreadable)?);
             }
         }
-        Ok(loaded)
+        Ok(())
     }
 
     /// Takes every seat of the parts that were read. What one becomes that cannot be read, `otherwise` says.
@@ -144,7 +147,7 @@ impl Loaded {
 
     /// Every seat, as a look at the map shows it.
     pub(crate) async fn shown<C: Context>(ctx: &C) -> Result<SeatMap, End> {
-        let mut loaded = Self::around(ctx, &[], false).await?;
+        let mut loaded = Self { head: head(ctx).await?, ..Self::default() };
         let keys = ctx.keys().await?;
         loaded.every(ctx, &keys, SEATS, true).await?;
         let version = loaded.head.header.version;
@@ -168,22 +171,21 @@ impl Loaded {
         Ok(())
     }
 
-    /// Reads what a command needs beside the seats that it names.
-    async fn complete<C: Context>(&mut self, ctx: &C, map: &MapKey, command: &SeatMapCommand) -> Result<(), End> {
-        let needs = command.needs(&self.head.header);
-        let (checkout, hold, all) = match needs {
-            Needs::Parts { checkout, hold, ending, .. } => (checkout, hold, ending),
-            Needs::All | Needs::AllAndLayout => (None, None, true),
+    /// Reads what a call needs, beside what was read before.
+    async fn read<C: Context>(&mut self, ctx: &C, map: &MapKey, needs: Needs<'_>) -> Result<(), End> {
+        // One seat that cannot be read must not keep the others from coming back on sale.
+        let (parts, lenient) = match needs {
+            Needs::Parts(parts) => (parts, true),
+            Needs::All | Needs::AllAndLayout => (Parts { ending: true, ..Parts::default() }, false),
         };
-        if let Some(checkout) = checkout.filter(|_| self.head.header.ended > 0) {
+        self.read_seats(ctx, parts.seats, parts.layout).await?;
+        if let Some(checkout) = parts.checkout.filter(|_| self.head.header.ended > 0) {
             add(ctx, &mut self.ended, part(ENDED, checkout.as_str())).await?;
         }
-        if let Some(hold) = hold.filter(|_| self.head.header.baskets > 0) {
+        if let Some(hold) = parts.hold.filter(|_| self.head.header.baskets > 0) {
             add(ctx, &mut self.wishes, part(WISHES, hold.as_str())).await?;
         }
-        if all {
-            // One seat that cannot be read must not keep the others from coming back on sale.
-            let lenient = matches!(needs, Needs::Parts { .. });
+        if parts.ending {
             let keys = ctx.keys().await?;
             for kind in [SEATS, ENDED, WISHES] {
                 self.every(ctx, &keys, kind, lenient).await?;
@@ -351,27 +353,25 @@ fn put<K: Ord, V>(entries: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 /// A turn of the map of this invocation.
 pub(crate) async fn turn<C: Context>(ctx: &C, Message { call, at }: Message) -> Result<Judged, End> {
     let key = key(ctx)?;
-    let costs = !matches!(call, MapCall::Line(_, LineCommand::Confirm { .. } | LineCommand::Revoke { .. }));
-    let mut loaded = Loaded::around(ctx, call.seats(), costs).await?;
+    let mut loaded = Loaded { head: head(ctx).await?, ..Loaded::default() };
+    if let Some(due) = loaded.head.header.armed.filter(|due| due.plus(LOST) < at) {
+        arm(ctx, &key, due)?;
+    }
     let seat = match &call {
         MapCall::Seat(seat, ..) => Some(seat.clone()),
         MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_) => None,
     };
-    if let Some(due) = loaded.head.header.armed.filter(|due| due.plus(LOST) < at) {
-        arm(ctx, &key, due)?;
-    }
-    let command = guarded(|| call.command(&key, &loaded.known()))?.map_err(|kind| End::Refused(kind.into()))?;
-    let judged = judge(ctx, &key, &mut loaded, &command, at).await?;
+    let (told, follow) = judge(ctx, &key, &mut loaded, call, at).await?;
     let of_seat = seat.map(|seat| loaded.version_of(&seat));
     let version = of_seat.unwrap_or(loaded.head.header.version);
-    if loaded.known().wants_reset(ctx.terms()) {
-        match judge(ctx, &key, &mut loaded, &SeatMapCommand::ResetAll, at).await {
+    for call in follow {
+        match judge(ctx, &key, &mut loaded, call, at).await {
             // A map with a seat that cannot be read stays as it is; what was asked of it is done.
             Ok(_) | Err(End::Refused(_)) => {}
             Err(End::By(stop)) => return Err(End::By(stop)),
         }
     }
-    Ok(Judged { outcome: judged, version })
+    Ok(Judged { outcome: told.outcome, version })
 }
 
 /// A command that the rules cannot judge, as they panic, is given up before anything is written: the map goes on. (In builds in
@@ -380,32 +380,29 @@ fn guarded<T>(judge: impl FnOnce() -> T) -> Result<T, End> {
     catch_unwind(AssertUnwindSafe(judge)).map_err(unreadable)
 }
 
-type Outcome = Result<SeatMapReply, SeatMapRefusal>;
-
+/// Reads what a call needs, has the core judge it, writes what has changed, and sends the timer. What the map is to be asked after it.
 async fn judge<C: Context>(
     ctx: &C,
     key: &MapKey,
     loaded: &mut Loaded,
-    command: &SeatMapCommand,
+    call: MapCall,
     at: Timestamp,
-) -> Result<Outcome, End> {
-    loaded.complete(ctx, key, command).await?;
-    let decided = guarded(|| {
-        let _terms = ctx.terms();
-        loaded.known().decide(command, at)
-    })?;
-    match decided {
-        Ok(Transition { event, reply, notices }) => {
-            if let Some(event) = event {
-                loaded.store(ctx, key, event).await?;
-            }
-            if let Some(due) = notices.timer {
-                arm(ctx, key, due)?;
-            }
-            Ok(Ok(reply))
-        }
-        Err(refusal) => Ok(Err(refusal)),
+) -> Result<(Told, Vec<MapCall>), End> {
+    loaded.read(ctx, key, call.needs(&loaded.head.header.clone())).await?;
+    let judged = guarded(|| call.judge(&mut loaded.known(), key, at, ctx.terms()))?;
+    let judged = judged.map_err(|kind| End::Refused(kind.into()))?;
+    if let Some(event) = judged.event() {
+        loaded.store(ctx, key, event.clone()).await?;
     }
+    let mut follow = Vec::new();
+    for Delivery { call, .. } in judged.deliveries() {
+        if let MapCall::Expire(due) = call {
+            arm(ctx, key, *due)?;
+        } else {
+            follow.push(call.clone());
+        }
+    }
+    Ok((judged.stored(), follow))
 }
 
 /// Sends the timer of a map. It fires at the end of the second, with everything that ends meanwhile.

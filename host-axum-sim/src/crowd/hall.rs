@@ -92,7 +92,7 @@ mod tests {
     /// The theatre, each seat with this status.
     fn theatre(status: TicketStatus) -> SeatMap {
         let mut map = SeatMap::default();
-        let ask = |map: &mut SeatMap, command| turn(map, &command, Timestamp::default()).stored().0.unwrap();
+        let ask = |map: &mut SeatMap, command| turn(map, &command, Timestamp::default()).stored().unwrap();
         ask(&mut map, SeatMapCommand::Publish { layout: Arc::new(demo::layout()) });
         let seats = Seats::new(demo::layout().places().map(|place| place.ticket.clone()).collect()).unwrap();
         let offer = map.offer(&seats, None, 0);

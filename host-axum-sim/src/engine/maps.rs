@@ -111,7 +111,7 @@ impl Engine {
     ) -> Option<Result<Transition<SeatMap>, SeatMapRefusal>> {
         let is_lacking = match command.needs(map.header()) {
             _ if self.unreadable.is_empty() => false,
-            Needs::Parts { seats, .. } => seats.iter().any(|id| self.unreadable.contains(id)),
+            Needs::Parts(parts) => parts.seats.iter().any(|id| self.unreadable.contains(id)),
             Needs::All | Needs::AllAndLayout => self.unreadable.iter().any(|id| map.ticket(id).is_some()),
         };
         if is_lacking {

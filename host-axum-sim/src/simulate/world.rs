@@ -577,7 +577,7 @@ impl World {
 
     /// The gateway does as it is asked.
     fn ask_gateway(&mut self, payment: &Payment) -> PaymentAnswer {
-        let (Ok(reply), ()) = booking_core::turn(&mut self.gateway, payment, self.now).stored();
+        let Ok(reply) = booking_core::turn(&mut self.gateway, payment, self.now).stored();
         reply
     }
 

@@ -163,7 +163,7 @@ impl Rig {
     }
 
     pub(crate) fn ask_gateway(&mut self, payment: &Payment) -> PaymentAnswer {
-        booking_core::turn(&mut self.gateway, payment, self.now).stored().0.unwrap()
+        booking_core::turn(&mut self.gateway, payment, self.now).stored().unwrap()
     }
 
     pub(crate) fn pass(&mut self, millis: u64) {

@@ -217,7 +217,7 @@ impl LedgerObject {
             self.sql().exec("INSERT OR REPLACE INTO account VALUES (?, ?, ?)", row.collect::<Vec<_>>())?;
             self.count.set(self.count.get().map(|count| count + i64::from(is_new)));
         }
-        let (Ok(answer), ()) = turn.stored();
+        let Ok(answer) = turn.stored();
         Ok(answer)
     }
 }
