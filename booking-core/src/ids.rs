@@ -366,17 +366,17 @@ fn spelt(chance: u128) -> Arc<str> {
 }
 
 impl CheckoutId {
-    /// The id that a host makes of 128 bits of chance. Unguessable where these are.
+    /// The id that a host makes of 128 random bits. Unguessable where these are.
     #[must_use]
-    pub fn of_chance(chance: u128) -> Self {
+    pub fn from_random(chance: u128) -> Self {
         Self(spelt(chance))
     }
 }
 
 impl HoldId {
-    /// The id that a host makes of 128 bits of chance, for a buyer who names none. Unguessable where these are.
+    /// The id that a host makes of 128 random bits, for a buyer who names none. Unguessable where these are.
     #[must_use]
-    pub fn of_chance(chance: u128) -> Self {
+    pub fn from_random(chance: u128) -> Self {
         Self(spelt(chance))
     }
 

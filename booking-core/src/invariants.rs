@@ -70,10 +70,9 @@ pub trait System {
     fn is_killed(&self, _checkout: &CheckoutId) -> bool {
         false
     }
-    /// Whether the buyer's message was handed over, where the harness keeps count of that.
-    fn is_told(&self, _checkout: &CheckoutId) -> Option<bool> {
-        None
-    }
+    /// Whether the buyer's message was handed over; `None` where the harness does not keep count of that, so that `the_buyer_is_told` is
+    /// not looked at.
+    fn is_told(&self, checkout: &CheckoutId) -> Option<bool>;
     /// Whether the harness lets maps forget, before its time, that this checkout has ended. Then a late copy of its claim is
     /// accepted, and ends by itself.
     fn may_have_forgotten(&self, _ticket: &TicketId, _checkout: &CheckoutId) -> bool {
@@ -92,6 +91,8 @@ pub struct Snapshot<'a> {
     pub checkouts: &'a BTreeMap<CheckoutId, Checkout>,
     /// What the gateway has. Money is counted here, at the one who has it.
     pub ledger: &'a Ledger,
+    /// Whose buyers were told of their bookings; `None` where nobody keeps count of that, so that `the_buyer_is_told` is not looked at.
+    pub told: Option<&'a BTreeSet<CheckoutId>>,
     /// The tickets that an operator has ever reset: what is said of sales no longer holds for them.
     pub reset: &'a BTreeSet<TicketId>,
     /// Whether no message is under way and no timer is armed.
@@ -119,6 +120,9 @@ impl System for Snapshot<'_> {
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.reset.contains(ticket)
+    }
+    fn is_told(&self, checkout: &CheckoutId) -> Option<bool> {
+        self.told.map(|told| told.contains(checkout))
     }
     fn is_at_rest(&self) -> bool {
         self.at_rest

@@ -437,12 +437,7 @@ impl SeatMapCommand {
 
 impl<'a> Needs<'a> {
     /// What a claim needs. A full map makes room by forgetting what may be forgotten.
-    pub(crate) fn of_claim(
-        seats: &'a [TicketId],
-        checkout: &'a CheckoutId,
-        hold: &'a HoldId,
-        header: &Header,
-    ) -> Self {
+    pub(crate) fn of_claim(seats: &'a [TicketId], checkout: &'a CheckoutId, hold: &'a HoldId, header: &Header) -> Self {
         let ending = header.ended >= MEMORY;
         Self::Parts(Parts { checkout: Some(checkout), hold: Some(hold), ending, ..Parts::of(seats) })
     }

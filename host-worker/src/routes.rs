@@ -181,7 +181,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
-    let checkout = CheckoutId::of_chance(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
+    let checkout = CheckoutId::from_random(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
     // A request may reach its object twice. An operator's that came again would take away what was sold in between.
     let is_operators = handler.door() == Door::Admin && call.is_worth_a_key();
     let scope = key.or_else(|| is_operators.then(|| Digest(chance.to_be_bytes())));
@@ -189,7 +189,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let from = Sender { env, key };
     let asked = match call {
         Call::Ticket(id, call) => {
-            let door = AtTheDoor::new(&settings.terms, now(), HoldId::of_chance(chance));
+            let door = AtTheDoor::new(&settings.terms, now(), HoldId::from_random(chance));
             from.ask(SEAT_MAPS, id.map_str(), MapCall::Seat(id.clone(), call, door)).await
         }
         Call::SeatMap(map, SeatMapCall::Watch) => {

@@ -13,7 +13,6 @@ use booking_core::format::{self, Format};
 use booking_core::time::Timestamp;
 use booking_workers::log::{self, Level, count};
 use js_sys::{Date, Object};
-use serde::Serialize;
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, State, Storage};
 

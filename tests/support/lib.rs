@@ -210,7 +210,8 @@ pub fn at_rest(run: &Run, reset: &BTreeSet<TicketId>) -> Result<(), Violation> {
     let at_rest = !memory.has_timers();
     let checkouts = BTreeMap::from([(run.checkout.id().clone(), run.checkout.clone())]);
     let (maps, ledger) = (memory.maps(), memory.ledger());
-    check(&Snapshot { maps, checkouts: &checkouts, ledger, reset, at_rest })
+    let told = memory.mailbox().values().map(|message| message.checkout.clone()).collect();
+    check(&Snapshot { maps, checkouts: &checkouts, ledger, told: Some(&told), reset, at_rest })
 }
 
 /// How often money was taken, by the gateway's own count.

@@ -66,60 +66,54 @@ enum Asked {
 }
 
 impl MapCall {
-/// Lets a map judge a call. `map` is the whole map, or as much of it as the call [needs](MapCall::needs); after this it is as the
-/// event makes it. If that cannot be stored, nothing of the turn has happened: load the map anew.
-///
-/// A call that comes again is answered as before while its effect stands, and changes nothing.
-///
-/// # Errors
-/// The kind of refusal where the call is none that a map judges, or names a seat that the map does not have. Nothing has changed then.
-///
-/// ```
-/// use booking_core::ids::{HoldId, MapKey, TicketId, UserId};
-/// /// use booking_core::map::SeatMap;
-/// use booking_core::terms::Terms;
-/// use booking_core::time::Timestamp;
-/// use booking_core::wire::{AtTheDoor, MapCall, TicketCall};
-///
-/// let (terms, now) = (Terms::default(), Timestamp::from_millis(1_700_000_000_000));
-/// let (key, seat) = (MapKey::parse("arena:A")?, TicketId::parse("arena:A:12")?);
-/// let reserve = TicketCall::Reserve { user: UserId::parse("ann")?, hold: None, nth: None, ttl: None };
-/// let door = AtTheDoor::new(&terms, now, HoldId::parse("made-by-chance")?);
-///
-/// let call = MapCall::Seat(seat, reserve, door);
-/// let mut map = SeatMap::default(); // loaded: what `call.needs(&header)` says
-/// let judged = call.judge(&mut map, &key, now, &terms)?;
-/// assert!(judged.event().is_some() && judged.deliveries().len() == 1); // stored: in one transaction
-/// assert_eq!(judged.stored().answer().status, 200); // and only then answered
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn judge(
-        self,
-        map: &mut SeatMap,
-        key: &MapKey,
-        now: Timestamp,
-        terms: &Terms,
-    ) -> Result<Judgement, Kind> {
-    let asked = match &self {
-        Self::Seat(seat, ..) => Asked::Seat(seat.clone()),
-        Self::Line(..) => Asked::Line,
-        Self::Map(_) | Self::Expire(_) => Asked::Map,
-    };
-    let command = self.command(key, map)?;
-    let turn = machine::turn(map, &command, now);
-    let deliver = |call, not_before| Delivery { to: key.clone(), call, not_before };
-    let mut deliveries = Vec::new();
-    deliveries.extend(turn.notices().timer.map(|due| deliver(Self::Expire(due), due)));
-    if turn.changed() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll {
-        deliveries.push(deliver(Self::Map(SeatMapCall::ResetAll), now));
+    /// Lets a map judge a call. `map` is the whole map, or as much of it as the call [needs](MapCall::needs); after this it is as the
+    /// event makes it. If that cannot be stored, nothing of the turn has happened: load the map anew.
+    ///
+    /// A call that comes again is answered as before while its effect stands, and changes nothing.
+    ///
+    /// # Errors
+    /// The kind of refusal where the call is none that a map judges, or names a seat that the map does not have. Nothing has changed then.
+    ///
+    /// ```
+    /// use booking_core::ids::{HoldId, MapKey, TicketId, UserId};
+    /// /// use booking_core::map::SeatMap;
+    /// use booking_core::terms::Terms;
+    /// use booking_core::time::Timestamp;
+    /// use booking_core::wire::{AtTheDoor, MapCall, TicketCall};
+    ///
+    /// let (terms, now) = (Terms::default(), Timestamp::from_millis(1_700_000_000_000));
+    /// let (key, seat) = (MapKey::parse("arena:A")?, TicketId::parse("arena:A:12")?);
+    /// let reserve = TicketCall::Reserve { user: UserId::parse("ann")?, hold: None, nth: None, ttl: None };
+    /// let door = AtTheDoor::new(&terms, now, HoldId::parse("made-by-chance")?);
+    ///
+    /// let call = MapCall::Seat(seat, reserve, door);
+    /// let mut map = SeatMap::default(); // loaded: what `call.needs(&header)` says
+    /// let judged = call.judge(&mut map, &key, now, &terms)?;
+    /// assert!(judged.event().is_some() && judged.deliveries().len() == 1); // stored: in one transaction
+    /// assert_eq!(judged.stored().answer().status, 200); // and only then answered
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn judge(self, map: &mut SeatMap, key: &MapKey, now: Timestamp, terms: &Terms) -> Result<Judgement, Kind> {
+        let asked = match &self {
+            Self::Seat(seat, ..) => Asked::Seat(seat.clone()),
+            Self::Line(..) => Asked::Line,
+            Self::Map(_) | Self::Expire(_) => Asked::Map,
+        };
+        let command = self.command(key, map)?;
+        let turn = machine::turn(map, &command, now);
+        let deliver = |call, not_before| Delivery { to: key.clone(), call, not_before };
+        let mut deliveries = Vec::new();
+        deliveries.extend(turn.notices().timer.map(|due| deliver(Self::Expire(due), due)));
+        if turn.changed() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll {
+            deliveries.push(deliver(Self::Map(SeatMapCall::ResetAll), now));
+        }
+        let version = match &asked {
+            Asked::Seat(seat) => map.version_of(seat),
+            Asked::Line | Asked::Map => map.version(),
+        };
+        let (event, news) = (turn.event().cloned(), turn.notices().watchers.clone());
+        Ok(Judgement { event, deliveries, told: Told { outcome: turn.stored(), version, news, asked } })
     }
-    let version = match &asked {
-        Asked::Seat(seat) => map.version_of(seat),
-        Asked::Line | Asked::Map => map.version(),
-    };
-    let (event, news) = (turn.event().cloned(), turn.notices().watchers.clone());
-    Ok(Judgement { event, deliveries, told: Told { outcome: turn.stored(), version, news, asked } })
-}
 }
 
 impl Judgement {

@@ -8,6 +8,8 @@ use std::future::{Future, pending};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use serde::{Deserialize, Serialize};
+
 use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
 use crate::effect::{Effect, Step};
 use crate::format;
@@ -42,7 +44,7 @@ impl House {
 }
 
 /// A crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// How many boundaries are passed before it, counted from the start or from the crash before.
     pub after: u32,

@@ -17,6 +17,8 @@
 //!  strategies ── proptest ────┘      └──▶ trace: short, as JSON, replayed
 //!
 //!  crash ──── crash points, both ways of driving a checkout, on the smallest host
+//!  host ───── crash points, on a host of yours
+//!  gateway ── what a gateway of yours must answer
 //! ```
 //!
 //! A test of a checkout's recovery, cut at any boundary of its journal:
@@ -38,6 +40,8 @@
 pub mod crash;
 pub mod cuts;
 pub mod dice;
+pub mod gateway;
+pub mod host;
 pub mod rules;
 pub mod search;
 pub mod sights;

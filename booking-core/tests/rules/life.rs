@@ -190,8 +190,10 @@ mod calls {
                 let (mut whole, before) = (hall(), hall());
                 let mut part = loaded(&before, call.needs(before.header()));
                 let shown = format!("{call:?} at {when}");
-                let (by_whole, by_part) =
-                    (call.clone().judge(&mut whole, &key(), at(when), &terms), call.judge(&mut part, &key(), at(when), &terms));
+                let (by_whole, by_part) = (
+                    call.clone().judge(&mut whole, &key(), at(when), &terms),
+                    call.judge(&mut part, &key(), at(when), &terms),
+                );
                 match (by_whole, by_part) {
                     (Ok(by_whole), Ok(by_part)) => {
                         assert_eq!(by_whole.event(), by_part.event(), "{shown}");
@@ -252,7 +254,10 @@ mod calls {
         let judged = judge(&mut map, sells.clone(), NOW, &terms);
         let reset = MapCall::Map(SeatMapCall::ResetAll);
         assert_eq!(judged.deliveries(), [Delivery { to: key(), call: reset.clone(), not_before: at(NOW) }]);
-        assert!(judge(&mut map, reserve(6, "eve", None, None), NOW, &terms).deliveries().is_empty(), "nothing has changed");
+        assert!(
+            judge(&mut map, reserve(6, "eve", None, None), NOW, &terms).deliveries().is_empty(),
+            "nothing has changed"
+        );
         assert!(judge(&mut map, reset, NOW, &terms).deliveries().is_empty(), "a reset is followed by none");
         assert_eq!(map.header().sold, 0);
         assert!(judge(&mut map, sells, NOW, &Terms::default()).deliveries().is_empty(), "off by default");

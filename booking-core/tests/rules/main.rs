@@ -12,6 +12,8 @@
 mod checkout;
 mod gateway;
 mod journal;
+#[cfg(feature = "testing")]
+mod kit;
 mod life;
 mod map_properties;
 mod map_rules;

@@ -236,7 +236,7 @@ fn seen_at(ctx: &impl Context) -> Timestamp {
 fn at_the_door(ctx: &impl Context) -> Result<AtTheDoor, Stop> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).map_err(|error| Stop::Retry(error.to_string()))?;
-    Ok(AtTheDoor::new(ctx.terms(), ctx.now(), HoldId::of_chance(u128::from_le_bytes(chance))))
+    Ok(AtTheDoor::new(ctx.terms(), ctx.now(), HoldId::from_random(u128::from_le_bytes(chance))))
 }
 
 /// Has the map of this invocation take a turn. One that was given up has changed nothing.

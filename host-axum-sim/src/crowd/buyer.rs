@@ -164,7 +164,7 @@ impl Place {
                 return None;
             }
             let user = format!("crowd-{}", self.crowd.0.names.fetch_add(1, Ordering::Relaxed));
-            let party = Party { user, hold: HoldId::of_chance(chance()?), seats };
+            let party = Party { user, hold: HoldId::from_random(chance()?), seats };
             if self.reserve(&party).await {
                 return Some(party);
             }

@@ -78,11 +78,11 @@ impl fmt::Debug for Fresh {
 
 impl Fresh {
     pub(super) fn hold(self) -> HoldId {
-        HoldId::of_chance(self.0)
+        HoldId::from_random(self.0)
     }
 
     pub(super) fn checkout(self) -> CheckoutId {
-        CheckoutId::of_chance(self.0)
+        CheckoutId::from_random(self.0)
     }
 }
 

@@ -441,7 +441,7 @@ impl World {
         let rests_on = self.as_they_are(what.tickets());
         if matches!(what, What::Process(_) | What::Send(_)) {
             // Under a key that is known it starts none.
-            let own = CheckoutId::of_chance(fresh.0);
+            let own = CheckoutId::from_random(fresh.0);
             if self.engine.checkout(&own).is_some() {
                 self.people[index].started.push(own);
             }

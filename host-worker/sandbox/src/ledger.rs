@@ -240,7 +240,7 @@ fn millis(at: Timestamp) -> SqlStorageValue {
 fn by_chance() -> Result<CheckoutId, Broken> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).map_err(|why| why.to_string())?;
-    Ok(CheckoutId::of_chance(u128::from_le_bytes(chance)))
+    Ok(CheckoutId::from_random(u128::from_le_bytes(chance)))
 }
 
 fn refused(kind: Kind) -> Answer {
