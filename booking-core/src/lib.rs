@@ -5,7 +5,7 @@
 //! - [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
 //! - [`effect`], [`inventory`], [`journal`], [`running`]: what a checkout asks for, of whom, and the two ways to give it.
 //! - [`life`]: what a host stores of a checkout and of an idempotency key, and what changes it.
-//! - [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
+//! - [`prelude`]: what a host touches, on one page. [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
 //! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): worlds to try them in;
 //!   its guide is `docs::testing`.
@@ -25,6 +25,7 @@ pub mod map;
 pub mod memory;
 pub mod money;
 pub mod payment;
+pub mod prelude;
 pub mod running;
 pub mod terms;
 #[cfg(feature = "simulation")]

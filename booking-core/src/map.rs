@@ -177,7 +177,7 @@ pub struct Parts<'a> {
     pub checkout: Option<&'a CheckoutId>,
     /// The hold whose last wish may be remembered.
     pub hold: Option<&'a HoldId>,
-    /// Whether also what ends first: of the seats that are held [`BATCH`] + 1, and as many of the checkouts that have ended
+    /// Whether also what ends first: of the seats that are held [`Parts::ENDING`], and as many of the checkouts that have ended
     /// and of the wishes under holds. The order is that of their ends, and then of their names.
     pub ending: bool,
     /// Whether also the layout, or as much of it as these seats are.
@@ -185,6 +185,9 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// How many of each kind end first, where `ending` is set.
+    pub const ENDING: i64 = BATCH as i64 + 1;
+
     /// These seats, and nothing else.
     #[must_use]
     pub fn of(seats: &'a [TicketId]) -> Self {

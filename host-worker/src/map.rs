@@ -181,7 +181,7 @@ impl Map {
         let mut map = tables::load(&self.store, header, &self.layouts, call.needs(&header))?;
         let judged = match call.judge(&mut map, key, self.clock.now(), terms) {
             Ok(judged) => judged,
-            Err(kind) => return Ok((answer::refusal(&kind.into()), Vec::new())),
+            Err(refused) => return Ok((refused.into(), Vec::new())),
         };
         if let Some(event) = judged.event() {
             tables::write(&self.store, key, event)?;

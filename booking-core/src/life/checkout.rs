@@ -292,6 +292,19 @@ impl CheckoutRecord {
         }
     }
 
+    /// When a host has to bring it further: now while it has effects, at the end of its wait, when its message is to be tried. `None` once
+    /// nothing is left but to forget it. For a column that is written with the record: what it finds after a crash is all that is to be
+    /// resumed.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.notification {
+            NotificationStatus::Waiting { due, .. } => Some(due),
+            NotificationStatus::None | NotificationStatus::Delivered | NotificationStatus::GivenUp => {
+                if self.ended.is_some() { None } else { Some(self.wake.unwrap_or(now)) }
+            }
+        }
+    }
+
     /// Until when it is kept, on a host that keeps checkouts for as long as this. `None` while it is under way, or its message is to be
     /// delivered.
     #[must_use]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::{self, Format};
 use crate::ids::{MapKey, TicketId};
-use crate::inventory::of_map;
+use crate::inventory::{LineAnswer, of_map};
 use crate::machine;
 use crate::map::{News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapRefusal, SeatMapReply};
 use crate::terms::Terms;
 use crate::time::Timestamp;
-use crate::wire::{Answer, Kind, MapCall, SeatMapCall, answer};
+use crate::wire::{Answer, MapCall, Refusal, SeatMapCall, answer};
 
 /// A call that a map makes to itself: one way, at least once, and not before its time. The same value serves as a row of an outbox,
 /// a row of a timer table, and a message of a queue.
@@ -72,7 +72,8 @@ impl MapCall {
     /// A call that comes again is answered as before while its effect stands, and changes nothing.
     ///
     /// # Errors
-    /// The kind of refusal where the call is none that a map judges, or names a seat that the map does not have. Nothing has changed then.
+    /// The refusal to answer with where the call is none that a map judges, or is to block a seat that the map does not have. Nothing has
+    /// changed then.
     ///
     /// ```
     /// use booking_core::ids::{HoldId, MapKey, TicketId, UserId};
@@ -93,13 +94,13 @@ impl MapCall {
     /// assert_eq!(judged.stored().answer().status, 200); // and only then answered
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn judge(self, map: &mut SeatMap, key: &MapKey, now: Timestamp, terms: &Terms) -> Result<Judgement, Kind> {
+    pub fn judge(self, map: &mut SeatMap, key: &MapKey, now: Timestamp, terms: &Terms) -> Result<Judgement, Refusal> {
         let asked = match &self {
             Self::Seat(seat, ..) => Asked::Seat(seat.clone()),
             Self::Line(..) => Asked::Line,
             Self::Map(_) | Self::Expire(_) => Asked::Map,
         };
-        let command = self.command(key, map)?;
+        let command = self.command(key, map).map_err(Refusal::from)?;
         let turn = machine::turn(map, &command, now);
         let deliver = |call, not_before| Delivery { to: key.clone(), call, not_before };
         let mut deliveries = Vec::new();
@@ -137,7 +138,15 @@ impl Judgement {
 }
 
 impl Told {
-    /// The answer to who called: over HTTP for a call from outside, and what [`LineAnswer`](crate::inventory::LineAnswer) is read from
+    /// The outcome as a checkout that asked for a line of its order takes it.
+    ///
+    /// # Errors
+    /// The map's refusal.
+    pub fn line(self) -> LineAnswer {
+        of_map(self.outcome)
+    }
+
+    /// The answer to who called: over HTTP for a call from outside, and what [`LineAnswer`] is read from
     /// for a checkout's.
     #[must_use]
     pub fn answer(&self) -> Answer {
@@ -146,6 +155,12 @@ impl Told {
             Asked::Map => answer::map_reply(&self.outcome, self.version),
             Asked::Line => Answer { status: 200, body: line(&self.outcome), kind: None },
         }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        answer::refusal(&refusal)
     }
 }
 

@@ -452,6 +452,12 @@ impl Ticket {
         Self { state: TicketState::Blocked { reason: "it cannot be read".to_owned() }, version, listed: None }
     }
 
+    /// When its hold ends, if it is held: for a column of the host's to find by.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.state.hold().map(Hold::end)
+    }
+
     /// The checkout that it is sold to; `None` for a sale at the box office, too.
     #[must_use]
     pub fn sold_to(&self) -> Option<&CheckoutId> {

@@ -190,10 +190,8 @@ impl Host for Tiny {
                 continue;
             }
             let record = self.record(&id).unwrap();
-            let due = if record.effects().is_empty() { record.wake_at(Millis::from_mins(60)) } else { Some(now) };
-            let due =
-                due.filter(|due| record.ended().is_none_or(|_| record.is_to_notify() && *due >= Timestamp::default()));
-            if due.is_some_and(|due| due <= now) || (record.ended().is_none() && due.is_none()) {
+            let due = record.due(now);
+            if due.is_some_and(|due| due <= now) {
                 self.go_on(record)?;
                 next = Some(now);
             } else {

@@ -227,7 +227,8 @@ mod calls {
         let reads = [SeatMapCall::Get, SeatMapCall::Summary, SeatMapCall::Plan, SeatMapCall::Watch].map(MapCall::Map);
         for call in reads.into_iter().chain([of_seat(1, TicketCall::Get(Reader::Operator))]) {
             let mut map = hall();
-            assert_eq!(call.judge(&mut map, &key(), at(NOW), &Terms::default()).err(), Some(Kind::NotFound));
+            let refused = call.judge(&mut map, &key(), at(NOW), &Terms::default()).unwrap_err();
+            assert_eq!(refused.kind, Kind::NotFound);
             assert_eq!(map, hall());
         }
     }

@@ -389,8 +389,7 @@ async fn judge<C: Context>(
     at: Timestamp,
 ) -> Result<(Told, Vec<MapCall>), End> {
     loaded.read(ctx, key, call.needs(&loaded.head.header.clone())).await?;
-    let judged = guarded(|| call.judge(&mut loaded.known(), key, at, ctx.terms()))?;
-    let judged = judged.map_err(|kind| End::Refused(kind.into()))?;
+    let judged = guarded(|| call.judge(&mut loaded.known(), key, at, ctx.terms()))??;
     if let Some(event) = judged.event() {
         loaded.store(ctx, key, event.clone()).await?;
     }
