@@ -328,6 +328,56 @@ fn what_a_buyer_could_notice_is_decided_in_the_core() {
     assert_eq!(wrong, Wrong::new());
 }
 
+/// What a guide shows can be pasted: it says what language it is, and hides nothing that it needs.
+fn cannot_be_pasted(path: &str, text: &str) -> Wrong {
+    let (mut wrong, mut language) = (Wrong::new(), None);
+    for (line, text) in (1..).zip(text.lines()) {
+        match (text.strip_prefix("```"), language) {
+            (Some(""), None) => wrong.push(format!("{path}:{line} does not say in what language it is")),
+            (Some(named), None) => language = Some(named),
+            (Some(_), Some(_)) => language = None,
+            (None, Some("rust")) if text == "#" || text.starts_with("# ") => {
+                wrong.push(format!("{path}:{line} is hidden from who reads the rendered page, and is needed"));
+            }
+            (None, _) => {}
+        }
+    }
+    wrong
+}
+
+#[test]
+fn what_a_guide_shows_can_be_pasted() {
+    assert!(!cannot_be_pasted("a.md", "```\nlet a = 1;\n```").is_empty());
+    assert!(!cannot_be_pasted("a.md", "```rust\nlet a = 1;\n# Ok::<(), ()>(())\n```").is_empty());
+    assert_eq!(cannot_be_pasted("a.md", "```text\n# a comment\n```\n# A title\n```rust\n#[test]\n```"), Wrong::new());
+    let files = files();
+    let guides = files.iter().filter(|(path, _)| path.ends_with(".md"));
+    let wrong: Wrong = guides.flat_map(|(path, text)| cannot_be_pasted(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
+}
+
+/// How many names a host needs at most: they are on one page.
+const NAMES_OF_A_HOST: usize = 25;
+
+#[test]
+fn a_host_needs_no_name_beyond_one_page() {
+    let files = files();
+    let names = files["booking-core/src/prelude.rs"].lines().filter_map(|line| line.strip_prefix("pub use crate::"));
+    let names: Vec<&str> = names
+        .flat_map(|line| {
+            let (_, last) = line.trim_end_matches(';').rsplit_once("::").unwrap_or(("", line.trim_end_matches(';')));
+            last.trim_matches(['{', '}']).split(',').map(str::trim).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(names.len() <= NAMES_OF_A_HOST && names.len() > 20, "{names:?}");
+    let example = &files["examples/sqlite-host/src/lib.rs"];
+    let imports: Vec<&str> = example.lines().filter(|line| line.contains("booking_core")).collect();
+    assert_eq!(imports, ["use booking_core::prelude::*;"], "the example imports that page and nothing else");
+    let unused: Vec<&&str> = names.iter().filter(|name| !example.contains(**name)).collect();
+    // A host that forgets checkouts, and whose buyers ask for holds, has these, too.
+    assert_eq!(unused, [&"Millis", &"AtTheDoor", &"TicketCall"], "the example shows how each name is used");
+}
+
 /// A file begins with a sentence on itself, and has neither skipped tests nor leftovers.
 fn wrong_text(path: &str, text: &str) -> Wrong {
     let mut wrong = Wrong::new();

@@ -77,7 +77,7 @@ impl MapCall {
     ///
     /// ```
     /// use booking_core::ids::{HoldId, MapKey, TicketId, UserId};
-    /// /// use booking_core::map::SeatMap;
+    /// use booking_core::map::SeatMap;
     /// use booking_core::terms::Terms;
     /// use booking_core::time::Timestamp;
     /// use booking_core::wire::{AtTheDoor, MapCall, TicketCall};

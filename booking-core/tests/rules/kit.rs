@@ -18,7 +18,7 @@ use booking_core::payment::{
 use booking_core::terms::Terms;
 use booking_core::testing::gateway::{Breach, Cards, Contract, TRIES};
 use booking_core::testing::host::{Coverage, Crash, Failed, Host, Outside, Run, Stored, Trial, Why};
-use booking_core::time::{Millis, Timestamp};
+use booking_core::time::Timestamp;
 
 use crate::support::*;
 
