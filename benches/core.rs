@@ -15,7 +15,7 @@ use booking_core::journal::{replay, run};
 use booking_core::map::ticket::{MakeClaim, Offer, Reserve, Ticket, TicketCommand};
 use booking_core::map::{SeatMap, SeatMapCommand};
 use booking_core::memory::{Log, Memory};
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::terms::Terms;
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Door, answer};
@@ -71,7 +71,7 @@ fn life_of_a_seat() -> Vec<SeatMapCommand> {
 }
 
 fn offer() -> Offer {
-    Offer { edition: 0, prices: vec![Terms::default().unlisted()], room: Terms::ROOM }
+    Offer { edition: 0, prices: vec![Terms::default().default_price()], room: Terms::ROOM }
 }
 
 fn reserve(by: &str, hold: HoldId) -> Reserve {
@@ -153,7 +153,7 @@ fn whole_checkouts(c: &mut Criterion) {
             || checkouts(COUNT),
             |(mut memory, checkouts)| {
                 for checkout in checkouts {
-                    let mut running = Running::start(checkout);
+                    let mut running = CheckoutProgress::start(checkout);
                     while running.ending().is_none() {
                         for (op, effect) in running.pending() {
                             let outcome = memory.perform(effect);
@@ -211,7 +211,7 @@ fn over_the_wire(c: &mut Criterion) {
         });
     });
     let (mut memory, mut all) = checkouts(1);
-    let mut running = Running::start(all.remove(0));
+    let mut running = CheckoutProgress::start(all.remove(0));
     while running.ending().is_none() {
         for (op, effect) in running.pending() {
             let outcome = memory.perform(effect);

@@ -12,7 +12,7 @@ use crate::rows::cpu_of;
 
 /// A service with a Restate server of its own. Both end when this is dropped.
 #[derive(Debug)]
-pub struct Running {
+pub struct CheckoutProgress {
     /// What it is called in tables.
     pub name: &'static str,
     /// Its server.
@@ -21,7 +21,7 @@ pub struct Running {
     folder: PathBuf,
 }
 
-impl Drop for Running {
+impl Drop for CheckoutProgress {
     fn drop(&mut self) {
         let _ended = self.service.kill();
         let _reaped = self.service.wait();
@@ -30,7 +30,7 @@ impl Drop for Running {
     }
 }
 
-impl Running {
+impl CheckoutProgress {
     /// Starts a server and, with this command, the service that will listen on this port; registers the service.
     ///
     /// # Errors

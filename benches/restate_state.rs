@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use benches::load::{Loaded, asked, json, load};
-use benches::on_restate::Running;
+use benches::on_restate::CheckoutProgress;
 use benches::peers::restate_state::{ROW_BYTES, ROWS_A_FILL, on, serve_if_asked};
 use benches::rows::{Row, is_bench, say, written_by};
 use xtask::restate::{binary, free_port};
@@ -86,7 +86,7 @@ impl Cell {
 }
 
 /// Fills both maps of a size.
-fn fill(running: &Running, kb: usize) -> io::Result<[Loaded; 2]> {
+fn fill(running: &CheckoutProgress, kb: usize) -> io::Result<[Loaded; 2]> {
     let rows = kb * 1024 / ROW_BYTES;
     let ask =
         move |n: u64, out: &mut Vec<u8>| json(&format!("/StateMap/value-{kb}/value"), &format!("{n} {rows}"), out);
@@ -100,7 +100,7 @@ fn fill(running: &Running, kb: usize) -> io::Result<[Loaded; 2]> {
 }
 
 /// Puts a load on one way: all clients want one map, each request another row of it.
-fn turn(running: &Running, kb: usize, cell: &mut Cell, clients: usize, lasts: Duration) -> io::Result<()> {
+fn turn(running: &CheckoutProgress, kb: usize, cell: &mut Cell, clients: usize, lasts: Duration) -> io::Result<()> {
     let Way { kept, is_through, handler, .. } = cell.way;
     let (map, rows) = (format!("{kept}-{kb}"), u64::try_from(kb * 1024 / ROW_BYTES).unwrap_or(1));
     let make = move |n: u64, out: &mut Vec<u8>| {
@@ -122,7 +122,7 @@ fn turn(running: &Running, kb: usize, cell: &mut Cell, clients: usize, lasts: Du
 }
 
 /// Measures all ways at one size.
-fn at(running: &Running, kb: usize, much: &Much) -> Outcome<Vec<Cell>> {
+fn at(running: &CheckoutProgress, kb: usize, much: &Much) -> Outcome<Vec<Cell>> {
     let told = |error: io::Error| format!("{kb} KB: {error}: {}", end_of(&running.restate.setup.log()));
     let [value, rows] = fill(running, kb).map_err(told)?;
     let cell = |way: &Way| {
@@ -182,7 +182,7 @@ fn measure(much: &Much) -> Outcome {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
     on(port, &mut command);
-    let running = Running::start("a state of a size", port, command)?;
+    let running = CheckoutProgress::start("a state of a size", port, command)?;
     let before = busy();
     let mut sizes = Vec::new();
     for kb in much.sizes {

@@ -69,8 +69,8 @@ async fn booking(listener: TcpListener, role: &str) -> io::Result<()> {
         limits: Limits { kept_bytes: kept_bytes.parse().unwrap_or(8 << 30), tickets: 50_000_000, ..Limits::default() },
         ..Settings::default()
     };
-    let doors = host_axum_sim::Doors::new([], [ADMIN_TOKEN]).map_err(io::Error::other)?;
-    let routes = host_axum_sim::RouteSettings { doors, ..host_axum_sim::RouteSettings::default() };
+    let auth = host_axum_sim::Auth::new([], [ADMIN_TOKEN]).map_err(io::Error::other)?;
+    let routes = host_axum_sim::RouteSettings { auth, ..host_axum_sim::RouteSettings::default() };
     let page = Some(PageSettings::default());
     let settings_of_serve = ServeSettings { routes, page, ..ServeSettings::default() };
     let host = match folder {

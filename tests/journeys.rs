@@ -13,9 +13,9 @@ use booking_core::checkout::{Checkout, Ending, Failure};
 use booking_core::format;
 use booking_core::journal::{ReplayError, replay};
 use booking_core::map::ticket::TicketStatus;
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::terms::Terms;
-use booking_core::testing::crash::{Order, abandon, pull, push};
+use booking_core::testing::crash::{Schedule, abandon, pull, push};
 use tests::{START, at_rest, captures, count, essence, house, house_with_a_hold, journeys, money_is_stuck};
 
 /// Each journey with its golden journal and its end.
@@ -68,7 +68,7 @@ fn every_golden_journal_replays_to_the_same_bytes() {
         let running = replay(lines.lines().map(str::as_bytes)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(String::from_utf8(format::write(&running)).unwrap(), end.trim_end(), "{name}");
         assert!(running.ending().is_some(), "{name} has ended");
-        let read: Running = format::read(end.trim_end().as_bytes()).unwrap();
+        let read: CheckoutProgress = format::read(end.trim_end().as_bytes()).unwrap();
         assert_eq!(read, running, "{name}");
     }
 }
@@ -97,7 +97,7 @@ fn every_prefix_of_a_journal_goes_on_to_the_same_end() {
                     booking_core::journal::Entry::Ended { op, outcome } => {
                         assert_ne!(
                             running.record(&op, outcome).unwrap(),
-                            booking_core::running::Recorded::Stale,
+                            booking_core::progress::Recorded::Stale,
                             "{name}"
                         );
                     }
@@ -153,7 +153,7 @@ fn every_journey_ends_as_its_name_says() {
 fn every_journey_ends_alike_pushed_and_pulled() {
     for journey in journeys() {
         let pulled = pull(journey.house.clone(), &journey.cuts);
-        let pushed = push(journey.house, &journey.cuts, &Order::default());
+        let pushed = push(journey.house, &journey.cuts, &Schedule::default());
         assert_eq!(essence(&pulled), essence(&pushed), "{}", journey.name);
         assert_eq!(pulled.checkout, pushed.checkout, "{}", journey.name);
         assert_eq!((pulled.boundaries, pulled.crashes), (pushed.boundaries, pushed.crashes), "{}", journey.name);

@@ -18,7 +18,7 @@ use booking_core::map::SeatMap;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::money::{Currency, Money};
 use booking_core::payment::{Authorize, Capture, Payment, Void};
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::testing::crash::{pull, push};
 use booking_core::testing::strategies::{cuts, delivery, house, timeline};
 use booking_core::turn;
@@ -72,7 +72,7 @@ proptest! {
         prop_assert_eq!(&pulled.checkout, &pushed_in_order.checkout);
         let lines: Vec<Vec<u8>> = pulled.log.lines().collect();
         let replayed = replay(lines.iter().map(Vec::as_slice));
-        prop_assert_eq!(replayed.as_ref().map(Running::checkout), Ok(&pulled.checkout));
+        prop_assert_eq!(replayed.as_ref().map(CheckoutProgress::checkout), Ok(&pulled.checkout));
         // Side by side means in any order, and at least once means twice. (A cut that comes between two effects of a
         // step meets other ones then, so the schedule as a whole is another; without cuts it is the same.)
         let pulled_uncut = pull(house.clone(), &[]);

@@ -348,7 +348,7 @@ fn a_message_that_was_given_up_is_listed_and_sent_again() {
     let checkout = sent(&on, "hall:1");
     assert_eq!(end_of(&on, &checkout)["status"], "CONFIRMED");
     let key = told.recv_timeout(tests::PATIENCE).unwrap().key;
-    let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Letters' AND status != 'completed'";
+    let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Notifications' AND status != 'completed'";
     let letter = on.restate.setup.query(letters).unwrap().remove(0);
     // Given up early, so that the test need not wait for ten attempts.
     operate(&on, letter["id"].as_str().unwrap(), "cancel");
@@ -381,7 +381,7 @@ fn what_is_not_public_is_not_to_be_reached_and_looking_changes_nothing() {
         let got = on.client.post(&format!("/{path}"), &json!({}));
         assert_eq!((got.status, got.kind()), (400, ""), "{path}: {}", got.text);
     }
-    for path in ["/Letters/deliver", "/Layouts/a/keep", "/Layouts/a/get"] {
+    for path in ["/Notifications/deliver", "/Layouts/a/keep", "/Layouts/a/get"] {
         assert_eq!(on.client.post(path, &json!({})).status, 400, "{path}");
     }
     let open = OnRestate::start(&["--mock-payment", "--admin-handlers"]);

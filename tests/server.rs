@@ -320,8 +320,8 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     assert_eq!((&first.key, &first.body), (&second.key, &second.body));
     assert_eq!(first.key, format!("{}:notify", booking.text("checkoutId")));
     assert_eq!((&first.body["checkoutId"], &first.body["tickets"]), (&booking.body["checkoutId"], &json!(["a"])));
-    eventually(|| (metric(&client, "booking_letters_waiting") == "0").then_some(()));
-    assert_eq!(metric(&client, "booking_letters_parked"), "0");
+    eventually(|| (metric(&client, "booking_notifications_waiting") == "0").then_some(()));
+    assert_eq!(metric(&client, "booking_notifications_parked"), "0");
 }
 
 #[test]

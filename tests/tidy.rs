@@ -258,7 +258,7 @@ fn no_handler_is_told_apart_by_its_name() {
         r#"if "send" != handler {}"#,
         r#"matches!(handler, "get" | "plan")"#,
         r#"["watch", "send", "status"].contains(&name)"#,
-        r#"(LETTERS, "deliver") => self.deliver(ctx).await,"#,
+        r#"(NOTIFICATIONS, "deliver") => self.deliver(ctx).await,"#,
     ] {
         assert_eq!(found(planted), 1, "{planted}");
     }

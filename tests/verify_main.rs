@@ -19,9 +19,9 @@ mod command {
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
+    use booking_core::testing::coverage::{Coverage, CoveragePoint};
     use booking_core::testing::rules::{Rules, Sound};
     use booking_core::testing::search::{Found, Search};
-    use booking_core::testing::sights::{Sight, Sights};
     use booking_core::testing::simulate::{Simulation, Size};
     use booking_core::testing::trace::Trace;
     use booking_core::testing::world::{Watch, World};
@@ -185,11 +185,11 @@ mod command {
         bar
     }
 
-    /// Shows beside a bar what was seen: of how many sights, and the rarest. Not with every step, which would be dear.
-    fn show(bar: &ProgressBar, sights: &Sights) {
-        let seen = Sight::ALL.len() - sights.missing(1).len();
-        let (rarest, count) = sights.rarest();
-        bar.set_prefix(format!("{seen}/{} seen, rarest {count} × {}", Sight::ALL.len(), rarest.name()));
+    /// Shows beside a bar what was seen: of how many coverage points, and the rarest. Not with every step, which would be dear.
+    fn show(bar: &ProgressBar, coverage: &Coverage) {
+        let seen = CoveragePoint::ALL.len() - coverage.missing(1).len();
+        let (rarest, count) = coverage.rarest();
+        bar.set_prefix(format!("{seen}/{} seen, rarest {count} × {}", CoveragePoint::ALL.len(), rarest.name()));
     }
 
     /// Tells of a trace that breaks something: everything that is needed to see it again.
@@ -264,7 +264,7 @@ mod command {
     fn verify(args: &Args) -> Outcome {
         let start = Instant::now();
         let wanted = |part| args.part.is_empty() || args.part.contains(&part);
-        let mut seen = Sights::default();
+        let mut seen = Coverage::default();
         for part in Part::value_variants().iter().copied().filter(|part| wanted(*part)) {
             match part {
                 Part::Search => search(args, &mut seen),
@@ -276,14 +276,14 @@ mod command {
             }?;
         }
         if args.part.is_empty() {
-            sights(&seen)?;
+            coverage(&seen)?;
         }
         println!("\nAll of it holds. {} s, {} threads, {}", seconds(start.elapsed()), args.threads, commit());
         Ok(())
     }
 
     fn engine(args: &Args) -> Outcome {
-        use host_axum_sim::simulate::{Seeds, Size, Sound, simulate};
+        use host_axum_sim::simulate::{NoFaults, Seeds, Size, simulate};
         println!("\nThe in-process engine, with everything around it that can fail");
         for (name, size, seeds) in [
             ("small", Size::SMALL, share(args, 3_000_000)),
@@ -291,7 +291,7 @@ mod command {
         ] {
             let (bar, start) = (bar(name, seeds), Instant::now());
             let threads = args.threads as u64;
-            let all = simulate(&Sound, size, Seeds { first: 0, count: seeds, threads }, &|more| bar.inc(more));
+            let all = simulate(&NoFaults, size, Seeds { first: 0, count: seeds, threads }, &|more| bar.inc(more));
             bar.finish_and_clear();
             println!(
                 "{:10} seeds {:9} requests {:8} crashes {:>7} seeds/s  {name}",
@@ -301,7 +301,7 @@ mod command {
                 per_second(all.tally.seeds, start.elapsed())
             );
             if let Some((seed, trace)) = all.broken {
-                let json = serde_json::to_string_pretty(&trace.minimised(&Sound)).expect("a trace is JSON");
+                let json = serde_json::to_string_pretty(&trace.minimised(&NoFaults)).expect("a trace is JSON");
                 return Err(format!(
                     "{} is broken: {}\nfound by seed {seed} of {name}, at {}\n{json}\nTo see it again, write that into a \
                      file:\n  cargo run --release -p host-axum-sim -- simulate --replay FILE",
@@ -310,7 +310,7 @@ mod command {
                     commit()
                 ));
             }
-            let missing: Vec<&str> = all.sights.missing(1).iter().map(|sight| sight.name()).collect();
+            let missing: Vec<&str> = all.coverage.missing(1).iter().map(|sight| sight.name()).collect();
             if size == Size::SMALL && !missing.is_empty() {
                 return Err(format!("never met: {}", missing.join("; ")));
             }
@@ -318,7 +318,7 @@ mod command {
         Ok(())
     }
 
-    fn search(args: &Args, seen: &mut Sights) -> Outcome {
+    fn search(args: &Args, seen: &mut Coverage) -> Outcome {
         println!("\nSmall worlds, searched to their end: every schedule, every fault");
         println!("{:>12} {:>9} {:>12} {:>5} {:>7}", "worlds", "at rest", "steps", "depth", "seconds");
         let names: Vec<&str> = small_worlds().iter().map(|world| world.name).collect();
@@ -335,7 +335,7 @@ mod command {
                      put into tests/fixtures/worlds.tsv:\n{line}"
                 ));
             }
-            seen.add(&found.sights);
+            seen.add(&found.coverage);
         }
         Ok(())
     }
@@ -348,7 +348,7 @@ mod command {
         let world = World::new(small_world.scene.clone(), &Sound);
         let found = search.run(world, &mut |progress| {
             bar.set_position(progress.worlds as u64);
-            show(&bar, &progress.sights);
+            show(&bar, &progress.coverage);
         });
         bar.finish_and_clear();
         if let Some(trace) = &found.broken {
@@ -366,7 +366,7 @@ mod command {
         if found.gave_up { Err("there was no end to it".into()) } else { Ok(found) }
     }
 
-    fn simulate(args: &Args, seen: &mut Sights) -> Outcome {
+    fn simulate(args: &Args, seen: &mut Coverage) -> Outcome {
         println!(
             "\nSimulation: scenes, faults and schedules from seeds; then nothing goes wrong, and all must come to rest"
         );
@@ -388,14 +388,14 @@ mod command {
         Ok(())
     }
 
-    fn together<'a>(all: impl Iterator<Item = &'a Sights>) -> Sights {
-        all.fold(Sights::default(), |mut together, sights| {
-            together.add(sights);
+    fn together<'a>(all: impl Iterator<Item = &'a Coverage>) -> Coverage {
+        all.fold(Coverage::default(), |mut together, coverage| {
+            together.add(coverage);
             together
         })
     }
 
-    fn simulate_one(args: &Args, name: &str, size: Size, seeds: u64, seen: &mut Sights) -> Outcome {
+    fn simulate_one(args: &Args, name: &str, size: Size, seeds: u64, seen: &mut Coverage) -> Outcome {
         const AT_A_TIME: u64 = 1000;
         let bar = bar(&format!("{name} scenes"), seeds);
         let (next, failed, all_seen) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(BTreeMap::new()));
@@ -417,7 +417,7 @@ mod command {
                 busy += start.elapsed();
                 bar.inc(AT_A_TIME.min(seeds - from));
                 let mut all_seen = all_seen.lock().expect("no thread panics with it");
-                all_seen.insert(thread, simulation.sights().clone());
+                all_seen.insert(thread, simulation.coverage().clone());
                 show(&bar, &together(all_seen.values()));
             }
         };
@@ -438,7 +438,7 @@ mod command {
             run += tally.seeds;
             checkouts += tally.checkouts;
             steps += tally.steps;
-            seen.add(simulation.sights());
+            seen.add(simulation.coverage());
         }
         if run != seeds {
             return Err(format!("{run} seeds were run instead of {seeds}"));
@@ -452,7 +452,7 @@ mod command {
         Ok(())
     }
 
-    fn crash_points(args: &Args, seen: &mut Sights) -> Outcome {
+    fn crash_points(args: &Args, seen: &mut Coverage) -> Outcome {
         println!(
             "\nCrash points: every boundary of a journal, before an effect, after it, after its outcome is recorded"
         );
@@ -469,35 +469,35 @@ mod command {
         );
         let bar = self::bar("with a rival", 0);
         let (start, mut watch, mut runs) = (Instant::now(), Watch::default(), 0_u64);
-        let broken = every_cut(&Sound, if args.fifth { 1 } else { 2 }, &mut watch, |sights| {
+        let broken = every_cut(&Sound, if args.fifth { 1 } else { 2 }, &mut watch, |coverage| {
             runs += 1;
-            step(&bar, sights);
+            step(&bar, coverage);
         });
         bar.finish_and_clear();
         broken.map_err(|trace| tell("cutting a checkout's plain course", &trace, &Sound))?;
         let crashes = if args.fifth { "one crash" } else { "one or two crashes" };
         println!("{runs:12} {:>7}  {crashes}, alone or with a rival who comes meanwhile", seconds(start.elapsed()));
-        seen.add(&watch.sights);
+        seen.add(&watch.coverage);
         Ok(())
     }
 
-    fn step(bar: &ProgressBar, sights: &Sights) {
+    fn step(bar: &ProgressBar, coverage: &Coverage) {
         bar.inc(1);
         if bar.position().is_multiple_of(1000) {
-            show(bar, sights);
+            show(bar, coverage);
         }
     }
 
-    fn random_walks(args: &Args, seen: &mut Sights) -> Outcome {
+    fn random_walks(args: &Args, seen: &mut Coverage) -> Outcome {
         println!("\nRandom walks: whatever can happen next, with the same chance each");
         let cases = u32::try_from(share(args, 500_000)).unwrap_or(u32::MAX);
         let bar = bar("walks", cases.into());
         let (start, mut watch) = (Instant::now(), Watch::default());
-        let broken = walks(&Sound, cases, &mut watch, |sights| step(&bar, sights));
+        let broken = walks(&Sound, cases, &mut watch, |coverage| step(&bar, coverage));
         bar.finish_and_clear();
         broken.map_err(|trace| tell("a random walk", &trace, &Sound))?;
         println!("{cases:12} {:>7}", seconds(start.elapsed()));
-        seen.add(&watch.sights);
+        seen.add(&watch.coverage);
         Ok(())
     }
 
@@ -580,12 +580,12 @@ mod command {
         Ok(())
     }
 
-    fn sights(seen: &Sights) -> Outcome {
+    fn coverage(seen: &Coverage) -> Outcome {
         println!("\nSeen on the way");
         for (sight, count) in seen.iter() {
             println!("{count:12}  {}", sight.name());
         }
-        let missing: Vec<&str> = seen.missing(100).into_iter().map(Sight::name).collect();
+        let missing: Vec<&str> = seen.missing(100).into_iter().map(CoveragePoint::name).collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("seen fewer than a hundred times: {missing:?}")) }
     }
 

@@ -198,7 +198,7 @@ fn invocation(key: &str, input: &str) -> Vec<u8> {
 const CLAIM: &str = "/invoke/SeatMap/turn";
 
 /// A claim, as a checkout sends it.
-const A_CLAIM: &str = r#"{"call":{"line":[["hall:2"],{"claim":{"user":"eve","hold":"h","brought":false,"checkout":"c","deadline":9000000000000,"unlisted":{"minor":1,"currency":"USD"}}}]},"at":1}"#;
+const A_CLAIM: &str = r#"{"call":{"line":[["hall:2"],{"claim":{"user":"eve","hold":"h","brought":false,"checkout":"c","deadline":9000000000000,"defaultPrice":{"minor":1,"currency":"USD"}}}]},"at":1}"#;
 
 #[test]
 fn what_no_known_server_has_signed_is_refused_and_runs_nothing() {
@@ -254,8 +254,13 @@ fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
     let whole = invocation("hall", A_CLAIM);
     let good = invoke(&on.client, CLAIM, None, &whole);
     assert_eq!(good.status, 200, "{}", good.text);
-    let paths =
-        [CLAIM, "/invoke/Checkout/process", "/invoke/SeatMap/seat", "/invoke/Letters/deliver", "/invoke/Ticket/get"];
+    let paths = [
+        CLAIM,
+        "/invoke/Checkout/process",
+        "/invoke/SeatMap/seat",
+        "/invoke/Notifications/deliver",
+        "/invoke/Ticket/get",
+    ];
     let seed = std::cell::Cell::new(0x9e37_79b9_7f4a_7c15_u64);
     let dice = |below: usize| {
         let mut x = seed.get();

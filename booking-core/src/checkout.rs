@@ -213,7 +213,7 @@ pub struct Checkout {
     order: Order,
     deadline: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unlisted: Option<Money>,
+    default_price: Option<Money>,
     authorize_retry: Retry,
     settle_retry: Backoff,
     step: u32,
@@ -471,7 +471,7 @@ impl Checkout {
             id,
             order,
             deadline: now.plus(terms.checkout_time),
-            unlisted: terms.unlisted(),
+            default_price: terms.default_price(),
             authorize_retry: terms.authorize_retry,
             settle_retry: terms.settle_retry,
             step: 0,
@@ -483,7 +483,7 @@ impl Checkout {
     /// made to forget while it was under way, and only if its capture was never asked for and its buyer never told. One
     /// of which that may be so is run from its start again: what it has done stands, so it ends as it would have.
     #[must_use]
-    pub fn turned_back(self) -> Self {
+    pub fn compensated(self) -> Self {
         // Far from every step that it may have had: an effect has one name for ever.
         Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, LetGo::Here), ..self }
     }
@@ -608,9 +608,7 @@ impl Checkout {
                 key: PaymentKey::capture(&self.id),
                 authorization: authorization.clone(),
             }))),
-            Stage::Notifying { amount, payment } => {
-                self.only(Effect::Notify(self.notification(*amount, payment.clone())))
-            }
+            Stage::Notifying { amount, payment } => self.only(Effect::Notify(self.message(*amount, payment.clone()))),
             Stage::Undoing { pace, .. } if pace.waiting => self.wait(self.settle_retry, *pace),
             Stage::Undoing { revoke, .. } => self.undo(*revoke),
             Stage::Ended(ending) => return Next::Ended(ending.clone()),
@@ -621,10 +619,10 @@ impl Checkout {
     /// What the buyer is told, once it is paid for; `None` before that, and for one that failed. The same message for
     /// ever, so a host need not keep it beside the checkout.
     #[must_use]
-    pub fn letter(&self) -> Option<Notification> {
+    pub fn notification(&self) -> Option<Notification> {
         match &self.stage {
             Stage::Notifying { amount, payment } | Stage::Ended(Ending::Completed { amount, payment }) => {
-                Some(self.notification(*amount, payment.clone()))
+                Some(self.message(*amount, payment.clone()))
             }
             Stage::Holding
             | Stage::Authorising { .. }
@@ -635,7 +633,7 @@ impl Checkout {
         }
     }
 
-    fn notification(&self, amount: Money, payment: Option<PaymentId>) -> Notification {
+    fn message(&self, amount: Money, payment: Option<PaymentId>) -> Notification {
         Notification {
             key: PaymentKey::notify(&self.id),
             checkout: self.id.clone(),
@@ -691,7 +689,7 @@ impl Checkout {
             brought: self.order.hold.is_some(),
             checkout: self.id.clone(),
             deadline: self.deadline,
-            unlisted: self.unlisted,
+            default_price: self.default_price,
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Line {
 
 /// What a checkout asks for a line of its order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum LineCommand {
     /// Keep these seats for the checkout until its deadline.
     Claim {
@@ -38,7 +38,7 @@ pub enum LineCommand {
         /// When the claim ends; the same in every copy.
         deadline: Timestamp,
         /// What a seat costs that has no listed price; `None` where it is then not for sale.
-        unlisted: Option<Money>,
+        default_price: Option<Money>,
     },
     /// The payment is authorised: the seats become the buyer's.
     Confirm {
@@ -64,9 +64,9 @@ impl LineCommand {
     /// What a seat costs that has no listed price, as the checkout was started with; `None` where it is not for sale, or where
     /// no price is needed.
     #[must_use]
-    pub fn unlisted(&self) -> Option<Money> {
+    pub fn default_price(&self) -> Option<Money> {
         match self {
-            Self::Claim { unlisted, .. } => *unlisted,
+            Self::Claim { default_price, .. } => *default_price,
             Self::Confirm { .. } | Self::Revoke { .. } => None,
         }
     }
@@ -107,7 +107,7 @@ impl Line {
     #[must_use]
     pub fn ask(&self, command: &LineCommand, offer: impl FnOnce(&Seats) -> Offer) -> SeatMapCommand {
         let command = match command.clone() {
-            LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted: _ } => {
+            LineCommand::Claim { user, hold, brought, checkout, deadline, default_price: _ } => {
                 let offer = offer(&self.seats);
                 TicketCommand::Claim(MakeClaim { user, hold, brought, checkout, deadline, offer })
             }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkout::{Checkout, Ending, Impossible, Next, Performed};
 use crate::effect::{Effect, Op, Outcome, Step};
 use crate::format::{self, Format, FormatError};
-use crate::running::{Recorded, Running};
+use crate::progress::{CheckoutProgress, Recorded};
 
 /// Where a host records how the effects of one checkout ended, so that a crash repeats no outcome. Together with an [`Executor`] it is
 /// what [`run`] needs: see [`Journaled`].
@@ -204,15 +204,15 @@ pub enum ReplayError {
 ///
 /// # Errors
 /// [`ReplayError`] names the line that cannot be read or does not fit.
-pub fn replay<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Running, ReplayError> {
-    let mut running: Option<Running> = None;
+pub fn replay<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<CheckoutProgress, ReplayError> {
+    let mut running: Option<CheckoutProgress> = None;
     for (line, bytes) in (1..).zip(lines) {
         let entry = format::read(bytes).map_err(|why| ReplayError::Unreadable { line, why })?;
         let Some(running) = &mut running else {
             let Entry::Started(checkout) = entry else {
                 return Err(ReplayError::NoStart);
             };
-            running = Some(Running::start(*checkout));
+            running = Some(CheckoutProgress::start(*checkout));
             continue;
         };
         let step = running.checkout().step();

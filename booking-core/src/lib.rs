@@ -3,7 +3,7 @@
 //! # Where to look
 //!
 //! - [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
-//! - [`effect`], [`inventory`], [`journal`], [`running`]: what a checkout asks for, of whom, and the two ways to give it.
+//! - [`effect`], [`inventory`], [`journal`], [`progress`]: what a checkout asks for, of whom, and the two ways to give it.
 //! - [`life`]: what a host stores of a checkout and of an idempotency key, and what changes it.
 //! - [`prelude`]: what a host touches, on one page. [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
@@ -26,7 +26,7 @@ pub mod memory;
 pub mod money;
 pub mod payment;
 pub mod prelude;
-pub mod running;
+pub mod progress;
 pub mod terms;
 #[cfg(feature = "simulation")]
 pub mod testing;

@@ -584,13 +584,13 @@ impl SeatMap {
             && self.layout.as_ref().is_some_and(|layout| command.seats().iter().any(|id| layout.place(id).is_none()))
     }
 
-    /// What these seats cost, read from this map. `unlisted` is the price of a seat on a map without a layout, where an operator has
+    /// What these seats cost, read from this map. `default_price` is the price of a seat on a map without a layout, where an operator has
     /// listed none; `None` where such maps sell nothing. `room` is how many seats such a map may store.
     #[must_use]
-    pub fn offer(&self, seats: &Seats, unlisted: Option<Money>, room: u64) -> Offer {
+    pub fn offer(&self, seats: &Seats, default_price: Option<Money>, room: u64) -> Offer {
         let price = |seat| match &self.layout {
             Some(layout) => layout.place(seat).map(|place| place.price),
-            None => unlisted,
+            None => default_price,
         };
         let prices = seats.as_slice().iter().map(price).collect();
         Offer { edition: self.header.edition, prices, room }

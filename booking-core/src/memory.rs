@@ -117,10 +117,10 @@ impl Memory {
     /// What these seats of a map cost.
     #[must_use]
     pub fn offer(&self, map: &MapKey, seats: &Seats) -> Offer {
-        let unlisted = self.terms.unlisted();
+        let default_price = self.terms.default_price();
         match self.maps.get(map) {
-            Some(map) => map.offer(seats, unlisted, Terms::ROOM),
-            None => SeatMap::default().offer(seats, unlisted, Terms::ROOM),
+            Some(map) => map.offer(seats, default_price, Terms::ROOM),
+            None => SeatMap::default().offer(seats, default_price, Terms::ROOM),
         }
     }
 

@@ -71,7 +71,7 @@ impl Terms {
 
     /// The price of a ticket on a map without a layout that was never listed; `None` where such maps sell nothing.
     #[must_use]
-    pub fn unlisted(&self) -> Option<Money> {
+    pub fn default_price(&self) -> Option<Money> {
         (!self.closed_sales).then_some(self.unit_price)
     }
 

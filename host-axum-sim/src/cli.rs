@@ -27,7 +27,7 @@ use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve, serve_page};
 use crate::simulate::SimulateArgs;
 use crate::store::{Directory, Store};
-use booking_hosting::doors::Doors;
+use booking_hosting::auth::Auth;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
 #[derive(Parser)]
@@ -234,8 +234,8 @@ impl ServeArgs {
             let why = "cannot be used with --auth-token-file or BOOKING_AUTH_TOKEN: a demo is open to everybody";
             return Err(CannotRun(format!("--demo {why} who reaches it")));
         }
-        let doors = Doors::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
-        let doors = doors.map_err(because("the tokens"))?.with_open_ledger(self.open_ledger);
+        let auth = Auth::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
+        let auth = auth.map_err(because("the tokens"))?.with_open_ledger(self.open_ledger);
         let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
         let settings = Settings {
             terms: self.terms.terms(),
@@ -279,7 +279,7 @@ impl ServeArgs {
             }
         }
         let settings = ServeSettings {
-            routes: RouteSettings { doors, watchers: self.max_watchers, ..RouteSettings::default() },
+            routes: RouteSettings { auth, watchers: self.max_watchers, ..RouteSettings::default() },
             connections: connections_for(self.max_connections),
             connections_per_address: self.max_connections_per_address,
             cors_origins: self.cors_origin,
@@ -341,8 +341,8 @@ impl MockGatewayArgs {
         };
         let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
         let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());
-        let doors = Doors::default().with_open_ledger(self.open_ledger);
-        let routes = RouteSettings { services: Services::MockGateway, doors, ..RouteSettings::default() };
+        let auth = Auth::default().with_open_ledger(self.open_ledger);
+        let routes = RouteSettings { services: Services::MockGateway, auth, ..RouteSettings::default() };
         let settings = ServeSettings { routes, page: None, ..ServeSettings::default() };
         until_told_to_stop("the mock payment gateway, at /api/mock-payment", self.listen, host, settings).await
     }

@@ -179,7 +179,7 @@ impl Crowd {
         then: impl AsyncFnOnce(Request) -> Result<Answer, Refusal>,
     ) -> Response {
         let (app, start) = (&self.0.app, Instant::now());
-        let refused = app.settings.doors.let_in(shown(request.headers())).err();
+        let refused = app.settings.auth.authorize(shown(request.headers())).err();
         let is_taken = TAKES.split(", ").any(|method| method == request.method().as_str());
         let (answer, refused) = match refused {
             None if is_taken => then(request).await.map_or_else(

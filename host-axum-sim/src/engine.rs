@@ -18,11 +18,11 @@
 mod by_id;
 mod calls;
 mod checkouts;
-mod kept;
 mod maps;
 mod messages;
 mod operate;
 mod records;
+mod retention;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,7 +39,7 @@ use booking_core::wire::{GatewayCall, Kind};
 
 use crate::store::{Record, Seq};
 use by_id::ById;
-use kept::Kept;
+use retention::Retention;
 
 pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown};
 pub(crate) use records::StoredMap;
@@ -47,7 +47,7 @@ pub use settings::{Gateway, Limits, Notifier, Settings};
 
 /// Numbers about an engine, for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct Stats {
     /// Seats, by status as recorded: those of layouts, and those that any command has named.
     pub tickets: BTreeMap<TicketStatus, u64>,
     /// Checkouts under way, by what they are at.
@@ -64,9 +64,9 @@ pub struct Census {
     /// Timers whose time has come.
     pub timers_due: u64,
     /// Messages to buyers that are to be delivered.
-    pub letters_waiting: u64,
+    pub notifications_waiting: u64,
     /// Messages that were given up, of the bookings that are kept.
-    pub letters_parked: u64,
+    pub notifications_parked: u64,
     /// Checkouts under way whose payment gateway, or whose map, gives no answer.
     pub stuck: u64,
     /// Finished checkouts, keys and accounts that are kept.
@@ -162,7 +162,7 @@ pub struct Engine {
     parked: BTreeSet<CheckoutId>,
     ledger: Ledger,
     keys: BTreeMap<Digest, IdempotencyRecord>,
-    kept: Kept,
+    kept: Retention,
     due: BTreeSet<(Timestamp, Due)>,
     /// Who waits for a checkout to end, and until when.
     waiting: BTreeMap<CheckoutId, BTreeMap<Caller, Timestamp>>,
@@ -197,7 +197,7 @@ struct Counts {
     endings: BTreeMap<Option<Kind>, u64>,
     holds_lapsed: u64,
     payment_retries: u64,
-    letters_waiting: u64,
+    notifications_waiting: u64,
 }
 
 impl Default for Counts {
@@ -208,7 +208,7 @@ impl Default for Counts {
             endings: BTreeMap::new(),
             holds_lapsed: 0,
             payment_retries: 0,
-            letters_waiting: 0,
+            notifications_waiting: 0,
         }
     }
 }
@@ -218,7 +218,7 @@ impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
-            kept: Kept::new(settings.keep_for, settings.limits.kept_bytes),
+            kept: Retention::new(settings.keep_for, settings.limits.kept_bytes),
             settings,
             maps: BTreeMap::new(),
             nothing: SeatMap::default(),
@@ -367,17 +367,20 @@ impl Engine {
     /// Whether nothing is under way and nothing will happen by itself, but for what is to be forgotten.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.due.is_empty() && self.under_way.is_empty() && self.counts.letters_waiting == 0 && self.held.is_empty()
+        self.due.is_empty()
+            && self.under_way.is_empty()
+            && self.counts.notifications_waiting == 0
+            && self.held.is_empty()
     }
 
     /// The numbers, for metrics. Takes as long as there are checkouts under way and timers whose time has come.
     #[must_use]
-    pub fn census(&self, now: Timestamp) -> Census {
+    pub fn stats(&self, now: Timestamp) -> Stats {
         let mut stages = BTreeMap::new();
         for record in self.under_way.iter().filter_map(|id| self.checkouts.get(id)) {
             *stages.entry(record.checkout().stage().name()).or_default() += 1;
         }
-        Census {
+        Stats {
             tickets: self.seats_by_status(),
             stages,
             endings: self.counts.endings.clone(),
@@ -385,8 +388,8 @@ impl Engine {
             payment_retries: self.counts.payment_retries,
             timers: self.due.len() as u64,
             timers_due: self.due.iter().take_while(|(at, _)| *at <= now).count() as u64,
-            letters_waiting: self.counts.letters_waiting,
-            letters_parked: self.parked.len() as u64,
+            notifications_waiting: self.counts.notifications_waiting,
+            notifications_parked: self.parked.len() as u64,
             stuck: self.in_vain(None).count() as u64,
             kept: self.kept.len() as u64,
             kept_bytes: self.kept.filled().map(|(_, bytes, _)| bytes as u64).iter().sum(),

@@ -21,15 +21,15 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::clock::{Clock, Look};
 use crate::commit::{Batch, STUCK_AFTER, Storage, keep_storing};
-use crate::engine::{Caller, Census, Edition, Engine, Filled, Fresh, Input, Key, Output, Request};
-use crate::hub::{Hub, Watched};
+use crate::engine::{Caller, Edition, Engine, Filled, Fresh, Input, Key, Output, Request, Stats};
 use crate::store::{Seq, Store};
+use crate::subscriptions::{Subscription, Subscriptions};
 
 /// How many payments are under way to the outside at a time; the others wait.
 const PAYMENTS_OUT: usize = 256;
 
 /// How many messages are. Their own number, so that a notifier that is slow delays no booking.
-const LETTERS_OUT: usize = 64;
+const NOTIFICATIONS_OUT: usize = 64;
 
 /// How often the clock is looked at where nothing else happens: the calendar may be set.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(5);
@@ -44,12 +44,12 @@ struct Shared {
     look_again: Notify,
     /// Nothing more is to be stored, and the store is closed.
     closed: Semaphore,
-    hub: Hub,
+    subscriptions: Subscriptions,
     ports: Ports,
     /// Since when the store is at a commit, if it is.
     commits_since: Mutex<Option<Instant>>,
     payments_out: Semaphore,
-    letters_out: Semaphore,
+    notifications_out: Semaphore,
 }
 
 /// Who performs what the engine leaves to the outside.
@@ -76,7 +76,7 @@ struct Inner {
 /// What comes of a request.
 pub(crate) enum Reply {
     Answer(Answer),
-    Watched(Watched),
+    Subscription(Subscription),
     Seen(Arc<Picture>),
     Plan(MapKey, Edition),
 }
@@ -116,11 +116,11 @@ impl Host {
             inner: Mutex::new(inner),
             look_again: Notify::new(),
             closed: Semaphore::new(0),
-            hub: Hub::default(),
+            subscriptions: Subscriptions::default(),
             ports,
             commits_since: Mutex::new(None),
             payments_out: Semaphore::new(PAYMENTS_OUT),
-            letters_out: Semaphore::new(LETTERS_OUT),
+            notifications_out: Semaphore::new(NOTIFICATIONS_OUT),
         };
         let host = Self(Arc::new(shared));
         match store {
@@ -145,7 +145,7 @@ impl Host {
             // A turn that panicked may have been left halfway: nothing that rests on it leaves.
             let mut inner = poisoned.into_inner();
             inner.suffer(Storage::Broken);
-            self.0.hub.close();
+            self.0.subscriptions.close();
             inner
         })
     }
@@ -183,7 +183,7 @@ impl Host {
         self.lock().suffer(storage);
         if storage == Storage::Broken {
             // They would hear of nothing any more.
-            self.0.hub.close();
+            self.0.subscriptions.close();
         }
     }
 
@@ -236,7 +236,9 @@ impl Host {
     pub async fn cancel(&self, checkout: &CheckoutId) -> Answer {
         match self.call(|caller| Input::Cancel(caller, checkout.clone())).await {
             Reply::Answer(answer) => answer,
-            Reply::Watched(_) | Reply::Seen(_) | Reply::Plan(..) => answer::refusal(&Kind::StorageUnavailable.into()),
+            Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) => {
+                answer::refusal(&Kind::StorageUnavailable.into())
+            }
         }
     }
 
@@ -292,7 +294,7 @@ impl Host {
                 Output::Answer(to, answer) if Some(to) == caller => reply = Some(Reply::Answer(answer)),
                 Output::Answer(to, answer) => send(inner, to, Reply::Answer(answer)),
                 Output::Watching(to, map, view) => {
-                    let watched = Reply::Watched(self.0.hub.watch(map, view));
+                    let watched = Reply::Subscription(self.0.subscriptions.watch(map, view));
                     if Some(to) == caller { reply = Some(watched) } else { send(inner, to, watched) }
                 }
                 Output::Seen(to, picture) => {
@@ -303,9 +305,9 @@ impl Host {
                     let plan = Reply::Plan(map, edition);
                     if Some(to) == caller { reply = Some(plan) } else { send(inner, to, plan) }
                 }
-                Output::News(map, shown) => self.0.hub.tell(&map, &shown),
+                Output::News(map, shown) => self.0.subscriptions.tell(&map, &shown),
                 Output::Pay(op, payment) => drop(tokio::spawn(self.clone().pay(op, payment))),
-                Output::Deliver(letter) => drop(tokio::spawn(self.clone().deliver(letter))),
+                Output::Deliver(notification) => drop(tokio::spawn(self.clone().deliver(notification))),
                 Output::Filled(Filled { what, used, limit }) => {
                     tracing::warn!(what, used, limit, "nearly full: see \"What it takes on\" in the README");
                 }
@@ -367,25 +369,25 @@ impl Host {
         self.hand(Input::Outcome(op, Outcome::Paid(answer)));
     }
 
-    async fn deliver(self, letter: Notification) {
+    async fn deliver(self, notification: Notification) {
         let Some(notifier) = self.0.ports.notifier.clone() else { return };
-        let Ok(_permit) = self.0.letters_out.acquire().await else { return };
-        let checkout = letter.checkout.clone();
-        let delivered = tokio::spawn(async move { notifier.deliver(&letter).await }).await;
+        let Ok(_permit) = self.0.notifications_out.acquire().await else { return };
+        let checkout = notification.checkout.clone();
+        let delivered = tokio::spawn(async move { notifier.deliver(&notification).await }).await;
         self.hand(Input::Delivered(checkout, delivered.unwrap_or(false)));
     }
 
     /// Ends every watch: the server is to stop.
     pub(crate) fn send_watchers_away(&self) {
-        self.0.hub.close();
+        self.0.subscriptions.close();
     }
 
     /// Numbers about the engine.
     #[must_use]
-    pub fn census(&self) -> Census {
+    pub fn stats(&self) -> Stats {
         let mut inner = self.lock();
         let now = inner.now();
-        inner.engine.census(now)
+        inner.engine.stats(now)
     }
 
     /// Looks at a map; at one that nobody has heard of as at an empty one. What is seen may be ahead of the disk.
@@ -422,7 +424,7 @@ impl Host {
     /// How many watch a map.
     #[must_use]
     pub fn watchers(&self) -> usize {
-        self.0.hub.len()
+        self.0.subscriptions.len()
     }
 
     /// Whether it answers: not while its store has no room, and not once it has failed.

@@ -76,26 +76,26 @@ impl Metrics {
 
 /// The numbers of the engine as it is now.
 fn about(host: &Host) -> Registry {
-    let census = host.census();
+    let stats = host.stats();
     let mut registry = Registry::with_prefix("booking");
     let tickets = Family::<[(&'static str, String); 1], Gauge>::default();
-    for (status, count) in &census.tickets {
+    for (status, count) in &stats.tickets {
         tickets.get_or_create(&[("status", format!("{status:?}").to_lowercase())]).set(whole(*count));
     }
     registry.register("tickets", "Known tickets, by status as last recorded", tickets);
     let stages = Family::<[(&'static str, String); 1], Gauge>::default();
-    for (stage, count) in &census.stages {
+    for (stage, count) in &stats.stages {
         stages.get_or_create(&[("stage", (*stage).to_owned())]).set(whole(*count));
     }
     registry.register("checkouts_under_way", "Checkouts under way, by stage", stages);
     let endings = Family::<[(&'static str, String); 1], prometheus_client::metrics::counter::Counter>::default();
-    for (kind, count) in &census.endings {
+    for (kind, count) in &stats.endings {
         let ending = kind.map_or("completed", Kind::as_str);
         endings.get_or_create(&[("ending", ending.to_owned())]).inc_by(*count);
     }
     registry.register("checkouts_ended", "Checkouts that have ended, by how", endings);
     let (used, limits) = (Family::<[(&'static str, &'static str); 1], Gauge>::default(), Family::default());
-    for filled in &census.filled {
+    for filled in &stats.filled {
         used.get_or_create(&[("of", filled.what)]).set(whole(filled.used));
         let limit: &Family<[(&'static str, &'static str); 1], Gauge> = &limits;
         limit.get_or_create(&[("of", filled.what)]).set(whole(filled.limit));
@@ -104,25 +104,29 @@ fn about(host: &Host) -> Registry {
     registry.register("limit", "How much of it there may be", limits);
     gateway::numbers(&mut registry, &host.gateway());
     let gauges = [
-        ("timers", "Timers that are armed", census.timers),
-        ("timers_due", "Timers whose time has come", census.timers_due),
+        ("timers", "Timers that are armed", stats.timers),
+        ("timers_due", "Timers whose time has come", stats.timers_due),
         ("watchers", "Open WebSockets that watch a map", host.watchers() as u64),
-        ("letters_waiting", "Messages to buyers that are still to be delivered", census.letters_waiting),
-        ("letters_parked", "Messages to buyers that were given up, of bookings that are kept", census.letters_parked),
-        ("checkouts_stuck", "Checkouts whose payment gateway, or whose map, gives no answer", census.stuck),
-        ("kept", "Finished checkouts, idempotency keys and accounts of the mock gateway that are kept", census.kept),
-        ("kept_bytes", "What these take, by estimate", census.kept_bytes),
-        ("unstored", "Answers that wait for storage", census.unstored),
+        ("notifications_waiting", "Messages to buyers that are still to be delivered", stats.notifications_waiting),
+        (
+            "notifications_parked",
+            "Messages to buyers that were given up, of bookings that are kept",
+            stats.notifications_parked,
+        ),
+        ("checkouts_stuck", "Checkouts whose payment gateway, or whose map, gives no answer", stats.stuck),
+        ("kept", "Finished checkouts, idempotency keys and accounts of the mock gateway that are kept", stats.kept),
+        ("kept_bytes", "What these take, by estimate", stats.kept_bytes),
+        ("unstored", "Answers that wait for storage", stats.unstored),
     ];
     for (name, help, value) in gauges {
         registry.register(name, help, ConstGauge::new(whole(value)));
     }
     let counters = [
-        ("holds_lapsed", "Buyers' holds that ended by themselves", census.holds_lapsed),
+        ("holds_lapsed", "Buyers' holds that ended by themselves", stats.holds_lapsed),
         (
             "payment_retries",
             "Times that the gateway's answer was unknown, and it was asked again",
-            census.payment_retries,
+            stats.payment_retries,
         ),
         ("clock_jumps", "Times that the calendar clock has jumped", host.clock_jumps()),
     ];

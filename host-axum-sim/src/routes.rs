@@ -27,7 +27,7 @@ use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
 use crate::serve::Share;
 use crate::socket::Upgrade;
-use booking_hosting::doors::{self, Doors, Visitor};
+use booking_hosting::auth::{self, Auth, Principal};
 
 /// What the routes need.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub(crate) struct App {
 #[derive(Clone)]
 pub struct RouteSettings {
     /// Who may do what.
-    pub doors: Doors,
+    pub auth: Auth,
     /// How long a body may take to arrive.
     pub body_within: Duration,
     /// How many may watch maps at a time.
@@ -55,7 +55,7 @@ pub struct RouteSettings {
 impl Default for RouteSettings {
     fn default() -> Self {
         let body_within = Duration::from_secs(10);
-        Self { doors: Doors::default(), body_within, watchers: 1_000, services: Services::All }
+        Self { auth: Auth::default(), body_within, watchers: 1_000, services: Services::All }
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn routes(app: App) -> Router {
 /// What is none of the routes, for a server that has no others.
 pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Response {
     let start = Instant::now();
-    let refusal = app.settings.doors.let_in(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
+    let refusal = app.settings.auth.authorize(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
     read_past(request.into_body(), app.settings.body_within).await;
     app.metrics.answered(("", ""), Some(refusal.kind), start.elapsed());
     respond(answer::refusal(&refusal))
@@ -110,7 +110,7 @@ pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Respons
 
 /// A page that is read takes `GET` and asks for the public door: what is wrong with a request for one.
 fn wrong_with(app: &App, request: &Request) -> Option<Response> {
-    if let Err(refusal) = app.settings.doors.let_in(shown(request.headers())) {
+    if let Err(refusal) = app.settings.auth.authorize(shown(request.headers())) {
         return Some(respond(answer::refusal(&refusal)));
     }
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
@@ -216,7 +216,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let (mut parts, body) = request.into_parts();
     let plain = |refusal: Refusal| (refusal, HeaderMap::new());
     let path = parts.uri.path().to_owned();
-    let (visitor, route) = match app.settings.doors.route(shown(&parts.headers), parts.method.as_str(), &path) {
+    let (principal, route) = match app.settings.auth.route(shown(&parts.headers), parts.method.as_str(), &path) {
         Ok(found) => found,
         Err(refusal) => {
             read_past(body, app.settings.body_within).await;
@@ -231,8 +231,8 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let body = read(body, handler.max_body(), app.settings.body_within).await.map_err(plain)?;
     let keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter().map(HeaderValue::as_bytes);
     let key = idempotency_key(parts.method.as_str(), keys).map_err(plain)?;
-    let key = key.map(|name| scoped(name, &visitor, &path, &body));
-    let call = route.parse(&body).map_err(plain)?.from_door(visitor.door);
+    let key = key.map(|name| scoped(name, &principal, &path, &body));
+    let call = route.parse(&body).map_err(plain)?.from_door(principal.door);
     if !app.settings.services.have(&call) {
         return Err(plain(Kind::NotFound.into()));
     }
@@ -257,7 +257,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     match (app.host.ask(call, key).await, socket) {
         (Reply::Answer(answer), _) => Ok(Ok(answer)),
         (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
-        (Reply::Watched(watched), Some(upgrade)) => {
+        (Reply::Subscription(watched), Some(upgrade)) => {
             let (host, looks) = (app.host.clone(), app.looks.clone());
             let share = parts.extensions.remove::<Arc<Share>>();
             Ok(Err(upgrade.serve(async move |socket| {
@@ -267,7 +267,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
         }
         // Looks are answered above.
         (Reply::Seen(picture), _) => Ok(Ok(answer::seat_map(&picture))),
-        (Reply::Watched(_), None) => Ok(Ok(answer::refusal(&watch::no_socket()))),
+        (Reply::Subscription(_), None) => Ok(Ok(answer::refusal(&watch::no_socket()))),
     }
 }
 
@@ -354,18 +354,18 @@ async fn read_all(mut body: Body, longest: usize) -> Result<Bytes, Refusal> {
 }
 
 /// A key with its scope, and what it came with.
-fn scoped(name: &str, visitor: &Visitor, path: &str, body: &[u8]) -> Key {
-    let digests = life::Key { scope: doors::scope(visitor, path, name), request: doors::fingerprint(body) };
+fn scoped(name: &str, principal: &Principal, path: &str, body: &[u8]) -> Key {
+    let digests = life::Key { scope: auth::scope(principal, path, name), request: auth::fingerprint(body) };
     Key { name: name.to_owned(), digests }
 }
 
 /// The token of a request.
 pub(crate) fn shown(headers: &HeaderMap) -> Option<&[u8]> {
-    doors::shown(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes), protocols(headers))
+    auth::shown(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes), protocols(headers))
 }
 
 /// The WebSocket subprotocols that a request offers.
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(doors::protocols)
+    lists.flat_map(auth::protocols)
 }

@@ -11,10 +11,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::engine::Shown;
 use crate::host::{Host, Reply};
-use crate::hub::Watched;
 use crate::looks::{LETS_IN, Looks};
 use crate::outbox::{Hand, Piece, pieces};
 use crate::socket::{Heard, Socket, Unsent};
+use crate::subscriptions::Subscription;
 
 /// How long changes are gathered before they are sent together.
 const GATHER: Duration = Duration::from_millis(25);
@@ -53,11 +53,11 @@ impl From<Unsent> for End {
 }
 
 /// Serves one watcher until it goes.
-pub(crate) async fn serve(socket: Socket, host: Host, looks: Looks, watched: Watched) {
+pub(crate) async fn serve(socket: Socket, host: Host, looks: Looks, watched: Subscription) {
     let mut watcher = Watcher { socket, host, looks, watched };
     let Err(end) = watcher.watch().await;
     let Watcher { mut socket, watched, .. } = watcher;
-    let is_closed = watched.hub.is_closed();
+    let is_closed = watched.subscriptions.is_closed();
     // A server that stops waits until all have been told.
     let _place = is_closed.then_some(watched);
     let (code, reason) = match end {
@@ -73,7 +73,7 @@ struct Watcher {
     socket: Socket,
     host: Host,
     looks: Looks,
-    watched: Watched,
+    watched: Subscription,
 }
 
 impl Watcher {
@@ -102,7 +102,7 @@ impl Watcher {
 
     /// Shows the whole map.
     async fn show(&mut self, view: Arc<Picture>) -> Result<(), End> {
-        let spread = watch::spread(self.watched.hub.len(), LETS_IN);
+        let spread = watch::spread(self.watched.subscriptions.len(), LETS_IN);
         let snapshot = self.looks.snapshot(&self.watched.map, &view, spread);
         drop(view);
         let snapshot = snapshot.and_then(Hand::send).ok_or(End::CutOff)?;
@@ -143,7 +143,7 @@ impl Watcher {
         sleep_until(self.watched.since + ASK_EVERY).await;
         let call = Call::SeatMap(self.watched.map.clone(), SeatMapCall::Watch);
         match self.host.ask(call, None).await {
-            Reply::Watched(again) => {
+            Reply::Subscription(again) => {
                 self.watched = again;
                 self.begin().await
             }

@@ -17,7 +17,7 @@ use booking_core::MapKey;
 use booking_core::terms::Terms;
 use booking_core::time::Millis;
 use host_axum_sim::engine::{Engine, Gateway, Settings};
-use host_axum_sim::{Doors, Host, PageSettings, RouteSettings, ServeSettings, demo, serve};
+use host_axum_sim::{Auth, Host, PageSettings, RouteSettings, ServeSettings, demo, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -220,10 +220,10 @@ async fn a_hall(rows: u32) -> (String, tokio::sync::oneshot::Sender<()>) {
         terms: Terms { closed_sales: true, shows_buyers: true, ..Terms::default() },
         ..Settings::default()
     };
-    let doors = Doors::new([], [ADMIN]).unwrap().with_open_ledger(true);
+    let auth = Auth::new([], [ADMIN]).unwrap().with_open_ledger(true);
     let page = PageSettings { map: Some(MapKey::parse("hall").unwrap()), demo: true, ..PageSettings::default() };
     let settings_of_serve = ServeSettings {
-        routes: RouteSettings { doors, ..RouteSettings::default() },
+        routes: RouteSettings { auth, ..RouteSettings::default() },
         page: Some(page),
         ..ServeSettings::default()
     };

@@ -344,7 +344,7 @@ struct Asleep;
 
 #[async_trait::async_trait]
 impl Notifier for Asleep {
-    async fn deliver(&self, _letter: &Notification) -> bool {
+    async fn deliver(&self, _notification: &Notification) -> bool {
         std::future::pending().await
     }
 }

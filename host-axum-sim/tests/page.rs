@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, Request};
 use booking_core::MapKey;
 use booking_core::time::Millis;
 use host_axum_sim::engine::{Engine, Gateway, Settings};
-use host_axum_sim::{Doors, Host, PageSettings, RouteSettings, ServeSettings, page, router, serve};
+use host_axum_sim::{Auth, Host, PageSettings, RouteSettings, ServeSettings, page, router, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -202,8 +202,8 @@ async fn get(address: std::net::SocketAddr, path: &str) -> (String, String) {
 
 #[tokio::test]
 async fn the_page_is_open_where_tokens_guard_everything_else() {
-    let doors = Doors::new(["public-token-of-a-shop"], ["admin-token-of-a-shop"]).unwrap();
-    let routes = RouteSettings { doors, ..RouteSettings::default() };
+    let auth = Auth::new(["public-token-of-a-shop"], ["admin-token-of-a-shop"]).unwrap();
+    let routes = RouteSettings { auth, ..RouteSettings::default() };
     let address = served(ServeSettings { routes, ..ServeSettings::default() }).await;
     for path in ["/", "/app.js", "/settings.json"] {
         assert_eq!(get(address, path).await.0, "HTTP/1.1 200 OK", "{path}");

@@ -14,7 +14,7 @@ use booking_core::ids::PaymentKey;
 use booking_core::payment::Payment;
 use booking_core::wire::{Call, TicketCall};
 use host_axum_sim::engine::{Input, Output};
-use host_axum_sim::simulate::{Seams, Simulation, Size, Sound, Trace};
+use host_axum_sim::simulate::{FaultPoints, NoFaults, Simulation, Size, Trace};
 use host_axum_sim::store::Record;
 
 /// A host or a store that is wrong in one place.
@@ -22,7 +22,7 @@ struct Bug {
     name: &'static str,
     /// How many seeds it may take to find it.
     within: u64,
-    seams: &'static dyn Seams,
+    fault_points: &'static dyn FaultPoints,
 }
 
 macro_rules! bugs {
@@ -30,9 +30,9 @@ macro_rules! bugs {
         $(
             #[derive(Debug)]
             struct $bug;
-            impl Seams for $bug { $($wrong)* }
+            impl FaultPoints for $bug { $($wrong)* }
         )*
-        const BUGS: &[Bug] = &[$(Bug { name: $name, within: $within, seams: &$bug },)*];
+        const BUGS: &[Bug] = &[$(Bug { name: $name, within: $within, fault_points: &$bug },)*];
     };
 }
 
@@ -143,13 +143,13 @@ bugs! {
 
 #[test]
 fn as_it_is_nothing_is_broken_and_everything_rare_is_met() {
-    let mut simulation = Simulation::new(&Sound, Size::SMALL);
+    let mut simulation = Simulation::new(&NoFaults, Size::SMALL);
     for seed in 0..60_000 {
         if let Err(trace) = simulation.run(seed) {
-            panic!("seed {seed}: {}", serde_json::to_string_pretty(&trace.minimised(&Sound)).unwrap());
+            panic!("seed {seed}: {}", serde_json::to_string_pretty(&trace.minimised(&NoFaults)).unwrap());
         }
     }
-    let missing: Vec<&str> = simulation.sights().missing(1).iter().map(|sight| sight.name()).collect();
+    let missing: Vec<&str> = simulation.coverage().missing(1).iter().map(|sight| sight.name()).collect();
     assert_eq!(missing, Vec::<&str>::new());
     assert!(simulation.endings()["booked"] > 10_000);
 }
@@ -157,7 +157,7 @@ fn as_it_is_nothing_is_broken_and_everything_rare_is_met() {
 #[test]
 fn larger_houses_too() {
     for (tickets, buyers, seeds) in [(8, 24, 300), (64, 64, 60)] {
-        let mut simulation = Simulation::new(&Sound, Size { tickets, buyers, ..Size::SMALL });
+        let mut simulation = Simulation::new(&NoFaults, Size { tickets, buyers, ..Size::SMALL });
         for seed in 0..seeds {
             assert_eq!(simulation.run(seed).err(), None, "seed {seed} of {tickets} tickets");
         }
@@ -166,7 +166,7 @@ fn larger_houses_too() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let run = |seed| Simulation::new(&Sound, Size::SMALL).run(seed).unwrap().to_vec();
+    let run = |seed| Simulation::new(&NoFaults, Size::SMALL).run(seed).unwrap().to_vec();
     for seed in 0..200 {
         assert_eq!(run(seed), run(seed));
     }
@@ -174,7 +174,7 @@ fn the_same_seed_is_the_same_run() {
 
 /// The first seed that finds a bug, and its trace.
 fn hunt(bug: &Bug) -> Option<(u64, Box<Trace>)> {
-    let mut simulation = Simulation::new(bug.seams, Size::SMALL);
+    let mut simulation = Simulation::new(bug.fault_points, Size::SMALL);
     (0..bug.within).find_map(|seed| Some((seed, simulation.run(seed).err()?)))
 }
 
@@ -187,16 +187,16 @@ fn every_planted_bug_is_found_and_its_trace_is_short_and_happens_again() {
             not_found.push(bug.name);
             continue;
         };
-        let short = trace.minimised(bug.seams);
+        let short = trace.minimised(bug.fault_points);
         println!("{:52} {seed:7} {:7}  {}", bug.name, short.actions.len(), short.promise);
         assert!(short.actions.len() <= trace.actions.len());
         assert!(short.actions.len() < 25, "{}: {} actions", bug.name, short.actions.len());
         // As it would be read from a file, with the bug and without.
         let read: Trace = serde_json::from_str(&serde_json::to_string(&short).unwrap()).unwrap();
         assert_eq!(read, short);
-        let again = read.replay(bug.seams).map(|_| ()).unwrap_err();
+        let again = read.replay(bug.fault_points).map(|_| ()).unwrap_err();
         assert_eq!((again.promise, again.what), (short.promise.as_str(), short.what.clone()), "{}", bug.name);
-        assert_eq!(read.replay(&Sound).map(|_| ()), Ok(()), "{}: it is the bug that breaks it", bug.name);
+        assert_eq!(read.replay(&NoFaults).map(|_| ()), Ok(()), "{}: it is the bug that breaks it", bug.name);
     }
     assert_eq!(not_found, Vec::<&str>::new());
     assert!(BUGS.len() >= 12);

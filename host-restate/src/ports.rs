@@ -30,9 +30,9 @@ impl Ports {
     }
 
     /// Tells the buyer.
-    pub(crate) async fn deliver(&self, letter: Notification) -> HandlerResult<Bytes> {
+    pub(crate) async fn deliver(&self, notification: Notification) -> HandlerResult<Bytes> {
         match &self.notifier {
-            Some(notifier) if !notifier.deliver(&letter).await => Err("the notifier has not taken it".into()),
+            Some(notifier) if !notifier.deliver(&notification).await => Err("the notifier has not taken it".into()),
             Some(_) | None => Ok(Bytes::new()),
         }
     }

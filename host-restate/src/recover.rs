@@ -9,7 +9,7 @@ use booking_core::format;
 use booking_core::ids::CheckoutId;
 use booking_core::payment::Payment;
 use booking_hosting::flags::{CannotRun, because};
-use booking_restate::{Began, Handler, Lost};
+use booking_restate::{CheckoutStart, Handler, KilledCheckout};
 use clap::Args;
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ impl RecoverArgs {
     }
 
     /// What the journal of the killed invocation says.
-    async fn lost(&self) -> Result<Lost, CannotRun> {
+    async fn lost(&self) -> Result<KilledCheckout, CannotRun> {
         // The name of an invocation: letters, digits and `_`. So it may stand in a query.
         let id = self.checkout.as_str();
         let is_one = id.starts_with("inv_") && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -96,8 +96,8 @@ impl RecoverArgs {
         let entry: Value = serde_json::from_str(entry).map_err(because("the journal"))?;
         let bytes = entry["Notification"]["Completion"]["Run"]["result"]["Success"].clone();
         let bytes: Vec<u8> = serde_json::from_value(bytes).map_err(because("the journal"))?;
-        let began: Began = format::read(&bytes).map_err(because("the journal"))?;
-        Ok(Lost { began, goes_through })
+        let began: CheckoutStart = format::read(&bytes).map_err(because("the journal"))?;
+        Ok(KilledCheckout { began, goes_through })
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_killed_checkout_goes_through_once_its_capture_was_asked_for_or_its_buyer_told_unless_it_has_turned_back() {
         assert!(!goes_through(&[runs("begin"), runs("authorize")]));
         assert!(goes_through(&[runs("authorize"), runs("capture")]));
-        assert!(goes_through(&[runs("begin"), sends("Letters", "deliver")]), "one that costs nothing");
+        assert!(goes_through(&[runs("begin"), sends("Notifications", "deliver")]), "one that costs nothing");
         assert!(!goes_through(&[runs("capture"), sends("Checkout", "letMoneyGo")]), "its capture was refused");
         assert!(!goes_through(&[runs("authorize"), sends("Checkout", "letMoneyGo")]));
         assert!(!goes_through(&[runs("authorize"), sends("Stuck", "clear")]), "a map that could not judge can again");

@@ -211,7 +211,7 @@ impl<'a> Context for Invocation<'a> {
         Ok(match &work {
             Work::Record(_, bytes) => self.recorded(&work, ready(Ok(bytes.clone()))),
             Work::Pay(payment) => self.recorded(&work, ports.pay(payment.clone())),
-            Work::Deliver(letter) => self.recorded(&work, ports.deliver(letter.clone())),
+            Work::Deliver(notification) => self.recorded(&work, ports.deliver(notification.clone())),
         })
     }
 

@@ -56,7 +56,7 @@ const OWN: [(&str, &str, Option<Door>); 11] = [
     ("Layouts", "get", None),
     ("Checkout", "recover", Some(Door::Admin)),
     ("Checkout", "letMoneyGo", None),
-    ("Letters", "deliver", None),
+    ("Notifications", "deliver", None),
     ("Stuck", "report", None),
     ("Stuck", "resolve", Some(Door::Admin)),
     ("Stuck", "notify", Some(Door::Admin)),

@@ -209,7 +209,7 @@ impl Host {
                 if record.ended().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
                     self.go_on(settings);
                 }
-                Ok(answer::checkout(record.running()))
+                Ok(answer::checkout(record.progress()))
             }
         }
     }
@@ -232,8 +232,8 @@ impl Host {
         if record.ended().is_none() {
             self.go_on(Rc::clone(settings));
         }
-        let is_told = record.running().told().is_some();
-        Ok(if is_told { Start::Over(answer::processed(record.running())) } else { Start::Goes })
+        let is_told = record.progress().told().is_some();
+        Ok(if is_told { Start::Over(answer::processed(record.progress())) } else { Start::Goes })
     }
 
     fn begin(&self, id: &CheckoutId, order: Order, key: Option<Key>, settings: &Settings) -> Result<CheckoutRecord> {
@@ -271,7 +271,7 @@ impl Host {
                 }
             });
         }
-        Ok(answer::checkout(record.running()))
+        Ok(answer::checkout(record.progress()))
     }
 
     /// How it ended; after a while, that it goes on.
@@ -343,10 +343,10 @@ impl Driver {
 impl Host {
     /// Tells those who wait how it ends, if that can be told.
     fn tell(&self, record: &CheckoutRecord) {
-        if self.waiting.borrow().is_empty() || record.running().told().is_none() {
+        if self.waiting.borrow().is_empty() || record.progress().told().is_none() {
             return;
         }
-        let answer = answer::processed(record.running());
+        let answer = answer::processed(record.progress());
         for waits in self.waiting.take() {
             let _gone = waits.send(answer.clone());
         }

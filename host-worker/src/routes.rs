@@ -7,7 +7,7 @@ use booking_core::wire::{
     Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Refusal, SeatMapCall, allow, answer,
     idempotency_key, openapi,
 };
-use booking_hosting::doors::{fingerprint, protocols, scope, shown};
+use booking_hosting::auth::{fingerprint, protocols, scope, shown};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
 use booking_workers::body::{self, Unread};
 use booking_workers::clock::now;
@@ -153,7 +153,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if path == "/openapi.json" {
         return described(settings, token, &method);
     }
-    let (visitor, route) = match settings.doors.route(token, &method, &path) {
+    let (principal, route) = match settings.auth.route(token, &method, &path) {
         Ok(found) => found,
         Err(refusal) => {
             audit(&method, &path, &refusal);
@@ -169,16 +169,16 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         Unread::TooLong => Kind::PayloadTooLarge.into(),
         Unread::Broken => Refusal::invalid("body", "ended early"),
     })?;
-    let is_counted = handler != Handler::Health && visitor.door != Door::Admin;
-    if is_counted && asks_too_often(env, &Counted::Let(visitor.token), request).await {
+    let is_counted = handler != Handler::Health && principal.door != Door::Admin;
+    if is_counted && asks_too_often(env, &Counted::Let(principal.token), request).await {
         return Err(Kind::RateLimited.into());
     }
     let shown_key = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
     // The platform joins what stood in several headers.
     let keys = shown_key.iter().flat_map(|keys| keys.split(", ")).map(str::as_bytes);
     let shown_key = idempotency_key(&method, keys)?;
-    let call = route.parse(&body)?.from_door(visitor.door);
-    let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&visitor, &path, key));
+    let call = route.parse(&body)?.from_door(principal.door);
+    let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&principal, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
     let checkout = CheckoutId::from_random(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
@@ -215,7 +215,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         Call::Health => return Ok(answer::health().into()),
         Call::Gateway(_) => {
             // Strangers would fill its ledger. Checkouts ask it themselves.
-            if visitor.door != Door::Admin {
+            if principal.door != Door::Admin {
                 return Err(Kind::Unauthorized.into());
             }
             let passed = Passed { method: &method, path: &path, key: shown_key, body: &body };
@@ -279,7 +279,7 @@ fn lost(why: &Broken) -> Answer {
 
 /// The description of every route.
 fn described(settings: &Settings, token: Option<&[u8]>, method: &str) -> Outcome {
-    settings.doors.let_in(token)?;
+    settings.auth.authorize(token)?;
     if !matches!(method, "GET" | "HEAD") {
         return Err(Kind::MethodNotAllowed.into());
     }

@@ -5,14 +5,14 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use booking_core::time::Millis;
-use booking_hosting::doors::Doors;
+use booking_hosting::auth::Auth;
 use booking_workers::settings::{Sale, Vars, Wrong};
 use worker::Env;
 
 /// The settings.
 pub(crate) struct Settings {
     sale: Sale,
-    pub(crate) doors: Doors,
+    pub(crate) auth: Auth,
     /// Whose pages may ask from a browser, besides the Worker's own.
     pub(crate) origins: Vec<String>,
     /// After how long `process` answers that it works on.
@@ -50,11 +50,11 @@ impl Settings {
             return Err("MODE: the endpoint for Restate is a Worker of its own now: host-worker/restate".to_owned());
         }
         let (tokens, admin_tokens) = (vars.list("AUTH_TOKENS"), vars.list("ADMIN_TOKENS"));
-        let doors = Doors::new(tokens.iter().map(String::as_str), admin_tokens.iter().map(String::as_str))
+        let auth = Auth::new(tokens.iter().map(String::as_str), admin_tokens.iter().map(String::as_str))
             .map_err(|why| format!("AUTH_TOKENS, ADMIN_TOKENS: {why}"))?;
         Ok(Self {
             sale: Sale::read(vars)?,
-            doors,
+            auth,
             origins: vars.list("ALLOWED_ORIGINS"),
             answer_within: vars.millis("ANSWER_WITHIN_MS", Millis::from_secs(30), (Millis(0), Millis::from_mins(5)))?,
             keep_for: vars.millis("KEEP_FOR_MS", Millis(DAY.0 * 7), (KEEP_AT_LEAST, Millis(DAY.0 * 3650)))?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use booking_core::map::{Delta, News};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Kind, answer, watch};
-use booking_hosting::doors::protocols;
+use booking_hosting::auth::protocols;
 use booking_workers::clock::{now, pause};
 use js_sys::{Date, Object as JsObject};
 use wasm_bindgen::prelude::{JsCast as _, JsValue, wasm_bindgen};

@@ -16,7 +16,7 @@ use crate::effect::{Effect, Notification, Op, Outcome};
 use crate::format::Format;
 use crate::ids::TicketId;
 use crate::life::key::Key;
-use crate::running::{CancelRefusal, Recorded, Running};
+use crate::progress::{CancelRefusal, CheckoutProgress, Recorded};
 use crate::terms::Retry;
 use crate::time::{Millis, Timestamp};
 use crate::wire::{Kind, Operation, Refusal};
@@ -28,7 +28,7 @@ pub const MOST_WAITING: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckoutRecord {
-    running: Running,
+    progress: CheckoutProgress,
     /// When the wait that it is in is over, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<Timestamp>,
@@ -87,7 +87,7 @@ impl CheckoutRecord {
     #[must_use]
     pub fn start(checkout: Checkout, key: Option<Key>) -> Self {
         Self {
-            running: Running::start(checkout),
+            progress: CheckoutProgress::start(checkout),
             wake: None,
             ended: None,
             notification: NotificationStatus::None,
@@ -98,14 +98,14 @@ impl CheckoutRecord {
 
     /// How far it has come.
     #[must_use]
-    pub fn running(&self) -> &Running {
-        &self.running
+    pub fn progress(&self) -> &CheckoutProgress {
+        &self.progress
     }
 
     /// The checkout as it was when its step began.
     #[must_use]
     pub fn checkout(&self) -> &Checkout {
-        self.running.checkout()
+        self.progress.checkout()
     }
 
     /// When it ended, if it has.
@@ -165,7 +165,7 @@ impl CheckoutRecord {
     /// while it waits, and once it is over. Asking again gives the same.
     #[must_use]
     pub fn effects(&self) -> Vec<(Op, Effect)> {
-        if self.checkout().waits_or_notifies() { Vec::new() } else { self.running.pending() }
+        if self.checkout().waits_or_notifies() { Vec::new() } else { self.progress.pending() }
     }
 
     /// Takes the outcome of an effect, in any order. Repeated and late ones change nothing. `notify` says how messages to buyers are
@@ -219,7 +219,7 @@ impl CheckoutRecord {
         if !self.checkout().waits_or_notifies() {
             return None;
         }
-        for (op, effect) in self.running.pending() {
+        for (op, effect) in self.progress.pending() {
             match effect {
                 Effect::Line(..) | Effect::Pay(_) => {}
                 Effect::Sleep(length) => {
@@ -245,10 +245,10 @@ impl CheckoutRecord {
     }
 
     fn take(&mut self, op: &Op, outcome: Outcome, now: Timestamp) -> Result<Recorded, Impossible> {
-        let recorded = self.running.record(op, outcome)?;
+        let recorded = self.progress.record(op, outcome)?;
         if recorded == Recorded::Step {
             self.wake = None;
-            if self.running.ending().is_some() && self.ended.is_none() {
+            if self.progress.ending().is_some() && self.ended.is_none() {
                 self.ended = Some(now);
             }
         }
@@ -259,7 +259,7 @@ impl CheckoutRecord {
     #[must_use]
     pub fn notification_due(&self, now: Timestamp) -> Option<Notification> {
         match self.notification {
-            NotificationStatus::Waiting { due, .. } if due <= now => self.checkout().letter(),
+            NotificationStatus::Waiting { due, .. } if due <= now => self.checkout().notification(),
             NotificationStatus::Waiting { .. }
             | NotificationStatus::None
             | NotificationStatus::Delivered
@@ -312,7 +312,7 @@ impl CheckoutRecord {
         if self.is_to_notify() {
             return None;
         }
-        Some(self.ended?.plus(self.running.kept_for(self.key.is_some(), keep_for)))
+        Some(self.ended?.plus(self.progress.kept_for(self.key.is_some(), keep_for)))
     }
 
     /// The calendar was set: what waits, waits for as long as it would have.
@@ -339,17 +339,17 @@ impl CheckoutRecord {
         let refuse = |kind, why: &str| Err(Refusal::new(kind, why.to_owned()));
         match operation {
             Operation::Cancel { reason: _ } => {
-                let before = self.running.clone();
-                match self.running.cancel() {
-                    Ok(()) if self.running != before => Ok(Operated::Changed),
+                let before = self.progress.clone();
+                match self.progress.cancel() {
+                    Ok(()) if self.progress != before => Ok(Operated::Changed),
                     Ok(()) | Err(CancelRefusal::Ended) => Ok(Operated::Unchanged),
                     Err(CancelRefusal::CaptureAsked) => Err(Kind::CheckoutInProgress.into()),
                 }
             }
             Operation::Resolve { resolution, reason: _ } => {
-                let outcomes = match self.running.resolve(resolution, now) {
+                let outcomes = match self.progress.resolve(resolution, now) {
                     Ok(outcomes) => outcomes,
-                    Err(_) if self.running.is_resolved(resolution) => return Ok(Operated::Unchanged),
+                    Err(_) if self.progress.is_resolved(resolution) => return Ok(Operated::Unchanged),
                     Err(why) => return refuse(Kind::CheckoutInProgress, &why.to_string()),
                 };
                 let mut led_to = Operated::Unchanged;
@@ -364,7 +364,7 @@ impl CheckoutRecord {
                 }
                 Ok(led_to)
             }
-            Operation::Notify => match (self.running.ending(), self.notification) {
+            Operation::Notify => match (self.progress.ending(), self.notification) {
                 (Some(Ending::Completed { .. }), _) if notify.is_none() => {
                     refuse(Kind::NotFound, "This host has no notifier, so it sends no messages")
                 }

@@ -185,8 +185,8 @@ impl Seat {
     pub(super) fn unblock(&self) -> Cell {
         match &self.state {
             Blocked { .. } => Ok(Available),
-            Reserved(hold) if hold.then_blocked.is_some() => Ok(held(Hold { then_blocked: None, ..Hold::clone(hold) })),
-            Available | Reserved(_) | Sold(_) => self.unchanged(),
+            Reserved(hold) => Ok(held(Hold { then_blocked: None, ..Hold::clone(hold) })),
+            Available | Sold(_) => self.unchanged(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::journal::{Entry, StepExecutor, run};
 use crate::map::SeatMapCommand;
 use crate::memory::{Log, Memory};
 use crate::payment::Payment;
-use crate::running::{Recorded, Running};
+use crate::progress::{CheckoutProgress, Recorded};
 use crate::time::Millis;
 
 /// A house, a checkout that starts in it, and what others do meanwhile.
@@ -193,7 +193,7 @@ fn at_its_end(start: Checkout, log: &Log) -> Checkout {
 
 /// In which order the outcomes of a step come, and which come twice.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
+pub struct Schedule {
     /// For each effect in turn, which of those still pending is performed next (modulo how many there are).
     pub picks: Vec<u8>,
     /// For each effect in turn, whether it is performed twice and its outcome reported twice, where that is the same
@@ -204,20 +204,20 @@ pub struct Order {
 /// No checkout of a test takes more steps than this.
 pub const MOST_STEPS: u32 = 10_000;
 
-/// Runs the checkout as a host does that stores it and tells it of each outcome ([`Running`]).
+/// Runs the checkout as a host does that stores it and tells it of each outcome ([`CheckoutProgress`]).
 ///
 /// # Panics
 /// If the checkout finds its own outcomes impossible, or does not end within [`MOST_STEPS`]: then it is broken.
 #[must_use]
-pub fn push(mut house: House, cuts: &[Cut], order: &Order) -> Run {
-    let mut stored = format::write(&Running::start(house.checkout.clone()));
+pub fn push(mut house: House, cuts: &[Cut], order: &Schedule) -> Run {
+    let mut stored = format::write(&CheckoutProgress::start(house.checkout.clone()));
     let mut boundaries = Boundaries::default();
     let mut cuts_left = cuts.iter();
     let (mut crashes, mut turn) = (0, 0);
     loop {
         let cut = cuts_left.next();
         boundaries.left = cut.map(|cut| cut.after);
-        let mut running: Running = format::read(&stored).expect("what was written can be read");
+        let mut running: CheckoutProgress = format::read(&stored).expect("what was written can be read");
         let crashed = loop {
             if running.ending().is_some() {
                 break false;
@@ -246,10 +246,10 @@ pub fn push(mut house: House, cuts: &[Cut], order: &Order) -> Run {
 /// One effect, to its outcome; `None` where the crash came.
 fn push_one(
     house: &mut House,
-    running: &mut Running,
+    running: &mut CheckoutProgress,
     stored: &mut Vec<u8>,
     boundaries: &mut Boundaries,
-    order: &Order,
+    order: &Schedule,
     turn: usize,
 ) -> Option<()> {
     let step = running.checkout().step();

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::crash::Cut;
 use super::rules::Rules;
 use super::trace::{STEPS_TO_REST, Trace, come_to_rest};
-use super::world::{Action, Faults, How, Item, Scene, Watch, World};
+use super::world::{Action, Faults, How, Item, Scenario, Watch, World};
 use crate::invariants::Violation;
 
 /// A course through a scene: its lines are said, its first buyer comes, and everything arrives in order. The others
 /// come when the first crash is over.
 #[derive(Clone, Debug)]
 pub struct Course {
-    scene: Arc<Scene>,
+    scene: Arc<Scenario>,
     rules: &'static dyn Rules,
 }
 
@@ -36,7 +36,7 @@ pub struct Run {
 impl Course {
     /// A course through a scene in which nothing goes wrong but the crashes asked for.
     #[must_use]
-    pub fn new(scene: Scene, rules: &'static dyn Rules) -> Self {
+    pub fn new(scene: Scenario, rules: &'static dyn Rules) -> Self {
         Self { scene: Arc::new(scene), rules }
     }
 
@@ -45,7 +45,7 @@ impl Course {
     pub fn run(&self, cuts: &[Cut], watch: &mut Watch) -> Run {
         let crashes = u8::try_from(cuts.len()).unwrap_or(u8::MAX);
         let faults = Faults { crashes, ..self.scene.faults };
-        let scene = Arc::new(Scene { faults, ..Scene::clone(&self.scene) });
+        let scene = Arc::new(Scenario { faults, ..Scenario::clone(&self.scene) });
         let mut run = Run { world: World::new(scene, self.rules), boundaries: 0, crashes: 0, broken: None };
         let mut actions = Vec::new();
         if let Err(violation) = go(&mut run, cuts, watch, &mut actions) {

@@ -12,7 +12,7 @@
 //!                            rules, or wrong ones
 //!                                    │
 //!  search ─── every schedule ─┐      ▼
-//!  simulate ── from seeds ────┼──▶ world ──▶ invariants, sights
+//!  simulate ── from seeds ────┼──▶ world ──▶ invariants, coverage
 //!  cuts ───── crash points ───┤      │
 //!  strategies ── proptest ────┘      └──▶ trace: short, as JSON, replayed
 //!
@@ -37,6 +37,7 @@
 //! });
 //! ```
 
+pub mod coverage;
 pub mod crash;
 pub mod cuts;
 pub mod dice;
@@ -44,7 +45,6 @@ pub mod gateway;
 pub mod host;
 pub mod rules;
 pub mod search;
-pub mod sights;
 pub mod simulate;
 #[cfg(feature = "testing")]
 pub mod strategies;

@@ -8,7 +8,7 @@ use crate::invariants::Decision;
 use crate::machine::{Machine, Transition};
 use crate::map::{SeatMap, SeatMapCommand};
 use crate::payment::{Ledger, Payment};
-use crate::running::Running;
+use crate::progress::CheckoutProgress;
 use crate::time::Timestamp;
 
 /// Every place at which a world asks a machine, or does what is a host's to do. What is not overridden is as it should
@@ -28,22 +28,22 @@ pub trait Rules: fmt::Debug + Sync {
     }
 
     /// What a host sends when a checkout asks for an effect; `attempt` counts crashes of that checkout so far.
-    fn effect(&self, _running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+    fn effect(&self, _running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
         effect
     }
 
     /// What a host records when an outcome comes; nothing where it asks again. `attempt` as in [`Rules::effect`].
-    fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+    fn outcome(&self, _running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
         Some(outcome)
     }
 
     /// What a host tells the buyer by now, if anything.
-    fn told(&self, running: &Running) -> Option<Ending> {
+    fn told(&self, running: &CheckoutProgress) -> Option<Ending> {
         running.told()
     }
 
     /// What a host goes on with after a crash; `crashes` counts them, this one among them.
-    fn recover(&self, stored: &Running, _start: &Checkout, _crashes: u8) -> Running {
+    fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, _crashes: u8) -> CheckoutProgress {
         stored.clone()
     }
 

@@ -9,7 +9,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::sights::Sights;
+use super::coverage::Coverage;
 use super::trace::{Trace, come_to_rest, is_about_rest, nothing_is_stuck};
 use super::world::{Action, Prints, Watch, World};
 use crate::invariants::{System, Violation};
@@ -45,7 +45,7 @@ pub struct Found {
     /// How many actions the furthest world is away.
     pub depth: usize,
     /// What was seen.
-    pub sights: Sights,
+    pub coverage: Coverage,
     /// The shortest trace that breaks a property, if any does.
     pub broken: Option<Trace>,
     /// Whether it gave up before the end.
@@ -62,7 +62,7 @@ pub struct Progress {
     /// How many actions from the beginning these are.
     pub depth: usize,
     /// What was seen until now.
-    pub sights: Sights,
+    pub coverage: Coverage,
 }
 
 /// Where a world was reached from: from which world, by which of its actions.
@@ -112,8 +112,8 @@ impl Search {
         let mut first = 0;
         let mut watches: Vec<Watch> = (0..self.threads.max(1)).map(|_| Watch::once_each()).collect();
         while !level.is_empty() && found.broken.is_none() && !found.gave_up && found.depth < self.most_actions {
-            let sights = all_sights(&watches);
-            progress(Progress { worlds: ways.len(), waiting: level.len(), depth: found.depth, sights });
+            let coverage = all_coverage(&watches);
+            progress(Progress { worlds: ways.len(), waiting: level.len(), depth: found.depth, coverage });
             let beyond = self.leave(&level, first, &met, &mut watches);
             first += level.len();
             level.clear();
@@ -133,7 +133,7 @@ impl Search {
             found.broken = traces.min_by_key(|trace| (trace.actions.len(), trace.faults()));
         }
         found.worlds = ways.len();
-        found.sights = all_sights(&watches);
+        found.coverage = all_coverage(&watches);
         found
     }
 
@@ -197,9 +197,9 @@ impl Search {
     }
 }
 
-fn all_sights(watches: &[Watch]) -> Sights {
-    let mut all = Sights::default();
-    watches.iter().for_each(|watch| all.add(&watch.sights));
+fn all_coverage(watches: &[Watch]) -> Coverage {
+    let mut all = Coverage::default();
+    watches.iter().for_each(|watch| all.add(&watch.coverage));
     all
 }
 

@@ -11,7 +11,7 @@ use super::dice::Dice;
 use super::rules::Rules;
 use super::trace::{Trace, come_to_rest};
 use super::world::part::Printer;
-use super::world::{Action, Buyer, Faults, How, Item, Line, Scene, Watch, World};
+use super::world::{Action, Buyer, Faults, How, Item, Line, Scenario, Watch, World};
 use crate::checkout::Order;
 use crate::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use crate::invariants::Violation;
@@ -35,7 +35,7 @@ pub enum Size {
 pub struct Simulation {
     rules: &'static dyn Rules,
     size: Size,
-    cast: Cast,
+    cast: Workload,
     watch: Watch,
     actions: Vec<Action>,
     tally: Tally,
@@ -43,8 +43,8 @@ pub struct Simulation {
 
 /// The scene of a seed.
 #[must_use]
-pub fn scene(size: Size, seed: u64) -> Scene {
-    let (cast, mut dice) = (Cast::new(), Dice::new(seed));
+pub fn scene(size: Size, seed: u64) -> Scenario {
+    let (cast, mut dice) = (Workload::new(), Dice::new(seed));
     match size {
         Size::Small => cast.small(&mut dice),
         Size::House => cast.house(&mut dice),
@@ -64,7 +64,7 @@ pub struct Tally {
 
 /// Who plays: names that are made once and handed out.
 #[derive(Debug)]
-struct Cast {
+struct Workload {
     tickets: Vec<TicketId>,
     checkouts: Vec<CheckoutId>,
     users: Vec<UserId>,
@@ -72,7 +72,7 @@ struct Cast {
     cards: Vec<PaymentMethodId>,
 }
 
-impl Cast {
+impl Workload {
     fn new() -> Self {
         let name = |prefix: &str, count: u8| (0..count).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
         let cards = ["card_success", "card_decline", "card_flaky", "card_lost", "card_capture_decline", "card_error"];
@@ -115,14 +115,14 @@ impl Simulation {
     /// A simulation of scenes of a size.
     #[must_use]
     pub fn new(rules: &'static dyn Rules, size: Size) -> Self {
-        let (cast, watch, actions, tally) = (Cast::new(), Watch::default(), Vec::new(), Tally::default());
+        let (cast, watch, actions, tally) = (Workload::new(), Watch::default(), Vec::new(), Tally::default());
         Self { rules, size, cast, watch, actions, tally }
     }
 
     /// What was seen so far.
     #[must_use]
-    pub fn sights(&self) -> &super::sights::Sights {
-        &self.watch.sights
+    pub fn coverage(&self) -> &super::coverage::Coverage {
+        &self.watch.coverage
     }
 
     /// How much was simulated so far.
@@ -255,7 +255,7 @@ fn some_fault(left: Faults, dice: &mut Dice) -> How {
     all.into_iter().filter(|(left, _)| *left > 0).nth(pick).map_or(How::Well, |(_, how)| how)
 }
 
-impl Cast {
+impl Workload {
     /// Which faults there are, each with even chances, and how many.
     fn faults(dice: &mut Dice, most: u8) -> Faults {
         let mut drawn = |percent, most| if dice.chance(percent) { dice.between(1, most) } else { 0 };
@@ -339,11 +339,11 @@ impl Cast {
         Line { at, command: SeatMapCommand::Seats { seats, command } }
     }
 
-    fn small(&self, dice: &mut Dice) -> Scene {
+    fn small(&self, dice: &mut Dice) -> Scenario {
         let (tickets, buyers) = (usize::from(dice.between(1, 3)), usize::from(dice.between(1, 3)));
         let terms = Self::terms(dice);
         let lines = usize::from(dice.between(0, 3));
-        let mut scene = Scene {
+        let mut scene = Scenario {
             tickets: self.tickets[..tickets].to_vec(),
             buyers: (0..buyers).map(|number| self.buyer(dice, number, tickets, 3)).collect(),
             lines: (0..lines).map(|_| self.line(dice, &terms, tickets, buyers)).collect(),
@@ -360,7 +360,7 @@ impl Cast {
 
     /// A map that forgets is worth nothing without copies of what it has forgotten, so these come along; best of a
     /// checkout that got far before it failed.
-    fn forget(&self, dice: &mut Dice, scene: &mut Scene) {
+    fn forget(&self, dice: &mut Dice, scene: &mut Scenario) {
         scene.forgets = true;
         scene.faults = Faults { copies: 3, ..if dice.chance(50) { Faults::NONE } else { scene.faults } };
         let first = &scene.buyers[0].order;
@@ -369,9 +369,9 @@ impl Cast {
         scene.buyers[0].order = Order::new(tickets, user, method.clone(), hold).expect("what it was, paid otherwise");
     }
 
-    fn house(&self, dice: &mut Dice) -> Scene {
+    fn house(&self, dice: &mut Dice) -> Scenario {
         let terms = Self::terms(dice);
-        Scene {
+        Scenario {
             tickets: self.tickets.clone(),
             buyers: (0..24).map(|number| self.buyer(dice, number, 8, 3)).collect(),
             lines: (0..4).map(|_| self.line(dice, &terms, 8, 23)).collect(),

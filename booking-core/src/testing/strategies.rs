@@ -9,9 +9,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::crash::{Cut, House, Order as DeliveryOrder};
+use super::crash::{Cut, House, Schedule};
 use super::simulate::{self, layout};
-use super::world::Scene;
+use super::world::Scenario;
 use crate::checkout::{Checkout, Order};
 use crate::ids::{AuthorizationId, CheckoutId, HoldId, PaymentKey, PaymentMethodId, TicketId, UserId};
 use crate::map::ticket::{MakeClaim, Offer, Reserve, TicketCommand};
@@ -159,7 +159,7 @@ pub fn payment() -> impl Strategy<Value = Payment> {
 }
 
 /// A small scene, faults and all, to begin a [`World`](super::world::World) with.
-pub fn scene() -> impl Strategy<Value = Scene> {
+pub fn scene() -> impl Strategy<Value = Scenario> {
     any::<u64>().prop_map(|seed| simulate::scene(simulate::Size::Small, seed)).no_shrink()
 }
 
@@ -169,8 +169,8 @@ pub fn picks() -> impl Strategy<Value = Vec<u16>> {
 }
 
 /// In which order outcomes come, and which come twice.
-pub fn delivery() -> impl Strategy<Value = DeliveryOrder> {
-    (vec(any::<u8>(), 0..60), vec(any::<bool>(), 0..60)).prop_map(|(picks, twice)| DeliveryOrder { picks, twice })
+pub fn delivery() -> impl Strategy<Value = Schedule> {
+    (vec(any::<u8>(), 0..60), vec(any::<bool>(), 0..60)).prop_map(|(picks, twice)| Schedule { picks, twice })
 }
 
 /// A house in which a checkout of one to three tickets starts, with or without a hold that its buyer has already, while
@@ -214,7 +214,7 @@ pub fn house() -> impl Strategy<Value = House> {
 /// What a rival or an operator may do to a seat: never in the name of the checkout, in which no outsider can act.
 fn rival_command() -> impl Strategy<Value = TicketCommand> {
     let bob = || UserId::parse("bob").expect("a good id");
-    let offer = || Offer { edition: 0, prices: vec![Terms::default().unlisted()], room: Terms::ROOM };
+    let offer = || Offer { edition: 0, prices: vec![Terms::default().default_price()], room: Terms::ROOM };
     let (soon, late) = (Timestamp::from_millis(1_300_000), Timestamp::from_millis(100_000_000));
     prop_oneof![
         hold().prop_map(move |hold| {

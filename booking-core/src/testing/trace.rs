@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::rules::Rules;
-use super::world::{Action, Scene, Watch, World};
+use super::world::{Action, Scenario, Watch, World};
 use crate::checkout::Order;
 use crate::ids::PaymentMethodId;
 use crate::invariants::{System, Violation};
@@ -23,7 +23,7 @@ pub struct Trace {
     /// What was seen.
     pub what: String,
     /// Where it began.
-    pub scene: Scene,
+    pub scene: Scenario,
     /// What happened.
     pub actions: Vec<Action>,
 }
@@ -75,7 +75,7 @@ pub fn wander(world: &mut World, picks: &[u16], watch: &mut Watch, actions: &mut
 impl Trace {
     /// The trace of these actions.
     #[must_use]
-    pub fn new(scene: &Scene, actions: Vec<Action>, violation: &Violation) -> Self {
+    pub fn new(scene: &Scenario, actions: Vec<Action>, violation: &Violation) -> Self {
         let (property, what) = (violation.property.to_owned(), violation.what.clone());
         Self { property, what, scene: scene.clone(), actions }
     }
@@ -132,7 +132,7 @@ impl Trace {
     }
 
     /// Takes these actions and this scene instead, if they break the same property with no more actions.
-    fn try_instead(&mut self, rules: &'static dyn Rules, scene: Scene, mut actions: Vec<Action>) -> bool {
+    fn try_instead(&mut self, rules: &'static dyn Rules, scene: Scenario, mut actions: Vec<Action>) -> bool {
         match replay(&Arc::new(scene.clone()), &actions, rules, &mut Watch::thorough()) {
             Some((length, violation)) if violation.property == self.property => {
                 actions.truncate(length);
@@ -201,9 +201,9 @@ impl Trace {
 }
 
 /// The scene with one thing in it simpler.
-fn simpler(scene: &Scene) -> Vec<Scene> {
+fn simpler(scene: &Scenario) -> Vec<Scenario> {
     let mut simpler =
-        vec![Scene { forgets: false, ..scene.clone() }, Scene { checkouts_tell_time: false, ..scene.clone() }];
+        vec![Scenario { forgets: false, ..scene.clone() }, Scenario { checkouts_tell_time: false, ..scene.clone() }];
     for (index, buyer) in scene.buyers.iter().enumerate() {
         let order = &buyer.order;
         let (tickets, user, method, hold) = (order.tickets(), order.user(), order.method(), order.hold());
@@ -234,7 +234,7 @@ pub(crate) fn is_about_rest(violation: &Violation) -> bool {
 
 /// Applies actions until one breaks a property; how many that takes. Then, if none does, whether it comes to rest.
 fn replay(
-    scene: &Arc<Scene>,
+    scene: &Arc<Scenario>,
     actions: &[Action],
     rules: &'static dyn Rules,
     watch: &mut Watch,

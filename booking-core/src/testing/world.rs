@@ -2,7 +2,7 @@
 //! that is under way between them. Every driver (search, simulation, crash points, proptest) moves through this one.
 //!
 //! ```text
-//!  Scene ──▶ World ──actions()──▶ what can happen next
+//!  Scenario ──▶ World ──actions()──▶ what can happen next
 //!              ▲                        │ one is chosen
 //!              └──── apply(action) ◀────┘ ──▶ a property that is broken, or nothing
 //! ```
@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use action::{Action, How, Item, Spot};
 use part::{Part, Printer, print};
-pub use scene::{Buyer, Faults, Line, Scene};
+pub use scene::{Buyer, Faults, Line, Scenario};
 pub(crate) use watch::Prints;
 pub use watch::Watch;
 
@@ -33,7 +33,7 @@ use crate::effect::{Effect, Outcome};
 use crate::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
 use crate::map::{SeatMap, SeatMapCommand};
 use crate::payment::Ledger;
-use crate::running::Running;
+use crate::progress::CheckoutProgress;
 use crate::time::Timestamp;
 
 /// When every world begins.
@@ -42,7 +42,7 @@ pub const START: Timestamp = Timestamp::from_millis(1_000);
 /// A world at one moment. Cloning it is cheap: what it has in common with others is shared.
 #[derive(Clone, Debug)]
 pub struct World {
-    scene: Arc<Scene>,
+    scene: Arc<Scenario>,
     rules: &'static dyn Rules,
     now: Timestamp,
     /// The moment before the last step of time: what a clock that is behind shows.
@@ -70,7 +70,7 @@ struct Place {
 /// A checkout that was started.
 #[derive(Clone, Debug)]
 struct Run {
-    running: Part<Running>,
+    running: Part<CheckoutProgress>,
     authorize_key: PaymentKey,
     /// Whether the gateway was ever asked for it.
     asked: bool,
@@ -112,8 +112,8 @@ impl Mail {
 
 /// A set of one.
 fn bit(index: usize) -> u64 {
-    debug_assert!(index < Scene::MOST, "a scene is small");
-    1 << (index % Scene::MOST)
+    debug_assert!(index < Scenario::MOST, "a scene is small");
+    1 << (index % Scenario::MOST)
 }
 
 /// What is in a set.
@@ -133,10 +133,10 @@ impl World {
     /// The world at the beginning of a scene.
     ///
     /// # Panics
-    /// Sooner or later, if the scene is not [valid](Scene::validate).
+    /// Sooner or later, if the scene is not [valid](Scenario::validate).
     #[must_use]
-    pub fn new(scene: Arc<Scene>, rules: &'static dyn Rules) -> Self {
-        let Scene { tickets, buyers, .. } = &*scene;
+    pub fn new(scene: Arc<Scenario>, rules: &'static dyn Rules) -> Self {
+        let Scenario { tickets, buyers, .. } = &*scene;
         debug_assert_eq!(scene.validate(), Ok(()));
         let mut maps: Vec<Place> = Vec::new();
         let as_laid_out = Part::new(SeatMap::default());
@@ -165,7 +165,7 @@ impl World {
 
     /// Where it began.
     #[must_use]
-    pub fn scene(&self) -> &Arc<Scene> {
+    pub fn scene(&self) -> &Arc<Scenario> {
         &self.scene
     }
 

@@ -11,7 +11,7 @@ use crate::map::ticket::{TicketStatus, TicketView};
 use crate::map::{Layout, Picture, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
-use crate::running::Running;
+use crate::progress::CheckoutProgress;
 use crate::time::Timestamp;
 
 /// An answer as it goes out: the body is JSON, of type `application/json`.
@@ -272,7 +272,7 @@ fn pending(id: &CheckoutId) -> Answer {
 
 /// What `process` answers as soon as the buyer can be told how it ends (or 202, before that): the booking, or the refusal.
 #[must_use]
-pub fn processed(running: &Running) -> Answer {
+pub fn processed(running: &CheckoutProgress) -> Answer {
     let checkout = running.checkout();
     match running.told() {
         None => accepted(checkout.id()),
@@ -318,7 +318,7 @@ struct Named<'a> {
 /// How a checkout stands, always 200: `{ "checkoutId", "status": PENDING | CONFIRMED | FAILED, … }`, a failed one with
 /// what `process` answered; `money` is where it is now.
 #[must_use]
-pub fn checkout(running: &Running) -> Answer {
+pub fn checkout(running: &CheckoutProgress) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Failed<'a> {
@@ -368,7 +368,7 @@ pub enum WaitsFor {
 
 /// Checkouts that wait in vain, in the order of their ids: `{ "checkouts": [{ "checkoutId", "status", "stage", "waitsFor", "inVain",
 /// "deadline", "tickets", "amount", "money" }], "more" }`, `amount` and `money` null where there is none. `more` tells whether there are others after them.
-pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a Running, WaitsFor)>, more: bool) -> Answer {
+pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a CheckoutProgress, WaitsFor)>, more: bool) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct One<'a> {
@@ -387,7 +387,7 @@ pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a Running, WaitsFor)>, m
         checkouts: Vec<One<'a>>,
         more: bool,
     }
-    let one = |(running, waits_for): (&'a Running, WaitsFor)| {
+    let one = |(running, waits_for): (&'a CheckoutProgress, WaitsFor)| {
         let checkout = running.checkout();
         let (status, money) = match running.told() {
             None => ("PENDING", None),

@@ -77,13 +77,13 @@ impl MapCall {
     /// `NotFound` for what only reads, and for what is none of a map; `TicketNotForSale` for a seat that is to be blocked and
     /// that the layout does not have.
     pub fn command(self, key: &MapKey, map: &SeatMap) -> Result<SeatMapCommand, Kind> {
-        let offer = |seats: &Seats, unlisted| map.offer(seats, unlisted, Terms::ROOM);
+        let offer = |seats: &Seats, default_price| map.offer(seats, default_price, Terms::ROOM);
         let command = match self {
-            Self::Seat(seat, call, door) => door.ask(&seat, call, |seats| offer(seats, door.unlisted)),
+            Self::Seat(seat, call, door) => door.ask(&seat, call, |seats| offer(seats, door.default_price)),
             Self::Map(call) => AtTheDoor::ask_map(call),
             Self::Line(seats, command) => {
-                let unlisted = command.unlisted();
-                Some(Line { at: key.clone(), seats }.ask(&command, |seats| offer(seats, unlisted)))
+                let default_price = command.default_price();
+                Some(Line { at: key.clone(), seats }.ask(&command, |seats| offer(seats, default_price)))
             }
             Self::Expire(due) => Some(SeatMapCommand::Expire { due }),
         };

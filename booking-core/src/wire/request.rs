@@ -19,7 +19,7 @@ use crate::map::ticket::{self as seat, Offer, Reader, Reserve};
 use crate::map::{Layout, LayoutError, Place, Row, SeatMap, SeatMapCommand, Seats, SeatsError};
 use crate::money::{Currency, Money};
 use crate::payment::{Authorize, Capture, DeclineReason, Payment, Void};
-use crate::running::Resolution;
+use crate::progress::Resolution;
 use crate::terms::Terms;
 use crate::time::{HoldTtl, Millis, Timestamp, TtlOutOfRange};
 
@@ -147,7 +147,7 @@ pub struct AtTheDoor {
     /// How long it lasts at most.
     pub longest: HoldTtl,
     /// What a ticket costs that no layout and no `list` has given a price; `None` where it is then not for sale.
-    pub unlisted: Option<Money>,
+    pub default_price: Option<Money>,
     /// Of a reset: the checkout that the seat was sold to and that has ended, where the host has asked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<CheckoutId>,
@@ -158,7 +158,7 @@ impl AtTheDoor {
     #[must_use]
     pub fn new(terms: &Terms, at: Timestamp, fresh: HoldId) -> Self {
         let (ttl, longest) = (terms.hold_for(None), terms.longest_hold());
-        Self { at, fresh, ttl, longest, unlisted: terms.unlisted(), ended: None }
+        Self { at, fresh, ttl, longest, default_price: terms.default_price(), ended: None }
     }
 
     /// What its map is asked about a ticket; `None` for what only reads, and for what is not from outside. `offer` tells what

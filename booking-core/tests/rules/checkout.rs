@@ -10,7 +10,7 @@ use booking_core::map::ticket::TicketRefusal;
 use booking_core::map::{SeatMapRefusal, Seats};
 use booking_core::money::Money;
 use booking_core::payment::{AuthorizeAnswer, CaptureAnswer, DeclineReason, Payment, PaymentAnswer, VoidAnswer};
-use booking_core::running::{CancelRefusal, Recorded, Running};
+use booking_core::progress::{CancelRefusal, CheckoutProgress, Recorded};
 use booking_core::terms::Terms;
 use booking_core::time::Millis;
 
@@ -133,7 +133,7 @@ mod forward {
                 brought: false,
                 checkout: checkout_id("c"),
                 deadline: at(NOW + 900_000),
-                unlisted: Some(unit_price()),
+                default_price: Some(unit_price()),
             };
             Effect::Line(line(&[id]), command)
         };
@@ -193,9 +193,9 @@ mod forward {
     #[test]
     fn what_the_buyer_is_told_is_the_same_for_ever_once_it_is_paid_for() {
         let [Effect::Notify(message)] = &effects(&notifying())[..] else { panic!("no notification") };
-        assert_eq!(notifying().letter().as_ref(), Some(message));
-        assert_eq!(after(notifying(), vec![Outcome::Notified]).letter().as_ref(), Some(message));
-        assert_eq!(capturing().letter(), None, "not paid for yet");
+        assert_eq!(notifying().notification().as_ref(), Some(message));
+        assert_eq!(after(notifying(), vec![Outcome::Notified]).notification().as_ref(), Some(message));
+        assert_eq!(capturing().notification(), None, "not paid for yet");
     }
 
     #[test]
@@ -326,18 +326,18 @@ mod backward {
     fn only_one_that_was_refused_its_seats_and_is_over_is_one_that_was_refused() {
         let undone = |checkout: Checkout| {
             let revoked = vec![done(); effects(&checkout).len()];
-            Running::start(after(checkout, revoked))
+            CheckoutProgress::start(after(checkout, revoked))
         };
         let refused = after(start(), vec![held(1, usd(100)), no("b:2", TicketRefusal::TicketSold)]);
-        assert!(!Running::start(refused.clone()).was_refused(), "it gives its seats back yet");
+        assert!(!CheckoutProgress::start(refused.clone()).was_refused(), "it gives its seats back yet");
         let usual = Millis::from_mins(60);
         let refused = undone(refused);
         assert!(refused.was_refused());
         assert_eq!((refused.kept_for(false, usual), refused.kept_for(true, usual)), (Terms::KEEP_REFUSED, usual));
         assert_eq!(refused.kept_for(false, Millis(1)), Millis(1));
-        assert_eq!(Running::start(after(notifying(), vec![Outcome::Notified])).kept_for(false, usual), usual);
+        assert_eq!(CheckoutProgress::start(after(notifying(), vec![Outcome::Notified])).kept_for(false, usual), usual);
         assert!(!undone(cancelled_after(start(), vec![held(1, usd(0)), held(2, usd(0))])).was_refused());
-        assert!(!Running::start(after(notifying(), vec![Outcome::Notified])).was_refused());
+        assert!(!CheckoutProgress::start(after(notifying(), vec![Outcome::Notified])).was_refused());
     }
 
     #[test]
@@ -448,7 +448,7 @@ mod the_buyer_is_told {
         after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(reason)))])
     }
 
-    fn told(running: &Running) -> Option<(Failure, MoneyState)> {
+    fn told(running: &CheckoutProgress) -> Option<(Failure, MoneyState)> {
         running.told().map(|ending| match ending {
             Ending::Failed { failure, money } => (failure, money),
             Ending::Completed { .. } => panic!("{ending:?}"),
@@ -456,8 +456,8 @@ mod the_buyer_is_told {
     }
 
     /// Lets go of the seats, the money not yet: what is told before and after that.
-    fn seats_let_go(checkout: Checkout) -> (Running, MoneyState) {
-        let mut running = Running::start(checkout);
+    fn seats_let_go(checkout: Checkout) -> (CheckoutProgress, MoneyState) {
+        let mut running = CheckoutProgress::start(checkout);
         let mut pending = running.pending();
         pending.retain(|(_, effect)| matches!(effect, Effect::Line(..)));
         for (op, _) in pending {
@@ -507,7 +507,7 @@ mod the_buyer_is_told {
     fn nothing_before_it_is_certain() {
         for checkout in [start(), authorising(), confirming(), capturing(), notifying(), declined()] {
             assert_eq!(checkout.told(), None, "{:?}", checkout.stage());
-            assert_eq!(Running::start(checkout).told(), None);
+            assert_eq!(CheckoutProgress::start(checkout).told(), None);
         }
     }
 
@@ -533,7 +533,7 @@ mod the_buyer_is_told {
 
 mod an_operators_word {
     use super::*;
-    use booking_core::running::{NotInVain, Resolution};
+    use booking_core::progress::{NotInVain, Resolution};
 
     fn captured_as(payment: &str) -> Resolution {
         Resolution::Captured(PaymentId::parse(payment).unwrap())
@@ -553,8 +553,8 @@ mod an_operators_word {
     }
 
     /// What becomes of a checkout when that is said.
-    fn said(checkout: Checkout, resolution: &Resolution) -> Result<Running, NotInVain> {
-        let mut running = Running::start(checkout);
+    fn said(checkout: Checkout, resolution: &Resolution) -> Result<CheckoutProgress, NotInVain> {
+        let mut running = CheckoutProgress::start(checkout);
         let before = running.clone();
         let outcomes = running.resolve(resolution, at(NOW))?;
         assert_eq!(running, before, "it changes nothing itself");
@@ -567,7 +567,7 @@ mod an_operators_word {
     #[test]
     fn ends_what_was_asked_in_vain_whether_it_waits_or_asks_again() {
         for checkout in [capture_unknown(), after(capture_unknown(), vec![slept(NOW)])] {
-            assert_eq!(Running::start(checkout.clone()).in_vain(), 1);
+            assert_eq!(CheckoutProgress::start(checkout.clone()).in_vain(), 1);
             let booked = said(checkout.clone(), &captured_as("pay-1")).unwrap();
             assert!(matches!(booked.checkout().stage(), Stage::Notifying { payment: Some(_), .. }));
             let back = said(checkout, &refused()).unwrap();
@@ -602,7 +602,8 @@ mod an_operators_word {
 
     #[test]
     fn that_comes_again_is_known_by_how_the_checkout_stands() {
-        let is = |checkout: Checkout, resolution: &Resolution| Running::start(checkout).is_resolved(resolution);
+        let is =
+            |checkout: Checkout, resolution: &Resolution| CheckoutProgress::start(checkout).is_resolved(resolution);
         let booked = after(notifying(), vec![Outcome::Notified]);
         for checkout in [notifying(), booked.clone()] {
             assert!(is(checkout.clone(), &captured_as("pay")));
@@ -633,7 +634,7 @@ mod the_cause {
     fn is_the_first_in_the_inputs_ticket_order_never_in_order_of_arrival() {
         let checkout = start();
         let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
-        let mut running = Running::start(checkout);
+        let mut running = CheckoutProgress::start(checkout);
         assert_eq!(running.record(&op(1), no("b:2", TicketRefusal::TicketSold)), Ok(Recorded::Waiting));
         assert_eq!(running.record(&op(0), no("a:1", TicketRefusal::TicketBlocked)), Ok(Recorded::Step));
         let expected = Failure::HoldRefused(of("a:1", TicketRefusal::TicketBlocked));
@@ -720,19 +721,22 @@ mod cancel {
 
     #[test]
     fn is_refused_once_capture_has_been_asked_for() {
-        let mut running = Running::start(capturing());
+        let mut running = CheckoutProgress::start(capturing());
         assert_eq!(running.cancel(), Err(CancelRefusal::CaptureAsked));
         assert!(matches!(cancelled_after(capturing(), vec![captured()]).stage(), Stage::Notifying { .. }));
         let unknown =
             cancelled_after(capturing(), vec![Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable))]);
         assert!(matches!(unknown.stage(), Stage::Capturing { .. }));
-        assert_eq!(Running::start(notifying()).cancel(), Err(CancelRefusal::CaptureAsked));
-        assert_eq!(Running::start(after(notifying(), vec![Outcome::Notified])).cancel(), Err(CancelRefusal::Ended));
+        assert_eq!(CheckoutProgress::start(notifying()).cancel(), Err(CancelRefusal::CaptureAsked));
+        assert_eq!(
+            CheckoutProgress::start(after(notifying(), vec![Outcome::Notified])).cancel(),
+            Err(CancelRefusal::Ended)
+        );
     }
 
     #[test]
     fn asked_twice_is_asked_once() {
-        let mut running = Running::start(start());
+        let mut running = CheckoutProgress::start(start());
         assert_eq!((running.cancel(), running.cancel()), (Ok(()), Ok(())));
         let op = |index| Op { checkout: checkout_id("c"), step: 0, index };
         assert_eq!(running.record(&op(0), held(1, usd(1))), Ok(Recorded::Waiting));
@@ -747,7 +751,7 @@ mod forgotten_by_its_host {
 
     #[test]
     fn it_lets_go_of_every_seat_and_of_the_money_under_names_of_their_own() {
-        let lost = start().turned_back();
+        let lost = start().compensated();
         assert_eq!(effects(&lost), [revokes(), vec![void()]].concat());
         assert!(lost.step() > 1_000_000, "no effect has the name of another");
         assert_eq!(failure(lost), Failure::Cancelled);
@@ -799,7 +803,7 @@ mod outcomes {
     #[test]
     fn come_once_each_and_a_step_ends_when_every_effect_has_one() {
         let op = |step, index| Op { checkout: checkout_id("c"), step, index };
-        let mut running = Running::start(start());
+        let mut running = CheckoutProgress::start(start());
         assert_eq!(running.record(&op(0, 1), held(2, usd(1))), Ok(Recorded::Waiting));
         assert_eq!(
             running.record(&op(0, 1), no("b:2", TicketRefusal::TicketSold)),
@@ -815,7 +819,7 @@ mod outcomes {
     #[test]
     fn that_do_not_fit_are_for_a_person_and_change_nothing() {
         let op = |step, index| Op { checkout: checkout_id("c"), step, index };
-        let mut running = Running::start(authorising());
+        let mut running = CheckoutProgress::start(authorising());
         let before = running.clone();
         assert!(matches!(running.record(&op(1, 0), captured()), Err(Impossible::Kind { .. })));
         assert!(matches!(running.record(&op(1, 1), authorized()), Err(Impossible::Stray { .. })));
@@ -827,7 +831,7 @@ mod outcomes {
         assert!(matches!(settled(start(), vec![done(), done()]), Err(Impossible::Kind { .. })));
         let ended = after(notifying(), vec![Outcome::Notified]);
         assert!(matches!(settled(ended.clone(), vec![Outcome::Notified]), Err(Impossible::Stray { .. })));
-        let mut ended = Running::start(ended);
+        let mut ended = CheckoutProgress::start(ended);
         assert!(matches!(ended.ending(), Some(Ending::Completed { .. })));
         assert_eq!(ended.record(&op(5, 0), Outcome::Notified), Ok(Recorded::Stale), "it is over, this is late");
     }
@@ -835,10 +839,11 @@ mod outcomes {
     #[test]
     fn of_another_kind_are_refused_when_they_come_not_when_the_step_ends() {
         let op = |step, index| Op { checkout: checkout_id("c"), step, index };
-        let mut running = Running::start(start());
+        let mut running = CheckoutProgress::start(start());
         assert_eq!(running.record(&op(0, 0), done()), Err(Impossible::Kind { op: op(0, 0) }));
         assert_eq!(running.pending().len(), 2, "and the right one may still come");
-        let mut undoing = Running::start(after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]));
+        let mut undoing =
+            CheckoutProgress::start(after(confirming(), vec![no("a:1", TicketRefusal::HoldExpired), done()]));
         assert_eq!(undoing.record(&op(3, 0), voided()), Err(Impossible::Kind { op: op(3, 0) }), "a revoke");
         assert_eq!(undoing.record(&op(3, 2), done()), Err(Impossible::Kind { op: op(3, 2) }), "the void");
         assert_eq!(undoing.record(&op(3, 2), voided()), Ok(Recorded::Waiting));

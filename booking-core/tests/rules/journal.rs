@@ -9,7 +9,7 @@ use booking_core::ids::PaymentMethodId;
 use booking_core::inventory::LineReply;
 use booking_core::journal::{self, Entry, ReplayError, StepExecutor, run};
 use booking_core::memory::{Log, Memory};
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::terms::Terms;
 
 use crate::support::*;
@@ -60,7 +60,7 @@ fn outcomes_that_do_not_fit_are_for_a_person() {
 mod replay {
     use super::*;
 
-    fn back(entries: &[Entry]) -> Result<Running, ReplayError> {
+    fn back(entries: &[Entry]) -> Result<CheckoutProgress, ReplayError> {
         let lines: Vec<Vec<u8>> = entries.iter().map(format::write).collect();
         journal::replay(lines.iter().map(Vec::as_slice))
     }
@@ -77,7 +77,7 @@ mod replay {
 
     #[test]
     fn goes_on_where_it_stopped() {
-        assert_eq!(back(&[started()]), Ok(Running::start(checkout())));
+        assert_eq!(back(&[started()]), Ok(CheckoutProgress::start(checkout())));
         assert_eq!(back(&[started(), held()]).unwrap().checkout().stage().name(), "authorising");
     }
 

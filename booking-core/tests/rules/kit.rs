@@ -115,7 +115,7 @@ impl Tiny {
         Ok(match effect {
             Effect::Line(line, command) => {
                 let map = self.map(&line.at);
-                let command = line.ask(&command, |seats| map.offer(seats, self.terms.unlisted(), Terms::ROOM));
+                let command = line.ask(&command, |seats| map.offer(seats, self.terms.default_price(), Terms::ROOM));
                 self.ask(&line.at, &command)?
             }
             Effect::Pay(payment) => {

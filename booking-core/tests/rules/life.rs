@@ -6,7 +6,7 @@ use booking_core::ids::PaymentId;
 use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Key, Known, NotificationStatus, Operated};
 use booking_core::map::ticket::TicketRefusal;
 use booking_core::payment::{CaptureAnswer, PaymentAnswer};
-use booking_core::running::{Recorded, Resolution};
+use booking_core::progress::{Recorded, Resolution};
 use booking_core::terms::{Backoff, Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Kind, Operation, answer};
@@ -117,8 +117,8 @@ mod calls {
     fn claim(which: &[u32], checkout: &str, own: &str, brought: bool) -> MapCall {
         let (user, hold, checkout) = (user("ann"), hold_id(own), checkout_id(checkout));
         let deadline = at(NOW).plus(Terms::default().checkout_time);
-        let unlisted = Some(unit_price());
-        MapCall::Line(seats(which), LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted })
+        let default_price = Some(unit_price());
+        MapCall::Line(seats(which), LineCommand::Claim { user, hold, brought, checkout, deadline, default_price })
     }
 
     fn judge(map: &mut SeatMap, call: MapCall, when: u64, terms: &Terms) -> booking_core::life::Judgement {
@@ -356,10 +356,10 @@ mod records {
     fn a_booking_ends_with_its_capture_and_hands_its_message_over_by_itself() {
         let record = booked();
         assert_eq!((record.ended(), record.effects()), (Some(at(NOW + 5)), vec![]));
-        assert!(matches!(record.running().ending(), Some(Ending::Completed { .. })));
+        assert!(matches!(record.progress().ending(), Some(Ending::Completed { .. })));
         assert_eq!(record.notification(), NotificationStatus::Waiting { failed: 0, due: at(NOW + 5) });
         assert_eq!(record.notification_due(at(NOW + 4)), None);
-        assert_eq!(record.notification_due(at(NOW + 5)), record.checkout().letter());
+        assert_eq!(record.notification_due(at(NOW + 5)), record.checkout().notification());
         assert!(record.is_to_notify());
     }
 

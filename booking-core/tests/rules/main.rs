@@ -20,6 +20,7 @@ mod map_rules;
 mod map_support;
 mod messages;
 mod openapi;
+mod shown;
 mod support;
 mod ticket_table;
 mod wire;

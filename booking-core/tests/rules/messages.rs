@@ -11,7 +11,7 @@ use booking_core::inventory::{LineAnswer, LineCommand, LineReply};
 use booking_core::map::ticket::{Reader, TicketRefusal};
 use booking_core::map::{SeatMapRefusal, Seats};
 use booking_core::payment::DeclineReason;
-use booking_core::running::Resolution;
+use booking_core::progress::Resolution;
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::wire::{AtTheDoor, MapCall, Operation, SeatMapCall, TicketCall};
@@ -32,7 +32,7 @@ fn line<T: Serialize>(of: &str, is: &str, message: &T) -> String {
 
 fn claim(hold: HoldId, brought: bool) -> LineCommand {
     let (user, checkout, deadline) = (user("user-1"), checkout_id("c-1"), at(1_900_000));
-    LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted: (!brought).then(|| usd(10_000)) }
+    LineCommand::Claim { user, hold, brought, checkout, deadline, default_price: (!brought).then(|| usd(10_000)) }
 }
 
 /// Every message that this build sends.

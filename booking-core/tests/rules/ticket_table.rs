@@ -347,6 +347,7 @@ mod block_and_unblock {
             let map = map.changes(&block(), &Done);
             assert_eq!((map.status(), map.timer()), (Reserved, None));
             map.clone().keeps(&block(), &Done);
+            map.clone().keeps(&TicketCommand::Block { reason: "another".into() }, &Done);
             assert_eq!(map.at(UNTIL).statuses(&[1]), [Blocked]);
         }
     }

@@ -17,7 +17,7 @@ use booking_core::money::Money;
 use booking_core::payment::{
     Authorize, AuthorizeAnswer, Capture, CaptureAnswer, DeclineReason, Ledger, Payment, PaymentAnswer, Void, VoidAnswer,
 };
-use booking_core::running::{Resolution, Running};
+use booking_core::progress::{CheckoutProgress, Resolution};
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::turn;
@@ -285,8 +285,8 @@ mod golden {
         let (done, house) = booked();
         let pending =
             Checkout::start(checkout_id("c-1"), order(&["seat-1"], "card_success", None), at(NOW), &Terms::default());
-        let [pending, done, failed] = [pending, done, declined()].map(Running::start);
-        let [refused, for_nothing] = [refused_a_ticket(), for_nothing()].map(Running::start);
+        let [pending, done, failed] = [pending, done, declined()].map(CheckoutProgress::start);
+        let [refused, for_nothing] = [refused_a_ticket(), for_nothing()].map(CheckoutProgress::start);
         let lets_go = lets_go();
         let payment = || PaymentId::parse("pay:c-1:authorize").unwrap();
         let reason = || DeclineReason::new("Insufficient funds");
@@ -449,10 +449,10 @@ mod golden {
     }
 
     /// A checkout whose seats are back, and whose money is still let go of.
-    fn lets_go() -> Running {
+    fn lets_go() -> CheckoutProgress {
         let mut memory = Memory::new(at(NOW), Terms::default());
         let order = order(&["seat-1"], "card_capture_decline", None);
-        let mut running = Running::start(Checkout::start(checkout_id("c-1"), order, at(NOW), &memory.terms));
+        let mut running = CheckoutProgress::start(Checkout::start(checkout_id("c-1"), order, at(NOW), &memory.terms));
         while running.told().is_none() {
             let (op, effect) = running.pending().remove(0);
             let outcome = match &effect {
@@ -1131,7 +1131,7 @@ mod commands {
         };
         let (door, seat) = (AtTheDoor::new(&terms, at(NOW), hold_id("fresh")), ticket_id("a"));
         let map = SeatMap::default();
-        let ask = |call| door.ask(&seat, call, |seats| map.offer(seats, door.unlisted, 7));
+        let ask = |call| door.ask(&seat, call, |seats| map.offer(seats, door.default_price, 7));
         let asked = |call| match ask(call) {
             Some(SeatMapCommand::Seats { seats, command }) if seats.as_slice() == [ticket_id("a")] => command,
             other => panic!("{other:?}"),
@@ -1163,13 +1163,13 @@ mod commands {
 
     #[test]
     fn of_a_checkout_are_asked_at_the_price_that_it_began_with() {
-        let unlisted = Some(usd(300));
+        let default_price = Some(usd(300));
         let (user, hold, checkout) = (user("u"), hold_id("h"), checkout_id("c"));
-        let claim = LineCommand::Claim { user, hold, brought: false, checkout, deadline: at(LATE), unlisted };
+        let claim = LineCommand::Claim { user, hold, brought: false, checkout, deadline: at(LATE), default_price };
         let call = MapCall::Line(seats(&[1, 2]), claim);
         let command = call.command(&map_key("a"), &SeatMap::default()).unwrap();
         let SeatMapCommand::Seats { command: TicketCommand::Claim(claim), .. } = command else { panic!() };
-        assert_eq!(claim.offer.prices, [unlisted; 2]);
+        assert_eq!(claim.offer.prices, [default_price; 2]);
         let reads = MapCall::Map(SeatMapCall::Get).command(&map_key("a"), &SeatMap::default());
         assert_eq!(reads, Err(Kind::NotFound));
     }

@@ -6,7 +6,7 @@ use booking_core::ids::PaymentMethodId;
 use booking_core::terms::Terms;
 use booking_core::testing::rules::Sound;
 use booking_core::testing::search::Search;
-use booking_core::testing::world::{Buyer, Faults, Scene, World};
+use booking_core::testing::world::{Buyer, Faults, Scenario, World};
 
 use crate::support::*;
 
@@ -17,10 +17,10 @@ fn a_small_world_is_searched_to_its_end() {
         let order = Order::new(seats, user(name), PaymentMethodId::default_card(), None).unwrap();
         Buyer { checkout: checkout_id(checkout), order }
     };
-    let scene = Scene {
+    let scene = Scenario {
         buyers: vec![buyer("c-1", "ann", &["s1"]), buyer("c-2", "bob", &["s1"])],
         faults: Faults::NONE,
-        ..Scene::new(vec![ticket_id("s1")], Terms::default())
+        ..Scenario::new(vec![ticket_id("s1")], Terms::default())
     };
     let found = Search::default().run(World::new(scene.into(), &Sound), &mut |_| {});
     assert_eq!(found.broken, None);

@@ -77,15 +77,15 @@ impl Template {
     }
 
     /// The subject and the text for a booking.
-    fn filled(&self, letter: &Notification) -> (String, String) {
-        let tickets: Vec<&str> = letter.tickets.iter().map(|ticket| ticket.as_str()).collect();
+    fn filled(&self, notification: &Notification) -> (String, String) {
+        let tickets: Vec<&str> = notification.tickets.iter().map(|ticket| ticket.as_str()).collect();
         let fill = |pieces: &[Piece], between: &str| -> String {
             let each = |piece: &Piece| match piece {
                 Piece::Text(text) => text.clone(),
                 Piece::Field("tickets") => tickets.join(between),
-                Piece::Field("amount") => letter.amount.to_string().replace(':', " "),
-                Piece::Field("checkout") => letter.checkout.to_string(),
-                Piece::Field(_) => letter.user.as_str().to_owned(),
+                Piece::Field("amount") => notification.amount.to_string().replace(':', " "),
+                Piece::Field("checkout") => notification.checkout.to_string(),
+                Piece::Field(_) => notification.user.as_str().to_owned(),
             };
             pieces.iter().map(each).collect()
         };
@@ -194,10 +194,10 @@ impl EmailNotifier {
     }
 
     /// The e-mail for a booking, and whom it goes to.
-    fn message(&self, letter: &Notification, to: Address) -> Result<Message, lettre::error::Error> {
-        let (subject, text) = self.template.filled(letter);
+    fn message(&self, notification: &Notification, to: Address) -> Result<Message, lettre::error::Error> {
+        let (subject, text) = self.template.filled(notification);
         // The same each time, so that a mail program shows a copy once. The key itself stays here.
-        let id: String = Sha256::digest(letter.key.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: String = Sha256::digest(notification.key.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
         let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to)).subject(subject);
         let message = message.message_id(Some(format!("<{id}@{}>", self.from.email.domain())));
         message.header(ContentType::TEXT_PLAIN).body(text)
@@ -208,18 +208,19 @@ impl EmailNotifier {
 impl Notifier for EmailNotifier {
     /// Sends the e-mail, where the order's `contact` has an `email`. Without one there is nothing to send; one that is no address will
     /// never be one, so that is said in the log and over.
-    async fn deliver(&self, letter: &Notification) -> bool {
-        let contact = letter.contact.as_ref().and_then(|contact| serde_json::from_str::<Value>(contact.as_json()).ok());
+    async fn deliver(&self, notification: &Notification) -> bool {
+        let contact =
+            notification.contact.as_ref().and_then(|contact| serde_json::from_str::<Value>(contact.as_json()).ok());
         let Some(to) = contact.as_ref().and_then(|contact| contact.get("email")) else { return true };
         // Neither the address nor what the server says of it belongs in a log.
         let Some(to) = to.as_str().and_then(|to| to.parse::<Address>().ok()) else {
-            tracing::warn!(checkout = %letter.checkout, "the e-mail address of an order is none: it gets no e-mail");
+            tracing::warn!(checkout = %notification.checkout, "the e-mail address of an order is none: it gets no e-mail");
             return true;
         };
-        let message = match self.message(letter, to) {
+        let message = match self.message(notification, to) {
             Ok(message) => message,
             Err(why) => {
-                tracing::warn!(checkout = %letter.checkout, %why, "an e-mail cannot be written");
+                tracing::warn!(checkout = %notification.checkout, %why, "an e-mail cannot be written");
                 return false;
             }
         };
@@ -227,13 +228,13 @@ impl Notifier for EmailNotifier {
         match tokio::time::timeout(self.within, self.server.send(message)).await {
             Ok(Ok(_)) => true,
             Err(_) => {
-                tracing::warn!(checkout = %letter.checkout, "the mail server has not taken an e-mail in time");
+                tracing::warn!(checkout = %notification.checkout, "the mail server has not taken an e-mail in time");
                 false
             }
             Ok(Err(why)) => {
                 let status = why.status().map(|status| status.to_string()).unwrap_or_default();
                 let is_final = why.is_permanent();
-                tracing::warn!(checkout = %letter.checkout, status, is_final, "the mail server has not taken an e-mail");
+                tracing::warn!(checkout = %notification.checkout, status, is_final, "the mail server has not taken an e-mail");
                 false
             }
         }
@@ -246,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    fn letter() -> Notification {
+    fn notification() -> Notification {
         let ids = ["hall:A:1", "hall:A:2"];
         Notification {
             key: PaymentKey::parse("c-1:notify").unwrap(),
@@ -263,10 +264,12 @@ mod tests {
     fn a_template_is_filled_in_once() {
         let template =
             Template::parse("Subject: {tickets} of {user}\n\n{tickets} {} { {x1} {amount}{checkout}").unwrap();
-        let (subject, text) = template.filled(&letter());
+        let (subject, text) = template.filled(&notification());
         assert_eq!(subject, "hall:A:1, hall:A:2 of {amount}");
         assert_eq!(text, "hall:A:1\nhall:A:2 {} { {x1} 90.00 USDc-1");
-        assert!(Template::parse(TEMPLATE).unwrap().filled(&letter()).1.contains("Paid: 90.00 USD\nBooking: c-1\n"));
+        assert!(
+            Template::parse(TEMPLATE).unwrap().filled(&notification()).1.contains("Paid: 90.00 USD\nBooking: c-1\n")
+        );
     }
 
     #[test]
@@ -299,7 +302,7 @@ mod tests {
             assert!(new(url).is_ok(), "{url}");
         }
         let notifier = new("smtp://127.0.0.1").unwrap();
-        let write = || notifier.message(&letter(), "ann@example.com".parse().unwrap()).unwrap();
+        let write = || notifier.message(&notification(), "ann@example.com".parse().unwrap()).unwrap();
         let id = |message: &Message| message.headers().get_raw("Message-ID").unwrap().to_owned();
         assert_eq!(id(&write()), id(&write()), "a copy is known as one");
         assert!(!id(&write()).contains("c-1"), "{}", id(&write()));

@@ -1,8 +1,8 @@
 //! What hosts share, and no rule of the booking: who stands at which door, what HTTP says of a text that seldom changes, and, for native hosts (the feature `native`),
 //! the outside world over HTTP, flags that mean the same everywhere, the log, the clock, how a process is told to stop.
 
+pub mod auth;
 pub mod callers;
-pub mod doors;
 #[cfg(feature = "native")]
 pub mod email;
 #[cfg(feature = "native")]

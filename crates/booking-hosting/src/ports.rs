@@ -43,7 +43,7 @@ pub trait PaymentGateway: Send + Sync {
 #[async_trait]
 pub trait Notifier: Send + Sync {
     /// Delivers one; whether it has been taken. The same message may come again, with the same key.
-    async fn deliver(&self, letter: &Notification) -> bool;
+    async fn deliver(&self, notification: &Notification) -> bool;
 }
 
 /// What is behind a payment gateway or a notifier: an address that takes JSON.
@@ -147,7 +147,7 @@ fn no_certificates() -> rustls::ClientConfig {
 
 #[async_trait]
 impl Notifier for HttpPort {
-    async fn deliver(&self, letter: &Notification) -> bool {
-        self.ask(gateway::notification(letter)).await.is_some_and(|(status, _)| (200..300).contains(&status))
+    async fn deliver(&self, notification: &Notification) -> bool {
+        self.ask(gateway::notification(notification)).await.is_some_and(|(status, _)| (200..300).contains(&status))
     }
 }

@@ -1,7 +1,7 @@
 //! What HTTP says of a text that seldom changes: a tag, so that a reader who has it is not sent it again, and compression for
 //! who takes it (RFC 9110, sections 8.8.3, 12.5.3 and 13.1.2).
 
-use crate::doors::fingerprint;
+use crate::auth::fingerprint;
 
 /// What stands for these bytes, in quotes: a strong `ETag`.
 #[must_use]

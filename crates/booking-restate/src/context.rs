@@ -13,7 +13,7 @@ use restate_endpoint::{Done, OnMaxAttempts, RetryPolicy, Stop, Target};
 use serde::Serialize;
 
 use crate::handler::Handler;
-use crate::records::Paid;
+use crate::records::PaymentOutcome;
 
 /// One attempt of one invocation: what the SDK of the host gives it, and what the host does for it.
 ///
@@ -130,7 +130,7 @@ impl Work {
 /// What is recorded of a gateway's answer.
 #[must_use]
 pub fn paid(answer: PaymentAnswer, at: Timestamp) -> Bytes {
-    json(&Paid { outcome: Outcome::Paid(answer), at })
+    json(&PaymentOutcome { outcome: Outcome::Paid(answer), at })
 }
 
 /// JSON, to be recorded or sent.

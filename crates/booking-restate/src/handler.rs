@@ -35,7 +35,7 @@ pub enum Handler {
     StuckClear,
 }
 
-const LETTERS: &str = "Letters";
+const NOTIFICATIONS: &str = "Notifications";
 const LAYOUTS: &str = "Layouts";
 /// The checkouts that wait in vain, each an object.
 pub const STUCK: &str = "Stuck";
@@ -82,7 +82,7 @@ impl Handler {
             Self::MapSeat | Self::MapTurn => Of::SeatMap.as_str(),
             Self::LayoutKeep | Self::LayoutGet => LAYOUTS,
             Self::Recover | Self::LetGo => Of::Checkout.as_str(),
-            Self::Deliver => LETTERS,
+            Self::Deliver => NOTIFICATIONS,
             Self::StuckReport | Self::StuckResolve | Self::StuckNotify | Self::StuckClear => STUCK,
         }
     }
@@ -240,7 +240,7 @@ pub fn services(admin: bool) -> Vec<Service> {
         service(LAYOUTS, Kind::Object, None, Some(Duration::ZERO)),
         // How a checkout ended can be asked for as long as its key is known.
         service(Of::Checkout.as_str(), Kind::Service, Some(A_DAY), Some(A_DAY)),
-        service(LETTERS, Kind::Service, None, None),
+        service(NOTIFICATIONS, Kind::Service, None, None),
         service(STUCK, Kind::Object, None, Some(Duration::ZERO)),
     ]
 }

@@ -24,7 +24,7 @@ use crate::context::{Context, Work, json};
 use crate::handler::{A_DAY, Handler, takes_nothing};
 use crate::journal::{Invocation, clock, recorded};
 use crate::maps::{self, Loaded};
-use crate::records::{Began, Beside, Forwarded, Judged, Lost, Message, Waiting, WaitsFor};
+use crate::records::{Beside, CheckoutStart, Forwarded, Judged, KilledCheckout, Message, Waiting, WaitsFor};
 use crate::stuck;
 
 /// Why there is no answer.
@@ -279,10 +279,10 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
     let at = ctx.now();
     let checkout = Checkout::start(id.clone(), order.clone(), at, ctx.terms());
-    let began = format::write(&Began { checkout, at, notifies: ctx.notifies() });
+    let began = format::write(&CheckoutStart { checkout, at, notifies: ctx.notifies() });
     let began = ctx.run(Work::Record("begin", began.into()))?;
     let began = one(ctx, began).await?;
-    let Began { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
+    let CheckoutStart { checkout, at, notifies } = format::read(&began).map_err(unreadable)?;
     let mut journal = Invocation::of(ctx, &checkout, at);
     (journal.notifies, journal.heeds_cancel, journal.parts) = (notifies, true, true);
     let ending = run(&mut journal, checkout).await?;
@@ -294,13 +294,13 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
 
 /// Brings a checkout to its end whose invocation was killed: back, or forward where its money may have been taken.
 async fn recover<C: Context>(ctx: &C) -> Said {
-    let lost = format::read_json::<Lost>(&ctx.input());
-    let Lost { began: Began { checkout, notifies, .. }, goes_through } =
+    let lost = format::read_json::<KilledCheckout>(&ctx.input());
+    let KilledCheckout { began: CheckoutStart { checkout, notifies, .. }, goes_through } =
         lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
     // A cancel of this invocation does not keep it from its end.
     let at = clock(ctx, &mut false).await?;
     let id = checkout.id().clone();
-    let checkout = if goes_through { checkout } else { checkout.turned_back() };
+    let checkout = if goes_through { checkout } else { checkout.compensated() };
     let mut journal = Invocation::of(ctx, &checkout, at);
     journal.notifies = notifies;
     let recovered = finish(journal, checkout).await?;
@@ -322,12 +322,13 @@ async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) 
 
 /// Tells a buyer, again and again for a while. Operators are shown for a day which message was given up.
 async fn deliver<C: Context>(ctx: &C) -> Said {
-    let letter: Notification = recorded(&ctx.input())?;
-    let told = ctx.run(Work::Deliver(letter.clone()))?;
+    let notification: Notification = recorded(&ctx.input())?;
+    let told = ctx.run(Work::Deliver(notification.clone()))?;
     let told = one(ctx, told).await;
     if let Err(Stop::Terminal(_) | Stop::Cancelled) = &told {
-        let (id, tickets, since) = (letter.checkout.clone(), letter.tickets.clone(), clock(ctx, &mut false).await?);
-        let waits_for = WaitsFor::Notifier(Box::new(letter));
+        let (id, tickets, since) =
+            (notification.checkout.clone(), notification.tickets.clone(), clock(ctx, &mut false).await?);
+        let waits_for = WaitsFor::Notifier(Box::new(notification));
         let waiting = Waiting { waits_for, in_vain: ctx.terms().notify_retry.attempts, since, tickets };
         ctx.send(Handler::StuckClear.target(Some(id.as_str())), json(&since), Some(A_DAY))?;
         let report = ctx.call(Handler::StuckReport.target(Some(id.as_str())), json(&waiting))?;

@@ -24,7 +24,7 @@ use booking_core::ids::{CheckoutId, TicketId};
 use booking_core::inventory::of_map;
 use booking_core::journal::StepExecutor;
 use booking_core::payment::{Payment, PaymentAnswer};
-use booking_core::running::Resolution;
+use booking_core::progress::Resolution;
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::MapCall;
@@ -35,7 +35,7 @@ use serde::de::DeserializeOwned;
 use crate::context::{Context, Work, json};
 use crate::handler::Handler;
 use crate::host::End;
-use crate::records::{Beside, Judged, Message, Paid, Waiting, WaitsFor};
+use crate::records::{Beside, Judged, Message, PaymentOutcome, Waiting, WaitsFor};
 
 /// The journal of one checkout.
 pub(crate) struct Invocation<'a, C> {
@@ -147,9 +147,9 @@ impl<C: Context> Invocation<'_, C> {
             Effect::Pay(payment) => Some(self.ctx.run(Work::Pay(payment.clone()))?),
             Effect::Sleep(_) if cancelled => None,
             Effect::Sleep(length) => Some(self.ctx.sleep(Duration::from_millis(length.0))?),
-            Effect::Notify(letter) => {
+            Effect::Notify(notification) => {
                 if self.notifies {
-                    self.ctx.send(Handler::Deliver.target(None), json(letter), None)?;
+                    self.ctx.send(Handler::Deliver.target(None), json(notification), None)?;
                 }
                 None
             }
@@ -204,7 +204,7 @@ impl<C: Context> Invocation<'_, C> {
                 Ok(Outcome::Line(of_map(outcome)))
             }
             Effect::Pay(payment) => {
-                let Paid { outcome, at } = recorded(bytes)?;
+                let PaymentOutcome { outcome, at } = recorded(bytes)?;
                 self.at = self.at.max(at);
                 if let Outcome::Paid(answer) = outcome { self.paid(payment, answer) } else { Ok(outcome) }
             }

@@ -11,5 +11,5 @@ mod stuck;
 pub use context::{Context, Work, paid};
 pub use handler::{Handler, STUCK, services};
 pub use host::handle;
-pub use records::{Began, Lost, Waiting, WaitsFor, forms};
+pub use records::{CheckoutStart, KilledCheckout, Waiting, WaitsFor, forms};
 pub use stuck::WAITING;

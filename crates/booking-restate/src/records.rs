@@ -46,7 +46,7 @@ pub(crate) struct Judged {
 /// How a checkout began. Recorded: other terms or another time after a crash would be another checkout.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Began {
+pub struct CheckoutStart {
     /// The checkout at its start.
     pub checkout: Checkout,
     /// When that was.
@@ -58,9 +58,9 @@ pub struct Began {
 /// A checkout whose invocation was killed.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Lost {
+pub struct KilledCheckout {
     /// How it began, as its journal has it.
-    pub began: Began,
+    pub began: CheckoutStart,
     /// Whether its capture was asked for, or its buyer's message sent: then it goes through, and back else.
     pub goes_through: bool,
 }
@@ -103,7 +103,7 @@ pub enum WaitsFor {
 
 /// What a gateway answered, and when: the time a checkout has is that of what was recorded last.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Paid {
+pub(crate) struct PaymentOutcome {
     /// The answer.
     pub(crate) outcome: Outcome,
     /// When it came.
@@ -203,7 +203,7 @@ macro_rules! formats {
     };
 }
 formats! {
-    Began = "start of a checkout";
+    CheckoutStart = "start of a checkout";
     Beside = "checkout that lets go";
     Waiting = "wait in vain";
     Head = "seat map's header";
@@ -239,7 +239,7 @@ mod tests {
         let waits = |waits_for| Waiting { waits_for, in_vain: 10, since: at, tickets: vec![ticket()] };
         let price = Money::new(4_500, "USD".parse().unwrap()).unwrap();
         let place = Place { ticket: ticket(), label: Some("12a".into()), price, x: 1, y: 2 };
-        let letter = || Notification {
+        let notification = || Notification {
             key: PaymentKey::notify(&CheckoutId::parse("c-1").unwrap()),
             checkout: CheckoutId::parse("c-1").unwrap(),
             user: UserId::parse("ann").unwrap(),
@@ -254,8 +254,8 @@ mod tests {
             write_json(&Judged { outcome: Ok(SeatMapReply::Done), version: 7 }),
             write_json(&Judged { outcome: Err(refusal), version: 7 }),
             write_json(&waits(WaitsFor::Map(ticket().map_key()))),
-            write_json(&waits(WaitsFor::Notifier(Box::new(letter())))),
-            write_json(&letter()),
+            write_json(&waits(WaitsFor::Notifier(Box::new(notification())))),
+            write_json(&notification()),
             write_json(&Edition {
                 edition: 3,
                 layout: Layout::new(vec![Row { name: "A".into(), seats: vec![place] }]).unwrap(),

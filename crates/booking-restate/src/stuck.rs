@@ -5,7 +5,7 @@
 
 use booking_core::format::{self, Format};
 use booking_core::ids::CheckoutId;
-use booking_core::running::{NotInVain, Resolution};
+use booking_core::progress::{NotInVain, Resolution};
 use booking_core::time::Timestamp;
 use booking_core::wire::{self, Answer, Call, Kind, Operation, Refusal, answer, parse_call};
 use bytes::Bytes;
@@ -71,10 +71,10 @@ pub(crate) async fn resolve<C: Context>(ctx: &C) -> Result<Answer, End> {
 pub(crate) async fn notify<C: Context>(ctx: &C) -> Result<Answer, End> {
     is_posted(ctx)?;
     let id = CheckoutId::parse(ctx.key()).map_err(|_| Refusal::from(Kind::NotFound))?;
-    let Some(Waiting { waits_for: WaitsFor::Notifier(letter), .. }) = kept(ctx, WAITING).await? else {
+    let Some(Waiting { waits_for: WaitsFor::Notifier(notification), .. }) = kept(ctx, WAITING).await? else {
         return Err(Refusal::new(Kind::NotFound, "No message of this checkout was given up").into());
     };
-    ctx.send(Handler::Deliver.target(None), json(&letter), None)?;
+    ctx.send(Handler::Deliver.target(None), json(&notification), None)?;
     ctx.clear(WAITING)?;
     Ok(answer::accepted(&id))
 }

@@ -46,8 +46,8 @@ pub async fn pay(env: &Env, port: &Port, payment: &Payment) -> PaymentAnswer {
 }
 
 /// Delivers a message to a buyer; whether it has been taken.
-pub async fn deliver(env: &Env, port: &Port, letter: &Notification) -> bool {
-    carry(env, port, gateway::notification(letter)).await.is_some_and(|(status, _)| (200..300).contains(&status))
+pub async fn deliver(env: &Env, port: &Port, notification: &Notification) -> bool {
+    carry(env, port, gateway::notification(notification)).await.is_some_and(|(status, _)| (200..300).contains(&status))
 }
 
 /// Carries a request there: status and body of its answer, or `None` where there is none in time.

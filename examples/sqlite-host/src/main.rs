@@ -93,7 +93,7 @@ fn sell(database: &Path, die_after: Option<u32>) -> Result<()> {
     }
     let (maps, checkouts) = host.names()?;
     for id in checkouts {
-        let ending = host.checkout(&id)?.and_then(|record| record.running().ending().cloned());
+        let ending = host.checkout(&id)?.and_then(|record| record.progress().ending().cloned());
         show(&format!("{id}: {ending:?}"));
     }
     for key in maps {

@@ -8,14 +8,14 @@ use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Known, Recor
 use booking_core::map::SeatMapCommand;
 use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::payment::Authorize;
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{
     Answer, AtTheDoor, Call, GatewayCall, Kind, Operation, Refusal, SeatMapCall, TicketCall, answer, gateway,
 };
 
 use super::checkouts::cost;
-use super::kept::{Share, What, account_cost};
+use super::retention::{Retained, Share, account_cost};
 use super::{Caller, Due, Edition, Engine, Fresh, Gateway, Key, Name, Output, Request};
 
 /// What a call comes to within its input.
@@ -225,8 +225,8 @@ impl Engine {
     /// Answers with how a checkout ends, as soon as that can be told, or with 202 after a while.
     fn wait_for(&mut self, id: &CheckoutId, caller: Caller, now: Timestamp) {
         let Some(record) = self.checkouts.get(id) else { return self.answer(caller, refused(Kind::NotFound)) };
-        if record.running().told().is_some() || self.settings.answer_within == Millis(0) {
-            let answer = answer::processed(record.running());
+        if record.progress().told().is_some() || self.settings.answer_within == Millis(0) {
+            let answer = answer::processed(record.progress());
             return self.answer(caller, answer);
         }
         let waiting = self.waiting.entry(id.clone()).or_default();
@@ -250,7 +250,7 @@ impl Engine {
     }
 
     /// Tells everybody who waits for a checkout how it ends, if that can be told.
-    pub(super) fn answer_the_waiting(&mut self, running: &Running) {
+    pub(super) fn answer_the_waiting(&mut self, running: &CheckoutProgress) {
         let id = running.checkout().id();
         if !self.waiting.contains_key(id) || running.told().is_none() {
             return;
@@ -263,7 +263,7 @@ impl Engine {
 
     pub(super) fn status(&self, id: &CheckoutId) -> Answer {
         match self.checkouts.get(id) {
-            Some(record) => answer::checkout(record.running()),
+            Some(record) => answer::checkout(record.progress()),
             None => refused(Kind::NotFound),
         }
     }
@@ -323,7 +323,7 @@ impl Engine {
     pub(super) fn keep_key(&mut self, scope: Digest, record: IdempotencyRecord) {
         // The key of a checkout has its room in that of the checkout, and is forgotten with it.
         if let Some(cost) = key_cost(&record) {
-            self.kept.keep(Share::Keys, What::Key(scope), record.at, None);
+            self.kept.keep(Share::Keys, Retained::Key(scope), record.at, None);
             self.kept.take_room(Share::Keys, cost);
         }
         self.keys.insert(scope, record);

@@ -4,13 +4,13 @@ use booking_core::checkout::{Ending, Impossible, Order};
 use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::life::{CheckoutRecord, NotificationStatus};
-use booking_core::running::Recorded;
+use booking_core::progress::Recorded;
 use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Refusal, answer};
 
 use super::calls::KEY_COST;
-use super::kept::{Share, What, account_cost};
+use super::retention::{Retained, Share, account_cost};
 use super::{Due, Engine, Name, Output};
 
 /// How many things one input forgets at most, so that nothing waits for long.
@@ -24,7 +24,7 @@ impl Engine {
             under_way = false;
             for (op, effect) in record.effects() {
                 if let Effect::Pay(_) = effect {
-                    self.counts.payment_retries += u64::from(record.running().in_vain() > 0);
+                    self.counts.payment_retries += u64::from(record.progress().in_vain() > 0);
                 }
                 if let Some(outcome) = self.perform(&op, effect, now) {
                     under_way |= self.record_outcome(&mut record, &op, outcome, now) == Recorded::Step;
@@ -32,7 +32,7 @@ impl Engine {
             }
         }
         let id = record.checkout().id().clone();
-        self.answer_the_waiting(record.running());
+        self.answer_the_waiting(record.progress());
         if record.ended().is_some() && self.under_way.remove(&id) {
             self.ended(&record, now);
         }
@@ -63,7 +63,7 @@ impl Engine {
             Recorded::Step => return self.go_on(record, now),
             Recorded::Waiting => {
                 self.touched.push(Name::Checkout(op.checkout.clone()));
-                self.answer_the_waiting(record.running());
+                self.answer_the_waiting(record.progress());
             }
             Recorded::Stale => {}
         }
@@ -112,8 +112,8 @@ impl Engine {
         let (share, at_most) = kept_as(record);
         self.kept.leave(Share::Bookings, cost(checkout.order()));
         self.kept.take_room(share, cost(checkout.order()));
-        self.kept.keep(share, What::Checkout(checkout.id().clone()), now, at_most);
-        self.counts.letters_waiting += u64::from(record.is_to_notify());
+        self.kept.keep(share, Retained::Checkout(checkout.id().clone()), now, at_most);
+        self.counts.notifications_waiting += u64::from(record.is_to_notify());
         self.said.extend(record.notification_due(now).map(Output::Deliver));
     }
 
@@ -135,9 +135,9 @@ impl Engine {
             NotificationStatus::Waiting { due, .. } => drop(self.due.insert((due, Due::Deliver(id.clone())))),
             NotificationStatus::GivenUp => {
                 self.parked.insert(id.clone());
-                self.counts.letters_waiting -= 1;
+                self.counts.notifications_waiting -= 1;
             }
-            NotificationStatus::Delivered | NotificationStatus::None => self.counts.letters_waiting -= 1,
+            NotificationStatus::Delivered | NotificationStatus::None => self.counts.notifications_waiting -= 1,
         }
         self.touched.push(Name::Checkout(id.clone()));
     }
@@ -146,9 +146,9 @@ impl Engine {
     pub(super) fn forget_the_old(&mut self, now: Timestamp) {
         for _ in 0..FORGET_AT_ONCE {
             match self.kept.pop(now) {
-                Some(What::Checkout(id)) => self.forget_checkout(id, now),
-                Some(What::Key(scope)) => self.forget_key(scope),
-                Some(What::Account(key)) => {
+                Some(Retained::Checkout(id)) => self.forget_checkout(id, now),
+                Some(Retained::Key(scope)) => self.forget_key(scope),
+                Some(Retained::Account(key)) => {
                     self.kept.forget_account(&key);
                     self.ledger.forget(&key);
                     self.touched.push(Name::Account(key));
@@ -161,7 +161,7 @@ impl Engine {
     fn forget_checkout(&mut self, id: CheckoutId, now: Timestamp) {
         let Some(record) = self.checkouts.get(&id) else { return };
         if record.is_to_notify() {
-            return self.kept.keep_on(Share::Bookings, What::Checkout(id), now);
+            return self.kept.keep_on(Share::Bookings, Retained::Checkout(id), now);
         }
         let (key, cost, (share, _)) = (record.key(), cost(record.checkout().order()), kept_as(record));
         self.checkouts.remove(&id);
@@ -183,9 +183,9 @@ impl Engine {
     pub(super) fn forget_unnamed(&mut self, id: &CheckoutId, now: Timestamp) -> Option<Answer> {
         let record = self.checkouts.get(id).filter(|record| record.ended().is_some() && record.key().is_none())?;
         let (share, Some(at_most)) = kept_as(record) else { return None };
-        let (answer, cost) = (answer::processed(record.running()), cost(record.checkout().order()));
+        let (answer, cost) = (answer::processed(record.progress()), cost(record.checkout().order()));
         self.kept.leave(share, cost);
-        self.kept.let_go(share, What::Checkout(id.clone()), now, at_most);
+        self.kept.let_go(share, Retained::Checkout(id.clone()), now, at_most);
         self.checkouts.remove(id);
         self.touched.retain(|name| !matches!(name, Name::Checkout(other) if other == id));
         Some(answer)
@@ -200,7 +200,7 @@ impl Engine {
             self.parked.insert(checkout.id().clone());
         }
         match record.ended() {
-            Some(ended) => self.kept.keep(share, What::Checkout(checkout.id().clone()), ended, at_most),
+            Some(ended) => self.kept.keep(share, Retained::Checkout(checkout.id().clone()), ended, at_most),
             None => drop(self.under_way.insert(checkout.id().clone())),
         }
         self.checkouts.insert(checkout.id().clone(), record);
@@ -236,7 +236,7 @@ impl Engine {
             // The notifier that was to deliver it is no longer configured.
             self.parked.insert(id.clone());
         } else {
-            self.counts.letters_waiting += 1;
+            self.counts.notifications_waiting += 1;
             self.deliver(id, now);
         }
     }
@@ -244,7 +244,7 @@ impl Engine {
 
 /// As what a checkout is kept, and for how long at most if that is shorter than what is usual.
 fn kept_as(record: &CheckoutRecord) -> (Share, Option<Millis>) {
-    let running = record.running();
+    let running = record.progress();
     match running.ending() {
         None | Some(Ending::Completed { .. }) => (Share::Bookings, None),
         Some(Ending::Failed { .. }) if record.key().is_none() && running.was_refused() => {

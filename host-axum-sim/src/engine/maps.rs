@@ -159,10 +159,10 @@ impl Engine {
 
     /// What these seats of a map cost.
     pub(super) fn offer(&self, key: &MapKey, seats: &Seats) -> Offer {
-        let unlisted = self.settings.terms.unlisted();
+        let default_price = self.settings.terms.default_price();
         let map = self.map(key);
         let room = map.header().tickets.saturating_add(self.room_for_seats());
-        map.offer(seats, unlisted, room)
+        map.offer(seats, default_price, room)
     }
 
     /// How many more seats may be stored.

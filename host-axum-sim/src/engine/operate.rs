@@ -35,7 +35,7 @@ impl Engine {
         all.sort_unstable_by_key(|(record, _)| record.checkout().id());
         let more = all.len() > LISTED;
         all.truncate(LISTED);
-        answer::stuck(all.into_iter().map(|(record, waits_for)| (record.running(), waits_for)), more)
+        answer::stuck(all.into_iter().map(|(record, waits_for)| (record.progress(), waits_for)), more)
     }
 
     pub(super) fn operate(&mut self, id: &CheckoutId, operation: &Operation, now: Timestamp) -> Answer {
@@ -54,7 +54,7 @@ impl Engine {
                 self.touched.push(Name::Checkout(id.clone()));
                 if record.is_to_notify() {
                     self.parked.remove(id);
-                    self.counts.letters_waiting += u64::from(!was_waiting);
+                    self.counts.notifications_waiting += u64::from(!was_waiting);
                     self.said.extend(record.notification_due(now).map(Output::Deliver));
                 }
             }
@@ -81,11 +81,11 @@ impl Engine {
 /// For whom a checkout waits in vain, if it does. A map answers at once, so a command without an answer is one that it could not
 /// judge.
 fn waits_for(record: &CheckoutRecord) -> Option<WaitsFor> {
-    if record.running().in_vain() > 0 {
+    if record.progress().in_vain() > 0 {
         return Some(WaitsFor::Gateway);
     }
     let is_of_a_map = |(_, effect): &(_, Effect)| matches!(effect, Effect::Line(..));
-    record.running().pending().iter().any(is_of_a_map).then_some(WaitsFor::Map)
+    record.progress().pending().iter().any(is_of_a_map).then_some(WaitsFor::Map)
 }
 
 fn refused(kind: Kind) -> Answer {

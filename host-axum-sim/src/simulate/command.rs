@@ -8,11 +8,11 @@ use booking_hosting::flags::{CannotRun, because};
 use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::fault_points::{FaultPoints, NoFaults};
 use super::many::{Seeds, Simulated, simulate};
 use super::play::{Simulation, Tally};
 use super::report::{Whole, page};
 use super::scene::{Faults, Size};
-use super::seams::{Seams, Sound};
 use super::trace::Trace;
 
 /// After so many seeds everything that is rare has to have been met.
@@ -106,30 +106,36 @@ impl SimulateArgs {
     /// # Errors
     /// [`CannotRun`], for a person: also where a promise is broken.
     pub(crate) fn run(&self) -> Result<(), CannotRun> {
-        self.run_with(&Sound)
+        self.run_with(&NoFaults)
     }
 
-    fn run_with(&self, seams: &'static dyn Seams) -> Result<(), CannotRun> {
+    fn run_with(&self, fault_points: &'static dyn FaultPoints) -> Result<(), CannotRun> {
         if let Some(file) = &self.replay {
             let trace = read(file)?;
             let again = format!("host-axum-sim simulate --replay {}", file.display());
-            return self.one(seams, &trace, None, &again);
+            return self.one(fault_points, &trace, None, &again);
         }
         if let Some(seed) = self.seed {
-            let trace = Simulation::new(seams, self.size()).trace(seed);
+            let trace = Simulation::new(fault_points, self.size()).trace(seed);
             return self.one(
-                seams,
+                fault_points,
                 &trace,
                 Some(seed),
                 &format!("host-axum-sim simulate --seed {seed}{}", self.size_flags()),
             );
         }
-        self.many(seams)
+        self.many(fault_points)
     }
 
     /// One run, told from its beginning to its end.
-    fn one(&self, seams: &'static dyn Seams, trace: &Trace, seed: Option<u64>, again: &str) -> Result<(), CannotRun> {
-        let told = trace.retold(seams);
+    fn one(
+        &self,
+        fault_points: &'static dyn FaultPoints,
+        trace: &Trace,
+        seed: Option<u64>,
+        again: &str,
+    ) -> Result<(), CannotRun> {
+        let told = trace.retold(fault_points);
         for event in told.0.told().1 {
             let between = match (&event.from, &event.to) {
                 (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
@@ -140,13 +146,13 @@ impl SimulateArgs {
             say(&format!("{:>8} ms {mark} {between:28} {}", event.at, event.text));
         }
         if let Some(file) = &self.report {
-            let mut simulation = Simulation::new(seams, self.size());
+            let mut simulation = Simulation::new(fault_points, self.size());
             let _told_below = seed.map(|seed| simulation.run(seed).is_ok());
             let whole = Whole {
                 seeds: again,
                 size: &self.size(),
                 tally: simulation.tally(),
-                sights: simulation.sights(),
+                coverage: simulation.coverage(),
                 endings: simulation.endings(),
             };
             write(file, &page(whole, seed, again, trace, &told))?;
@@ -160,15 +166,15 @@ impl SimulateArgs {
         }
     }
 
-    fn many(&self, seams: &'static dyn Seams) -> Result<(), CannotRun> {
+    fn many(&self, fault_points: &'static dyn FaultPoints) -> Result<(), CannotRun> {
         let start = Instant::now();
-        let all = self.simulate(seams);
+        let all = self.simulate(fault_points);
         let took = start.elapsed();
         let seeds = format!("seeds {} to {}{}", self.from, self.from + all.tally.seeds - 1, self.size_flags());
         tell(&all, took);
         let (seed, trace) = match &all.broken {
-            Some((seed, trace)) => (*seed, trace.minimised(seams)),
-            None => (all.richest.1, Simulation::new(seams, self.size()).trace(all.richest.1)),
+            Some((seed, trace)) => (*seed, trace.minimised(fault_points)),
+            None => (all.richest.1, Simulation::new(fault_points, self.size()).trace(all.richest.1)),
         };
         if let Some(file) = &self.report {
             let again = format!("host-axum-sim simulate --seed {seed}{}", self.size_flags());
@@ -176,10 +182,10 @@ impl SimulateArgs {
                 seeds: &seeds,
                 size: &self.size(),
                 tally: all.tally,
-                sights: &all.sights,
+                coverage: &all.coverage,
                 endings: &all.endings,
             };
-            write(file, &page(whole, Some(seed), &again, &trace, &trace.retold(seams)))?;
+            write(file, &page(whole, Some(seed), &again, &trace, &trace.retold(fault_points)))?;
         }
         if all.broken.is_some() {
             let json = serde_json::to_string_pretty(&trace).expect("a trace is JSON");
@@ -193,7 +199,7 @@ impl SimulateArgs {
                 self.trace.display()
             )));
         }
-        let missing = all.sights.missing(1);
+        let missing = all.coverage.missing(1);
         if all.tally.seeds >= ENOUGH && self.size() == Size::SMALL && !missing.is_empty() {
             let missing: Vec<&str> = missing.iter().map(|sight| sight.name()).collect();
             return Err(CannotRun(format!("nothing is broken, but never met: {}", missing.join("; "))));
@@ -201,13 +207,13 @@ impl SimulateArgs {
         Ok(())
     }
 
-    fn simulate(&self, seams: &'static dyn Seams) -> Simulated {
+    fn simulate(&self, fault_points: &'static dyn FaultPoints) -> Simulated {
         let bar = ProgressBar::new(self.seeds);
         let style = "{wide_bar} {human_pos}/{human_len} seeds {per_sec} {elapsed}, {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a template that was tried"));
         bar.enable_steady_tick(Duration::from_millis(200));
         let seeds = Seeds { first: self.from, count: self.seeds, threads: self.threads };
-        let all = simulate(seams, self.size(), seeds, &|more| bar.inc(more));
+        let all = simulate(fault_points, self.size(), seeds, &|more| bar.inc(more));
         bar.finish_and_clear();
         all
     }
@@ -237,7 +243,7 @@ fn tell(all: &Simulated, took: Duration) {
         took.subsec_millis() / 100
     ));
     say("\n     times  met");
-    all.sights.iter().for_each(|(sight, count)| say(&format!("{count:10}  {}", sight.name())));
+    all.coverage.iter().for_each(|(sight, count)| say(&format!("{count:10}  {}", sight.name())));
     say("\n checkouts  ended as");
     all.endings.iter().for_each(|(name, count)| say(&format!("{count:10}  {name}")));
 }
@@ -262,7 +268,7 @@ mod tests {
     #[derive(Debug)]
     struct TrustsTheCache;
 
-    impl Seams for TrustsTheCache {
+    impl FaultPoints for TrustsTheCache {
         fn trusts_what_is_not_synced(&self) -> bool {
             true
         }
@@ -288,20 +294,20 @@ mod tests {
         }
     }
 
-    fn simulate_with(args: &[&str], seams: &'static dyn Seams) -> Result<(), String> {
+    fn simulate_with(args: &[&str], fault_points: &'static dyn FaultPoints) -> Result<(), String> {
         let args = ["simulate"].iter().chain(args);
-        Args::try_parse_from(args).unwrap().simulate.run_with(seams).map_err(|why| why.to_string())
+        Args::try_parse_from(args).unwrap().simulate.run_with(fault_points).map_err(|why| why.to_string())
     }
 
     #[test]
     fn what_holds_ends_well_and_is_told_on_a_page_that_stands_alone() {
         let scratch = Scratch::new("well");
         let report = scratch.path("report.html");
-        simulate_with(&["--seeds", "600", "--report", &report], &Sound).unwrap();
+        simulate_with(&["--seeds", "600", "--report", &report], &NoFaults).unwrap();
         let page = std::fs::read_to_string(&report).unwrap();
         assert!(page.starts_with("<!doctype html>") && page.contains("\"seeds\":600"));
         assert!(!page.contains("src=\"") && !page.contains("href=\"http"), "it asks nobody for anything");
-        simulate_with(&["--seed", "7", "--report", &report], &Sound).unwrap();
+        simulate_with(&["--seed", "7", "--report", &report], &NoFaults).unwrap();
     }
 
     #[test]
@@ -315,8 +321,8 @@ mod tests {
         assert!(page.contains("\"broken\":{\"promise\":\"nothing_is_said_too_soon\""));
         let again = simulate_with(&["--replay", &trace], &TrustsTheCache).unwrap_err();
         assert!(again.contains("nothing_is_said_too_soon"), "{again}");
-        simulate_with(&["--replay", &trace], &Sound).unwrap();
+        simulate_with(&["--replay", &trace], &NoFaults).unwrap();
         std::fs::write(&trace, "{}").unwrap();
-        assert!(simulate_with(&["--replay", &trace], &Sound).unwrap_err().contains("--replay"));
+        assert!(simulate_with(&["--replay", &trace], &NoFaults).unwrap_err().contains("--replay"));
     }
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use booking_core::format;
 use serde::{Deserialize, Serialize};
 
-use super::seams::Seams;
+use super::fault_points::FaultPoints;
 use crate::store::frame::{Chain, Frames, Kind, Stop, append, entries, put};
 use crate::store::{Record, Seq};
 
@@ -70,29 +70,29 @@ impl Disk {
     }
 
     /// Takes the oldest batch of those that wait; its number.
-    pub(super) fn write(&mut self, seams: &dyn Seams) -> Option<Seq> {
+    pub(super) fn write(&mut self, fault_points: &dyn FaultPoints) -> Option<Seq> {
         let (seq, records) = self.queue.pop_front()?;
-        self.written.push_back((seq, seams.written(records)));
+        self.written.push_back((seq, fault_points.written(records)));
         Some(seq)
     }
 
     /// What is written is there for good; the number of the newest batch of that, and how many these are.
-    pub(super) fn sync(&mut self, seams: &dyn Seams) -> Option<(Seq, usize)> {
+    pub(super) fn sync(&mut self, fault_points: &dyn FaultPoints) -> Option<(Seq, usize)> {
         let (count, last) = (self.written.len(), self.written.back()?.0);
         let records = self.written.drain(..).flat_map(|(_, records)| records).collect();
-        self.take_in(records, seams);
+        self.take_in(records, fault_points);
         self.last = last;
         Some((last, count))
     }
 
-    fn take_in(&mut self, records: Vec<Record>, seams: &dyn Seams) {
+    fn take_in(&mut self, records: Vec<Record>, fault_points: &dyn FaultPoints) {
         if let Some(log) = &mut self.log {
-            let frame = log.frame(&records, seams);
+            let frame = log.frame(&records, fault_points);
             log.bytes.extend(frame);
         }
         for record in records {
             let key = record.key();
-            if record.is_forgotten() && seams.forgets() {
+            if record.is_forgotten() && fault_points.forgets() {
                 self.durable.remove(&key);
             } else if !record.is_forgotten() {
                 self.durable.insert(key, record);
@@ -101,7 +101,7 @@ impl Disk {
     }
 
     /// The power goes: what was written and not synced is there by luck, or is not, or is torn.
-    pub(super) fn crash(&mut self, unsynced: Unsynced, seams: &dyn Seams) -> Lost {
+    pub(super) fn crash(&mut self, unsynced: Unsynced, fault_points: &dyn FaultPoints) -> Lost {
         let (written, last) = (self.written.len(), self.written.back().map(|(seq, _)| *seq));
         let mut records: Vec<Record> = self.written.drain(..).flat_map(|(_, records)| records).collect();
         let mut lost = Lost { kept: 0, gone: written + self.queue.len(), torn: false };
@@ -111,16 +111,16 @@ impl Disk {
             Unsynced::Kept => {
                 (lost.kept, lost.gone) = (written, lost.gone - written);
                 self.last = last.unwrap_or(self.last);
-                self.take_in(records, seams);
+                self.take_in(records, fault_points);
             }
             Unsynced::Torn(thousandths) if !records.is_empty() => {
                 lost.torn = true;
                 if let Some(log) = &mut self.log {
-                    log.tear(&records, thousandths, seams);
+                    log.tear(&records, thousandths, fault_points);
                 }
                 // Of a commit that is not whole, a store that keeps its word finds nothing.
-                records.truncate(seams.finds_of_a_torn_batch(records.len()));
-                self.take_in(records, seams);
+                records.truncate(fault_points.finds_of_a_torn_batch(records.len()));
+                self.take_in(records, fault_points);
             }
             Unsynced::Torn(_) => {}
         }
@@ -143,11 +143,11 @@ impl Disk {
 
 impl Log {
     /// The frame of a commit, as if it were written.
-    fn frame(&mut self, records: &[Record], seams: &dyn Seams) -> Vec<u8> {
+    fn frame(&mut self, records: &[Record], fault_points: &dyn FaultPoints) -> Vec<u8> {
         let mut frame = Vec::new();
         self.number += 1;
         append(&mut frame, &mut self.chain, Kind::Commit, self.number, |payload| {
-            for record in records.iter().filter(|record| seams.forgets() || !record.is_forgotten()) {
+            for record in records.iter().filter(|record| fault_points.forgets() || !record.is_forgotten()) {
                 let value = (!record.is_forgotten()).then(|| format::write(record));
                 put(payload, (&record.key(), value.as_deref()));
             }
@@ -156,9 +156,9 @@ impl Log {
     }
 
     /// Writes the beginning of a frame, and never its end; finds it torn, and cuts it off.
-    fn tear(&mut self, records: &[Record], thousandths: u16, seams: &dyn Seams) {
+    fn tear(&mut self, records: &[Record], thousandths: u16, fault_points: &dyn FaultPoints) {
         let (whole, chain, number) = (self.bytes.len(), self.chain, self.number);
-        let frame = self.frame(records, seams);
+        let frame = self.frame(records, fault_points);
         let part = frame.len() * usize::from(thousandths.min(999)) / 1000;
         self.bytes.extend_from_slice(&frame[..part]);
         (self.chain, self.number) = (chain, number);

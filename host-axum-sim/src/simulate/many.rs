@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::coverage::Coverage;
+use super::fault_points::FaultPoints;
 use super::play::{Endings, Simulation, Tally};
 use super::scene::Size;
-use super::seams::Seams;
-use super::sights::Sights;
 use super::trace::Trace;
 
 /// How many seeds are run one after the other before a thread looks around.
@@ -30,10 +30,10 @@ pub struct Simulated {
     /// How much.
     pub tally: Tally,
     /// What was seen.
-    pub sights: Sights,
+    pub coverage: Coverage,
     /// How checkouts ended.
     pub endings: Endings,
-    /// In how many sights, and which, the seed was the richest.
+    /// How many coverage points were met, and which,, the seed was the richest.
     pub richest: (usize, u64),
     /// The seed that has broken a promise, if one has, and its trace.
     pub broken: Option<(u64, Box<Trace>)>,
@@ -42,7 +42,7 @@ pub struct Simulated {
 impl Simulated {
     fn add(&mut self, simulation: &Simulation, broken: Option<(u64, Box<Trace>)>) {
         self.tally.add(simulation.tally());
-        self.sights.add(simulation.sights());
+        self.coverage.add(simulation.coverage());
         for (name, count) in simulation.endings() {
             *self.endings.entry(name).or_default() += count;
         }
@@ -59,12 +59,17 @@ impl Simulated {
 /// # Panics
 /// When a run does.
 #[must_use]
-pub fn simulate(seams: &'static dyn Seams, size: Size, seeds: Seeds, on_progress: &(dyn Fn(u64) + Sync)) -> Simulated {
+pub fn simulate(
+    fault_points: &'static dyn FaultPoints,
+    size: Size,
+    seeds: Seeds,
+    on_progress: &(dyn Fn(u64) + Sync),
+) -> Simulated {
     let (next, stop, all) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Simulated::default()));
     std::thread::scope(|scope| {
         for _ in 0..seeds.threads.max(1) {
             scope.spawn(|| {
-                let mut simulation = Simulation::new(seams, size);
+                let mut simulation = Simulation::new(fault_points, size);
                 let broken = run_some(&mut simulation, seeds, &next, &stop, on_progress);
                 all.lock().unwrap_or_else(PoisonError::into_inner).add(&simulation, broken);
             });

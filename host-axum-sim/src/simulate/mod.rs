@@ -4,14 +4,14 @@
 //! ```text
 //!  seed ──▶ scene ──▶ play ──▶ world ──▶ promises, invariants
 //!                                │
-//!                   seams ───────┤ (where a test does it wrongly)
+//!                   fault_points ───────┤ (where a test does it wrongly)
 //!                                └──▶ trace: short, as JSON, replayed
 //! ```
 //!
 //! ```
-//! use host_axum_sim::simulate::{Simulation, Size, Sound};
+//! use host_axum_sim::simulate::{Simulation, Size, NoFaults};
 //!
-//! let mut simulation = Simulation::new(&Sound, Size::SMALL);
+//! let mut simulation = Simulation::new(&NoFaults, Size::SMALL);
 //! for seed in 0..100 {
 //!     assert!(simulation.run(seed).is_ok());
 //! }
@@ -19,26 +19,26 @@
 //! ```
 
 mod command;
+mod coverage;
 mod disk;
+mod fault_points;
 mod many;
 mod play;
 mod promises;
 mod report;
 mod scene;
-mod seams;
-mod sights;
 mod story;
 mod trace;
 mod world;
 
 pub(crate) use command::SimulateArgs;
+pub use coverage::{Coverage, CoveragePoint};
 pub use disk::Unsynced;
+pub use fault_points::{FaultPoints, NoFaults};
 pub use many::{Seeds, Simulated, simulate};
 pub use play::{Endings, Simulation, Tally};
 pub use promises::Broken;
-pub use scene::{Ask, Faults, Scene, Size, What};
-pub use seams::{Seams, Sound};
-pub use sights::{Sight, Sights};
+pub use scene::{Ask, Faults, Scenario, Size, What};
 pub use story::{Event, EventKind, Lane, LaneKind};
 pub use trace::Trace;
 pub use world::{Action, How, START, World};

@@ -8,11 +8,11 @@ use booking_core::testing::dice::Dice;
 use booking_core::time::Millis;
 use booking_core::wire::Refusal;
 
+use super::coverage::Coverage;
 use super::disk::Unsynced;
+use super::fault_points::FaultPoints;
 use super::promises::Broken;
-use super::scene::{Cast, Scene, Size};
-use super::seams::Seams;
-use super::sights::Sights;
+use super::scene::{Scenario, Size, Workload};
 use super::trace::Trace;
 use super::world::{Action, How, World};
 
@@ -22,11 +22,11 @@ pub(super) const STEPS_TO_REST: usize = 5_000;
 /// A simulation: draws a seed's scene and runs it, again and again.
 #[derive(Debug)]
 pub struct Simulation {
-    seams: &'static dyn Seams,
+    fault_points: &'static dyn FaultPoints,
     size: Size,
-    cast: Cast,
+    cast: Workload,
     actions: Vec<Action>,
-    sights: Sights,
+    coverage: Coverage,
     tally: Tally,
     endings: Endings,
     richest: (usize, u64),
@@ -69,16 +69,16 @@ struct Mix {
 impl Simulation {
     /// A simulation of scenes of a size.
     #[must_use]
-    pub fn new(seams: &'static dyn Seams, size: Size) -> Self {
-        let (cast, actions) = (Cast::new(&size), Vec::new());
-        let (sights, tally, endings) = (Sights::default(), Tally::default(), Endings::new());
-        Self { seams, size, cast, actions, sights, tally, endings, richest: (0, 0) }
+    pub fn new(fault_points: &'static dyn FaultPoints, size: Size) -> Self {
+        let (cast, actions) = (Workload::new(&size), Vec::new());
+        let (coverage, tally, endings) = (Coverage::default(), Tally::default(), Endings::new());
+        Self { fault_points, size, cast, actions, coverage, tally, endings, richest: (0, 0) }
     }
 
     /// What was seen so far.
     #[must_use]
-    pub fn sights(&self) -> &Sights {
-        &self.sights
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     /// How much was simulated so far.
@@ -93,7 +93,7 @@ impl Simulation {
         &self.endings
     }
 
-    /// In how many sights, and which, the seed was the richest so far.
+    /// How many coverage points were met, and which,, the seed was the richest so far.
     #[must_use]
     pub fn richest(&self) -> (usize, u64) {
         self.richest
@@ -101,7 +101,7 @@ impl Simulation {
 
     /// The scene of a seed.
     #[must_use]
-    pub fn scene(&self, seed: u64) -> Scene {
+    pub fn scene(&self, seed: u64) -> Scenario {
         self.cast.scene(&self.size, &mut Dice::new(seed))
     }
 
@@ -110,7 +110,7 @@ impl Simulation {
     pub fn trace(&self, seed: u64) -> Trace {
         let mut dice = Dice::new(seed);
         let scene = self.cast.scene(&self.size, &mut dice);
-        let mut world = World::new(Arc::new(scene.clone()), self.seams);
+        let mut world = World::new(Arc::new(scene.clone()), self.fault_points);
         let mut actions = Vec::new();
         let broken = play(&mut world, &mut dice, &mut actions).err();
         let (promise, what) = broken.map_or_else(Default::default, |broken| (broken.promise.to_owned(), broken.what));
@@ -121,7 +121,7 @@ impl Simulation {
     pub fn run(&mut self, seed: u64) -> Result<&[Action], Box<Trace>> {
         let mut dice = Dice::new(seed);
         let scene = Arc::new(self.cast.scene(&self.size, &mut dice));
-        let mut world = World::new(Arc::clone(&scene), self.seams);
+        let mut world = World::new(Arc::clone(&scene), self.fault_points);
         if is_thorough(seed) {
             world.through_bytes();
         }
@@ -133,11 +133,11 @@ impl Simulation {
         self.tally.steps += self.actions.len() as u64;
         self.tally.requests += world.people.iter().map(|person| u64::from(person.times)).sum::<u64>();
         self.tally.crashes += u64::from(world.crashes);
-        self.sights.add(&world.sights);
+        self.coverage.add(&world.coverage);
         world.ends.values().filter_map(|end| ending(&end.checkout)).for_each(|name| {
             *self.endings.entry(name).or_default() += 1;
         });
-        let seen = world.sights.iter().filter(|(_, count)| *count > 0).count();
+        let seen = world.coverage.iter().filter(|(_, count)| *count > 0).count();
         if seen > self.richest.0 {
             self.richest = (seen, seed);
         }
@@ -283,7 +283,7 @@ pub(super) fn come_to_rest(world: &mut World, thorough: bool, actions: &mut Vec<
         // A while longer, as a message that is late keeps its checkout.
         let all = world.scene.keep_for.0.saturating_add(120_000);
         for _ in 0..200 {
-            let kept = world.engine.census(world.now).kept;
+            let kept = world.engine.stats(world.now).kept;
             if kept == 0 {
                 break;
             }

@@ -13,8 +13,8 @@ use booking_core::map::{Delta, Picture, SeatMap};
 use booking_core::payment::Account;
 use booking_core::wire::{Answer, Call, Kind, TicketCall, watch};
 
+use super::coverage::CoveragePoint;
 use super::scene::{What, map};
-use super::sights::Sight;
 use super::world::{End, Waits, Watcher, World, layout};
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Output, Request};
 use crate::store::Record;
@@ -98,7 +98,7 @@ impl World {
             self.is_booking_answered(about.as_ref(), answer)?;
         } else {
             self.is_there_for_good(&rests_on)?;
-            self.sights.see_if(answer.status == 409, Sight::TurnedAway);
+            self.coverage.hit_if(answer.status == 409, CoveragePoint::TurnedAway);
         }
         let is_worth_a_key = !matches!(ask.what, What::Get(_) | What::Watch | What::Cancel(_));
         let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_recorded)
@@ -114,7 +114,7 @@ impl World {
                     require(is_the_same(first, answer), "the_first_answer_comes_again", || {
                         format!("ask {index} was answered {status}, and again under the same key {again}, otherwise")
                     })?;
-                    self.sights.see_if(is_again, Sight::ToldAgain);
+                    self.coverage.hit_if(is_again, CoveragePoint::ToldAgain);
                 }
             }
         }
@@ -131,7 +131,7 @@ impl World {
             let is_there = self.durable_course(&id).is_some() || self.engine.checkout(&id).is_none();
             require(is_there, TOO_SOON, || format!("{id} was said to be under way, and the disk does not know it"))?;
             self.told.accepted.push(id);
-            self.sights.see(Sight::AnsweredMeanwhile);
+            self.coverage.hit(CoveragePoint::AnsweredMeanwhile);
             return Ok(());
         }
         let is_booked = |end: &End| matches!(end.checkout.ending(), Some(Ending::Completed { .. }));
@@ -143,17 +143,17 @@ impl World {
         let Some(id) = about.cloned() else { return Ok(()) };
         let rests_on = end.map(|End { rests_on, .. }| rests_on.clone());
         let durable =
-            self.durable_course(&id).map(|record| (record.running().told().is_some(), record.ended().is_some()));
+            self.durable_course(&id).map(|record| (record.progress().told().is_some(), record.ended().is_some()));
         // One that is not there any more was forgotten meanwhile.
         let (is_told, has_ended) = durable.unwrap_or_else(|| (self.engine.checkout(&id).is_none(), false));
         require(is_told, TOO_SOON, || format!("the end of {id} was told, and the disk does not know it"))?;
-        self.sights.see_if(durable.is_some() && !has_ended, Sight::ToldWhileLettingGo);
+        self.coverage.hit_if(durable.is_some() && !has_ended, CoveragePoint::ToldWhileLettingGo);
         if let Some(rests_on) = rests_on.filter(|_| has_ended) {
             self.is_there_for_good(&rests_on)?;
         }
         if answer.status == 200 {
             self.told.confirmed.push(id);
-            self.sights.see(Sight::Confirmed);
+            self.coverage.hit(CoveragePoint::Confirmed);
         } else {
             self.told.failed.push(id);
         }
@@ -164,7 +164,7 @@ impl World {
         for person in &mut self.people {
             person.waiting.retain(|waits| waits.caller != caller);
         }
-        self.sights.see_if(self.crashes > 0 && self.told.map_version > 0, Sight::WatchedAgain);
+        self.coverage.hit_if(self.crashes > 0 && self.told.map_version > 0, CoveragePoint::WatchedAgain);
         self.sees_anew(view)
     }
 
@@ -266,7 +266,7 @@ impl World {
         })?;
         let sold = |id: &TicketId| self.engine.ticket(id).is_some_and(|ticket| ticket.state.sale().is_some());
         let is_sold_out = self.scene.tickets.iter().all(sold);
-        self.sights.see_if(is_sold_out, Sight::SoldOut);
+        self.coverage.hit_if(is_sold_out, CoveragePoint::SoldOut);
         Ok(())
     }
 
@@ -286,7 +286,7 @@ impl World {
         })?;
         let same = restored.ledger() == self.engine.ledger();
         require(same, ALL, || format!("the ledger {:?} is stored as {:?}", self.engine.ledger(), restored.ledger()))?;
-        let (is, stored) = (self.engine.census(self.now), restored.census(self.now));
+        let (is, stored) = (self.engine.stats(self.now), restored.stats(self.now));
         require((is.kept, is.kept_bytes) == (stored.kept, stored.kept_bytes), ALL, || {
             format!(
                 "{} things of {} bytes are kept, and {} of {} stored",
@@ -300,7 +300,7 @@ impl World {
         let records = self.disk.durable.values().cloned();
         let mut engine = Engine::restore(self.settings().clone(), records, self.now);
         let is_ahead = engine.maps().values().any(|map| map.header().at > self.now);
-        self.sights.see_if(is_ahead, Sight::MapAhead);
+        self.coverage.hit_if(is_ahead, CoveragePoint::MapAhead);
         for (number, ticket) in (1..).zip(&self.scene.tickets) {
             let is_free = engine.seat_version(ticket).1 == TicketStatus::Available;
             if !is_free {
@@ -340,10 +340,12 @@ impl World {
     pub(super) fn see_the_end(&mut self, end: &End) {
         match end.checkout.ending() {
             Some(Ending::Failed { failure: Failure::PaymentDeclined(_) | Failure::CaptureRefused(_), .. }) => {
-                self.sights.see(Sight::Declined)
+                self.coverage.hit(CoveragePoint::Declined)
             }
-            Some(Ending::Failed { failure: Failure::PaymentUnavailable, .. }) => self.sights.see(Sight::Unavailable),
-            Some(Ending::Failed { failure: Failure::Cancelled, .. }) => self.sights.see(Sight::Cancelled),
+            Some(Ending::Failed { failure: Failure::PaymentUnavailable, .. }) => {
+                self.coverage.hit(CoveragePoint::Unavailable)
+            }
+            Some(Ending::Failed { failure: Failure::Cancelled, .. }) => self.coverage.hit(CoveragePoint::Cancelled),
             _ => {}
         }
     }
@@ -355,11 +357,11 @@ impl World {
             waits |= record.wake().is_some();
             undoes |= matches!(record.checkout().stage(), Stage::Undoing { .. });
         }
-        self.sights.see_if(waits, Sight::CrashWhileWaiting);
-        self.sights.see_if(undoes, Sight::CrashWhileUndoing);
-        self.sights.see_if(!self.performing.is_empty(), Sight::CrashWhilePaying);
+        self.coverage.hit_if(waits, CoveragePoint::CrashWhileWaiting);
+        self.coverage.hit_if(undoes, CoveragePoint::CrashWhileUndoing);
+        self.coverage.hit_if(!self.performing.is_empty(), CoveragePoint::CrashWhilePaying);
         let somebody_waits = self.people.iter().any(|person| !person.waiting.is_empty());
-        self.sights.see_if(somebody_waits, Sight::CrashBeforeTheAnswer);
+        self.coverage.hit_if(somebody_waits, CoveragePoint::CrashBeforeTheAnswer);
     }
 }
 

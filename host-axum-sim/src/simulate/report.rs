@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::coverage::Coverage;
 use super::play::{Endings, Tally};
 use super::promises::Broken;
-use super::scene::{Scene, Size};
-use super::sights::Sights;
+use super::scene::{Scenario, Size};
 use super::story::{Event, Lane};
 use super::trace::Trace;
 use super::world::World;
@@ -29,12 +29,12 @@ struct Report<'a> {
     version: &'static str,
     tally: TallyOf,
     /// Every rare thing, how often it was met in all, and in the run that is drawn.
-    sights: Vec<SightOf>,
+    coverage: Vec<SightOf>,
     endings: Vec<EndingOf>,
     /// The promise that is broken, and how.
     broken: Option<BrokenOf<'a>>,
     size: SizeOf,
-    scene: &'a Scene,
+    scene: &'a Scenario,
     lanes: Vec<Lane>,
     events: Vec<Event>,
 }
@@ -78,7 +78,7 @@ pub(super) struct Whole<'a> {
     pub(super) seeds: &'a str,
     pub(super) size: &'a Size,
     pub(super) tally: Tally,
-    pub(super) sights: &'a Sights,
+    pub(super) coverage: &'a Coverage,
     pub(super) endings: &'a Endings,
 }
 
@@ -92,16 +92,16 @@ pub(super) fn page(
 ) -> String {
     let (world, broken) = told;
     let (lanes, events) = world.told();
-    let Whole { seeds, size, tally, sights, endings } = whole;
+    let Whole { seeds, size, tally, coverage, endings } = whole;
     let report = Report {
         seeds,
         seed,
         again,
         version: env!("CARGO_PKG_VERSION"),
         tally: TallyOf { seeds: tally.seeds, requests: tally.requests, crashes: tally.crashes, steps: tally.steps },
-        sights: sights
+        coverage: coverage
             .iter()
-            .zip(world.sights.iter())
+            .zip(world.coverage.iter())
             .map(|((sight, count), (_, here))| SightOf { name: sight.name(), count, here })
             .collect(),
         endings: endings.iter().map(|(name, count)| EndingOf { name, count: *count }).collect(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// What a run begins with. All that can happen follows from this and from the actions that are chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Scene {
+pub struct Scenario {
     /// The tickets, all of one map.
     pub tickets: Vec<TicketId>,
     /// What people ask for.
@@ -135,7 +135,7 @@ impl Size {
 
 /// Who plays: names that are made once and handed out.
 #[derive(Debug)]
-pub(super) struct Cast {
+pub(super) struct Workload {
     tickets: Vec<TicketId>,
     users: Vec<UserId>,
     holds: Vec<HoldId>,
@@ -147,7 +147,7 @@ pub(super) fn map() -> MapKey {
     MapKey::parse("hall").expect("a good id")
 }
 
-impl Cast {
+impl Workload {
     pub(super) fn new(size: &Size) -> Self {
         let good = "a good id";
         let cards = ["card_success", "card_decline", "card_flaky", "card_lost", "card_capture_decline", "card_error"];
@@ -160,11 +160,11 @@ impl Cast {
     }
 
     /// A scene as these dice fall.
-    pub(super) fn scene(&self, size: &Size, dice: &mut Dice) -> Scene {
+    pub(super) fn scene(&self, size: &Size, dice: &mut Dice) -> Scenario {
         let tickets = usize::from(dice.between(1, size.tickets.max(1)));
         let buyers = usize::from(dice.between(1, size.buyers.max(1)));
         let one_card = dice.chance(40);
-        Scene {
+        Scenario {
             tickets: self.tickets[..tickets].to_vec(),
             asks: (0..buyers).map(|n| self.ask(dice, n, tickets, one_card)).collect(),
             terms: Self::terms(dice),
@@ -247,7 +247,7 @@ impl Cast {
     }
 }
 
-impl Scene {
+impl Scenario {
     /// Whether a run can begin with it: for scenes that come from a file.
     ///
     /// # Errors

@@ -321,11 +321,11 @@ impl World {
     /// Who watches hears something, and so takes part.
     pub(super) fn tells_news(&mut self, text: impl FnOnce() -> String) {
         let Some(story) = &mut self.story else { return };
-        let visitor = who_asks(&What::Watch);
-        if !story.buyers.contains(&visitor) {
-            story.buyers.push(visitor.clone());
+        let principal = who_asks(&What::Watch);
+        if !story.buyers.contains(&principal) {
+            story.buyers.push(principal.clone());
         }
-        story.tell(self.now, EventKind::News, Some(MAP), Some(&visitor), text());
+        story.tell(self.now, EventKind::News, Some(MAP), Some(&principal), text());
     }
 }
 

@@ -6,10 +6,10 @@ use booking_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Unsynced;
+use super::fault_points::FaultPoints;
 use super::play::come_to_rest;
 use super::promises::Broken;
-use super::scene::Scene;
-use super::seams::Seams;
+use super::scene::Scenario;
 use super::story::EventKind;
 use super::world::{Action, World};
 
@@ -22,13 +22,13 @@ pub struct Trace {
     /// What was seen.
     pub what: String,
     /// Where it began.
-    pub scene: Scene,
+    pub scene: Scenario,
     /// What happened. What cannot happen when its turn comes is skipped; afterwards everything comes to rest.
     pub actions: Vec<Action>,
 }
 
 impl Trace {
-    pub(super) fn new(scene: &Scene, actions: Vec<Action>, broken: &Broken) -> Self {
+    pub(super) fn new(scene: &Scenario, actions: Vec<Action>, broken: &Broken) -> Self {
         Self { promise: broken.promise.to_owned(), what: broken.what.clone(), scene: scene.clone(), actions }
     }
 
@@ -36,8 +36,8 @@ impl Trace {
     ///
     /// # Errors
     /// What it breaks.
-    pub fn replay(&self, seams: &'static dyn Seams) -> Result<World, Broken> {
-        let mut world = World::new(Arc::new(self.scene.clone()), seams);
+    pub fn replay(&self, fault_points: &'static dyn FaultPoints) -> Result<World, Broken> {
+        let mut world = World::new(Arc::new(self.scene.clone()), fault_points);
         self.replay_in(&mut world).map_err(|(_, broken)| broken)?;
         Ok(world)
     }
@@ -56,8 +56,8 @@ impl Trace {
 
     /// Lets it happen again, and tells everything; what it breaks, if anything, as the last thing that is told.
     #[must_use]
-    pub fn retold(&self, seams: &'static dyn Seams) -> (World, Option<Broken>) {
-        let mut world = World::new(Arc::new(self.scene.clone()), seams);
+    pub fn retold(&self, fault_points: &'static dyn FaultPoints) -> (World, Option<Broken>) {
+        let mut world = World::new(Arc::new(self.scene.clone()), fault_points);
         world.tell();
         let broken = self.replay_in(&mut world).err().map(|(_, broken)| broken);
         if let Some(broken) = &broken
@@ -71,13 +71,13 @@ impl Trace {
 
     /// The same promise broken by fewer actions, in a simpler scene.
     #[must_use]
-    pub fn minimised(&self, seams: &'static dyn Seams) -> Self {
+    pub fn minimised(&self, fault_points: &'static dyn FaultPoints) -> Self {
         let mut shortest = self.clone();
         loop {
             let before = (shortest.actions.len(), shortest.scene.clone());
-            shortest.leave_out(seams);
+            shortest.leave_out(fault_points);
             for simpler in shortest.simpler() {
-                shortest.try_instead(simpler, seams);
+                shortest.try_instead(simpler, fault_points);
             }
             if before == (shortest.actions.len(), shortest.scene.clone()) {
                 return shortest;
@@ -86,8 +86,8 @@ impl Trace {
     }
 
     /// Takes the place of this if it breaks the same promise.
-    fn try_instead(&mut self, other: Self, seams: &'static dyn Seams) -> bool {
-        let mut world = World::new(Arc::new(other.scene.clone()), seams);
+    fn try_instead(&mut self, other: Self, fault_points: &'static dyn FaultPoints) -> bool {
+        let mut world = World::new(Arc::new(other.scene.clone()), fault_points);
         match other.replay_in(&mut world) {
             Err((taken, broken)) if broken.promise == self.promise => {
                 let actions = other.actions[..taken].to_vec();
@@ -98,14 +98,14 @@ impl Trace {
         }
     }
 
-    fn leave_out(&mut self, seams: &'static dyn Seams) {
+    fn leave_out(&mut self, fault_points: &'static dyn FaultPoints) {
         let mut size = self.actions.len();
         while size > 0 {
             let mut from = 0;
             while from < self.actions.len() {
                 let to = (from + size).min(self.actions.len());
                 let actions = [&self.actions[..from], &self.actions[to..]].concat();
-                if !self.try_instead(Self { actions, ..self.clone() }, seams) {
+                if !self.try_instead(Self { actions, ..self.clone() }, fault_points) {
                     from = to;
                 }
             }
@@ -115,7 +115,7 @@ impl Trace {
 
     /// The same with one thing simpler.
     fn simpler(&self) -> Vec<Self> {
-        let with = |change: &dyn Fn(&mut Scene)| {
+        let with = |change: &dyn Fn(&mut Scenario)| {
             let mut scene = self.scene.clone();
             change(&mut scene);
             Self { scene, ..self.clone() }

@@ -25,11 +25,11 @@ use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Call, SeatMapCall, TicketCall, answer};
 use serde::{Deserialize, Serialize};
 
+use super::coverage::{Coverage, CoveragePoint};
 use super::disk::{Disk, Unsynced};
+use super::fault_points::FaultPoints;
 use super::promises::Broken;
-use super::scene::{Ask, Faults, Scene, What, map};
-use super::seams::Seams;
-use super::sights::{Sight, Sights};
+use super::scene::{Ask, Faults, Scenario, What, map};
 use super::story::{EventKind, Story};
 use crate::clock::{Belief, Look};
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Limits, Notifier, Output, Request, Settings, Shown};
@@ -158,8 +158,8 @@ pub(super) struct Told {
 /// An engine and all that is around it, at one moment.
 #[derive(Debug)]
 pub struct World {
-    pub(super) scene: Arc<Scene>,
-    pub(super) seams: &'static dyn Seams,
+    pub(super) scene: Arc<Scenario>,
+    pub(super) fault_points: &'static dyn FaultPoints,
     settings: Settings,
     pub(super) engine: Engine,
     /// The time that the host believes.
@@ -191,7 +191,7 @@ pub struct World {
     last_handed: Seq,
     touched_tickets: Vec<TicketId>,
     touched_checkouts: Vec<CheckoutId>,
-    pub(super) sights: Sights,
+    pub(super) coverage: Coverage,
     pub(super) story: Option<Box<Story>>,
 }
 
@@ -253,7 +253,7 @@ impl What {
 impl World {
     /// The world at the beginning of a scene.
     #[must_use]
-    pub fn new(scene: Arc<Scene>, seams: &'static dyn Seams) -> Self {
+    pub fn new(scene: Arc<Scenario>, fault_points: &'static dyn FaultPoints) -> Self {
         let notify_retry = scene.terms.notify_retry;
         let attempts = scene.letter_attempts.unwrap_or(notify_retry.attempts);
         let settings = Settings {
@@ -265,7 +265,7 @@ impl World {
             limits: Limits::default(),
         };
         Self {
-            seams,
+            fault_points,
             engine: Engine::new(settings.clone()),
             settings,
             now: START,
@@ -290,7 +290,7 @@ impl World {
             last_handed: Seq(0),
             touched_tickets: Vec::new(),
             touched_checkouts: Vec::new(),
-            sights: Sights::default(),
+            coverage: Coverage::default(),
             story: None,
             scene,
         }
@@ -330,7 +330,7 @@ impl World {
     /// The host looks at its clocks, as it does before it hands anything over.
     fn look_at_the_clock(&mut self) {
         let calendar = Timestamp::from_millis(self.real.as_millis().saturating_add_signed(self.off));
-        if self.seams.believes_at_once() {
+        if self.fault_points.believes_at_once() {
             self.now = calendar;
             return;
         }
@@ -339,11 +339,11 @@ impl World {
         self.now = self.belief.at(elapsed);
         match look {
             Look::Time => {}
-            Look::Jumped => self.sights.see(Sight::ClockJumped),
-            Look::Back => self.sights.see(Sight::ClockBack),
+            Look::Jumped => self.coverage.hit(CoveragePoint::ClockJumped),
+            Look::Back => self.coverage.hit(CoveragePoint::ClockBack),
             Look::Set(was) => {
-                self.sights.see(Sight::ClockSet);
-                if self.seams.tells_of_the_clock() {
+                self.coverage.hit(CoveragePoint::ClockSet);
+                if self.fault_points.tells_of_the_clock() {
                     self.engine.handle(Input::ClockSet(was), self.now);
                 }
             }
@@ -416,8 +416,8 @@ impl World {
         }
         let caller = Caller(u64::from(number) | u64::from(person.times) << 8);
         let fresh = Fresh((u128::from(caller.0) + 1) << 64);
-        self.sights.see_if(is_again && person.lost, Sight::AskedAgainAfterACrash);
-        self.sights.see_if(is_again && !person.waiting.is_empty(), Sight::AskedAgainMeanwhile);
+        self.coverage.hit_if(is_again && person.lost, CoveragePoint::AskedAgainAfterACrash);
+        self.coverage.hit_if(is_again && !person.waiting.is_empty(), CoveragePoint::AskedAgainMeanwhile);
         if !is_again {
             person.asked_at = self.real;
         }
@@ -435,7 +435,7 @@ impl World {
         };
         self.tells_ask(index, caller.0 >> 8 > 0);
         let before = self.disk.queue.len();
-        let hurries = self.seams.hurries(&input);
+        let hurries = self.fault_points.hurries(&input);
         self.look_at_the_clock();
         self.engine.handle(input, self.now);
         let rests_on = self.as_they_are(what.tickets());
@@ -454,7 +454,7 @@ impl World {
             self.take()?;
         }
         let waits = self.people[index].waiting.iter().any(|waits| waits.caller == caller);
-        self.sights.see_if(waits && self.disk.queue.len() == before, Sight::WaitsForTheDisk);
+        self.coverage.hit_if(waits && self.disk.queue.len() == before, CoveragePoint::WaitsForTheDisk);
         Ok(true)
     }
 
@@ -476,7 +476,7 @@ impl World {
     /// Takes everything that the engine says, and looks at what it has changed.
     fn take(&mut self) -> Result<(), Broken> {
         while let Some(output) = self.engine.poll() {
-            if !self.seams.passes(&output, self.crashes) {
+            if !self.fault_points.passes(&output, self.crashes) {
                 continue;
             }
             match output {
@@ -495,7 +495,7 @@ impl World {
                 Output::News(_, Shown::Whole(view)) => self.sees_anew(&view)?,
                 Output::Pay(op, payment) => {
                     self.is_stored_before_it_is_done(&op)?;
-                    let payment = self.seams.payment(&op, payment, self.crashes);
+                    let payment = self.fault_points.payment(&op, payment, self.crashes);
                     self.performing.push((op, payment));
                 }
                 Output::Deliver(letter) => {
@@ -525,9 +525,10 @@ impl World {
                         self.see_the_end(&end);
                         self.ends.insert(checkout.id().clone(), end);
                     }
-                    self.sights.see_if(record.notification() == NotificationStatus::GivenUp, Sight::LetterParked);
+                    self.coverage
+                        .hit_if(record.notification() == NotificationStatus::GivenUp, CoveragePoint::LetterParked);
                 }
-                Record::CheckoutForgotten(_) => self.sights.see(Sight::Forgotten),
+                Record::CheckoutForgotten(_) => self.coverage.hit(CoveragePoint::Forgotten),
                 Record::Map(..)
                 | Record::Beginning(_)
                 | Record::Layout(..)
@@ -556,9 +557,9 @@ impl World {
         if self.is_full {
             return Ok(false);
         }
-        let Some(seq) = self.disk.write(self.seams) else { return Ok(false) };
+        let Some(seq) = self.disk.write(self.fault_points) else { return Ok(false) };
         let _told = self.tells(EventKind::Write, None, Some("disk"), || format!("writes batch {}", seq.0));
-        if self.seams.trusts_what_is_not_synced() {
+        if self.fault_points.trusts_what_is_not_synced() {
             self.hand(Input::Stored(seq))?;
         }
         Ok(true)
@@ -568,8 +569,8 @@ impl World {
         if self.is_full {
             return Ok(false);
         }
-        let Some((seq, count)) = self.disk.sync(self.seams) else { return Ok(false) };
-        self.sights.see_if(count > 1, Sight::OneCommitForMany);
+        let Some((seq, count)) = self.disk.sync(self.fault_points) else { return Ok(false) };
+        self.coverage.hit_if(count > 1, CoveragePoint::OneCommitForMany);
         let _told = self.tells(EventKind::Sync, None, Some("disk"), || format!("syncs {count}"));
         self.hand(Input::Stored(seq))?;
         Ok(true)
@@ -608,7 +609,7 @@ impl World {
             }
             How::AnswerLost => {
                 let _lost = self.ask_gateway(&payment);
-                self.sights.see(Sight::LostAnswer);
+                self.coverage.hit(CoveragePoint::LostAnswer);
                 let unknown = payment.unanswered();
                 self.tells_payment(&op.checkout, &payment, &unknown, Some("done, and the answer is lost"));
                 unknown
@@ -633,14 +634,14 @@ impl World {
         if let Payment::Authorize(request) = &payment
             && self.gateway.account(&request.key).is_some_and(|account| account.voided)
         {
-            self.sights.see(Sight::LateAfterVoid);
+            self.coverage.hit(CoveragePoint::LateAfterVoid);
         }
         let text = || format!("a late {} arrives", payment.name());
         if let Some(event) = self.tells(EventKind::Pay, None, Some("gateway"), text) {
             event.is_fault = true;
         }
         let _nobody_waits = self.ask_gateway(&payment);
-        self.sights.see(Sight::AsksLate);
+        self.coverage.hit(CoveragePoint::AsksLate);
         true
     }
 
@@ -660,7 +661,7 @@ impl World {
             // It may be given up and forgotten at once.
             self.told.given_up.push(checkout.clone());
         }
-        self.sights.see_if(fails, Sight::LetterAgain);
+        self.coverage.hit_if(fails, CoveragePoint::LetterAgain);
         self.tells_letter(&checkout, how != How::Unheard);
         self.hand(Input::Delivered(checkout, !fails))?;
         Ok(true)
@@ -681,7 +682,7 @@ impl World {
         let _told = self.tells(EventKind::Timer, None, None, || "what is due".to_owned());
         let reserved = self.reserved();
         self.hand(Input::Tick)?;
-        self.sights.see_if(self.reserved() < reserved, Sight::Lapsed);
+        self.coverage.hit_if(self.reserved() < reserved, CoveragePoint::Lapsed);
         Ok(true)
     }
 
@@ -698,7 +699,7 @@ impl World {
         self.left.full -= 1;
         self.is_full = true;
         self.nobody_waits();
-        self.sights.see(Sight::DiskFull);
+        self.coverage.hit(CoveragePoint::DiskFull);
         if let Some(event) = self.tells(EventKind::Full, None, Some("disk"), || "is full".to_owned()) {
             event.is_fault = true;
         }
@@ -719,11 +720,11 @@ impl World {
         }
         self.left.crashes -= 1;
         self.see_the_crash();
-        let lost = self.disk.crash(unsynced, self.seams);
-        self.sights.see_if(lost.gone > 0, Sight::CrashLosesBatches);
-        self.sights.see_if(lost.kept > 0, Sight::CrashKeepsByLuck);
-        self.sights.see_if(lost.torn, Sight::CrashTears);
-        self.sights.see_if(self.crashes > 0, Sight::CrashAgain);
+        let lost = self.disk.crash(unsynced, self.fault_points);
+        self.coverage.hit_if(lost.gone > 0, CoveragePoint::CrashLosesBatches);
+        self.coverage.hit_if(lost.kept > 0, CoveragePoint::CrashKeepsByLuck);
+        self.coverage.hit_if(lost.torn, CoveragePoint::CrashTears);
+        self.coverage.hit_if(self.crashes > 0, CoveragePoint::CrashAgain);
         let durable = std::mem::take(&mut self.disk.last);
         self.ends.retain(|_, end| end.seq <= durable);
         self.ends.values_mut().for_each(|end| end.seq = Seq(0));
@@ -745,12 +746,12 @@ impl World {
         self.off = 0;
         self.real = self.real.plus(down);
         (self.started, self.belief, self.now) = (self.real, Belief::new(self.real), self.real);
-        let records = self.seams.restored(self.disk.durable.values().cloned().collect());
+        let records = self.fault_points.restored(self.disk.durable.values().cloned().collect());
         self.engine = Engine::restore(self.settings.clone(), records, self.now);
         self.tells_what_is_left();
         let tickets = self.engine.maps().values().flat_map(|map| map.tickets());
         let has_lapsed = tickets.filter_map(|(_, ticket)| ticket.state.hold()).any(|hold| hold.end() <= self.now);
-        self.sights.see_if(has_lapsed && down.0 > 0, Sight::LapsedWhileDown);
+        self.coverage.hit_if(has_lapsed && down.0 > 0, CoveragePoint::LapsedWhileDown);
         self.what_was_told_is_still_so()?;
         for person in &mut self.people {
             person.started.retain(|id| self.engine.checkout(id).is_some() || self.ends.contains_key(id));

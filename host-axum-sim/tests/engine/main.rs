@@ -85,7 +85,7 @@ fn a_hold_ends_by_itself_and_its_map_hears_of_it() {
 #[test]
 fn holds_that_end_by_themselves_are_counted_once_and_no_others() {
     let mut rig = Rig::new(at_once());
-    let lapsed = |rig: &Rig| rig.engine.census(rig.now).holds_lapsed;
+    let lapsed = |rig: &Rig| rig.engine.stats(rig.now).holds_lapsed;
     let hold = |rig: &mut Rig, ticket: &str, ttl: u64| {
         let body = format!(r#"{{"userId":"ann","holdId":"h-{ticket}-{ttl}","ttlMs":{ttl}}}"#);
         assert_eq!(rig.asks(&format!("/Ticket/{ticket}/reserve"), &body).status, 200);
@@ -122,7 +122,7 @@ fn a_payment_that_is_asked_again_as_its_answer_was_unknown_is_counted() {
         let mut rig = Rig::new(at_once());
         let _asked = rig.post("/Checkout/process", &order(&["a:1"], card));
         rig.rest();
-        assert_eq!(rig.engine.census(rig.now).payment_retries, retries, "{card}");
+        assert_eq!(rig.engine.stats(rig.now).payment_retries, retries, "{card}");
     }
     // Also a capture, and an undo; and not where there is no time to ask again.
     let mut rig = Rig::new(outside());
@@ -134,9 +134,9 @@ fn a_payment_that_is_asked_again_as_its_answer_was_unknown_is_counted() {
     assert!(matches!(payment, Payment::Capture(_)));
     rig.hand(Input::Outcome(op, Outcome::Paid(payment.unanswered())));
     rig.store_all();
-    assert_eq!(rig.engine.census(rig.now).payment_retries, 0, "it waits first");
+    assert_eq!(rig.engine.stats(rig.now).payment_retries, 0, "it waits first");
     rig.rest();
-    assert_eq!(rig.engine.census(rig.now).payment_retries, 1);
+    assert_eq!(rig.engine.stats(rig.now).payment_retries, 1);
     let _asked = rig.post("/Checkout/process", &order(&["a:2"], "card_success"));
     rig.store();
     let (op, payment) = rig.performing.remove(0);
@@ -144,12 +144,12 @@ fn a_payment_that_is_asked_again_as_its_answer_was_unknown_is_counted() {
     rig.store_all();
     rig.pass(16 * 60_000);
     rig.store_all();
-    assert_eq!(rig.engine.census(rig.now).payment_retries, 1, "its time is over");
+    assert_eq!(rig.engine.stats(rig.now).payment_retries, 1, "its time is over");
     let (op, payment) = rig.performing.remove(0);
     assert!(matches!(payment, Payment::Void(_)));
     rig.hand(Input::Outcome(op, Outcome::Paid(payment.unanswered())));
     rig.rest();
-    assert_eq!(rig.engine.census(rig.now).payment_retries, 2);
+    assert_eq!(rig.engine.stats(rig.now).payment_retries, 2);
 }
 
 #[test]
@@ -158,12 +158,12 @@ fn holding_and_letting_go_leaves_no_more_than_the_maps_one_timer() {
     for n in 0..100 {
         let body = format!(r#"{{"userId":"ann","holdId":"h-{n}"}}"#);
         assert_eq!(rig.asks("/Ticket/a:1/reserve", &body).status, 200);
-        assert_eq!(rig.engine.census(rig.now).timers, 1);
+        assert_eq!(rig.engine.stats(rig.now).timers, 1);
         assert_eq!(rig.asks("/Ticket/a:1/release", &format!(r#"{{"holdId":"h-{n}"}}"#)).status, 200);
-        assert_eq!(rig.engine.census(rig.now).timers, 1, "it finds nothing when it fires");
+        assert_eq!(rig.engine.stats(rig.now).timers, 1, "it finds nothing when it fires");
     }
     rig.rest();
-    assert_eq!(rig.engine.census(rig.now).timers, 0);
+    assert_eq!(rig.engine.stats(rig.now).timers, 0);
 }
 
 #[test]
@@ -209,12 +209,12 @@ fn finished_checkouts_and_keys_are_kept_for_their_time_and_then_forgotten() {
     rig.store_all();
     rig.crash();
     assert_eq!(again(&mut rig), (bought, reserved));
-    let census = rig.engine.census(rig.now);
-    assert!(census.kept == 2 && census.kept_bytes > 0);
+    let stats = rig.engine.stats(rig.now);
+    assert!(stats.kept == 2 && stats.kept_bytes > 0);
     rig.pass(1);
     rig.store_all();
-    let census = rig.engine.census(rig.now);
-    assert_eq!((census.kept, census.kept_bytes), (0, 0));
+    let stats = rig.engine.stats(rig.now);
+    assert_eq!((stats.kept, stats.kept_bytes), (0, 0));
     assert_eq!(rig.engine.ledger().accounts().count(), 0);
     assert_eq!(again(&mut rig).0.kind, Some(Kind::TicketSold), "the key is new");
     let left: Vec<&String> = rig.disk.keys().filter(|name| name.starts_with("account")).collect();
@@ -254,14 +254,14 @@ fn at_the_limit_of_bookings_new_ones_are_refused_and_none_is_forgotten() {
     }
     let sold = rig.engine.stored_seats();
     assert_eq!(sold, done as u64, "what was refused has changed nothing");
-    assert!(rig.engine.census(rig.now).kept_bytes <= 24_000);
+    assert!(rig.engine.stats(rig.now).kept_bytes <= 24_000);
     rig.pass(24 * 60 * 60 * 1_000);
     assert_eq!(rig.asks("/Checkout/process", &order(&["a:99"], "card_success")).status, 200, "and then there is room");
 }
 
 /// How many bytes of each kind are kept.
 fn kept(rig: &Rig) -> BTreeMap<&'static str, u64> {
-    rig.engine.census(rig.now).filled.iter().map(|filled| (filled.what, filled.used)).collect()
+    rig.engine.stats(rig.now).filled.iter().map(|filled| (filled.what, filled.used)).collect()
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_refusal_that_nobody_can_ask_for_again_leaves_nothing() {
         assert_eq!(rig.asks("/Checkout/process", &order(&["a:1"], "card_success")).kind, Some(Kind::TicketSold));
     }
     assert_eq!((kept(&rig), rig.disk.len()), (kept_before, disk.len()));
-    assert_eq!(rig.engine.census(rig.now).endings[&Some(Kind::TicketSold)], 100, "but they are counted");
+    assert_eq!(rig.engine.stats(rig.now).endings[&Some(Kind::TicketSold)], 100, "but they are counted");
     // One that was sent can be asked for by its id, for a while.
     let sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
     let id = serde_json::from_str::<serde_json::Value>(&sent.body).unwrap()["checkoutId"].as_str().unwrap().to_owned();
@@ -500,7 +500,7 @@ fn a_key_on_a_look_takes_no_room() {
         let _seen = rig.call(Door::Public, "POST", "/Ticket/a:1/get", "", Some((n, n)));
     }
     rig.store_all();
-    assert_eq!(rig.engine.census(rig.now).kept_bytes, 0);
+    assert_eq!(rig.engine.stats(rig.now).kept_bytes, 0);
 }
 
 #[test]
@@ -510,7 +510,7 @@ fn more_answers_than_may_wait_for_storage_are_refused_at_once() {
     for n in 0..1_000 {
         let _asked = rig.post(&format!("/Ticket/a:{n}/reserve"), "\"ann\"");
     }
-    let waiting = rig.engine.census(rig.now).unstored;
+    let waiting = rig.engine.stats(rig.now).unstored;
     assert!(waiting < 25, "{waiting}");
     assert!(rig.answers.len() > 950 && rig.answers.values().all(|answer| answer.kind == Some(Kind::Overloaded)));
     rig.store_all();
@@ -531,7 +531,7 @@ fn a_clock_that_was_wrong_for_a_moment_stops_no_forgetting() {
     rig.pass(1_000);
     rig.pass(0);
     rig.store_all();
-    assert_eq!(rig.engine.census(rig.now).kept, 1);
+    assert_eq!(rig.engine.stats(rig.now).kept, 1);
 }
 
 #[test]
@@ -560,8 +560,8 @@ fn messages_that_wait_are_told_once_and_given_up_where_nobody_is_to_be_told_any_
     rig.settings = Settings { notifier: Notifier::Nobody, ..outside() };
     rig.crash();
     rig.store_all();
-    let census = rig.engine.census(rig.now);
-    assert_eq!((rig.delivering.len(), census.letters_waiting, census.letters_parked), (0, 0, 1));
+    let stats = rig.engine.stats(rig.now);
+    assert_eq!((rig.delivering.len(), stats.notifications_waiting, stats.notifications_parked), (0, 0, 1));
     rig.rest();
 }
 
@@ -589,7 +589,7 @@ fn a_layout_of_many_seats_is_one_change_and_stays_through_a_crash() {
     let map = &rig.engine.maps().values().next().unwrap();
     assert_eq!((map.version(), map.header().edition), (1, 1));
     assert!(map.layout().unwrap().places().all(|place| map.price(&place.ticket).unwrap().minor() == 5));
-    assert_eq!(rig.engine.census(rig.now).tickets[&booking_core::map::ticket::TicketStatus::Available], 1_000);
+    assert_eq!(rig.engine.stats(rig.now).tickets[&booking_core::map::ticket::TicketStatus::Available], 1_000);
     rig.check(true);
 }
 
@@ -602,9 +602,9 @@ fn more_holds_than_one_turn_takes_away_may_end_at_one_moment() {
     }
     rig.pass(5_000);
     rig.rest();
-    assert_eq!((rig.engine.stored_seats(), rig.engine.census(rig.now).holds_lapsed), (0, 600));
+    assert_eq!((rig.engine.stored_seats(), rig.engine.stats(rig.now).holds_lapsed), (0, 600));
     let _held = rig.asks("/Ticket/a:1/reserve", r#"{"userId":"ann","ttlMs":5000}"#);
-    assert_eq!(rig.engine.census(rig.now).timers, 1, "the map's timer works on");
+    assert_eq!(rig.engine.stats(rig.now).timers, 1, "the map's timer works on");
 }
 
 #[test]
@@ -615,7 +615,7 @@ fn a_booking_whose_sale_fills_its_map_takes_note_that_it_was_reset() {
     let _sent = rig.asks("/Checkout/process/send", &order(&["a:1"], "card_success"));
     rig.rest();
     let booking = rig.engine.checkouts().next().unwrap();
-    assert!(matches!(booking.running().ending(), Some(booking_core::checkout::Ending::Completed { .. })));
+    assert!(matches!(booking.progress().ending(), Some(booking_core::checkout::Ending::Completed { .. })));
     assert_eq!(booking.reset(), ["a:1".parse().unwrap()]);
 }
 
@@ -683,8 +683,8 @@ fn a_message_is_tried_so_often_and_then_parked() {
         rig.store_all();
         rig.pass(60_000);
     }
-    let census = rig.engine.census(rig.now);
-    assert_eq!((rig.delivering.len(), census.letters_waiting, census.letters_parked), (0, 0, 1));
+    let stats = rig.engine.stats(rig.now);
+    assert_eq!((rig.delivering.len(), stats.notifications_waiting, stats.notifications_parked), (0, 0, 1));
     assert_eq!(rig.engine.checkouts().next().unwrap().notification(), NotificationStatus::GivenUp);
     rig.rest();
 }

@@ -154,7 +154,7 @@ fn a_message_that_was_given_up_is_still_known_after_a_crash_and_is_sent_again() 
         rig.pass(60_000);
     }
     rig.crash();
-    assert_eq!(rig.engine.census(rig.now).letters_parked, 1);
+    assert_eq!(rig.engine.stats(rig.now).notifications_parked, 1);
     let [one] = &stuck(&mut rig)[..] else { panic!("nobody was told of it") };
     assert_eq!((&one["waitsFor"], &one["status"]), (&json!("notifier"), &json!("CONFIRMED")));
     let told = rig.asks(&format!("{checkout}/notify"), "");
@@ -167,7 +167,7 @@ fn a_message_that_was_given_up_is_still_known_after_a_crash_and_is_sent_again() 
         (1, NotificationStatus::Waiting { failed: 0, due: rig.now })
     );
     rig.rest();
-    assert_eq!((stuck(&mut rig).len(), rig.engine.census(rig.now).letters_waiting), (0, 0));
+    assert_eq!((stuck(&mut rig).len(), rig.engine.stats(rig.now).notifications_waiting), (0, 0));
 
     rig.settings = Settings { notifier: Notifier::Nobody, ..outside() };
     rig.crash();

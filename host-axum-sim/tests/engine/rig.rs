@@ -12,7 +12,7 @@ use booking_core::payment::{Account, Ledger, Payment, PaymentAnswer};
 use booking_core::terms::{Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, answer, parse};
-use host_axum_sim::engine::{Caller, Census, Engine, Fresh, Gateway, Input, Key, Notifier, Output, Request, Settings};
+use host_axum_sim::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Notifier, Output, Request, Settings, Stats};
 use host_axum_sim::store::{Record, Seq};
 
 pub(crate) const START: u64 = 1_700_000_000_000;
@@ -203,10 +203,10 @@ impl Rig {
     }
 
     /// The numbers that follow from what is stored.
-    pub(crate) fn lasting(&self) -> Census {
-        let census = self.engine.census(self.now);
-        let census = Census { endings: BTreeMap::new(), holds_lapsed: 0, payment_retries: 0, ..census };
-        Census { letters_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..census }
+    pub(crate) fn lasting(&self) -> Stats {
+        let stats = self.engine.stats(self.now);
+        let stats = Stats { endings: BTreeMap::new(), holds_lapsed: 0, payment_retries: 0, ..stats };
+        Stats { notifications_parked: 0, unstored: 0, timers: 0, timers_due: 0, ..stats }
     }
 }
 

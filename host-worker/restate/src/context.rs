@@ -110,7 +110,9 @@ impl Context for Invocation<'_> {
         match work {
             Work::Record(_, bytes) => self.ctx.run(name, policy, async { Ok(bytes) }),
             Work::Pay(payment) => self.ctx.run(name, policy, async move { pay(&env, &sale, &payment).await }),
-            Work::Deliver(letter) => self.ctx.run(name, policy, async move { deliver(&env, &sale, &letter).await }),
+            Work::Deliver(notification) => {
+                self.ctx.run(name, policy, async move { deliver(&env, &sale, &notification).await })
+            }
         }
     }
 
@@ -144,9 +146,9 @@ async fn pay(env: &Env, sale: &Sale, payment: &Payment) -> Result<Bytes, Failure
 }
 
 /// Tells the buyer.
-async fn deliver(env: &Env, sale: &Sale, letter: &Notification) -> Result<Bytes, Failure> {
+async fn deliver(env: &Env, sale: &Sale, notification: &Notification) -> Result<Bytes, Failure> {
     match &sale.notify {
-        Some(port) if !outside::deliver(env, port, letter).await => {
+        Some(port) if !outside::deliver(env, port, notification).await => {
             Err(Failure::Retry("the notifier has not taken it".to_owned()))
         }
         Some(_) | None => Ok(Bytes::new()),

@@ -10,7 +10,7 @@ pub(super) fn messages_between_objects_come_from_nobody_else(target: &Target) {
     // What objects send one another, as they send it.
     let turn = |call: Value| (format!("/SeatMap/{map}/turn"), json!({ "call": call, "at": 1 }));
     let (deadline, price) = (9_000_000_000_000_u64, json!({ "minor": 1, "currency": "USD" }));
-    let claim = json!({ "user": "ann", "hold": "h", "brought": false, "checkout": "c", "deadline": deadline, "unlisted": price });
+    let claim = json!({ "user": "ann", "hold": "h", "brought": false, "checkout": "c", "deadline": deadline, "defaultPrice": price });
     for (path, body) in [
         turn(json!({ "line": [[id], { "claim": claim }] })),
         turn(json!({ "line": [[id], { "revoke": { "hold": "h", "checkout": "c", "deadline": deadline } }] })),

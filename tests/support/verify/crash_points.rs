@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use booking_core::terms::Terms;
-use booking_core::testing::crash::{Cut, House, Order, Run, pull, push};
+use booking_core::testing::crash::{Cut, House, Run, Schedule, pull, push};
 use booking_core::time::Millis;
 
 use crate::{at_rest, captures, essence, house, house_with_a_hold, journeys, money_is_stuck};
@@ -64,7 +64,7 @@ pub fn sound(run: &Run) -> Result<(), String> {
 /// # Errors
 /// What is wrong with either, or how they differ.
 pub fn both_ways(house: &House, cuts: &[Cut]) -> Result<[Run; 2], String> {
-    let runs = [pull(house.clone(), cuts), push(house.clone(), cuts, &Order::default())];
+    let runs = [pull(house.clone(), cuts), push(house.clone(), cuts, &Schedule::default())];
     runs.iter().try_for_each(sound)?;
     let [pulled, pushed] = &runs;
     let (pulled, pushed) = (essence(pulled), essence(pushed));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use booking_core::testing::coverage::Coverage;
 use booking_core::testing::crash::Cut;
 use booking_core::testing::cuts::Course;
 use booking_core::testing::rules::Rules;
 use booking_core::testing::search::Search;
-use booking_core::testing::sights::Sights;
 use booking_core::testing::simulate::{Simulation, Size};
 use booking_core::testing::strategies::{picks, scene};
 use booking_core::testing::trace::{Trace, come_to_rest, wander};
@@ -120,7 +120,7 @@ pub fn every_cut(
     rules: &'static dyn Rules,
     crashes: usize,
     watch: &mut Watch,
-    mut on_run: impl FnMut(&Sights),
+    mut on_run: impl FnMut(&Coverage),
 ) -> Result<(), Box<Trace>> {
     for scene in courses() {
         let course = Course::new(scene, rules);
@@ -139,13 +139,13 @@ fn cut_on(
     count: usize,
     downtimes: &[Millis],
     watch: &mut Watch,
-    on_run: &mut impl FnMut(&Sights),
+    on_run: &mut impl FnMut(&Coverage),
 ) -> Result<(), Box<Trace>> {
     for downtime in downtimes {
         for after in 0.. {
             cuts.push(Cut { after, downtime: *downtime });
             let run = course.run(cuts, watch);
-            on_run(&watch.sights);
+            on_run(&watch.coverage);
             if let Some(trace) = run.broken {
                 return Err(trace);
             }
@@ -176,7 +176,7 @@ pub fn walks(
     rules: &'static dyn Rules,
     cases: u32,
     watch: &mut Watch,
-    mut on_run: impl FnMut(&Sights),
+    mut on_run: impl FnMut(&Coverage),
 ) -> Result<(), Box<Trace>> {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -184,7 +184,7 @@ pub fn walks(
     let walked = runner.run(&(scene(), picks()), |(scene, picks)| {
         let mut watch = watch.borrow_mut();
         let broken = walk_one(rules, scene, &picks, &mut watch);
-        (on_run.borrow_mut())(&watch.sights);
+        (on_run.borrow_mut())(&watch.coverage);
         match broken {
             None => Ok(()),
             Some(trace) => Err(TestCaseError::fail(trace.property)),
@@ -202,7 +202,7 @@ pub fn walks(
 
 fn walk_one(
     rules: &'static dyn Rules,
-    scene: booking_core::testing::world::Scene,
+    scene: booking_core::testing::world::Scenario,
     picks: &[u16],
     watch: &mut Watch,
 ) -> Option<Trace> {

@@ -24,7 +24,7 @@ use booking_core::money::Money;
 use booking_core::payment::{
     Account, AuthorizeAnswer, CaptureAnswer, DeclineReason, Ledger, LedgerEvent, Payment, PaymentAnswer, VoidAnswer,
 };
-use booking_core::running::Running;
+use booking_core::progress::CheckoutProgress;
 use booking_core::testing::rules::Rules;
 use booking_core::time::{Millis, Timestamp};
 
@@ -146,12 +146,12 @@ fn before(moment: Timestamp) -> Timestamp {
 }
 
 /// The stage that a checkout is on the way back from, if it is on the way back.
-fn failure(running: &Running) -> Option<&Failure> {
+fn failure(running: &CheckoutProgress) -> Option<&Failure> {
     if let Stage::Undoing { failure, .. } = running.checkout().stage() { Some(failure) } else { None }
 }
 
 /// How often the current effect has ended unknown.
-fn unknown(running: &Running) -> u32 {
+fn unknown(running: &CheckoutProgress) -> u32 {
     match running.checkout().stage() {
         Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => pace.unknown,
         Stage::Holding | Stage::Confirming { .. } | Stage::Notifying { .. } | Stage::Ended(_) => 0,
@@ -168,7 +168,7 @@ fn key(text: &str) -> PaymentKey {
 }
 
 /// Answers every effect that is pending.
-fn answer_all(running: &Running, answer: impl Fn(&Effect) -> Option<Outcome>) -> Running {
+fn answer_all(running: &CheckoutProgress, answer: impl Fn(&Effect) -> Option<Outcome>) -> CheckoutProgress {
     let mut recovered = running.clone();
     for (op, effect) in running.pending() {
         if let Some(outcome) = answer(&effect) {
@@ -292,7 +292,7 @@ planted! {
         }
     }
     BooksUndefined, Table, true, "a seat called undefined is booked" {
-        fn effect(&self, _running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match effect {
                 Effect::Line(_, command) => Effect::Line(TicketId::parse("undefined").expect("a good id").into(), command),
                 other => other,
@@ -300,12 +300,12 @@ planted! {
         }
     }
     ARefusalIsRetried, Unknown, true, "a refusal is an error to be retried" {
-        fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, _running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             if let Outcome::Line(Err(_)) = outcome { None } else { Some(outcome) }
         }
     }
     NoVoidAfterARefusedConfirm, Undo, true, "what was authorised is kept when a confirm is refused" {
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
                 (Effect::Pay(Payment::Void(_)), Some(Failure::ConfirmRefused(_))) => void_of_nothing(),
                 _ => effect,
@@ -313,7 +313,7 @@ planted! {
         }
     }
     ATimeoutIsADecline, Unknown, true, "a gateway's timeout counts as a decline" {
-        fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, _running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
                 Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable)) => {
                     Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(DeclineReason::new("timeout"))))
@@ -321,7 +321,7 @@ planted! {
                 other => other,
             })
         }
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
                 (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentDeclined(_))) => void_of_nothing(),
                 _ => effect,
@@ -361,11 +361,11 @@ planted! {
         }
     }
     AClaimGrows, Claim, false, "a claim grows each time a checkout asks again" {
-        fn effect(&self, _running: &Running, _op: &Op, effect: Effect, _attempt: u8, now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, now: Timestamp) -> Effect {
             match effect {
-                Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, unlisted, .. }) => {
+                Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, default_price, .. }) => {
                     let deadline = now.plus(Millis::from_secs(20));
-                    Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, deadline, unlisted })
+                    Effect::Line(line, LineCommand::Claim { user, hold, brought, checkout, deadline, default_price })
                 }
                 other => other,
             }
@@ -466,7 +466,7 @@ planted! {
         }
     }
     TheRefusedAreNotRevoked, Undo, false, "a ticket that refused its claim is not revoked" {
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (effect, failure(running)) {
                 (Effect::Line(line, LineCommand::Revoke { hold, deadline, .. }), Some(Failure::HoldRefused(refused)))
                     if refused.ticket.as_ref() == Some(line.first()) =>
@@ -515,7 +515,7 @@ planted! {
         }
     }
     AnUnknownVoidIsDone, Undo, false, "a void without an answer counts as done" {
-        fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, _running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
                 Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)) => Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided)),
                 other => other,
@@ -523,13 +523,13 @@ planted! {
         }
     }
     AFailureIsToldTooEarly, Undo, false, "a failure is told before the seats are back" {
-        fn told(&self, running: &Running) -> Option<Ending> {
+        fn told(&self, running: &CheckoutProgress) -> Option<Ending> {
             let money = MoneyState::LettingGo;
             failure(running).map(|failure| Ending::Failed { failure: failure.clone(), money }).or_else(|| running.told())
         }
     }
     ARefusedCaptureLeavesNothing, Undo, false, "who hears of a refused capture is told that nothing is set aside" {
-        fn told(&self, running: &Running) -> Option<Ending> {
+        fn told(&self, running: &CheckoutProgress) -> Option<Ending> {
             running.told().map(|told| match told {
                 Ending::Failed { failure: failure @ Failure::CaptureRefused(_), .. } => Ending::Failed { failure, money: MoneyState::None },
                 told => told,
@@ -537,7 +537,7 @@ planted! {
         }
     }
     AnUnknownPaymentLeavesNothing, Undo, false, "who hears of a payment without an answer is told that nothing is set aside" {
-        fn told(&self, running: &Running) -> Option<Ending> {
+        fn told(&self, running: &CheckoutProgress) -> Option<Ending> {
             running.told().map(|told| match told {
                 Ending::Failed { failure: failure @ Failure::PaymentUnavailable, .. } => Ending::Failed { failure, money: MoneyState::None },
                 told => told,
@@ -545,7 +545,7 @@ planted! {
         }
     }
     AVoidIsAskedTwice, Undo, false, "a void is given up after two tries" {
-        fn outcome(&self, running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
                 Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Unavailable)) if unknown(running) > 0 => Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided)),
                 other => other,
@@ -553,7 +553,7 @@ planted! {
         }
     }
     ACaptureIsAskedTwice, Unknown, false, "a capture is given up after two tries" {
-        fn outcome(&self, running: &Running, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, running: &CheckoutProgress, _op: &Op, outcome: Outcome, _attempt: u8) -> Option<Outcome> {
             Some(match outcome {
                 Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Unavailable)) if unknown(running) > 0 => {
                     Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("timeout"))))
@@ -563,7 +563,7 @@ planted! {
         }
     }
     NoVoidOfTheUnknown, Undo, false, "what may have been authorised in vain is not voided" {
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
                 (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentUnavailable)) => void_of_nothing(),
                 _ => effect,
@@ -571,7 +571,7 @@ planted! {
         }
     }
     UnknownIsNoAfterACrash, Unknown, false, "after a crash an unknown authorisation counts as none" {
-        fn outcome(&self, _running: &Running, _op: &Op, outcome: Outcome, attempt: u8) -> Option<Outcome> {
+        fn outcome(&self, _running: &CheckoutProgress, _op: &Op, outcome: Outcome, attempt: u8) -> Option<Outcome> {
             Some(match outcome {
                 Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Unavailable)) if attempt > 0 => {
                     Outcome::Paid(PaymentAnswer::Authorize(AuthorizeAnswer::Declined(DeclineReason::new("timeout"))))
@@ -579,7 +579,7 @@ planted! {
                 other => other,
             })
         }
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
                 (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentDeclined(reason))) if attempt > 0 && reason.as_str() == "timeout" => void_of_nothing(),
                 _ => effect,
@@ -587,7 +587,7 @@ planted! {
         }
     }
     ACrashForgetsTheUnknown, Journal, false, "after a crash nobody knows that an authorisation was asked for" {
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match (&effect, failure(running)) {
                 (Effect::Pay(Payment::Void(_)), Some(Failure::PaymentUnavailable)) if attempt > 0 => void_of_nothing(),
                 _ => effect,
@@ -595,7 +595,7 @@ planted! {
         }
     }
     TheKeyCountsAttempts, KeyDerivation, false, "an authorisation's key counts attempts" {
-        fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
                 Effect::Pay(Payment::Authorize(mut request)) if attempt > 0 => {
                     request.key = key(&format!("{}:authorize:{attempt}", op.checkout));
@@ -606,7 +606,7 @@ planted! {
         }
     }
     TheCaptureKeyCountsAttempts, KeyDerivation, false, "a capture's key counts attempts" {
-        fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
                 Effect::Pay(Payment::Capture(mut request)) if attempt > 0 => {
                     request.key = key(&format!("{}:capture:{attempt}", op.checkout));
@@ -617,7 +617,7 @@ planted! {
         }
     }
     TheSecondAuthorisationHasAKeyOfItsOwn, KeyDerivation, false, "after two crashes an authorisation has another key" {
-        fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
                 Effect::Pay(Payment::Authorize(mut request)) if attempt > 1 => {
                     request.key = key(&format!("{}:authorize:{attempt}", op.checkout));
@@ -628,7 +628,7 @@ planted! {
         }
     }
     TheSecondRetryHasAKeyOfItsOwn, KeyDerivation, false, "after two crashes a capture has another key" {
-        fn effect(&self, _running: &Running, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, _running: &CheckoutProgress, op: &Op, effect: Effect, attempt: u8, _now: Timestamp) -> Effect {
             match effect {
                 Effect::Pay(Payment::Capture(mut request)) if attempt > 1 => {
                     request.key = key(&format!("{}:capture:{attempt}", op.checkout));
@@ -639,17 +639,17 @@ planted! {
         }
     }
     ACrashStartsAnew, Journal, false, "after a crash a checkout starts anew" {
-        fn recover(&self, _stored: &Running, start: &Checkout, _crashes: u8) -> Running {
-            Running::start(start.clone())
+        fn recover(&self, _stored: &CheckoutProgress, start: &Checkout, _crashes: u8) -> CheckoutProgress {
+            CheckoutProgress::start(start.clone())
         }
     }
     ASecondCrashStartsAnew, Journal, false, "after two crashes a checkout starts anew" {
-        fn recover(&self, stored: &Running, start: &Checkout, crashes: u8) -> Running {
-            if crashes < 2 { stored.clone() } else { Running::start(start.clone()) }
+        fn recover(&self, stored: &CheckoutProgress, start: &Checkout, crashes: u8) -> CheckoutProgress {
+            if crashes < 2 { stored.clone() } else { CheckoutProgress::start(start.clone()) }
         }
     }
     ACrashGivesTheCaptureUp, Journal, false, "a capture that a crash interrupts counts as refused" {
-        fn recover(&self, stored: &Running, _start: &Checkout, _crashes: u8) -> Running {
+        fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, _crashes: u8) -> CheckoutProgress {
             answer_all(stored, |effect| match effect {
                 Effect::Pay(Payment::Capture(_)) => Some(Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("crash"))))),
                 _ => None,
@@ -657,7 +657,7 @@ planted! {
         }
     }
     ASecondCrashGivesTheCaptureUp, Journal, false, "a capture that two crashes interrupt counts as refused" {
-        fn recover(&self, stored: &Running, _start: &Checkout, crashes: u8) -> Running {
+        fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, crashes: u8) -> CheckoutProgress {
             answer_all(stored, |effect| match effect {
                 Effect::Pay(Payment::Capture(_)) if crashes > 1 => {
                     Some(Outcome::Paid(PaymentAnswer::Capture(CaptureAnswer::Declined(DeclineReason::new("crash")))))
@@ -667,7 +667,7 @@ planted! {
         }
     }
     ASecondCrashGivesTheUndoUp, Journal, false, "an undo that two crashes interrupt counts as done" {
-        fn recover(&self, stored: &Running, _start: &Checkout, crashes: u8) -> Running {
+        fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, crashes: u8) -> CheckoutProgress {
             answer_all(stored, |effect| match effect {
                 Effect::Line(_, LineCommand::Revoke { .. }) if crashes > 1 => Some(Outcome::Line(Ok(LineReply::Done))),
                 Effect::Pay(Payment::Void(_)) if crashes > 1 => Some(Outcome::Paid(PaymentAnswer::Void(VoidAnswer::Voided))),
@@ -676,7 +676,7 @@ planted! {
         }
     }
     ACrashLeavesTheWayBackUndone, Journal, false, "a way back that a crash interrupts is neither done nor asked for" {
-        fn recover(&self, stored: &Running, _start: &Checkout, _crashes: u8) -> Running {
+        fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, _crashes: u8) -> CheckoutProgress {
             let Some(_) = failure(stored) else { return stored.clone() };
             let mut form = serde_json::to_value(stored).expect("it has a stored form");
             form["checkout"]["stage"]["undoing"]["revoke"] = false.into();
@@ -774,7 +774,7 @@ planted! {
         }
     }
     TheFirstPriceIsTheSum, Table, false, "a checkout pays for its first ticket only" {
-        fn effect(&self, running: &Running, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
+        fn effect(&self, running: &CheckoutProgress, _op: &Op, effect: Effect, _attempt: u8, _now: Timestamp) -> Effect {
             let tickets = running.checkout().order().tickets().len() as u64;
             match effect {
                 Effect::Pay(Payment::Authorize(mut request)) => {

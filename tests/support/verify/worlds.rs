@@ -8,7 +8,7 @@ use booking_core::map::ticket::{Offer, Reserve, TicketCommand};
 use booking_core::map::{Layout, Place, Row, SeatMapCommand, Seats};
 use booking_core::money::{Currency, Money};
 use booking_core::terms::{Backoff, Retry, Terms};
-use booking_core::testing::world::{Buyer, Faults, Line, Scene};
+use booking_core::testing::world::{Buyer, Faults, Line, Scenario};
 use booking_core::time::{HoldTtl, Millis, Timestamp};
 
 /// A scene that is searched to its end.
@@ -17,7 +17,7 @@ pub struct SmallWorld {
     /// What it is called.
     pub name: &'static str,
     /// Where it begins.
-    pub scene: Arc<Scene>,
+    pub scene: Arc<Scenario>,
     /// Whether it is small enough for every push.
     pub small: bool,
 }
@@ -97,9 +97,9 @@ fn publishes(numbers: &[usize], minor: u64) -> Line {
 
 /// A scene of so many tickets.
 #[must_use]
-pub fn scene(tickets: usize, buyers: Vec<Buyer>, lines: Vec<Line>, faults: Faults) -> Scene {
+pub fn scene(tickets: usize, buyers: Vec<Buyer>, lines: Vec<Line>, faults: Faults) -> Scenario {
     let tickets = (0..tickets).map(ticket).collect();
-    Scene { buyers, lines, faults, ..Scene::new(tickets, terms()) }
+    Scenario { buyers, lines, faults, ..Scenario::new(tickets, terms()) }
 }
 
 /// Every one.
@@ -168,7 +168,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         world(
             "one buyer, three copies past the end, and a map that forgets",
             true,
-            Scene {
+            Scenario {
                 forgets: true,
                 ..scene(
                     1,
@@ -288,7 +288,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         world(
             "two buyers, a crash, and checkouts that tell the time, however late",
             true,
-            Scene {
+            Scenario {
                 checkouts_tell_time: true,
                 ..scene(
                     1,
@@ -301,7 +301,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
         world(
             "a hold and a rival, and checkouts that tell the time, however late",
             true,
-            Scene {
+            Scenario {
                 checkouts_tell_time: true,
                 ..scene(
                     1,
@@ -325,7 +325,7 @@ pub fn small_worlds() -> Vec<SmallWorld> {
 }
 
 /// The same scene, its last ticket on a map of its own.
-fn on_two_maps(mut scene: Scene) -> Scene {
+fn on_two_maps(mut scene: Scenario) -> Scenario {
     let last = scene.tickets.len() - 1;
     let (old, new) = (ticket(last), TicketId::parse("gallery:1").expect("a good id"));
     scene.tickets[last] = new.clone();
@@ -341,7 +341,7 @@ fn on_two_maps(mut scene: Scene) -> Scene {
 
 /// Scenes so small that wrong rules are searched in all of them.
 #[must_use]
-pub fn tiny_worlds() -> Vec<Arc<Scene>> {
+pub fn tiny_worlds() -> Vec<Arc<Scenario>> {
     let none = Faults::NONE;
     let good = "card_success";
     let one = |card| vec![buyer(0, "ann", &[0], None, card)];
@@ -350,11 +350,11 @@ pub fn tiny_worlds() -> Vec<Arc<Scene>> {
     let again = || vec![buyer(0, "ann", &[0], Some("h"), "card_decline"), buyer(1, "ann", &[0], Some("h"), good)];
     let same = || vec![buyer(0, "ann", &[0], Some("h"), good), buyer(1, "ann", &[0], Some("h"), good)];
     let ann_holds = || vec![reserves(0, "ann", "h")];
-    let long = |scene: Scene| Scene {
+    let long = |scene: Scenario| Scenario {
         terms: Terms { hold_ttl: HoldTtl::new(Millis::from_secs(60)).expect("within its bounds"), ..terms() },
         ..scene
     };
-    let forgetful = |scene: Scene| Scene { forgets: true, ..scene };
+    let forgetful = |scene: Scenario| Scenario { forgets: true, ..scene };
     let reserves_for_long = || {
         let until = away(Millis::from_secs(60));
         vec![says(&[0], TicketCommand::Reserve(Reserve { until, ..wish("ann", "h", None) }))]
@@ -427,7 +427,7 @@ pub fn tiny_worlds() -> Vec<Arc<Scene>> {
 /// Scenes for a checkout's plain course, cut anywhere: every card, one ticket or two, with or without a hold that lasts
 /// longer or shorter than the checkout, and a rival who comes when the first crash is over.
 #[must_use]
-pub fn courses() -> Vec<Scene> {
+pub fn courses() -> Vec<Scenario> {
     let cards =
         ["card_success", "card_decline", "card_error", "card_flaky", "card_lost", "card_capture_decline", "card_other"];
     let mut courses = Vec::new();

@@ -78,7 +78,7 @@ impl Plan {
 }
 
 /// What runs in an environment.
-pub(crate) struct Running {
+pub(crate) struct CheckoutProgress {
     /// The tag of the last migration of its classes.
     pub(crate) migration: Option<String>,
     /// Whether there is a Worker of this name.
@@ -87,7 +87,7 @@ pub(crate) struct Running {
     pub(crate) versions: Vec<Version>,
 }
 
-impl Running {
+impl CheckoutProgress {
     pub(crate) fn of(account: &Account, name: &str) -> Outcome<(Self, BTreeSet<String>)> {
         let scripts = account.scripts()?;
         let script = scripts.iter().find(|script| script.id == name);
@@ -164,7 +164,7 @@ pub(crate) fn plan(target: &Target<'_>, release: &Archive, allowed: &Allowed) ->
         plan.line(Mark::Stop, "it was built of files that no commit has");
     }
     token(&mut plan, account)?;
-    let (running, scripts) = Running::of(account, &wanted.name)?;
+    let (running, scripts) = CheckoutProgress::of(account, &wanted.name)?;
     plan.live = running.shares();
     plan.has_releases = running.has_releases();
     code(&mut plan, target, release, &running, allowed)?;
@@ -187,7 +187,13 @@ fn token(plan: &mut Plan, account: &Account) -> Outcome {
 }
 
 /// Which releases answer now, and whether this one can read what they have stored.
-fn code(plan: &mut Plan, target: &Target<'_>, release: &Archive, running: &Running, allowed: &Allowed) -> Outcome {
+fn code(
+    plan: &mut Plan,
+    target: &Target<'_>,
+    release: &Archive,
+    running: &CheckoutProgress,
+    allowed: &Allowed,
+) -> Outcome {
     let unknown = if allowed.adopt { Mark::Note } else { Mark::Stop };
     let shares = running.shares();
     if shares.is_empty() {
@@ -254,7 +260,7 @@ pub(crate) fn of(release: &Archive, bundle: Bundle) -> Worker {
     release.about.workers.get(name_of(bundle)).cloned().unwrap_or_default()
 }
 
-fn migrations(plan: &mut Plan, wanted: &Environment, running: &Running) {
+fn migrations(plan: &mut Plan, wanted: &Environment, running: &CheckoutProgress) {
     let all = &wanted.migrations;
     let known = running.migration.as_ref().map(|live| (live, all.iter().position(|tag| tag == live)));
     let pending = match known {
@@ -325,7 +331,7 @@ fn addresses(
     plan: &mut Plan,
     account: &Account,
     wanted: &Environment,
-    running: &Running,
+    running: &CheckoutProgress,
     Allowed { detach, on: puts_on, .. }: &Allowed,
 ) -> Outcome {
     let before = plan.lines.len();

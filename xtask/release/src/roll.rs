@@ -12,7 +12,7 @@ use xtask::worker::Bundle;
 
 use crate::account::Account;
 use crate::built;
-use crate::plan::{self, Allowed, Plan, Running, of};
+use crate::plan::{self, Allowed, CheckoutProgress, Plan, of};
 use crate::shelf::{Shelf, manifest, name_of};
 
 /// A Worker, and where it goes.
@@ -162,7 +162,7 @@ impl Target<'_> {
             let why = "invocations end on the version that they began on";
             return Err(format!("{why}: register the address of the version that new ones are to go to"));
         }
-        let (running, _) = Running::of(self.account, &self.wanted.name)?;
+        let (running, _) = CheckoutProgress::of(self.account, &self.wanted.name)?;
         let (version, tag) = match to {
             Some(tag) => {
                 (running.versions.iter().find(|one| one.release() == Some(tag)).map(|one| one.id.clone()), tag)
@@ -201,7 +201,7 @@ impl Target<'_> {
 
     /// # Errors
     /// Why it cannot take over from what answers.
-    fn may_go_back(&self, release: &Archive, running: &Running, adopt: bool) -> Outcome {
+    fn may_go_back(&self, release: &Archive, running: &CheckoutProgress, adopt: bool) -> Outcome {
         let version = &release.about.version;
         let ours = of(release, self.bundle);
         if ours.migrations.last() != running.migration.as_ref() {

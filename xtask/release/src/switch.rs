@@ -4,7 +4,7 @@ use release::manifest::Environment;
 use xtask::run::{Outcome, say};
 
 use crate::account::{Account, Subdomain};
-use crate::plan::Running;
+use crate::plan::CheckoutProgress;
 use crate::tell;
 
 /// Takes it from every address. Its objects go on: a checkout under way comes to its end.
@@ -13,7 +13,7 @@ use crate::tell;
 /// What could not be taken away. A repeat takes away the rest.
 pub(crate) fn off(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
-    if !Running::of(account, name)?.0.is_there {
+    if !CheckoutProgress::of(account, name)?.0.is_there {
         return Err(format!("{name} is not there"));
     }
     for domain in account.domains()?.into_iter().filter(|domain| domain.service == *name) {
@@ -39,7 +39,7 @@ pub(crate) fn off(account: &Account, wanted: &Environment) -> Outcome {
 /// What could not be put back. A repeat puts back the rest.
 pub(crate) fn on(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
-    if !Running::of(account, name)?.0.is_there {
+    if !CheckoutProgress::of(account, name)?.0.is_there {
         return Err(format!("{name} is not there: `cargo xtask release deploy` makes it"));
     }
     let domains = account.domains()?;
@@ -97,7 +97,7 @@ pub(crate) fn addresses(account: &Account, name: &str) -> Outcome<Vec<String>> {
 /// Cloudflare does not tell.
 pub(crate) fn status(account: &Account, wanted: &Environment) -> Outcome {
     let name = &wanted.name;
-    let (running, _) = Running::of(account, name)?;
+    let (running, _) = CheckoutProgress::of(account, name)?;
     if !running.is_there {
         tell(&format!("{name} is not there"));
         return Ok(());

@@ -15,9 +15,9 @@ use crate::machine::{Machine, Transition};
 use crate::map::ticket::{Offer, Reserve, TicketCommand};
 use crate::map::{Header, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats};
 use crate::payment::{Payment, PaymentAnswer};
-use crate::running::{Recorded, Running};
+use crate::progress::{CheckoutProgress, Recorded};
 use crate::terms::Terms;
-use crate::testing::sights::Sight;
+use crate::testing::coverage::CoveragePoint;
 use crate::time::{Millis, Timestamp};
 
 /// A step that is not possible now, or that breaks a property.
@@ -65,7 +65,7 @@ impl World {
         let Buyer { checkout, order } = &self.scene.buyers[buyer];
         let checkout = Checkout::start(checkout.clone(), order.clone(), self.now, &self.scene.terms);
         let authorize_key = PaymentKey::authorize(checkout.id());
-        let running = Part::new(Running::start(checkout));
+        let running = Part::new(CheckoutProgress::start(checkout));
         let tells = self.scene.checkouts_tell_time.then_some(self.now);
         self.runs[buyer] = Some(Run { running, authorize_key, asked: false, crashes: 0, killed: false, tells });
         watch.touched_runs |= bit(buyer);
@@ -106,13 +106,13 @@ impl World {
         let (all, pending) = (run.running.width(), run.running.pending().len());
         let undoing = matches!(run.running.checkout().stage(), Stage::Undoing { .. });
         let seen = [
-            (after_effect, Sight::CrashAfterEffect),
-            (!after_effect && pending == all, Sight::CrashBeforeEffect),
-            (pending < all, Sight::CrashAfterRecord),
-            (undoing, Sight::CrashWhileUndoing),
-            (run.crashes > 0, Sight::CrashTwice),
+            (after_effect, CoveragePoint::CrashAfterEffect),
+            (!after_effect && pending == all, CoveragePoint::CrashBeforeEffect),
+            (pending < all, CoveragePoint::CrashAfterRecord),
+            (undoing, CoveragePoint::CrashWhileUndoing),
+            (run.crashes > 0, CoveragePoint::CrashTwice),
         ];
-        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, sight)| watch.sights.see(*sight));
+        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, sight)| watch.coverage.hit(*sight));
         self.left.crashes -= 1;
         self.mail.retain(|mail| !lost(mail));
         let rules = self.rules;
@@ -125,7 +125,7 @@ impl World {
             let known = watch.judged.as_mut().is_some_and(|judged| !judged.insert(print(&("stored", &recovered))));
             if watch.thorough
                 && !known
-                && format::read::<Running>(&format::write(&recovered)).as_ref() != Ok(&recovered)
+                && format::read::<CheckoutProgress>(&format::write(&recovered)).as_ref() != Ok(&recovered)
             {
                 return Err(broken("what_is_stored_is_read_back", recovered.checkout().id().to_string()));
             }
@@ -259,7 +259,7 @@ impl World {
 
     /// What seats cost, as a host has read it: just now, or before the last edition.
     fn offer(&self, map: usize, seats: &Seats, stale: bool) -> Offer {
-        let offer = self.maps[map].map.offer(seats, self.scene.terms.unlisted(), Terms::ROOM);
+        let offer = self.maps[map].map.offer(seats, self.scene.terms.default_price(), Terms::ROOM);
         let edition = if stale { offer.edition.saturating_sub(1) } else { offer.edition };
         Offer { edition, ..offer }
     }
@@ -315,7 +315,7 @@ impl World {
     fn carry_out(&mut self, spot: Spot, effect: &Part<Effect>, how: How, watch: &mut Watch) -> Step {
         let over = self.run(spot.buyer).is_some_and(|run| run.running.ending().is_some());
         if over {
-            watch.sights.see(Sight::CopyAfterTheEnd);
+            watch.coverage.hit(CoveragePoint::CopyAfterTheEnd);
         }
         let outcome = match &**effect {
             Effect::Line(line, command) => {
@@ -362,7 +362,7 @@ impl World {
         }
         if let Payment::Authorize(request) = payment {
             let late = self.ledger.account(&request.key).is_some_and(|account| account.voided && !account.authorized);
-            late.then(|| watch.sights.see(Sight::LateAfterVoid));
+            late.then(|| watch.coverage.hit(CoveragePoint::LateAfterVoid));
         }
         let Transition { event, reply, .. } = self.rules.gateway(&self.ledger, payment);
         if let Some(event) = event {
@@ -373,7 +373,7 @@ impl World {
             run.asked = true;
         }
         if how == How::AnswerLost {
-            watch.sights.see(Sight::LostAnswer);
+            watch.coverage.hit(CoveragePoint::LostAnswer);
             return payment.unanswered();
         }
         reply
@@ -495,7 +495,7 @@ impl World {
                 sales.all(|sale| sale.is_some())
             };
             if !sold(before) && sold(after) && all_sold() {
-                watch.sights.see(Sight::SoldOut);
+                watch.coverage.hit(CoveragePoint::SoldOut);
             }
         }
     }
@@ -513,7 +513,7 @@ impl World {
         let stale = spot.step < run.running.checkout().step() || !run.running.is_pending(spot.index);
         if stale {
             // Nothing may come of it. A copy that is shared would tell all others by a new print.
-            let mut copy = Running::clone(&run.running);
+            let mut copy = CheckoutProgress::clone(&run.running);
             let recorded = copy.record(&op, outcome).map_err(|why| broken("every_outcome_fits", why.to_string()))?;
             let unchanged = recorded == Recorded::Stale && copy == *run.running;
             return if unchanged { Ok(()) } else { Err(broken("known_outcomes_change_nothing", op.to_string())) };

@@ -10,12 +10,12 @@ use crate::terms::Terms;
 /// Where a world begins. Everything that can happen in it follows from this and from the actions that are chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Scene {
-    /// The tickets; at most [`Scene::MOST`].
+pub struct Scenario {
+    /// The tickets; at most [`Scenario::MOST`].
     pub tickets: Vec<TicketId>,
-    /// Those who may come and buy, each once; at most [`Scene::MOST`].
+    /// Those who may come and buy, each once; at most [`Scenario::MOST`].
     pub buyers: Vec<Buyer>,
-    /// What people may say to a map beside that, each line once, in any order; at most [`Scene::MOST`].
+    /// What people may say to a map beside that, each line once, in any order; at most [`Scenario::MOST`].
     pub lines: Vec<Line>,
     /// What the host is set to.
     pub terms: Terms,
@@ -83,14 +83,14 @@ impl Faults {
         Self { copies: 0, crashes: 0, lost: 0, silent: 0, early: 0, behind: 0, stale: 0, kills: 0, cancels: 0 };
 }
 
-impl Scene {
+impl Scenario {
     /// The most tickets, buyers and lines of a scene.
     pub const MOST: usize = 64;
 
     /// Whether a world can begin with it: for scenes that come from a file.
     ///
     /// # Errors
-    /// What is wrong with it: more than [`Scene::MOST`] of something, or a ticket that is wanted and not in it.
+    /// What is wrong with it: more than [`Scenario::MOST`] of something, or a ticket that is wanted and not in it.
     pub fn validate(&self) -> Result<(), String> {
         let Self { tickets, buyers, lines, .. } = self;
         if tickets.len().max(buyers.len()).max(lines.len()) > Self::MOST {

@@ -8,7 +8,7 @@ use crate::ids::TicketId;
 use crate::invariants::Decision;
 use crate::map::ticket::{Hold, TicketCommand, TicketRefusal};
 use crate::map::{SeatMap, SeatMapCommand};
-use crate::testing::sights::{Sight, Sights};
+use crate::testing::coverage::{Coverage, CoveragePoint};
 use crate::time::Timestamp;
 
 /// A hasher for keys that are prints already.
@@ -35,7 +35,7 @@ pub(crate) type Prints = std::collections::HashSet<u128, BuildHasherDefault<AsIs
 #[derive(Debug, Default)]
 pub struct Watch {
     /// What was seen.
-    pub sights: Sights,
+    pub coverage: Coverage,
     /// Whether each judgement is looked at from all sides; without, [`check_turn_quickly`](crate::invariants::check_turn_quickly).
     pub thorough: bool,
     /// The judgements that were looked at before, where the same come again and again.
@@ -70,44 +70,48 @@ impl World {
         after: &SeatMap,
         watch: &mut Watch,
     ) {
-        let sights = &mut watch.sights;
+        let coverage = &mut watch.coverage;
         if now < before.header().at {
-            sights.see(Sight::ClockBehind);
+            coverage.hit(CoveragePoint::ClockBehind);
         }
         let refused = decision.as_ref().err().map(|refusal| refusal.why);
         let run = |checkout| self.run_of(checkout).and_then(|run| self.runs[run].as_ref());
         let is_on_sale =
             |id: &TicketId| after.ticket(id).is_none_or(|it| it.state.hold().is_none() && it.state.sale().is_none());
         let ends = |id: &TicketId| before.ticket(id).and_then(|ticket| ticket.state.hold()).map(Hold::end);
-        sights.see_if(command.seats().iter().any(|id| ends(id) == Some(now)), Sight::AtTheEnd);
+        coverage.hit_if(command.seats().iter().any(|id| ends(id) == Some(now)), CoveragePoint::AtTheEnd);
         for (id, ticket) in before.tickets() {
             let claim = ticket.state.hold().and_then(Hold::claim);
             let killed = || claim.and_then(|claim| run(&claim.checkout)).is_some_and(|run| run.killed);
-            sights.see_if(is_on_sale(id) && killed(), Sight::LapsedAfterKill);
+            coverage.hit_if(is_on_sale(id) && killed(), CoveragePoint::LapsedAfterKill);
         }
         match command {
             SeatMapCommand::Expire { due } => {
-                sights.see_if(before.header().armed != Some(*due), Sight::StaleTimer);
-                sights.see_if(*due > now && after.header().armed == Some(*due), Sight::EarlyTimer);
+                coverage.hit_if(before.header().armed != Some(*due), CoveragePoint::StaleTimer);
+                coverage.hit_if(*due > now && after.header().armed == Some(*due), CoveragePoint::EarlyTimer);
             }
             SeatMapCommand::Publish { .. } => {
-                sights.see_if(refused.is_some(), Sight::LayoutRefused);
+                coverage.hit_if(refused.is_some(), CoveragePoint::LayoutRefused);
                 let held = after.tickets().any(|(_, ticket)| ticket.state.hold().is_some());
-                sights.see_if(refused.is_none() && held, Sight::LayoutWhileHeld);
+                coverage.hit_if(refused.is_none() && held, CoveragePoint::LayoutWhileHeld);
             }
             SeatMapCommand::List { .. } | SeatMapCommand::ResetAll => {}
             SeatMapCommand::Seats { seats, command } => {
-                sights.see_if(matches!(refused, Some(TicketRefusal::StaleEdition { .. })), Sight::StaleEdition);
-                sights.see_if(matches!(refused, Some(TicketRefusal::Overtaken { .. })), Sight::Overtaken);
+                coverage
+                    .hit_if(matches!(refused, Some(TicketRefusal::StaleEdition { .. })), CoveragePoint::StaleEdition);
+                coverage.hit_if(matches!(refused, Some(TicketRefusal::Overtaken { .. })), CoveragePoint::Overtaken);
                 let refuses =
                     |id: &TicketId| decision.as_ref().err().is_some_and(|why| why.ticket.as_ref() == Some(id));
                 let later = seats.as_slice().iter().skip(1).any(refuses);
-                sights.see_if(later, Sight::LaterSeatRefuses);
+                coverage.hit_if(later, CoveragePoint::LaterSeatRefuses);
                 if let TicketCommand::Claim(claim) = command {
                     let ended = before.ended().any(|(checkout, _)| *checkout == claim.checkout);
-                    sights.see_if(ended && refused == Some(TicketRefusal::HoldExpired), Sight::RevokeFirst);
+                    coverage.hit_if(ended && refused == Some(TicketRefusal::HoldExpired), CoveragePoint::RevokeFirst);
                     let ending = run(&claim.checkout).and_then(|run| run.running.ending());
-                    sights.see_if(decision.is_ok() && matches!(ending, Some(Ending::Failed { .. })), Sight::Forgotten);
+                    coverage.hit_if(
+                        decision.is_ok() && matches!(ending, Some(Ending::Failed { .. })),
+                        CoveragePoint::Forgotten,
+                    );
                 }
                 let TicketCommand::Revoke { checkout, .. } = command else { return };
                 let stage = run(checkout).map(|run| run.running.checkout().stage());
@@ -116,10 +120,10 @@ impl World {
                     let (was, is) = (before.ticket(id).map(|it| &it.state), after.ticket(id).map(|it| &it.state));
                     let was_sold = was.is_some_and(|it| it.sale().is_some());
                     let sale_gone = was_sold && is.is_none_or(|it| it.sale().is_none());
-                    sights.see_if(confirm_refused && sale_gone, Sight::PartialConfirm);
+                    coverage.hit_if(confirm_refused && sale_gone, CoveragePoint::PartialConfirm);
                     let claimed = was_sold || was.and_then(|it| it.hold()).and_then(Hold::claim).is_some();
                     let held = is.and_then(|it| it.hold()).is_some_and(|hold| hold.claim().is_none());
-                    sights.see_if(claimed && held, Sight::HoldKept);
+                    coverage.hit_if(claimed && held, CoveragePoint::HoldKept);
                 }
             }
         }
@@ -134,21 +138,21 @@ impl World {
         let sight = match checkout.stage() {
             Stage::Undoing { failure, .. } if !undoing => match failure {
                 Failure::HoldRefused(refusal) if refusal.why == TicketRefusal::HoldExpired => {
-                    Some(Sight::ExpiredBeforePay)
+                    Some(CoveragePoint::ExpiredBeforePay)
                 }
-                Failure::PaymentDeclined(_) => Some(Sight::Declined),
-                Failure::CaptureRefused(_) => Some(Sight::CaptureDeclined),
-                Failure::PaymentUnavailable => Some(Sight::RetriesExhausted),
+                Failure::PaymentDeclined(_) => Some(CoveragePoint::Declined),
+                Failure::CaptureRefused(_) => Some(CoveragePoint::CaptureDeclined),
+                Failure::PaymentUnavailable => Some(CoveragePoint::RetriesExhausted),
                 Failure::ConfirmRefused(refusal)
                     if lapsed.contains(&refusal.why) && self.now >= checkout.deadline() =>
                 {
-                    Some(Sight::ExpiredDuringPay)
+                    Some(CoveragePoint::ExpiredDuringPay)
                 }
-                Failure::Cancelled => Some(Sight::Cancelled),
+                Failure::Cancelled => Some(CoveragePoint::Cancelled),
                 Failure::HoldRefused(_) | Failure::NoAmount(_) | Failure::ConfirmRefused(_) => None,
             },
             Stage::Ended(Ending::Failed { failure: Failure::ConfirmRefused(_), .. }) if voided() => {
-                Some(Sight::ConfirmRefusedThenVoid)
+                Some(CoveragePoint::ConfirmRefusedThenVoid)
             }
             Stage::Holding
             | Stage::Authorising { .. }
@@ -158,6 +162,6 @@ impl World {
             | Stage::Undoing { .. }
             | Stage::Ended(_) => None,
         };
-        sight.into_iter().for_each(|sight| watch.sights.see(sight));
+        sight.into_iter().for_each(|sight| watch.coverage.hit(sight));
     }
 }

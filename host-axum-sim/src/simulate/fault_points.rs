@@ -10,7 +10,7 @@ use crate::store::Record;
 
 /// Every place at which something between the engine, its disk and the outside world could be done wrongly. What is not
 /// overridden is as it should be, so a planted bug says in a few lines what is wrong about it.
-pub trait Seams: fmt::Debug + Sync {
+pub trait FaultPoints: fmt::Debug + Sync {
     /// What reaches the disk of a batch.
     fn written(&self, batch: Vec<Record>) -> Vec<Record> {
         batch
@@ -64,6 +64,6 @@ pub trait Seams: fmt::Debug + Sync {
 
 /// As it should be.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sound;
+pub struct NoFaults;
 
-impl Seams for Sound {}
+impl FaultPoints for NoFaults {}

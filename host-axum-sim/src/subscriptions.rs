@@ -16,7 +16,7 @@ const QUEUE: usize = 4096;
 
 /// All watchers of all maps.
 #[derive(Clone, Default)]
-pub(crate) struct Hub(Arc<Mutex<Watchers>>);
+pub(crate) struct Subscriptions(Arc<Mutex<Watchers>>);
 
 #[derive(Default)]
 struct Watchers {
@@ -27,23 +27,23 @@ struct Watchers {
 }
 
 /// One watcher's place. It is given up when this is dropped.
-pub(crate) struct Watched {
+pub(crate) struct Subscription {
     pub(crate) map: MapKey,
     /// What it is to be shown first, until it is: a picture is large, and each version has its own.
     pub(crate) view: Option<Arc<Picture>>,
     pub(crate) news: Receiver<Shown>,
     pub(crate) since: Instant,
     id: u64,
-    pub(crate) hub: Hub,
+    pub(crate) subscriptions: Subscriptions,
 }
 
-impl Hub {
+impl Subscriptions {
     fn lock(&self) -> MutexGuard<'_, Watchers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place from this view on.
-    pub(crate) fn watch(&self, map: MapKey, view: Arc<Picture>) -> Watched {
+    pub(crate) fn watch(&self, map: MapKey, view: Arc<Picture>) -> Subscription {
         let (send, news) = mpsc::channel(QUEUE);
         let mut watchers = self.lock();
         let id = watchers.next;
@@ -52,7 +52,7 @@ impl Hub {
         if !watchers.closed {
             watchers.maps.entry(map.clone()).or_default().insert(id, send);
         }
-        Watched { map, view: Some(view), news, since: Instant::now(), id, hub: self.clone() }
+        Subscription { map, view: Some(view), news, since: Instant::now(), id, subscriptions: self.clone() }
     }
 
     /// Tells everybody who watches a map. Whose queue is full is told no more.
@@ -78,9 +78,9 @@ impl Hub {
     }
 }
 
-impl Drop for Watched {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut watchers = self.hub.lock();
+        let mut watchers = self.subscriptions.lock();
         watchers.count -= 1;
         if let Some(of_map) = watchers.maps.get_mut(&self.map) {
             of_map.remove(&self.id);

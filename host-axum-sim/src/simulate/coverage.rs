@@ -1,6 +1,6 @@
 //! What must be seen now and then, or a simulation proves nothing: the rare things that a host is built for.
 
-booking_core::sights! {
+booking_core::coverage! {
     CrashLosesBatches = "a crash loses what was not synced",
     CrashKeepsByLuck = "a crash, and what was not synced is there by luck",
     CrashTears = "a crash tears the last batch",

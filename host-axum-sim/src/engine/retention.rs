@@ -9,7 +9,7 @@ use booking_core::time::{Millis, Timestamp};
 
 /// Something that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+pub(super) enum Retained {
     /// A finished checkout, with its key and its account.
     Checkout(CheckoutId),
     /// A key that stands for an answer.
@@ -58,19 +58,19 @@ struct Shelf {
     limit: usize,
     bytes: usize,
     /// By the end of its time.
-    queue: BTreeSet<(Timestamp, What)>,
+    queue: BTreeSet<(Timestamp, Retained)>,
 }
 
 /// How much is kept, and what is to be forgotten next.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct Retention {
     keep_for: Millis,
     shelves: [Shelf; Share::ALL.len()],
     /// Accounts that no checkout made, since when.
     accounts: BTreeMap<PaymentKey, Timestamp>,
 }
 
-impl Kept {
+impl Retention {
     pub(super) fn new(keep_for: Millis, limit: usize) -> Self {
         let shelf = |share: Share| Shelf { limit: share.of(limit), bytes: 0, queue: BTreeSet::new() };
         Self { keep_for, shelves: Share::ALL.map(shelf), accounts: BTreeMap::new() }
@@ -89,7 +89,7 @@ impl Kept {
         shelf.bytes.saturating_add(bytes) <= shelf.limit
     }
 
-    /// Takes the room of something that will be kept. Given back by [`Kept::leave`].
+    /// Takes the room of something that will be kept. Given back by [`Retention::leave`].
     pub(super) fn take_room(&mut self, share: Share, bytes: usize) {
         self.shelf_mut(share).bytes += bytes;
     }
@@ -100,19 +100,19 @@ impl Kept {
     }
 
     /// Keeps something whose time begins now; for as long as this, if that is shorter than what is usual.
-    pub(super) fn keep(&mut self, share: Share, what: What, since: Timestamp, at_most: Option<Millis>) {
+    pub(super) fn keep(&mut self, share: Share, what: Retained, since: Timestamp, at_most: Option<Millis>) {
         let length = at_most.map_or(self.keep_for, |most| most.min(self.keep_for));
         self.shelf_mut(share).queue.insert((since.plus(length), what));
     }
 
     /// What was kept from now on is not.
-    pub(super) fn let_go(&mut self, share: Share, what: What, since: Timestamp, at_most: Millis) {
+    pub(super) fn let_go(&mut self, share: Share, what: Retained, since: Timestamp, at_most: Millis) {
         let until = since.plus(at_most.min(self.keep_for));
         self.shelf_mut(share).queue.remove(&(until, what));
     }
 
     /// Keeps something on whose time has come, as it is still needed: a while longer, however short its time was.
-    pub(super) fn keep_on(&mut self, share: Share, what: What, now: Timestamp) {
+    pub(super) fn keep_on(&mut self, share: Share, what: Retained, now: Timestamp) {
         let until = now.plus(self.keep_for.max(Millis::from_mins(1)));
         self.shelf_mut(share).queue.insert((until, what));
     }
@@ -120,7 +120,7 @@ impl Kept {
     pub(super) fn keep_account(&mut self, key: &PaymentKey, since: Timestamp) {
         if self.accounts.insert(key.clone(), since).is_none() {
             self.take_room(Share::Accounts, account_cost(key));
-            self.keep(Share::Accounts, What::Account(key.clone()), since, None);
+            self.keep(Share::Accounts, Retained::Account(key.clone()), since, None);
         }
     }
 
@@ -148,7 +148,7 @@ impl Kept {
     }
 
     /// What is to be forgotten now, if anything is: its time is over, or others of its kind need the room.
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<What> {
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Retained> {
         let is_next = |share: &Share| {
             let shelf = self.shelf(*share);
             let is_full = shelf.bytes > shelf.limit && matches!(share, Share::Failures | Share::Keys);

@@ -17,16 +17,16 @@ use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
 
 /// A checkout with the outcomes that have come so far of the step that it is at. Store it after every
-/// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`Running::pending`] says.
+/// [`Recorded::Step`] and [`Recorded::Waiting`]; after a crash, perform what [`CheckoutProgress::pending`] says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Running {
+pub struct CheckoutProgress {
     checkout: Checkout,
     outcomes: Vec<Option<Outcome>>,
     cancel: bool,
 }
 
-impl Format for Running {
+impl Format for CheckoutProgress {
     const NAME: &'static str = "running checkout";
     const VERSION: u32 = 1;
 }
@@ -92,7 +92,7 @@ impl Resolution {
 #[error("this checkout has not asked the gateway for that in vain")]
 pub struct NotInVain;
 
-impl Running {
+impl CheckoutProgress {
     /// A checkout at its start.
     #[must_use]
     pub fn start(checkout: Checkout) -> Self {
@@ -209,7 +209,7 @@ impl Running {
         }
     }
 
-    /// The outcomes by which an operator's word takes the place of the gateway's, to be [recorded](Running::record) in this order. Only
+    /// The outcomes by which an operator's word takes the place of the gateway's, to be [recorded](CheckoutProgress::record) in this order. Only
     /// for what has been asked in vain, and is asked without an end: a capture, or a void. Changes nothing itself.
     ///
     /// # Errors

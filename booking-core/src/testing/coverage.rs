@@ -3,13 +3,13 @@
 /// A list of things to see, and how often each was seen. For this module and the simulator of the in-process host.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! sights {
+macro_rules! coverage {
     ($($name:ident = $text:literal,)*) => {
         /// Something that a run has to have met, or it has looked in the wrong place.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Sight { $(#[doc = $text] $name,)* }
+        pub enum CoveragePoint { $(#[doc = $text] $name,)* }
 
-        impl Sight {
+        impl CoveragePoint {
             /// Every one.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
@@ -22,22 +22,22 @@ macro_rules! sights {
 
         /// How often each was seen.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct Sights([u64; Sight::ALL.len()]);
+        pub struct Coverage([u64; CoveragePoint::ALL.len()]);
 
-        impl Default for Sights {
+        impl Default for Coverage {
             fn default() -> Self {
-                Self([0; Sight::ALL.len()])
+                Self([0; CoveragePoint::ALL.len()])
             }
         }
 
-        impl Sights {
+        impl Coverage {
             /// Sees one.
-            pub fn see(&mut self, sight: Sight) {
+            pub fn hit(&mut self, sight: CoveragePoint) {
                 self.0[sight as usize] += 1;
             }
 
             /// Sees one, if it was there to be seen.
-            pub fn see_if(&mut self, seen: bool, sight: Sight) {
+            pub fn hit_if(&mut self, seen: bool, sight: CoveragePoint) {
                 self.0[sight as usize] += u64::from(seen);
             }
 
@@ -49,27 +49,27 @@ macro_rules! sights {
             }
 
             /// Each with its count.
-            pub fn iter(&self) -> impl Iterator<Item = (Sight, u64)> + '_ {
-                Sight::ALL.iter().map(|sight| (*sight, self.0[*sight as usize]))
+            pub fn iter(&self) -> impl Iterator<Item = (CoveragePoint, u64)> + '_ {
+                CoveragePoint::ALL.iter().map(|sight| (*sight, self.0[*sight as usize]))
             }
 
             /// The one that was seen least, and how often.
             #[must_use]
-            pub fn rarest(&self) -> (Sight, u64) {
-                let first = (Sight::ALL[0], self.0[0]);
+            pub fn rarest(&self) -> (CoveragePoint, u64) {
+                let first = (CoveragePoint::ALL[0], self.0[0]);
                 self.iter().fold(first, |rarest, other| if other.1 < rarest.1 { other } else { rarest })
             }
 
             /// Those that were seen less often than that.
             #[must_use]
-            pub fn missing(&self, at_least: u64) -> Vec<Sight> {
+            pub fn missing(&self, at_least: u64) -> Vec<CoveragePoint> {
                 self.iter().filter(|(_, count)| *count < at_least).map(|(sight, _)| sight).collect()
             }
         }
     };
 }
 
-sights! {
+coverage! {
     SoldOut = "sold out",
     Declined = "declined",
     CaptureDeclined = "capture declined",

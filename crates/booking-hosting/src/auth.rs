@@ -6,9 +6,9 @@ use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, address, i
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The tokens that open doors. Without any, the public door is open to everybody, and the admin door to nobody.
+/// The tokens that open the doors. Without any, the public door is open to everybody, and the admin door to nobody.
 #[derive(Clone, Default)]
-pub struct Doors {
+pub struct Auth {
     public: Vec<[u8; 32]>,
     admin: Vec<[u8; 32]>,
     opens_ledger: bool,
@@ -25,14 +25,14 @@ fn digest(token: &[u8]) -> [u8; 32] {
 
 /// Whoever has got through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Visitor {
+pub struct Principal {
     /// The last door that is open to them.
     pub door: Door,
     /// Stands for their token, if they showed one.
     pub token: Option<[u8; 32]>,
 }
 
-impl Doors {
+impl Auth {
     /// Doors for these tokens: several, so that one can be replaced by another without a gap.
     ///
     /// # Errors
@@ -55,8 +55,8 @@ impl Doors {
     }
 
     /// Who asks. A token that is shown has to be right, also where none is needed.
-    fn visitor(&self, shown: Option<&[u8]>) -> Result<Visitor, Refusal> {
-        let nobody = Visitor { door: Door::Public, token: None };
+    fn principal(&self, shown: Option<&[u8]>) -> Result<Principal, Refusal> {
+        let nobody = Principal { door: Door::Public, token: None };
         if self.public.is_empty() && self.admin.is_empty() {
             return Ok(nobody);
         }
@@ -70,8 +70,8 @@ impl Doors {
         };
         let (is_admin, is_public) = (is_one_of(&self.admin), is_one_of(&self.public));
         match (is_admin, is_public) {
-            (true, _) => Ok(Visitor { door: Door::Admin, token: Some(token) }),
-            (false, true) => Ok(Visitor { door: Door::Public, token: Some(token) }),
+            (true, _) => Ok(Principal { door: Door::Admin, token: Some(token) }),
+            (false, true) => Ok(Principal { door: Door::Public, token: Some(token) }),
             (false, false) => Err(Kind::Unauthorized.into()),
         }
     }
@@ -80,8 +80,8 @@ impl Doors {
     ///
     /// # Errors
     /// `Unauthorized`.
-    pub fn let_in(&self, shown: Option<&[u8]>) -> Result<(), Refusal> {
-        self.visitor(shown).map(|_| ())
+    pub fn authorize(&self, shown: Option<&[u8]>) -> Result<(), Refusal> {
+        self.principal(shown).map(|_| ())
     }
 
     /// Finds the route of a request, as far as the doors on the way to it are open.
@@ -95,9 +95,9 @@ impl Doors {
         shown: Option<&[u8]>,
         method: &str,
         path: &'a str,
-    ) -> Result<(Visitor, Route<'a>), Refusal> {
-        let visitor = match self.visitor(shown) {
-            Ok(visitor) => visitor,
+    ) -> Result<(Principal, Route<'a>), Refusal> {
+        let principal = match self.principal(shown) {
+            Ok(principal) => principal,
             Err(refusal) => {
                 // Whether it is up, anybody may ask.
                 let asks_for_health =
@@ -105,17 +105,17 @@ impl Doors {
                 if !asks_for_health {
                     return Err(refusal);
                 }
-                Visitor { door: Door::Public, token: None }
+                Principal { door: Door::Public, token: None }
             }
         };
-        match route(visitor.door, method, path) {
-            Ok(route) => Ok((visitor, route)),
+        match route(principal.door, method, path) {
+            Ok(route) => Ok((principal, route)),
             Err(refusal) => {
                 if self.opens_ledger
                     && let Ok(route) = route(Door::Admin, method, path)
                     && route.handler == Handler::GatewayLedger
                 {
-                    return Ok((visitor, route));
+                    return Ok((principal, route));
                 }
                 let is_admins = !self.admin.is_empty() && route(Door::Admin, method, path).is_ok();
                 Err(if is_admins && refusal.kind == Kind::NotFound { Kind::Unauthorized.into() } else { refusal })
@@ -150,9 +150,9 @@ fn half(digest: Sha256) -> Digest {
 
 /// The scope of an idempotency key: who asks, the [`address`], the key.
 #[must_use]
-pub fn scope(visitor: &Visitor, path: &str, key: &str) -> Digest {
+pub fn scope(principal: &Principal, path: &str, key: &str) -> Digest {
     let mut scope = Sha256::new();
-    scope.update(visitor.token.unwrap_or_default());
+    scope.update(principal.token.unwrap_or_default());
     // Neither a path nor a key has a line end in it.
     for part in [&address(path), key] {
         scope.update(part.as_bytes());
@@ -174,61 +174,61 @@ mod tests {
     const PUBLIC: &str = "public-token-of-a-shop";
     const ADMIN: &str = "admin-token-of-an-operator";
 
-    fn outcome(doors: &Doors, authorization: Option<&str>, path: &str) -> Result<Door, Kind> {
+    fn outcome(auth: &Auth, authorization: Option<&str>, path: &str) -> Result<Door, Kind> {
         let shown = shown(authorization.map(str::as_bytes), [].into_iter());
-        doors.route(shown, "POST", path).map(|(visitor, _)| visitor.door).map_err(|why| why.kind)
+        auth.route(shown, "POST", path).map(|(principal, _)| principal.door).map_err(|why| why.kind)
     }
 
     #[test]
     fn without_tokens_the_public_door_is_open_and_the_admin_door_is_not_there() {
-        let doors = Doors::default();
-        assert_eq!(outcome(&doors, None, "/Ticket/a/reserve"), Ok(Door::Public));
-        assert_eq!(outcome(&doors, Some("Bearer whatever"), "/Ticket/a/reserve"), Ok(Door::Public));
-        assert_eq!(outcome(&doors, None, "/Ticket/a/reset"), Err(Kind::NotFound));
-        assert_eq!(outcome(&doors, None, "/Ticket/a/claim"), Err(Kind::NotFound));
+        let auth = Auth::default();
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Ok(Door::Public));
+        assert_eq!(outcome(&auth, Some("Bearer whatever"), "/Ticket/a/reserve"), Ok(Door::Public));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reset"), Err(Kind::NotFound));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/claim"), Err(Kind::NotFound));
     }
 
     #[test]
     fn with_an_admin_token_alone_the_public_door_stays_open() {
-        let doors = Doors::new([], [ADMIN]).unwrap();
+        let auth = Auth::new([], [ADMIN]).unwrap();
         let admin = format!("bearer {ADMIN}");
-        assert_eq!(outcome(&doors, None, "/Ticket/a/reserve"), Ok(Door::Public));
-        assert_eq!(outcome(&doors, None, "/Ticket/a/reset"), Err(Kind::Unauthorized));
-        assert_eq!(outcome(&doors, Some(&admin), "/Ticket/a/reset"), Ok(Door::Admin));
-        assert_eq!(outcome(&doors, Some(&admin), "/Ticket/a/claim"), Err(Kind::NotFound), "inner");
-        assert_eq!(outcome(&doors, Some("Bearer wrong-wrong-wrong"), "/Ticket/a/reserve"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Ok(Door::Public));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reset"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, Some(&admin), "/Ticket/a/reset"), Ok(Door::Admin));
+        assert_eq!(outcome(&auth, Some(&admin), "/Ticket/a/claim"), Err(Kind::NotFound), "inner");
+        assert_eq!(outcome(&auth, Some("Bearer wrong-wrong-wrong"), "/Ticket/a/reserve"), Err(Kind::Unauthorized));
     }
 
     #[test]
     fn with_a_public_token_nothing_but_health_is_told_without_it() {
-        let doors = Doors::new([PUBLIC, "another-public-token"], [ADMIN]).unwrap();
+        let auth = Auth::new([PUBLIC, "another-public-token"], [ADMIN]).unwrap();
         let public = format!("Bearer {PUBLIC}");
         for path in ["/Ticket/a/reserve", "/Ticket/a/reset", "/Ticket/a/claim", "/nowhere"] {
-            assert_eq!(outcome(&doors, None, path), Err(Kind::Unauthorized), "{path}");
-            assert_eq!(outcome(&doors, Some("Basic abc"), path), Err(Kind::Unauthorized), "{path}");
+            assert_eq!(outcome(&auth, None, path), Err(Kind::Unauthorized), "{path}");
+            assert_eq!(outcome(&auth, Some("Basic abc"), path), Err(Kind::Unauthorized), "{path}");
         }
-        assert_eq!(outcome(&doors, Some(&public), "/Ticket/a/reserve"), Ok(Door::Public));
-        assert_eq!(outcome(&doors, Some(&public), "/Ticket/a/reset"), Err(Kind::Unauthorized));
-        assert_eq!(outcome(&doors, Some("Bearer another-public-token"), "/Ticket/a/reserve"), Ok(Door::Public));
-        assert!(doors.route(None, "GET", "/health").is_ok());
-        assert_eq!(doors.route(None, "POST", "/health").unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(outcome(&auth, Some(&public), "/Ticket/a/reserve"), Ok(Door::Public));
+        assert_eq!(outcome(&auth, Some(&public), "/Ticket/a/reset"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, Some("Bearer another-public-token"), "/Ticket/a/reserve"), Ok(Door::Public));
+        assert!(auth.route(None, "GET", "/health").is_ok());
+        assert_eq!(auth.route(None, "POST", "/health").unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]
     fn a_watcher_shows_its_token_as_a_subprotocol() {
-        let doors = Doors::new([PUBLIC], []).unwrap();
+        let auth = Auth::new([PUBLIC], []).unwrap();
         let offer = format!("{}, {}{PUBLIC}", watch::PROTOCOL, watch::TOKEN_PROTOCOL);
         let token = shown(None, protocols(&offer));
-        assert!(doors.route(token, "GET", "/SeatMap/a/watch").is_ok());
+        assert!(auth.route(token, "GET", "/SeatMap/a/watch").is_ok());
         let token = shown(None, protocols(watch::PROTOCOL));
-        assert_eq!(doors.route(token, "GET", "/SeatMap/a/watch").unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(auth.route(token, "GET", "/SeatMap/a/watch").unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]
     fn a_token_is_long_enough_and_may_stand_in_any_header() {
         for bad in ["", "short", "fifteen-letters", "with a space in it", "with/a/slash/in/it", "with=equals=in=it"] {
-            assert!(Doors::new([bad], []).is_err(), "{bad}");
+            assert!(Auth::new([bad], []).is_err(), "{bad}");
         }
-        assert!(Doors::new(["sixteen-letters-"], []).is_ok());
+        assert!(Auth::new(["sixteen-letters-"], []).is_ok());
     }
 }
