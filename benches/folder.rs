@@ -3,13 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder that is gone with this. Whoever it is for makes it.
+/// A folder that is deleted when this is dropped. The program that uses it makes it.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// One of this process's own. What is temporary otherwise may be kept in memory, where nothing is ever flushed;
-    /// whoever runs a server may reach it.
+    /// One of this process's own, in `/var/tmp`. Other temporary folders may be in memory, where nothing is ever flushed.
+    /// The user that a server runs as may reach it.
     #[must_use]
     pub fn on_disk(name: &str) -> Self {
         Self(PathBuf::from(format!("/var/tmp/booking-bench-{}-{name}", std::process::id())))

@@ -1,4 +1,4 @@
-//! A load generator: so many clients, each with a connection of its own and one request at a time, for so long.
+//! A load generator: a number of clients, each with a connection of its own and one request at a time, for a length of time.
 //!
 //! It runs on the machine of the server it measures, so it does as little as it can: it writes bytes that were made
 //! before, and looks only for the status and the length of what comes back.
@@ -44,7 +44,7 @@ impl Loaded {
         asked(self).saturating_mul(1_000) / millis
     }
 
-    /// How long the slowest of the fastest so many percent took, in microseconds.
+    /// How long the slowest of the fastest `percent` percent took, in microseconds.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> u32 {
         let at = self.micros.len().saturating_sub(1) * percent / 100;

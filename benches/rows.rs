@@ -1,4 +1,4 @@
-//! What services did under load, round by round, and how that is told.
+//! What services did under load, round by round, and how a benchmark tells it.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub struct Much {
 }
 
 /// Measures services in turns, and tells of each what it did in the middle of its rounds. `turn` puts a load on the service
-/// of this number: so many clients, for so long.
+/// of this number, with a number of clients, for a length of time.
 ///
 /// # Errors
 /// What `turn` says, and where requests were not answered as they should.

@@ -111,7 +111,7 @@ impl Server {
         Self::start(&format!("durable {}", folder.display()))
     }
 
-    /// In memory, keeping what is finished for this long, in so many bytes.
+    /// In memory, keeping what is finished for this long, in this number of bytes.
     ///
     /// # Errors
     /// When the process cannot be started.

@@ -138,7 +138,7 @@ fn watchers() {
     eventually(|| watch().ok());
 }
 
-/// Readers who have begun to read, each a large map of its own, and do not go on.
+/// Readers who have begun to read, each a large map of its own, and do not continue.
 fn texts_on_their_way() {
     // Several texts one after the other: more than the system takes for one who does not read.
     const TEXTS: usize = 5;

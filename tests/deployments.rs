@@ -97,7 +97,7 @@ fn a_deployment_sells_with_the_sandbox_before_it_has_a_gateway() {
     assert_eq!(target.public.get("/api/mock-payment/ledger").status, 401, "it names every checkout");
     let pay = json!({ "amount": 100, "paymentMethodId": "card_success" });
     assert_eq!(target.public.post("/api/mock-payment", &pay).status, 401, "strangers would fill it");
-    // What is let go of is let go of a moment after its buyer was told.
+    // A checkout lets go of money a moment after it has told its buyer of the end.
     let before = tests::eventually(|| {
         let seen = ledger(&dev.url());
         std::thread::sleep(std::time::Duration::from_secs(2));

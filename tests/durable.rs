@@ -77,7 +77,7 @@ fn nothing_is_lost_while_it_is_killed_again_and_again() {
     let mut dice = Dice::new(8);
     std::thread::scope(|scope| {
         (0..80).for_each(|_| drop(scope.spawn(|| crowd.buy())));
-        // Some boundaries are passed within a millisecond: it goes on until each was hit.
+        // Some boundaries are passed within a millisecond: the kills continue until each was hit, or there were `MOST`.
         let is_missed = |hits: &BTreeMap<&str, usize>| BOUNDARIES.iter().any(|name| !hits.contains_key(name));
         while kills < enough || (kills < MOST && is_missed(&hits)) {
             std::thread::sleep(Duration::from_millis(120 + dice.below(250) as u64));
@@ -113,7 +113,7 @@ fn nothing_is_lost_while_it_is_killed_again_and_again() {
         assert!(hits.contains_key(name), "no kill came {name}");
     }
     crowd.all_is_well(&money);
-    // Whatever was told once is so for ever.
+    // An end that a checkout has told once stays as it is for ever.
     let ends = crowd.ends();
     assert!(ends.len() > size(400, 2_000), "{} checkouts", ends.len());
     for (id, end) in &ends {
@@ -319,7 +319,7 @@ fn a_second_process_a_foreign_directory_and_a_damaged_one_are_refused() {
     assert!(runs(&["check", "--data-dir", "/nowhere"]).unwrap_err().contains("has no bookings in it"));
 }
 
-/// A server on a disk of its own, of so many bytes, that is gone with it.
+/// A server on a disk of its own, of this number of bytes, that is gone with it.
 fn on_a_small_disk(mount: &Path, bytes: &str, args: &str) -> Server {
     let server = binary("host-axum-sim");
     let script = format!(
@@ -329,7 +329,7 @@ fn on_a_small_disk(mount: &Path, bytes: &str, args: &str) -> Server {
         server = server.display()
     );
     let mut command = Command::new("unshare");
-    // A place of its own for mounts, also for whoever may not mount anything elsewhere.
+    // A place of its own for mounts, also for a user that may not mount anything elsewhere.
     let id = Command::new("id").arg("-u").output().unwrap();
     if id.stdout.trim_ascii() != b"0" {
         command.args(["--user", "--map-root-user"]);
@@ -388,7 +388,7 @@ fn on_a_full_disk_it_says_so_and_goes_on_when_there_is_room() {
         assert_eq!(client.get(&format!("/Checkout/{id}")).body["status"], "CONFIRMED");
     }
     assert_eq!(said_full, 3);
-    // What it has is what it says, also to whoever starts from it.
+    // The directory has what the server said, also for a server that starts from a copy of it.
     let data = inside.join("data");
     let said = runs(&["check", "--data-dir", data.to_str().unwrap()]).unwrap();
     assert!(said.contains("holds"), "{said}");

@@ -288,7 +288,7 @@ fn expected(hostile: &Hostile, from: Door) -> Option<Kind> {
         .map_or(Ok(()), |key| key.map(|_| ()).map_err(|refusal| refusal.kind));
     match (parse(from, &hostile.method, &hostile.path, &hostile.body), key) {
         // What is wrong with the route or the length comes before the headers, these before what is in the body.
-        // Where there are admin tokens, whoever has none is asked for one at the admin's door.
+        // Where there are admin tokens, the host asks a caller that shows none for one at the admin's door.
         (Err(refusal), _) if refusal.kind == Kind::NotFound && is_admins(hostile) && from == Door::Public => {
             Some(Kind::Unauthorized)
         }

@@ -59,7 +59,7 @@ impl Stage {
     }
 }
 
-/// Plays a scenario on the page at this address: it is told this, and what it asks for meanwhile is done.
+/// Plays a scenario on the page at this address: passes this to the scenario, and does what it asks for meanwhile.
 fn play(scenario: &str, base: &str, told: &Value, mut does: impl FnMut(&str)) {
     let mut child = Command::new("node")
         .args(["scenarios.mjs", scenario, base, &told.to_string()])

@@ -1,5 +1,5 @@
 //! Writes the golden journal of every journey that has none yet, into the folder given. An old one is never written
-//! again: it is what an older build has left on somebody's disk.
+//! again: it is what an older build has left on an operator's disk.
 //!
 //! `cargo run -p tests --example record_journeys -- tests/fixtures`
 

@@ -206,7 +206,7 @@ fn one_command_brings_a_killed_checkout_to_its_end() {
     assert_eq!(account(&gateway, &early), [true, false, true]);
 
     assert_eq!(end_of(&on, &running)["status"], "CONFIRMED");
-    // By this it is known that a buyer was told, also of a booking that cost nothing.
+    // A journal has such a call once the checkout has sent its buyer's message, also for a booking that cost nothing.
     let told = |checkout: &str| {
         let sql =
             format!("SELECT index FROM sys_journal WHERE id = '{checkout}' AND entry_type = 'Command: OneWayCall'");
@@ -430,7 +430,7 @@ fn a_booking_costs_so_many_entries_and_no_more() {
     let on = OnRestate::start(&["--mock-payment", "--payment-delay", "0ms"]);
     let admin = Client::new(&on.restate.setup.admin_url());
     for service in ["Ticket", "SeatMap"] {
-        // They keep no journal, unless they are told to.
+        // They keep no journal, unless an operator sets how long they keep it.
         let body = json!({ "journal_retention": "1h" }).to_string();
         let got = admin.send("PATCH", &format!("/services/{service}"), &[], body.as_bytes());
         assert_eq!(got.status, 200, "{}", got.text);

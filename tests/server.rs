@@ -161,7 +161,7 @@ fn a_gateway_that_hangs_is_left_alone_and_buyers_are_told_so_at_once() {
     let got = buy(&client, "hall:9", "card_success");
     assert_eq!(got.kind(), "PaymentUnavailable", "{}", got.text);
     assert!(number("booking_gateway_not_asked_total") > not_asked, "it was not asked for this one");
-    // The voids go on until one is answered, and all is well then.
+    // The host repeats the voids until the gateway answers one, and all is well then.
     gateway.pays_back();
     eventually(|| client.get("/health").body["gatewaySilent"].is_null().then_some(()));
     let ended = r#"booking_checkouts_ended_total{ending="PaymentUnavailable"} 9"#;
@@ -423,7 +423,7 @@ fn a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up() {
         }
         heard
     });
-    // Long names fill what the kernel takes for somebody who does not read.
+    // Long names fill the buffers that the kernel has for a client that does not read.
     const CHANGES: u64 = 60_000;
     let long = "x".repeat(110);
     std::thread::scope(|scope| {

@@ -277,7 +277,7 @@ const DECISIONS: [(&str, &str); 8] = [
     ("Stage::", "what a checkout's stage means"),
     (".stage() {", "what a checkout's stage means"),
     ("IdempotencyKeyReused", "what an idempotency key means"),
-    (".is_recorded()", "what an idempotency key means"),
+    (".is_kept_for_its_key()", "what an idempotency key means"),
     ("Backoff {", "when something is tried again"),
     ("Retry {", "when something is tried again"),
     ("\"Retry-After\", \"", "when it is worth asking again"),
@@ -309,7 +309,7 @@ fn what_a_buyer_could_notice_is_decided_in_the_core() {
         "matches!(checkout.stage(), Stage::Capturing { .. })",
         "match running.checkout().stage() {",
         "return refusal(Kind::IdempotencyKeyReused)",
-        "if kind.is_recorded() {",
+        "if kind.is_kept_for_its_key() {",
         "const AGAIN: Backoff = Backoff { first: Millis(1), cap: Millis(2) };",
         "let retry = Retry { attempts: 3, wait };",
         r#"headers.set("Retry-After", "1")?;"#,
@@ -376,6 +376,99 @@ fn a_host_needs_no_name_beyond_one_page() {
     let unused: Vec<&&str> = names.iter().filter(|name| !example.contains(**name)).collect();
     // A host that forgets checkouts, and whose buyers ask for holds, has these, too.
     assert_eq!(unused, [&"Millis", &"AtTheDoor", &"TicketCall"], "the example shows how each name is used");
+}
+
+/// Words that make a sentence a riddle: who does what is not said.
+const RIDDLES: [&str; 7] = ["whoever", "whatever", "somebody", "none of its", "so many", "is told", "goes on"];
+
+/// The comments of a Rust file, or the prose of a document, line by line. What is shown as code in it is left out.
+fn prose<'a>(path: &str, text: &'a str) -> Vec<(usize, String)> {
+    let (mut lines, mut is_code) = (Vec::new(), false);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line: &'a str = line.trim_start();
+        let said = match path.rsplit('.').next() {
+            Some("md") => Some(line),
+            Some("rs" | "js" | "mjs") => line.strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!'])),
+            _ => None,
+        };
+        let Some(said) = said else { continue };
+        if said.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code {
+            // Names stand between backticks.
+            lines.push((number, said.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase()));
+        }
+    }
+    lines
+}
+
+fn riddles(path: &str, text: &str) -> Wrong {
+    let is_word = |line: &str, word: &str| {
+        line.match_indices(word).any(|(at, _)| {
+            let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
+            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        })
+    };
+    let lines = prose(path, text);
+    let found = lines.iter().flat_map(|(number, line)| {
+        RIDDLES.iter().filter(|word| is_word(line, word)).map(move |word| format!("{path}:{number} says {word}"))
+    });
+    found.collect()
+}
+
+#[test]
+fn comments_and_documents_say_who_does_what() {
+    for word in RIDDLES {
+        assert_eq!(riddles("a.rs", &format!("/// It {word} here.")).len(), 1, "{word}");
+        assert_eq!(riddles("a.md", &format!("It {word} here.")).len(), 1, "{word}");
+        assert_eq!(riddles("a.rs", &format!("let a = \"{word}\";")), Wrong::new(), "a text is not a comment");
+        assert_eq!(riddles("a.md", &format!("```text\n{word}\n```")), Wrong::new(), "nor is what a program prints");
+    }
+    let files = files();
+    let mine = files.iter().filter(|(path, _)| *path != "tests/tidy.rs");
+    let wrong: Wrong = mine.flat_map(|(path, text)| riddles(path, text)).collect();
+    assert_eq!(wrong, Wrong::new());
+}
+
+/// A package can be published from a clean clone, or says why it is not.
+fn cannot_be_published(path: &str, manifest: &str, has: impl Fn(&str) -> bool) -> Wrong {
+    let Some(folder) = path.strip_suffix("Cargo.toml") else { return Wrong::new() };
+    if !manifest.contains("[package]") || manifest.lines().any(|line| line.starts_with("publish = false # ")) {
+        return Wrong::new();
+    }
+    let mut wrong = Wrong::new();
+    for line in ["description = ", "categories = ", "keywords = "] {
+        if !manifest.lines().any(|it| it.starts_with(line)) {
+            wrong.push(format!("{path} has no line {line}"));
+        }
+    }
+    for file in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        if !has(&format!("{folder}{file}")) {
+            wrong.push(format!("{folder} has no {file}, and would be published without"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn a_package_can_be_published_or_says_why_not() {
+    let nothing = |_: &str| false;
+    assert!(!cannot_be_published("a/Cargo.toml", "[package]\nname = \"a\"", nothing).is_empty());
+    assert!(!cannot_be_published("a/Cargo.toml", "[package]\npublish = false", nothing).is_empty(), "and why");
+    assert_eq!(cannot_be_published("a/Cargo.toml", "[package]\npublish = false # a tool", nothing), Wrong::new());
+    let files = files();
+    let has = |path: &str| files.contains_key(path);
+    let manifests = files.iter().filter(|(path, _)| path.ends_with("Cargo.toml"));
+    let wrong: Wrong = manifests.flat_map(|(path, text)| cannot_be_published(path, text, has)).collect();
+    assert_eq!(wrong, Wrong::new());
+    // Nothing outside of the folder of a package that is published gets into it.
+    for path in files
+        .keys()
+        .filter(|path| path.starts_with("booking-core/src") || path.starts_with("crates/restate-endpoint/src"))
+    {
+        let up = path.matches('/').count() - usize::from(path.starts_with("crates/")) - 1;
+        assert!(!files[path].contains(&"../".repeat(up + 1)), "{path} reaches out of its package");
+    }
 }
 
 /// A file begins with a sentence on itself, and has neither skipped tests nor leftovers.

@@ -178,7 +178,7 @@ fn a_panic_is_an_answer_and_nothing_of_its_turn_is_kept() {
     assert_eq!((got.status, got.kind()), (503, "StorageUnavailable"), "{}", got.text);
     let seen = quickly("GET", &format!("{path}/get"), &Value::Null).body;
     assert_eq!((&seen["status"], &seen["version"]), (&json!("AVAILABLE"), &json!(1)), "hall:1 was held");
-    // Once: the object goes on with the next request.
+    // Once: the object continues with the next request.
     let path = "/Ticket/hall:panic-turn-once";
     assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 503);
     assert_eq!(quickly("POST", &format!("{path}/reserve"), &ann).status, 200);
@@ -378,7 +378,7 @@ fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let booking = on.client.post("/Checkout/process", &json!({ "ticketId": "a", "userId": "ann" }));
     assert_eq!(booking.status, 200, "it is done, whether anybody listens or not");
     let first = told.recv_timeout(PATIENCE).unwrap();
-    // The second comes by an alarm, whatever has become of the process.
+    // The second comes by an alarm, also where the process was killed.
     on.workerd.kill();
     on.workerd.start_again().unwrap();
     let second = told.recv_timeout(PATIENCE).unwrap();

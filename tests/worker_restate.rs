@@ -136,7 +136,7 @@ fn pem() -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A token for a path, valid from and until so many seconds from now, signed with the key of a file, or with another.
+/// A token for a path, signed with the key of a file, or with another. It is valid between two times, in seconds from now.
 fn token(path: &str, from: i64, until: i64, is_known: bool) -> String {
     const SIGN: &str = "const { sign, createPrivateKey, generateKeyPairSync } = require('crypto');
         const [path, from, until, file] = process.argv.slice(1);
@@ -292,7 +292,7 @@ fn ten_thousand_bodies_that_are_no_invocations_get_their_error() {
         assert!(got.status == 200 || (400..500).contains(&got.status), "{}: {}", got.status, got.text);
         *seen.entry(got.status).or_default() += 1;
     }
-    // Some were well-formed enough to be run, and were told in the protocol what was wrong; most were refused before.
+    // The endpoint ran some that were well-formed enough, and said in the protocol what was wrong; it refused most before.
     assert!(seen.contains_key(&400) && seen.contains_key(&200), "{seen:?}");
     for (what, headers) in [("no type", vec![]), ("another type", vec![("Content-Type", "application/json")])] {
         let got = on.client.send("POST", CLAIM, &headers, &whole);
@@ -314,7 +314,7 @@ fn a_command_that_cannot_be_judged_is_given_up_and_its_map_goes_on() {
     // Once: it is tried again, and nobody is the wiser.
     let once = on.client.post("/Checkout/process", &json!({ "ticketId": "hall:panic-restate-once", "userId": "ann" }));
     assert_eq!((once.status, panics()), (200, 1), "{}", once.text);
-    // Always: it is given up, and the map goes on. Its checkout waits, and asks again.
+    // Always: the map gives the command up and takes the next. The command's checkout waits, and asks again.
     let order = json!({ "ticketId": "hall:panic-judge-always", "userId": "ann" });
     let sent = on.client.post("/Checkout/process/send", &order);
     assert_eq!(sent.status, 202, "{}", sent.text);

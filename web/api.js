@@ -13,7 +13,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Nobody has answered: whatever was asked for may have happened, or not. */
+/** The host has not answered: what was asked for may have happened, or not. */
 export class Unreachable extends Error {}
 
 /** How long an answer may take, in ms. A checkout is answered within 30 s, with its end or with a promise. */
@@ -21,7 +21,7 @@ const ANSWER_WITHIN = 45_000;
 
 export const sleep = (millis) => new Promise((wake) => setTimeout(wake, millis));
 
-/** How long to wait after so many failures in a row, in ms: doubling to ten seconds, and never all at the same time. */
+/** How long to wait after this number of failures in a row, in ms: doubling to ten seconds, and not the same for all pages. */
 export const backoff = (failures) => Math.min(10_000, 500 * 2 ** Math.min(failures, 10)) * (0.75 + Math.random() / 2);
 
 export class Api {

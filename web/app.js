@@ -183,7 +183,7 @@ const WORDS = {
   locked: "A token is needed",
 };
 
-/** How long changes are gathered before somebody who listens is told of them, in ms. */
+/** How long changes are gathered before the page announces them to a buyer who listens, in ms. */
 const TELL_EVERY = 15_000;
 
 /** Tells those who listen, now and then, how the sale goes: not every seat of every other buyer. */

@@ -1,5 +1,5 @@
-// The buyer: holds seats, gives them back, pays for them. Whatever happens to the page or the connection in between, the
-// same thing is asked for again, under the same name, until there is an answer.
+// The buyer: holds seats, gives them back, pays for them. If the page or the connection breaks in between, it asks for the
+// same thing again, under the same name, until there is an answer.
 
 import { part, sleep, Unreachable } from "./api.js";
 import { Basket, MOST } from "./basket.js";
@@ -32,7 +32,7 @@ export class Buyer {
     this.basket = new Basket(map);
   }
 
-  /** Goes on where this tab was when it was closed or reloaded. */
+  /** Continues where this tab was when it was closed or reloaded. */
   resume() {
     const { basket } = this;
     if (basket.paying) this.#settle();
@@ -186,7 +186,7 @@ export class Buyer {
     try {
       await this.#wish(id, "release", { holdId: basket.hold });
     } catch {
-      // Whatever else it is by now, it is not held for this buyer under this name.
+      // The seat may be anything else by now, but it is not held for this buyer under this name.
     }
     basket.drop(id);
     this.#draw(id);
@@ -218,7 +218,7 @@ export class Buyer {
     if (over.length + booked.length > 0) this.#draw(...over, ...booked);
   }
 
-  /** What a ticket is. Its buyer is told to who shows the hold. */
+  /** What a ticket is. The host names its buyer to a client that shows the hold. */
   #get(id, holdId = this.basket.hold) {
     return this.#api.insist(`/Ticket/${part(id)}/get`, { holdId });
   }

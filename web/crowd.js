@@ -20,7 +20,7 @@ export class Crowd {
     $("crowd-stop").addEventListener("click", () => this.#ask("DELETE"));
   }
 
-  /** Another second has passed, while somebody looks. */
+  /** Another second has passed, while the operator's view is shown. */
   tick() {
     if (!this.#isAsking) this.#ask("GET");
   }

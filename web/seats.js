@@ -39,7 +39,7 @@ export class Seats {
 
   /** Takes a layout; what it looks like is known with the next snapshot. */
   layout({ rows }) {
-    // After every pause it is told again, and is most often the same.
+    // After every pause the page fetches it again, and it is most often the same.
     if (JSON.stringify(rows) === JSON.stringify(this.#layout)) return;
     this.#layout = rows;
     this.version = null;
@@ -178,7 +178,7 @@ function grouped(rows) {
 /** The farthest that a seat may be drawn from the first, in seats, before its place is not believed. */
 const FARTHEST = 400;
 
-/** Turns places of whatever unit into seats' widths, from 0; or into a plain grid, where they tell no picture. */
+/** Turns places in any unit into seats' widths, from 0; or into a plain grid, where they make no picture. */
 function measure(rows) {
   const seats = rows.flatMap(({ seats }) => seats);
   if (seats.length === 0) return;

@@ -27,7 +27,7 @@ impl Empty {
 }
 
 /// What a checkout awaits, and no more: its time, a hold of each seat side by side, an authorisation, a confirmation of
-/// each seat side by side, a capture, each recorded before the next. No map is told, no timer set.
+/// each seat side by side, a capture, each recorded before the next. It tells no map, and sets no timer.
 struct Bare;
 
 #[restate_sdk::service(

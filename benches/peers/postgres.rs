@@ -200,7 +200,7 @@ fn user() -> io::Result<(String, String)> {
     found.ok_or_else(|| io::Error::other("PostgreSQL does not run as root, and there is no user postgres or nobody"))
 }
 
-/// A program, as this user. On Linux it is told when the thread that started it ends, however it does.
+/// A program, as this user. On Linux it gets a signal to quit when the thread that started it ends, however that does.
 fn as_user(program: &Path, user: Option<&(String, String)>) -> Command {
     if !cfg!(target_os = "linux") {
         return Command::new(program);

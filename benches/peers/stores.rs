@@ -1,8 +1,8 @@
 //! Embedded stores off the shelf, where the in-process host would keep its records otherwise: fjall, redb and SQLite.
 //!
 //! Each holds what the host's own log holds, under the same keys and in the same form, and a batch of records is one
-//! transaction of it, on the disk before that returns. All are set as somebody would set them who has read their
-//! documentation and needs that promise; what is not named here is as it comes. Whoever opens one reads all that is in
+//! transaction of it, on the disk before that returns. All are set as a developer would set them who has read their
+//! documentation and needs that promise; what is not named here is as it comes. To open one is to read all that is in
 //! it, as the engine has it all in memory.
 
 use std::fs;

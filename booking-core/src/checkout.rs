@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`Checkout::next`] says what to do now, [`Checkout::settle`] takes how it ended. Both are pure: a host performs the
-//! step, records the outcomes, and goes on; after a crash it replays what it recorded. There are two ways to do that,
+//! step, records the outcomes, and continues; after a crash it replays what it recorded. There are two ways to do that,
 //! see [`crate::journal`] and [`crate::running`].
 //!
 //! This file says what a checkout is and what it asks for. Where the outcomes lead stands in `checkout/settle.rs`.
@@ -37,7 +37,8 @@ use crate::time::Timestamp;
 /// The most tickets one checkout may have.
 pub const MAX_TICKETS: usize = 10;
 
-/// So many steps beyond its own a checkout's other half begins: it never has as many, and an effect has one name for ever.
+/// The money half of a parted checkout begins this number of steps after the seats half. No checkout has this number of steps, so no
+/// two effects share a name.
 const FAR: u32 = 1 << 30;
 
 /// What a buyer wants: 1 to [`MAX_TICKETS`] different tickets, and how to pay.
@@ -60,6 +61,7 @@ pub struct Order {
 pub struct Contact(Arc<str>);
 
 /// What is wrong with a contact.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContactError {
     /// It is no JSON object.
@@ -131,6 +133,7 @@ impl TryFrom<AnyOrder> for Order {
 }
 
 /// What is wrong with a list of tickets.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The list is empty.
@@ -301,7 +304,7 @@ pub enum LetGo {
     Nothing,
     /// This checkout.
     Here,
-    /// Its host, beside it: see [`Checkout::parted`].
+    /// Its host, beside it: see [`Checkout::seats_and_money`].
     Elsewhere,
 }
 
@@ -371,6 +374,7 @@ impl MoneyState {
 }
 
 /// Why a checkout failed: the cause of the earliest step, in the order of the lines.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
@@ -399,6 +403,7 @@ pub enum Failure {
 }
 
 /// Why the holds' prices have no sum.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum NoAmount {
@@ -437,6 +442,7 @@ impl Performed {
 
 /// Outcomes that do not fit the step: a journal that is not this checkout's, or a broken host. Nothing to retry and
 /// nothing to skip over: a person has to look.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
     /// Fewer or more outcomes than effects.
@@ -455,7 +461,7 @@ pub enum Impossible {
         /// Which effect.
         op: Op,
     },
-    /// A journal goes on after its checkout's end, or names an effect that is not there.
+    /// A journal continues after its checkout's end, or names an effect that is not there.
     #[error("{op} is no effect of the step that the checkout is at")]
     Stray {
         /// Which effect.
@@ -479,9 +485,10 @@ impl Checkout {
         }
     }
 
-    /// This checkout on its way back: its seats are let go, and whatever was set aside for it. For one that its host was
-    /// made to forget while it was under way, and only if its capture was never asked for and its buyer never told. One
-    /// of which that may be so is run from its start again: what it has done stands, so it ends as it would have.
+    /// This checkout on its way back: it lets go of its seats, and of the money that was set aside for it. For a checkout
+    /// that an operator made its host forget while it was under way, and only if it never asked for its capture and its
+    /// buyer was never told. Where it may have asked or told, the host runs it from its start again: what it has done
+    /// stands, so it ends as it would have.
     #[must_use]
     pub fn compensated(self) -> Self {
         // Far from every step that it may have had: an effect has one name for ever.
@@ -559,11 +566,11 @@ impl Checkout {
         Some(Ending::Failed { failure: failure.clone(), money: settle::money_until_answered(failure, *void) })
     }
 
-    /// A checkout that has just turned back, in two, so that its buyer need not wait until money is let go of: what lets go of the
-    /// seats, and what lets go of the money, for a host to run beside it, to its end whatever happens. `None` where there is no
-    /// money to let go of.
+    /// Splits a checkout that has just turned back in two, so that its buyer need not wait until the money is let go of. The first
+    /// half lets go of the seats. The second lets go of the money; the host runs it beside the first, and always to its end. `None`
+    /// where there is no money to let go of.
     #[must_use]
-    pub fn parted(&self) -> Option<(Self, Self)> {
+    pub fn seats_and_money(&self) -> Option<(Self, Self)> {
         let Stage::Undoing { failure, revoke: true, void: LetGo::Here, pace } = &self.stage else { return None };
         let half = |step, revoke, void| {
             let stage = Stage::Undoing { failure: failure.clone(), revoke, void, pace: *pace };
@@ -616,8 +623,8 @@ impl Checkout {
         Next::Perform(Step { number: self.step, effects })
     }
 
-    /// What the buyer is told, once it is paid for; `None` before that, and for one that failed. The same message for
-    /// ever, so a host need not keep it beside the checkout.
+    /// The message to the buyer, once the checkout is paid for; `None` before that, and for one that failed. It is the same
+    /// for ever, so a host need not keep it beside the checkout.
     #[must_use]
     pub fn notification(&self) -> Option<Notification> {
         match &self.stage {
@@ -756,7 +763,7 @@ impl Checkout {
         }
     }
 
-    /// Takes the outcomes of the step that [`Checkout::next`] gave, and goes on.
+    /// Takes the outcomes of the step that [`Checkout::next`] gave, and continues.
     ///
     /// # Errors
     /// [`Impossible`] when they do not fit that step: nothing has changed then, and there is nothing to retry.

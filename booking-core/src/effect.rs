@@ -65,7 +65,7 @@ pub enum Outcome {
     Paid(PaymentAnswer),
     /// The wait is over.
     Slept {
-        /// When it was. The only time a checkout is told after its start, and journaled like any outcome.
+        /// When it was. After its start a checkout learns the time from here alone; it is journaled like any outcome.
         at: Timestamp,
     },
     /// The message will be delivered.

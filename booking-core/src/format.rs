@@ -51,6 +51,7 @@ impl Form {
 }
 
 /// Why stored bytes cannot be read. Never quotes them: they hold secrets.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Written by a newer build than this.
@@ -178,7 +179,7 @@ impl Format for crate::map::ticket::Ticket {
     const VERSION: u32 = 1;
 }
 
-impl Format for crate::map::Basket {
+impl Format for crate::map::LastWish {
     const NAME: &'static str = "wish under a hold";
     const VERSION: u32 = 1;
 }

@@ -17,6 +17,7 @@ use unicode_normalization::char::{canonical_combining_class, compose, decompose_
 pub const MAX_ID_LEN: usize = 128;
 
 /// Why a text is not an id. It never quotes the text: an id may be a secret.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// There is no text at all.
@@ -289,7 +290,7 @@ id! {
     MapKey, check, check
 }
 id! {
-    /// Names a hold, and is a capability: whoever knows it may release the hold or pay for it.
+    /// Names a hold, and is a capability: every caller who knows it may release the hold or pay for it.
     ///
     /// So it has no `Display`, and its `Debug` keeps it back. Buyers make their own, unguessable. A checkout that
     /// brings none uses [`HoldId::of_checkout`], which no one outside can name.

@@ -379,7 +379,7 @@ fn no_money_no_seat(system: &dyn System, checkout: &Checkout) -> Verdict {
     require(!all || sum == amount.minor(), || format!("{id} was quoted {amount:?} for tickets of {sum}"))
 }
 
-/// What a checkout asks the gateway for is all under one key, whatever crashed.
+/// The gateway sets a checkout's money aside under one key alone, whichever process crashed, and whenever.
 fn one_account(system: &dyn System, checkout: &Checkout) -> Verdict {
     if checkout.ending().is_none() {
         return Ok(());

@@ -58,7 +58,7 @@ pub trait Executor {
     /// Performs an effect, until there is an outcome. `op` is its name for ever, and serves as an idempotency key.
     ///
     /// # Errors
-    /// The host's, when it cannot go on now.
+    /// The host's, when it cannot continue now.
     fn perform(&mut self, op: &Op, effect: Effect) -> impl Future<Output = Result<Outcome, Self::Error>>;
 }
 
@@ -105,14 +105,14 @@ pub trait StepExecutor {
     /// cancel that was recorded for this step.
     ///
     /// # Errors
-    /// The host's, when it cannot go on now. The checkout is then run again from its start, over the same journal.
+    /// The host's, when it cannot continue now. The host then runs the checkout again from its start, over the same journal.
     fn perform(&mut self, step: Step) -> impl Future<Output = Result<Performed, Self::Error>>;
 
     /// Sees to it that this checkout, which only lets go of money, is run to its end beside the one that it was taken out of; `false`
     /// where the host does no such thing. Called again on each replay, for the same: what was begun is not begun twice.
     ///
     /// # Errors
-    /// The host's, when it cannot go on now.
+    /// The host's, when it cannot continue now.
     fn run_beside(&mut self, money: Checkout) -> Result<bool, Self::Error> {
         let _here_then = money;
         Ok(false)
@@ -136,7 +136,7 @@ pub async fn run<S: StepExecutor>(host: &mut S, mut checkout: Checkout) -> Resul
         let performed = host.perform(step).await?;
         // 3. Tell the checkout how it went. On its way back, its buyer need not wait until its money is let go of.
         checkout.settle(&performed)?;
-        if let Some((seats, money)) = checkout.parted()
+        if let Some((seats, money)) = checkout.seats_and_money()
             && host.run_beside(money)?
         {
             checkout = seats;
@@ -170,6 +170,7 @@ impl Format for Entry {
 }
 
 /// Why a stored journal cannot be replayed. A person has to look. Lines count from 1.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// A line cannot be read.
@@ -200,7 +201,7 @@ pub enum ReplayError {
 }
 
 /// Reads a journal's lines (one JSON document each, as [`crate::format::write`] makes them) back into a checkout that
-/// can go on where it stopped.
+/// can continue where it stopped.
 ///
 /// # Errors
 /// [`ReplayError`] names the line that cannot be read or does not fit.

@@ -12,8 +12,13 @@ use serde::de::DeserializeOwned;
 
 use crate::time::Timestamp;
 
+/// Only this crate has machines: each is proven with its properties.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
 /// A pure, deterministic state machine. `Default` is the state of an object that nobody has spoken to yet.
-pub trait Machine: Clone + Default + Serialize + DeserializeOwned {
+pub trait Machine: sealed::Sealed + Clone + Default + Serialize + DeserializeOwned {
     /// What can be asked of it.
     type Command;
     /// What it records when it changes.
@@ -91,6 +96,12 @@ impl<M: Machine> Turn<M> {
     /// The one-way messages of this turn. A host that keeps them stores them in the transaction of the change.
     pub fn notices(&self) -> &M::Notices {
         &self.notices
+    }
+
+    /// All of it, for what hands it out in the same order.
+    #[allow(clippy::type_complexity, reason = "these three are all there is, and a name would say no more")]
+    pub(crate) fn into_parts(self) -> (Option<M::Event>, M::Notices, Result<M::Reply, M::Refusal>) {
+        (self.event, self.notices, self.outcome)
     }
 
     /// To be called only when what has changed is stored: what the caller gets.

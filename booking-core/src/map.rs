@@ -59,7 +59,7 @@ pub struct SeatMap {
     #[serde(default, skip_serializing_if = "Timed::is_empty")]
     ended: Timed<CheckoutId, Timestamp>,
     #[serde(default, skip_serializing_if = "Timed::is_empty")]
-    baskets: Timed<HoldId, Basket>,
+    baskets: Timed<HoldId, LastWish>,
 }
 
 /// What a map remembers as a whole. Written with each change.
@@ -88,7 +88,7 @@ pub struct Header {
 /// The last accepted numbered wish under a hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Basket {
+pub struct LastWish {
     /// Its number.
     pub last: u32,
     /// What was asked for.
@@ -115,6 +115,7 @@ pub enum Wish {
 pub struct Seats(Vec<TicketId>);
 
 /// What is wrong with a list of seats.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeatsError {
     /// The list is empty.
@@ -273,7 +274,7 @@ pub struct SeatMapEvent {
     pub ended: Vec<(CheckoutId, Option<Timestamp>)>,
     /// The last wishes under holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub baskets: Vec<(HoldId, Option<Basket>)>,
+    pub baskets: Vec<(HoldId, Option<LastWish>)>,
     /// The layout, if this published one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Arc<Layout>>,
@@ -469,7 +470,7 @@ impl SeatMap {
         layout: Option<Arc<Layout>>,
         tickets: impl IntoIterator<Item = (TicketId, Ticket)>,
         ended: impl IntoIterator<Item = (CheckoutId, Timestamp)>,
-        baskets: impl IntoIterator<Item = (HoldId, Basket)>,
+        baskets: impl IntoIterator<Item = (HoldId, LastWish)>,
     ) -> Self {
         let (tickets, ended) = (tickets.into_iter().collect(), ended.into_iter().collect());
         Self { header, layout, tickets, ended, baskets: baskets.into_iter().collect() }
@@ -524,12 +525,12 @@ impl SeatMap {
 
     /// The last numbered wish under a hold.
     #[must_use]
-    pub fn basket(&self, hold: &HoldId) -> Option<&Basket> {
+    pub fn basket(&self, hold: &HoldId) -> Option<&LastWish> {
         self.baskets.get(hold)
     }
 
     /// The last numbered wish under each hold.
-    pub fn baskets(&self) -> impl Iterator<Item = (&HoldId, &Basket)> {
+    pub fn baskets(&self) -> impl Iterator<Item = (&HoldId, &LastWish)> {
         self.baskets.iter()
     }
 
@@ -606,6 +607,8 @@ impl SeatMap {
         Seat::at(self.state(seat), now)
     }
 }
+
+impl crate::machine::sealed::Sealed for SeatMap {}
 
 impl Machine for SeatMap {
     type Command = SeatMapCommand;

@@ -86,6 +86,7 @@ pub struct Money {
 }
 
 /// Why two amounts cannot be added, or an amount cannot be.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The amounts are in two currencies.
@@ -97,7 +98,7 @@ pub enum MoneyError {
 }
 
 impl Money {
-    /// So many minor units of a currency.
+    /// This number of minor units of a currency.
     ///
     /// # Errors
     /// [`MoneyError::TooMuch`] beyond 2^53 - 1 minor units.
@@ -133,6 +134,7 @@ impl Money {
 }
 
 /// A text that is not an amount of money.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotMoney {
     /// It does not have the form.

@@ -188,9 +188,9 @@ impl Payment {
     }
 }
 
-/// The mock gateway, and the ledger by which tests count money at the one who has it.
+/// The mock gateway, and its ledger. Tests count the money there, at the gateway that has it.
 ///
-/// What a card does is told by its [`PaymentMethodId`]: see [`Card`].
+/// The [`PaymentMethodId`] of a card says what the card does: see [`Card`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ledger {
@@ -380,11 +380,13 @@ impl Ledger {
     }
 }
 
+impl crate::machine::sealed::Sealed for Ledger {}
+
 impl Machine for Ledger {
     type Command = Payment;
     type Event = LedgerEvent;
     type Reply = PaymentAnswer;
-    /// Whatever is asked has an answer.
+    /// The ledger answers every request.
     type Refusal = Infallible;
     type Notices = ();
 

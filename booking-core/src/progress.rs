@@ -162,7 +162,7 @@ impl CheckoutProgress {
         step.effects.into_iter().filter(|(op, _)| missing(op)).collect()
     }
 
-    /// Takes an outcome, in whatever order it comes.
+    /// Takes an outcome. The outcomes of a step may come in any order.
     ///
     /// # Errors
     /// [`Impossible`] when it does not fit its effect, or names one that never was. Nothing has changed then.
@@ -200,7 +200,7 @@ impl CheckoutProgress {
 
     /// How often the gateway was asked for what this checkout is at, and gave no answer.
     #[must_use]
-    pub fn in_vain(&self) -> u32 {
+    pub fn failed_attempts(&self) -> u32 {
         match self.checkout.stage() {
             Stage::Authorising { pace, .. } | Stage::Capturing { pace, .. } | Stage::Undoing { pace, .. } => {
                 pace.unknown
@@ -218,7 +218,7 @@ impl CheckoutProgress {
         // Before the seats are back a void is asked for beside them. An authorisation ends by itself.
         let is_asked_for_ever =
             matches!(self.checkout.stage(), Stage::Capturing { .. } | Stage::Undoing { revoke: false, .. });
-        if self.in_vain() == 0 || !is_asked_for_ever {
+        if self.failed_attempts() == 0 || !is_asked_for_ever {
             return Err(NotInVain);
         }
         let (mut outcomes, mut then) = (Vec::new(), self.clone());

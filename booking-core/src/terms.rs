@@ -17,7 +17,7 @@ pub struct Terms {
     pub closed_sales: bool,
     /// How long a buyer's own hold lasts when the buyer does not say.
     pub hold_ttl: HoldTtl,
-    /// How long it lasts at most, whatever the buyer says; [`Terms::hold_ttl`] where `None`.
+    /// How long it lasts at most, even if the buyer asks for more; [`Terms::hold_ttl`] where `None`.
     pub hold_ttl_max: Option<HoldTtl>,
     /// Whether everybody may see whose a ticket is. Operators, and who shows the hold, always may.
     pub shows_buyers: bool,

@@ -1,4 +1,4 @@
-//! Points in time and lengths of time, in milliseconds. The core never asks what time it is; it is told.
+//! Points in time and lengths of time, in milliseconds. The core never asks what time it is; its caller says so.
 
 use std::fmt;
 use std::time::Duration;

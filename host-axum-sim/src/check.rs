@@ -19,7 +19,7 @@ use crate::engine::StoredMap;
 use crate::ledger_file::read_accounts;
 use crate::store::{DirectoryError, Record, is_in_use, read};
 
-/// How many violations are told at most.
+/// How many violations of one property `check` prints at most.
 const MOST_TOLD: usize = 20;
 
 #[derive(Args)]
@@ -76,7 +76,7 @@ impl Kept {
                 | Record::Layout(..)
                 | Record::Seat(..)
                 | Record::Ended(..)
-                | Record::Basket(..)) => StoredMap::take_in(&mut maps, record),
+                | Record::LastWish(..)) => StoredMap::take_in(&mut maps, record),
                 Record::Beginning(_)
                 | Record::CheckoutForgotten(_)
                 | Record::AccountForgotten(_)

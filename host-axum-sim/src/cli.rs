@@ -65,7 +65,7 @@ struct ServeArgs {
     #[arg(long, env = "BOOKING_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Keep everything in this directory: what is answered is on disk, and goes on after a crash. It is made where there
+    /// Keep everything in this directory: what is answered is on disk, and continues after a crash. It is made where there
     /// is none. Without it, everything is in memory, and gone when the process ends
     #[arg(long, env = "BOOKING_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -202,7 +202,7 @@ fn log_bytes(text: &str) -> Result<usize, String> {
 }
 
 impl Cli {
-    /// Runs the command until it is told to stop.
+    /// Runs the command until it is done, or until Ctrl-C or SIGTERM stops it.
     ///
     /// # Errors
     /// [`CannotRun`], for a person.
@@ -291,7 +291,7 @@ impl ServeArgs {
     }
 }
 
-/// How often it is told how far a restart has come.
+/// How often the log says how far a restart has come.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A number of bytes, for people.

@@ -26,13 +26,13 @@ pub(crate) enum Storage {
 /// How long to wait before a disk that had no room is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long a commit may take before those who wait for it are told that storage is unavailable.
+/// How long a commit may take before the host answers the callers that wait for it that storage is unavailable.
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// How many bytes go into one commit, more or less.
 const MOST: usize = 8 << 20;
 
-/// Whatever ends the thread that stores, a panic too: nothing more is said then, and nobody waits for more to be stored.
+/// However the thread that stores ends, by a panic too: the host then says nothing more, and nobody waits for more to be stored.
 struct Ends<'a>(&'a Host);
 
 impl Drop for Ends<'_> {

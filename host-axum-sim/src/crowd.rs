@@ -37,7 +37,7 @@ use hall::{Hall, left};
 const BUYERS: u64 = 60;
 const MOST_BUYERS: u64 = 500;
 
-/// How long a crowd stays, whatever is left.
+/// How long a crowd stays, however many seats are left.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The methods that its route takes.
@@ -55,7 +55,7 @@ struct Shared {
     map: MapKey,
     /// The one that is there, or was last.
     visit: Mutex<Option<Arc<Visit>>>,
-    /// How many buyers there have been: each is somebody else.
+    /// How many buyers there have been: each has another name.
     names: AtomicU64,
 }
 
@@ -172,7 +172,7 @@ impl Crowd {
         Answer { status, body, kind: None }
     }
 
-    /// Lets whoever has a request that is none of the routes' own get through the doors, and counts what comes of it.
+    /// Checks the token and the method of a request for the crowd, as the routes do for theirs, and counts what comes of it.
     async fn at_the_door(
         &self,
         request: Request,

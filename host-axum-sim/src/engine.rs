@@ -8,9 +8,9 @@
 //! ```
 //!
 //! A driver hands over an [`Input`] and the time, then takes every [`Output`] until there is none, and calls again at
-//! [`Engine::wake_at`] at the latest. Each input changes everything it touches at once; what it changed leaves first,
-//! as one batch of [`Record`]s, and whatever was said on the strength of it, reads and refusals too, leaves only when
-//! the driver has said that the batch is stored. After a crash [`Engine::restore`] goes on from what was.
+//! [`Engine::wake_at`] at the latest. Each input changes everything it touches at once. What it changed leaves first,
+//! as one batch of [`Record`]s. Every answer, effect and piece of news that rests on it, reads and refusals too, leaves
+//! only when the driver has said that the batch is stored. After a crash [`Engine::restore`] continues from what was stored.
 //!
 //! The same inputs at the same times give the same outputs, byte for byte. A refusal is answered with its kind; an outcome
 //! that cannot be is said once, as [`Output::Alarm`], and its checkout stays as it was.
@@ -124,7 +124,7 @@ enum Name {
     Layout(MapKey),
     Seat(MapKey, TicketId),
     Ended(MapKey, CheckoutId),
-    Basket(MapKey, HoldId),
+    LastWish(MapKey, HoldId),
     Checkout(CheckoutId),
     Account(PaymentKey),
     Key(Digest),

@@ -96,7 +96,7 @@ impl Host {
     }
 
     /// An engine at work, with the outside world, and a store that it keeps everything in, if it keeps it at all. Must
-    /// be called on a tokio runtime: it spawns the clock, and what the engine wants to go on with.
+    /// be called on a tokio runtime: it spawns the clock, and the payments and messages that the engine continues with.
     ///
     /// A store gets a thread of its own, until [`Host::close`].
     #[must_use]
@@ -178,7 +178,7 @@ impl Host {
         let _nobody_waits = self.take(&mut inner, None);
     }
 
-    /// The store cannot write: whoever waits is told so, and so is whoever asks.
+    /// The store cannot write: every caller that waits is answered so, and so is every caller that asks from now on.
     pub(crate) fn storage_is(&self, storage: Storage) {
         self.lock().suffer(storage);
         if storage == Storage::Broken {

@@ -70,7 +70,7 @@ impl LedgerFile {
 
 type Accounts = BTreeMap<PaymentKey, Box<KeptAccount>>;
 
-/// The accounts of a ledger, which stays as it is: somebody may be writing it.
+/// The accounts of a ledger. The file stays as it is: a mock gateway may be writing it.
 ///
 /// # Errors
 /// [`LedgerFileError`].
@@ -99,7 +99,7 @@ fn accounts_of(path: &Path, file: &File) -> Result<(Accounts, u64), LedgerFileEr
             | Record::Layout(..)
             | Record::Seat(..)
             | Record::Ended(..)
-            | Record::Basket(..)
+            | Record::LastWish(..)
             | Record::Checkout(_)
             | Record::CheckoutForgotten(_)
             | Record::Key(..)

@@ -130,7 +130,7 @@ const FILES: &[(&str, &str, &str)] = &[
 /// The page, to be merged into an app of your own, or nested under a path of it, beside [`router`](crate::router) or by
 /// itself. All its addresses are relative. No token is needed for any of it.
 ///
-/// It has no fallback: what is none of its files is yours.
+/// It has no fallback: your app answers every path that is not one of these files.
 ///
 /// ```
 /// # use host_axum_sim::{Engine, Host, PageSettings, RouteSettings, Settings, page, router};
@@ -152,7 +152,7 @@ pub fn page(settings: PageSettings) -> Router {
     })
 }
 
-/// The page and nothing else, where what is none of its files is nowhere.
+/// The page and nothing else: every path that is not one of its files is `NotFound`.
 pub(crate) fn page_alone(settings: PageSettings) -> Router {
     page(settings).fallback(async |request: Request| {
         read_past(request.into_body(), RouteSettings::default().body_within).await;
@@ -160,8 +160,8 @@ pub(crate) fn page_alone(settings: PageSettings) -> Router {
     })
 }
 
-/// Writes the page as files, for any static host; how many. `_headers` is how Cloudflare Pages and Netlify are told the headers of
-/// files; for all others the policy stands in the page itself, too. What else is in the directory stays.
+/// Writes the page as files, for any static host; returns how many. Cloudflare Pages and Netlify read the headers of the
+/// files from `_headers`; for all other hosts the policy stands in the page itself, too. What else is in the directory stays.
 pub(crate) fn write_to(directory: &Path, settings: &PageSettings) -> io::Result<usize> {
     std::fs::create_dir_all(directory)?;
     let policy = policy(settings);

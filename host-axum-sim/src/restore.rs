@@ -9,8 +9,8 @@ use crate::engine::{Engine, Settings};
 use crate::store::{Directory, DirectoryError, Opened, Record, Records};
 
 /// Makes an engine of everything that is stored, and hands over the directory that it is to be stored in from now on.
-/// What was under way goes on as soon as a [`Host`](crate::Host) has both. `on_records` is told now and
-/// then how many records were read so far.
+/// What was under way continues as soon as a [`Host`](crate::Host) has both. Now and then this calls `on_records` with
+/// how many records were read so far.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -42,7 +42,7 @@ pub fn restore(
     let Opened { mut directory, records, .. } = opened;
     let (send, read) = sync_channel::<Result<Vec<Record>, DirectoryError>>(AHEAD);
     let (odd, unreadable) = channel();
-    // Reading is half of the work: it goes on while the engine takes in what was read.
+    // Reading is half of the work: it continues while the engine takes in what was read.
     let reads = std::thread::spawn(move || read_all(records, &send, &odd));
     let (mut count, mut failed) = (0, None);
     let records = read.into_iter().map_while(|read| read.map_err(|error| failed = Some(error)).ok());

@@ -79,7 +79,7 @@ impl Services {
 
 /// Every route of the service, to be merged into an app of your own, or nested under a path of it.
 ///
-/// It has no fallback: what is none of its routes is yours.
+/// It has no fallback: your app answers every path that is not one of these routes.
 pub fn router(host: Host, settings: RouteSettings) -> Router {
     routes(App {
         host,
@@ -99,7 +99,7 @@ pub(crate) fn routes(app: App) -> Router {
         .with_state(app)
 }
 
-/// What is none of the routes, for a server that has no others.
+/// Answers every path that is not one of the routes, for a server that has no others.
 pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Response {
     let start = Instant::now();
     let refusal = app.settings.auth.authorize(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
@@ -163,7 +163,7 @@ pub(crate) fn respond(answer: Answer) -> Response {
     response
 }
 
-/// What is told of a request, in a log.
+/// What the log and the metrics say of a request.
 struct Told {
     handler: Option<Handler>,
     start: Instant,
@@ -171,7 +171,7 @@ struct Told {
 
 /// A request to the service.
 pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
-    // The path is not told: it may have a secret in it that somebody put there by mistake.
+    // The log leaves the path out: a client may have put a secret into it by mistake.
     let span = tracing::debug_span!(
         "request",
         method = %request.method(),

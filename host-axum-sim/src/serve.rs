@@ -69,7 +69,7 @@ impl Default for ServeSettings {
 /// How long those who watch may take to be told that the server stops.
 const WATCHERS_GO: Duration = Duration::from_secs(1);
 
-/// How many connections beyond the limit are told so at a time; further ones are closed without a word.
+/// How many connections beyond the limit the server refuses with an answer at a time; it closes further ones without one.
 const GOODBYES: usize = 64;
 
 /// Serves the whole service until `stop` is done; then takes no more connections, and ends when the requests under way
@@ -108,7 +108,7 @@ pub async fn serve(
         }
     };
     connections(listener, router, &settings, metrics, stop, when_stopping).await?;
-    // Those who watch have a connection of their own, and are told that it ends.
+    // Watchers have connections of their own. The server says on each that it stops, and waits for that here.
     let all_told = async {
         while host.watchers() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -18,7 +18,7 @@ use booking_core::format::Format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
 use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, RecordedAnswer};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{Basket, Header, Layout};
+use booking_core::map::{Header, LastWish, Layout};
 use booking_core::payment::Account;
 use booking_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub enum Record {
     /// A checkout that claims nothing of a map any more, and until when that is remembered; `None` when it is forgotten.
     Ended(MapKey, CheckoutId, Option<Timestamp>),
     /// The last numbered wish under a hold; `None` when it is forgotten.
-    Basket(MapKey, HoldId, Option<Box<Basket>>),
+    LastWish(MapKey, HoldId, Option<Box<LastWish>>),
     /// A checkout, under way or over.
     Checkout(Box<CheckoutRecord>),
     /// A checkout that is forgotten.
@@ -69,7 +69,7 @@ impl Format for Record {
 }
 
 impl Record {
-    /// What it is stored under, in place of whatever was there: a letter for its kind, then its name.
+    /// What it is stored under, in place of what was there before: a letter for its kind, then its name.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let key = |kind: u8, name: &[&[u8]]| {
@@ -84,7 +84,7 @@ impl Record {
             // No id has a slash in it.
             Self::Seat(map, ticket, _) => key(b's', &[map.as_str().as_bytes(), b"/", ticket.as_str().as_bytes()]),
             Self::Ended(map, id, _) => key(b'x', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
-            Self::Basket(map, id, _) => key(b'h', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
+            Self::LastWish(map, id, _) => key(b'h', &[map.as_str().as_bytes(), b"/", id.as_str().as_bytes()]),
             Self::Checkout(record) => key(b'c', &[record.checkout().id().as_str().as_bytes()]),
             Self::CheckoutForgotten(id) => key(b'c', &[id.as_str().as_bytes()]),
             Self::Account(name, _) | Self::AccountForgotten(name) => key(b'a', &[name.as_str().as_bytes()]),
@@ -103,7 +103,7 @@ impl Record {
     pub fn weight(&self) -> usize {
         match self {
             Self::Layout(_, layout) => 1_024 + 192 * layout.len(),
-            Self::Basket(_, _, Some(basket)) => 512 + 64 * basket.seats.len(),
+            Self::LastWish(_, _, Some(basket)) => 512 + 64 * basket.seats.len(),
             Self::Key(_, record) => match &record.answer {
                 RecordedAnswer::Is { body, .. } => 512 + body.len(),
                 RecordedAnswer::EndOf(_) => 512,
@@ -115,7 +115,7 @@ impl Record {
             | Self::Beginning(_)
             | Self::Seat(..)
             | Self::Ended(..)
-            | Self::Basket(..)
+            | Self::LastWish(..)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
             | Self::KeyForgotten(_) => 256,
@@ -135,7 +135,7 @@ impl Record {
             Self::Map(_, None)
             | Self::Seat(_, _, None)
             | Self::Ended(_, _, None)
-            | Self::Basket(_, _, None)
+            | Self::LastWish(_, _, None)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
             | Self::KeyForgotten(_) => true,
@@ -144,7 +144,7 @@ impl Record {
             | Self::Layout(..)
             | Self::Seat(..)
             | Self::Ended(..)
-            | Self::Basket(..)
+            | Self::LastWish(..)
             | Self::Checkout(_)
             | Self::Account(..)
             | Self::Key(..) => false,
@@ -170,7 +170,7 @@ pub(crate) fn create_private(path: &std::path::Path) -> io::Result<std::fs::File
 
 /// A place to store records.
 pub trait Store: Send {
-    /// Stores these, all or none: when this returns, they are kept through whatever this store is made for. What fails is
+    /// Stores these, all or none: when this returns, they survive every failure that this store is made for. What fails is
     /// tried again with the same records, and more of them, so it does no harm if some of it was stored after all.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Subscriptions {
         Subscription { map, view: Some(view), news, since: Instant::now(), id, subscriptions: self.clone() }
     }
 
-    /// Tells everybody who watches a map. Whose queue is full is told no more.
+    /// Tells all watchers of a map. A watcher whose queue is full is dropped, and hears no more.
     pub(crate) fn tell(&self, map: &MapKey, shown: &Shown) {
         if let Some(watchers) = self.lock().maps.get_mut(map) {
             watchers.retain(|_, watcher| watcher.try_send(shown.clone()).is_ok());

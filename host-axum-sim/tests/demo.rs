@@ -304,7 +304,7 @@ async fn a_crowd_sells_a_hall_out_and_what_it_paid_is_what_its_seats_cost() {
     let captured: Vec<u64> = captured.map(|entry| entry["amount"]["minor"].as_u64().unwrap()).collect();
     assert_eq!(captured.iter().sum::<u64>(), 10 * (100 + 200 + 300 + 400 + 500 + 600));
     assert_eq!(stands["booked"], json!(captured.len()));
-    // Each buyer is somebody else, with as many seats as they paid for.
+    // Each buyer has a name of their own, and as many seats as they paid for.
     let ticket = get(&address, "/Ticket/hall:0-1/get").await;
     assert!(ticket["reservedBy"].as_str().unwrap().starts_with("crowd-"), "{ticket}");
     let metrics = get(&address, "/metrics").await;

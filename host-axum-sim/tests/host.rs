@@ -65,7 +65,7 @@ fn on_a_disk(delay: u64) -> (Host, Arc<Mutex<Option<io::ErrorKind>>>, Arc<Atomic
     (Host::with(engine(delay), Some(Box::new(disk)), Ports::default()), says_no, taken)
 }
 
-/// Whatever is asked, that nothing can be stored is all that is said.
+/// Every request gets the one answer that nothing can be stored.
 async fn says_that_it_cannot_store(app: &Router, new: &str) {
     for (method, path, body) in [
         ("POST", format!("/Ticket/{new}/reserve").as_str(), "\"ann\""),
@@ -91,7 +91,7 @@ async fn when_nothing_can_be_stored_nothing_is_said_but_that() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     *says_no.lock().unwrap() = Some(io::ErrorKind::Other);
     says_that_it_cannot_store(&app, "c").await;
-    // Who was waiting already is told as well.
+    // A caller that was waiting already gets that answer, too.
     let (status, body) = waits.await.unwrap();
     assert!(status == 503 && body.contains("\"StorageUnavailable\""), "{status} {body}");
     // A disk that has failed is not trusted again.
@@ -128,7 +128,7 @@ async fn a_disk_that_has_room_again_is_gone_on_with() {
     host.close().await;
 }
 
-/// A disk that hangs for as long as somebody else has this.
+/// A disk that hangs for as long as a test has locked this.
 struct Hangs(Arc<Mutex<()>>);
 
 impl Store for Hangs {
@@ -339,7 +339,7 @@ impl PaymentGateway for Bank {
     }
 }
 
-/// Somebody who is told of bookings, and never says that they have heard.
+/// A notifier that takes the messages of bookings, and never says that it has delivered one.
 struct Asleep;
 
 #[async_trait::async_trait]

@@ -44,7 +44,7 @@ async fn every_file_of_the_page_is_served_as_it_is() {
     let mut found = 0;
     for entry in std::fs::read_dir(web()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // What a platform that serves files is told about them is no file of the page.
+        // Files that only say how to serve the others are no files of the page.
         if ["_headers", ".assetsignore", "settings.json"].contains(&name.as_str()) {
             continue;
         }
@@ -87,7 +87,7 @@ async fn the_page_is_told_whom_to_ask_and_what_to_show() {
 #[tokio::test]
 async fn a_file_says_what_a_browser_may_do_with_it_as_any_server_of_these_files_does() {
     let app = page(PageSettings::default());
-    // What another platform that serves these files is told to send with them.
+    // The headers that another platform sends with these files.
     let elsewhere = std::fs::read_to_string(web().join("_headers")).unwrap();
     let elsewhere: Vec<(&str, &str)> = elsewhere
         .lines()

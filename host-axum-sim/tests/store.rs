@@ -99,7 +99,7 @@ fn opened(path: &Path, log_bytes: u64) -> Result<(Directory, Model), DirectoryEr
     Ok((directory, model))
 }
 
-/// What is in a directory, to whoever opens it, and to whoever only reads it.
+/// What is in a directory. A process that only reads it finds the same as one that opens it.
 fn found(path: &Path) -> Result<Model, DirectoryError> {
     let looked = read(path).and_then(model_of);
     let opened = opened(path, LARGE).map(|(_, model)| model);
@@ -269,7 +269,7 @@ fn a_file_that_is_missing_is_noticed_and_one_of_another_directory_too() {
         fs::copy(from, mixed.0.join(&name)).unwrap();
         assert!(found(&mixed.0).is_err(), "{name} of another directory was taken for its own");
     }
-    // An older state of the same file is noticed as well: something goes on that does not begin there.
+    // An older state of the same file is noticed as well: the directory has come further than that file says.
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
     let early = scratch.copy();
     (0..3).for_each(|value| directory.write(&[record(1, value)]).unwrap());
@@ -288,7 +288,7 @@ fn a_directory_of_somebody_elses_is_left_alone() {
         assert!(said.contains("no directory of bookings"), "{name}: {said}");
         assert_eq!(scratch.files(), [name]);
     }
-    // And what somebody puts into one of ours stays there.
+    // And a file that its owner puts into one of ours stays there.
     let scratch = Scratch::new();
     drop(opened(&scratch.0, LARGE).unwrap());
     fs::write(scratch.0.join("thesis.tmp"), "mine").unwrap();

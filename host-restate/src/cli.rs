@@ -64,13 +64,13 @@ struct ServeArgs {
     /// How many threads serve. One answers soonest; more are for a Restate server of many cores
     #[arg(long, env = "BOOKING_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// How long invocations under way may take to end once this is told to stop
+    /// How long invocations under way may take to end once a signal stops this
     #[arg(long, env = "BOOKING_STOP_WITHIN", default_value = "30s", value_parser = millis)]
     stop_within: Millis,
 }
 
 impl Cli {
-    /// Runs the command until it is told to stop.
+    /// Runs the command. `serve` ends when a signal stops the process.
     ///
     /// # Errors
     /// [`CannotRun`], for a person.

@@ -27,7 +27,8 @@ use crate::sdk::Host;
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Serves Restate until `stop` is done; then takes no more connections, and ends when the invocations under way have
-/// ended or suspended, or `stop_within` has passed. What is cut short then goes on elsewhere, or when this is back.
+/// ended or suspended, or `stop_within` has passed. Restate continues what is cut short on another host, or when this
+/// one is back.
 ///
 /// # Errors
 /// When the listener fails in a way that does not pass.

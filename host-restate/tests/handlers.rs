@@ -1,4 +1,4 @@
-//! What Restate is told that this host serves: the handlers of the core's list, behind their doors, with their schemas.
+//! What this host tells Restate that it serves: the handlers of the core's list, behind their doors, with their schemas.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -26,7 +26,7 @@ impl PaymentGateway for Nobody {
     }
 }
 
-/// What Restate is told: service and handler, and what of it.
+/// What the host tells Restate: each service and handler, with its description.
 async fn discovered(admin: bool) -> BTreeMap<(String, String), Value> {
     let host = Host::new(Terms::default(), Ports { gateway: Arc::new(Nobody), notifier: None });
     let request = Request::get("/discover").header("accept", "application/vnd.restate.endpointmanifest.v4+json");

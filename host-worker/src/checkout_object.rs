@@ -36,10 +36,10 @@ const SCHEMA: &[Table] = &[Table::new(
     "(one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL, looked INTEGER NOT NULL)",
 )];
 
-/// After how long the alarm looks whether a checkout still goes on. Its first crash costs a buyer no more than that.
+/// After how long the alarm looks whether a checkout still runs. The first crash of a checkout costs its buyer no more time.
 const LOOK_AFTER: Millis = Millis::from_secs(5);
 
-/// After how long it looks again, and again: somebody may be away for days.
+/// The waits before the alarm looks again, and again: the gateway, say, may be away for days.
 const LOOK_AGAIN: Backoff = Backoff { first: LOOK_AFTER, cap: Millis::from_mins(10) };
 
 /// The waits between tries of an effect that nobody answers, while the object is in memory; then the alarm takes over.
@@ -205,7 +205,7 @@ impl Host {
                 let Some(record) = self.record()? else {
                     return Ok(answer::refusal(&Kind::NotFound.into()));
                 };
-                // Should its alarm be lost, who asks for it has it go on; but not as often as they ask.
+                // If its alarm is lost, a client that asks has the checkout continue, but not with each request.
                 if record.ended().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
                     self.go_on(settings);
                 }
@@ -274,7 +274,7 @@ impl Host {
         Ok(answer::checkout(record.progress()))
     }
 
-    /// How it ended; after a while, that it goes on.
+    /// How it ended. If it does not end within this time, the answer is that it continues.
     async fn end(&self, id: &CheckoutId, within: Millis) -> Result<Answer> {
         self.waiting.borrow_mut().retain(|tell| !tell.is_canceled());
         if self.waiting.borrow().len() >= MOST_WAITING {
@@ -306,7 +306,7 @@ impl Host {
 }
 
 impl Driver {
-    /// Drives it to its end, or until somebody gives no answer for a while: the alarm goes on then.
+    /// Drives it to its end, or until a map or the gateway gives no answer for a while: the alarm continues then.
     async fn drive(self, settings: &Settings) -> Result<()> {
         let host = Rc::clone(&self.0);
         let mut failed = 0;
@@ -421,9 +421,9 @@ impl Host {
 enum Start {
     /// It is not the request that the checkout was started with.
     Refused(Answer),
-    /// How it ends can be told.
+    /// The answer already says how the checkout ends.
     Over(Answer),
-    /// The checkout goes on.
+    /// The checkout continues.
     Goes,
 }
 

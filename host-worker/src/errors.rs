@@ -111,7 +111,7 @@ impl Broken {
     }
 }
 
-/// What a caller is told whose request could not be kept, or not be understood in the light of what was.
+/// The answer to a request that could not be kept, or not be understood together with what was kept.
 pub(crate) fn unavailable() -> Answer {
     answer::refusal(&Kind::StorageUnavailable.into())
 }

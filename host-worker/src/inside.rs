@@ -102,7 +102,7 @@ fn tries(why: &Broken) -> u32 {
 /// The waits before that.
 const AGAIN: Backoff = Backoff { first: Millis(40), cap: Millis(400) };
 
-/// Asks an object. It may be asked more than once: whatever is sent here may come twice.
+/// Asks an object, again if no answer comes. So the object may get the same request more than once.
 pub(crate) async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, asked: &Asked<C>) -> Result<Answer> {
     let (body, mut failed) = (format::write_json(asked), 0);
     loop {

@@ -1,4 +1,4 @@
-//! How often somebody may ask: counted by the platform, where `wrangler.toml` binds a limit. A caller is a token at an address: many
+//! How often a caller may ask. The platform counts, where `wrangler.toml` binds a limit. A caller is a token at an address: many
 //! buyers may share a token (the shop's page has one), or an address.
 
 use std::net::IpAddr;

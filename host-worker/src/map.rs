@@ -35,7 +35,7 @@ pub(crate) struct Map {
 
 type Shows = (Option<u64>, Millis);
 
-/// An answer, and what watchers are told, once all of it is kept.
+/// An answer, and the news for watchers, once all of it is kept.
 type Said = (Answer, Vec<News>);
 
 impl Map {
@@ -63,7 +63,7 @@ impl Map {
         Ok(text)
     }
 
-    /// A request of the Worker's or of a checkout. `tell` is told the news of its change, once that is kept.
+    /// A request of the Worker's or of a checkout. `tell` gets the news of its change, once that is kept.
     pub(crate) async fn asked(&self, mut request: Request, tell: impl Fn(News)) -> worker::Result<Response> {
         let answer = match self.answered(&mut request).await {
             Ok((answer, news)) => {

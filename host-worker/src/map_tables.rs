@@ -9,7 +9,7 @@ use booking_core::format;
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::life::{IdempotencyRecord, Key, Known};
 use booking_core::map::ticket::{Hold, Ticket};
-use booking_core::map::{BATCH, Basket, Header, Layout, Needs, Parts, SeatMap, SeatMapEvent};
+use booking_core::map::{BATCH, Header, LastWish, Layout, Needs, Parts, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::Answer;
 use booking_workers::faults;
@@ -79,7 +79,7 @@ fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
     Ok((CheckoutId::parse(&row.text()?)?, row.time()?))
 }
 
-fn basket(mut row: Row) -> Result<(HoldId, Basket)> {
+fn basket(mut row: Row) -> Result<(HoldId, LastWish)> {
     Ok((HoldId::restore(&row.text()?)?, row.stored()?))
 }
 
@@ -146,7 +146,7 @@ fn ending_first<T>(
     }
 }
 
-/// A seat, if it can be read; else that is told to the log.
+/// A seat, if it can be read; else the log says that it cannot.
 fn readable(mut row: Row) -> Option<(TicketId, Ticket)> {
     let id = row.text().ok().and_then(|id| TicketId::parse(&id).ok())?;
     match row.stored() {

@@ -124,7 +124,7 @@ fn respond(answer: Answer) -> worker::Result<Response> {
     Ok(Response::builder().with_status(answer.status).with_headers(headers).fixed(answer.body.into_bytes()))
 }
 
-/// Tells the log of a request. The path is not told: it may have a secret in it that somebody put there by mistake.
+/// Tells the log of a request, but not of its path: a caller may have put a secret into it by mistake.
 fn tell(method: &str, handler: Option<Handler>, answer: &Answer, took: u64) {
     let level = if answer.status >= 500 { Level::Warn } else { Level::Info };
     if !log::says(level) {

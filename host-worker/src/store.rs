@@ -1,7 +1,7 @@
 //! What an object keeps: rows of SQL, written in transactions, and the one alarm that it can set.
 //!
 //! **Transactions.** Everything inside [`Store::transaction`] is kept, or nothing of it. The platform lets no answer and
-//! no request of the object leave before what was written is safe, so whoever writes first and acts then need not wait.
+//! no request of the object leave before what was written is safe, so code that writes first and acts then need not wait.
 //!
 //! **The alarm.** An object has one. It is set to the earliest time at which anything is due, together with the row that
 //! says so; one that is set earlier than needed is left, as it only looks and sets the next.
@@ -124,8 +124,8 @@ pub(crate) struct Store {
     sql: SqlStorage,
     /// Its tables.
     schema: &'static [Table],
-    /// Those that there are, once somebody has looked. An object that is only asked makes none, and one that is not asked
-    /// for what is rare makes none for that: each costs writes.
+    /// Those that exist, once this store has looked. The first row of a table makes it: each costs writes, so an object that
+    /// is only read makes none, and one with no rare rows makes none for these.
     made: RefCell<Option<Vec<&'static str>>>,
     alarm: Cell<Alarm>,
     /// How many rows were written since that was told.
@@ -208,7 +208,7 @@ impl Store {
 
     fn all_or_nothing(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let mut why = None;
-        // Whatever was half done when this panics is rolled back, and what is in memory is asked for anew.
+        // If this panics, the platform rolls back what was half done, and what was in memory is read anew.
         let mut shared = AssertUnwindSafe((work, &mut why));
         let mut once = move || {
             let (work, why) = &mut *shared;

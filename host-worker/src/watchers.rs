@@ -87,12 +87,12 @@ impl Seen {
     }
 }
 
-/// What is about to be told. Whoever loses it, in a crash, loses the sockets as well, and they connect again.
+/// The changes that watchers get next. A crash that loses them ends the sockets as well, and the watchers connect again.
 #[derive(Default)]
 pub(crate) struct Watchers {
     deltas: RefCell<Vec<Delta>>,
     gathers: Cell<bool>,
-    /// The spread that all of them were told last.
+    /// The spread that this last sent to all of them.
     spread: Cell<Millis>,
 }
 

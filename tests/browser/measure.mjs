@@ -9,7 +9,7 @@ import { call, FLAGS, isLive } from "./browser.mjs";
 const [, , base, map, wanted, lasts] = process.argv;
 const [SEATS, SECONDS] = [Number(wanted), Number(lasts)];
 
-/** A phone's processor is so many times slower than this machine's, give or take. */
+/** How many times slower a phone's processor is than this machine's, give or take. */
 const SLOWER = 4;
 
 /** In the page, before anything of its own: notes when all seats are painted, in ms since the page was asked for. */
@@ -27,7 +27,7 @@ function notesWhenPainted(seats) {
   observer.observe(document, { childList: true, subtree: true });
 }
 
-/** In the page: counts frames and seats that are drawn anew, for so long. */
+/** In the page: counts frames and seats that are drawn anew, for this time. */
 async function counts(millis) {
   let shown = 0;
   const observer = new MutationObserver((records) => (shown += records.length));
@@ -63,7 +63,7 @@ async function change() {
   if (!held.delete(seat)) held.set(seat, holdId);
 }
 
-/** Makes so many changes a second until it is stopped; says how many it could. */
+/** Makes this number of changes a second until it is stopped; says how many it could. */
 function changes(perSecond) {
   const start = Date.now();
   let [begun, made, isOver] = [0, 0, false];

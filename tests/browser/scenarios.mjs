@@ -113,7 +113,7 @@ const scenarios = {
     await says(other, "#notice", "booked, in another tab");
     for (const tab of [page, copy]) assert.equal(await tab.locator("#basket li").count(), 0);
     assert.deepEqual(await captured(base), [13000]);
-    // And one that is not paying is told so as well, not that its time is over.
+    // A tab that is not paying also says that its seat is booked, not that its time is over.
     await hold(page, "N", 1);
     const later = await page.evaluate(() => ({ ...sessionStorage }));
     await copy.evaluate((kept) => Object.entries(kept).forEach(([name, value]) => sessionStorage.setItem(name, value)), later);
@@ -157,7 +157,7 @@ const scenarios = {
     await asks("kill");
     await says(page, "#connection-words", "Connection lost");
     await page.locator("#try-now").waitFor();
-    // A click while nobody is there is asked for when somebody is.
+    // A buyer clicks while the server is down: the page asks for the seat when the server is back.
     await seat(page, "K", 3).click();
     await says(page, "#notice", "asking again");
     await asks("start");
@@ -233,7 +233,7 @@ const scenarios = {
 
   async a_crowd_buys_everything(browser, base) {
     const [page, buyer] = [await browser.open(`${base}/#operate`), await browser.open(base)];
-    // Somebody is there before the crowd, and what they hold is theirs.
+    // A buyer is there before the crowd, and what they hold is theirs.
     await hold(buyer, "A", 12, 13);
     await page.locator("#crowd-size").fill("250");
     await page.locator("#crowd-go").click();

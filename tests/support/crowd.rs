@@ -1,4 +1,4 @@
-//! Many who buy at a time, through whatever happens to a host, and what has to be true when all is over.
+//! Many buyers at a time, who ask again through every fault of a host, and what has to be true when all is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ pub struct Bought {
     pub end: Value,
 }
 
-/// Many who buy at a time, through whatever happens.
+/// Many buyers at a time, who ask again through every fault of a host.
 pub struct Crowd<'a> {
     client: &'a Client,
     checkouts: AtomicUsize,
@@ -33,7 +33,7 @@ pub struct Crowd<'a> {
 pub const MAP: &str = "arena";
 
 impl<'a> Crowd<'a> {
-    /// So many checkouts, of so many seats, asked for through this client.
+    /// A crowd that asks for this number of checkouts, on a map of this number of seats, through this client.
     #[must_use]
     pub fn new(client: &'a Client, checkouts: usize, seats: usize) -> Self {
         let (next, under_way) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -110,7 +110,7 @@ impl<'a> Crowd<'a> {
         bought.iter().map(|one| (one.end["checkoutId"].as_str().unwrap().to_owned(), one.end.clone())).collect()
     }
 
-    /// Waits until so many of a hundred are bought, and enough are under way to be hit.
+    /// Waits until this percentage of the checkouts is over, and enough are under way to be hit.
     ///
     /// # Panics
     /// When that never is.
@@ -136,7 +136,7 @@ impl<'a> Crowd<'a> {
         assert_eq!(ids.len(), checkouts, "none was started twice");
 
         let sold = sold_once(&bought).unwrap();
-        // A buyer is told of a failure before their money is let go of.
+        // A checkout tells its buyer of a failure before it lets go of their money.
         let mut ledger = Value::Null;
         let is_well = || {
             ledger = gateway.get("/api/mock-payment/ledger").body;

@@ -206,7 +206,7 @@ pub fn at_rest(run: &Run, reset: &BTreeSet<TicketId>) -> Result<(), Violation> {
     let mut memory = run.house.memory.clone();
     let last = Millis::from_mins(24 * 60);
     memory.advance_to(memory.now().plus(last));
-    // Whoever holds a ticket for longer than a day is not of these tests.
+    // No buyer holds a ticket for longer than a day in these tests.
     let at_rest = !memory.has_timers();
     let checkouts = BTreeMap::from([(run.checkout.id().clone(), run.checkout.clone())]);
     let (maps, ledger) = (memory.maps(), memory.ledger());

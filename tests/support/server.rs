@@ -223,7 +223,7 @@ impl Told {
     }
 }
 
-/// Somebody who is told of bookings, and answers as is said: the address, and what comes there, with its key.
+/// A receiver of messages about bookings, which gives these answers: its address, and what comes there, with its key.
 ///
 /// # Panics
 /// Where the machine has no port for it.

@@ -3,6 +3,7 @@
 
 mod dev;
 mod mutants;
+mod outside;
 mod supply;
 mod test;
 mod up;
@@ -70,6 +71,18 @@ enum Command {
     Msrv,
     /// Checks licences, sources and duplicate versions of everything that is linked.
     Supply,
+    /// Lets libFuzzer draw requests and stored forms. Needs cargo-fuzz and nightly Rust.
+    Fuzz {
+        /// For how long, in seconds, each of the two targets
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Compares the public names of booking-core with `booking-core/api.txt`. Needs cargo-public-api and nightly Rust.
+    Api {
+        /// Write them down anew, to be reviewed with the change
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -113,6 +126,8 @@ fn main() -> ExitCode {
         Command::Release { args } => dev::release(&args),
         Command::Msrv => test::msrv(),
         Command::Supply => supply::check(),
+        Command::Fuzz { seconds } => outside::fuzz(seconds),
+        Command::Api { write } => outside::api(write),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,7 +45,7 @@ fn or_free(port: u16) -> Outcome<u16> {
     if port == 0 { free_port() } else { Ok(port) }
 }
 
-/// Starts a command that goes on when this one has ended.
+/// Starts a command that continues when this one has ended.
 fn start(command: &mut Command, name: &str) -> Outcome<u32> {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -135,7 +135,7 @@ pub(crate) fn down() -> Outcome {
     let started: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     for one in started.iter().rev() {
         let (name, id) = (one["name"].as_str().unwrap_or_default(), one["id"].as_u64().unwrap_or_default().to_string());
-        // The number may be somebody else's by now.
+        // The number may be that of another process by now.
         let is_ours = || {
             output(&mut program("ps", &["-o", "comm=", "-p", &id]))
                 .is_ok_and(|comm| name.starts_with(comm.trim()) && !comm.trim().is_empty())

@@ -23,7 +23,7 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-01";
 /// How the Worker is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panics {
-    /// A panic is an answer with status 500, and the others go on. Needs the nightly toolchain.
+    /// A panic is an answer with status 500, and every object continues. Needs the nightly toolchain.
     Unwind,
     /// A panic is the end of every object in its isolate. What stable Rust can do.
     Abort,
@@ -290,7 +290,7 @@ impl Setup {
         self.folder.join("workerd.log")
     }
 
-    /// What workerd is told: the bindings of `wrangler.toml`, as it has them itself.
+    /// The configuration of workerd: the bindings of `wrangler.toml`, in workerd's own form.
     fn config(&self, files: &[String]) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let ours =

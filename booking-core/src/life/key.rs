@@ -154,12 +154,12 @@ impl IdempotencyRecord {
     }
 
     /// The record of an answer. `None` where it is not recorded, as asking again may be answered otherwise: see
-    /// [`Kind::is_recorded`].
+    /// [`Kind::is_kept_for_its_key`].
     #[must_use]
     pub fn of_answer(request: Digest, at: Timestamp, answer: &Answer) -> Option<Self> {
         let Answer { status, body, kind } = answer;
         let kind = match kind {
-            Some(kind) if !kind.is_recorded() => return None,
+            Some(kind) if !kind.is_kept_for_its_key() => return None,
             kind => kind.map(|kind| kind.as_str().to_owned()),
         };
         Some(Self { request, at, answer: RecordedAnswer::Is { status: *status, kind, body: body.clone() } })

@@ -101,19 +101,18 @@ impl MapCall {
             Self::Map(_) | Self::Expire(_) => Asked::Map,
         };
         let command = self.command(key, map).map_err(Refusal::from)?;
-        let turn = machine::turn(map, &command, now);
+        let (event, notices, outcome) = machine::turn(map, &command, now).into_parts();
         let deliver = |call, not_before| Delivery { to: key.clone(), call, not_before };
         let mut deliveries = Vec::new();
-        deliveries.extend(turn.notices().timer.map(|due| deliver(Self::Expire(due), due)));
-        if turn.changed() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll {
+        deliveries.extend(notices.timer.map(|due| deliver(Self::Expire(due), due)));
+        if event.is_some() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll {
             deliveries.push(deliver(Self::Map(SeatMapCall::ResetAll), now));
         }
         let version = match &asked {
             Asked::Seat(seat) => map.version_of(seat),
             Asked::Line | Asked::Map => map.version(),
         };
-        let (event, news) = (turn.event().cloned(), turn.notices().watchers.clone());
-        Ok(Judgement { event, deliveries, told: Told { outcome: turn.stored(), version, news, asked } })
+        Ok(Judgement { event, deliveries, told: Told { outcome, version, news: notices.watchers, asked } })
     }
 }
 

@@ -52,6 +52,7 @@ pub struct Place {
 }
 
 /// What is wrong with a layout.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A ticket stands in it twice.

@@ -268,13 +268,14 @@ pub struct Offer {
 }
 
 /// Why a command is not allowed. The caller's to handle; never retried by a host.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketRefusal {
     /// Another hold is live on the seat.
     #[error("Ticket is currently reserved")]
     TicketReserved {
-        /// Its end, or its claim's deadline where it has none of its own.
+        /// The hold's own end, or its claim's deadline where the hold has no own end.
         until: Timestamp,
     },
     /// The seat is sold.

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Basket;
+use super::LastWish;
 use super::ticket::{Hold, Ticket};
 use crate::time::Timestamp;
 
@@ -38,7 +38,7 @@ impl Ends for Timestamp {
     }
 }
 
-impl Ends for Basket {
+impl Ends for LastWish {
     fn end(&self) -> Option<Timestamp> {
         Some(self.until)
     }

@@ -10,7 +10,7 @@ use super::ticket::TicketRefusal::{
 };
 use super::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketState};
 use super::{
-    BATCH, Basket, Delta, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
+    BATCH, Delta, LastWish, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
     SeatMapReply, Wish,
 };
 use crate::ids::{CheckoutId, HoldId, TicketId};
@@ -179,7 +179,7 @@ impl<'a> Turn<'a> {
         } else if let Some(basket) =
             self.map.baskets.get(hold).filter(|it| it.wish == Wish::Reserve && !it.seats.is_empty())
         {
-            let used_up = Basket { seats: vec![], ..basket.clone() };
+            let used_up = LastWish { seats: vec![], ..basket.clone() };
             self.event.baskets.push((hold.clone(), Some(used_up)));
         }
         self.become_all(set, states).accept(SeatMapReply::Done)
@@ -233,14 +233,14 @@ impl<'a> Turn<'a> {
             self.event.header.baskets += 1;
         }
         let until = before.map_or(until, |before| before.until.max(until));
-        self.event.baskets.push((hold.clone(), Some(Basket { last, wish, seats: seats.to_vec(), until })));
+        self.event.baskets.push((hold.clone(), Some(LastWish { last, wish, seats: seats.to_vec(), until })));
         Ok(())
     }
 
     /// The last wish under a hold is remembered while a seat is held under it.
     fn remember_longer(&mut self, hold: &HoldId, until: Timestamp) {
         if let Some(basket) = self.map.baskets.get(hold).filter(|basket| basket.until < until) {
-            self.event.baskets.push((hold.clone(), Some(Basket { until, ..basket.clone() })));
+            self.event.baskets.push((hold.clone(), Some(LastWish { until, ..basket.clone() })));
         }
     }
 

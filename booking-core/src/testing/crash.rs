@@ -1,7 +1,7 @@
 //! A checkout on a [`Memory`], cut at chosen boundaries of its journal and resumed: both ways of driving it.
 //!
 //! Around every effect there are three boundaries: before it, after it but before its outcome is recorded, and after
-//! that. A crash is dropping what runs, never an error that is returned; what was recorded stays, and time goes on.
+//! that. A crash drops what runs, and never returns an error; what was recorded stays, and time continues.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
@@ -30,12 +30,12 @@ pub struct House {
     pub checkout: Checkout,
     /// What others ask before the first effect of a step, by its number.
     pub rivals: BTreeMap<u32, Vec<(MapKey, SeatMapCommand)>>,
-    /// The step during which somebody cancels, if anybody does.
+    /// The step during which an operator cancels the checkout, if one does.
     pub cancel_during: Option<u32>,
 }
 
 impl House {
-    /// Whoever acts when this step begins has acted after this.
+    /// Sends the maps the commands of the rivals who act when this step begins.
     fn let_rivals_act(&mut self, step: u32) {
         for (map, command) in self.rivals.remove(&step).unwrap_or_default() {
             let _done_or_refused = self.memory.ask(&map, &command);

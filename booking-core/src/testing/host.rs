@@ -107,7 +107,7 @@ impl Outside {
         self.world.borrow().now
     }
 
-    /// A boundary: the process may die here. To be called before and after whatever the host stores.
+    /// A boundary: the process may die here. A host calls this before and after everything that it stores.
     ///
     /// # Errors
     /// [`Crash`], if it does.
@@ -473,7 +473,7 @@ fn to_rest<H: Host>(
             },
         };
         if world.borrow().process != process {
-            // It has died, and does nothing more, whatever it said.
+            // The process has died and does nothing more. What it answered does not count.
             running = None;
             *crashes += 1;
             let downtime = cut.map_or(Millis(0), |cut| cut.downtime);

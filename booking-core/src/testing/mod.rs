@@ -5,8 +5,8 @@
 //! booking-core = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! What must hold is stated in [`crate::invariants`]; this module makes what it must hold for. How to test a host, a
-//! gateway adapter or rules of your own with it is told in [`crate::docs::testing`].
+//! What must hold is stated in [`crate::invariants`]; this module makes what it must hold for. [`crate::docs::testing`]
+//! explains how to test a host, a gateway adapter or rules of your own with it.
 //!
 //! ```text
 //!                            rules, or wrong ones

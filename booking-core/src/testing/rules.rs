@@ -42,7 +42,7 @@ pub trait Rules: fmt::Debug + Sync {
         running.told()
     }
 
-    /// What a host goes on with after a crash; `crashes` counts them, this one among them.
+    /// What a host continues with after a crash; `crashes` counts them, this one among them.
     fn recover(&self, stored: &CheckoutProgress, _start: &Checkout, _crashes: u8) -> CheckoutProgress {
         stored.clone()
     }

@@ -1,7 +1,7 @@
 //! Every world that a scene can lead to, breadth first: what is found is as short as it can be, and what is not found
 //! is not there. Time goes from one moment at which something ends to the next; in between nothing can differ, but for
-//! when a hold or a checkout begins. Whether a world comes to rest is tried from one world in so many
-//! ([`Search::probe_one_in`]), in one order; that nothing is stuck, in every world.
+//! when a hold or a checkout begins. From one world in [`Search::probe_one_in`] the search tries, in one order, whether
+//! it comes to rest. In every world it checks that nothing is stuck.
 //!
 //! Two worlds are taken for one if their prints are the same, 128 bits each: with 13 million worlds the chance that any
 //! was left out for that is below 10^-24.
@@ -23,7 +23,7 @@ pub struct Search {
     pub most_worlds: usize,
     /// How many actions to go at most.
     pub most_actions: usize,
-    /// From one world in so many it is tried whether it comes to rest, once nothing goes wrong any more.
+    /// From one world in this number the search tries whether it comes to rest, once nothing goes wrong any more.
     pub probe_one_in: u128,
 }
 

@@ -288,7 +288,7 @@ impl Workload {
         if good { self.cards[0].clone() } else { dice.one_of(&self.cards[1..]).clone() }
     }
 
-    /// A few of the first so many tickets, in any order.
+    /// Up to `most` neighbours among the first `of` tickets, forwards or backwards.
     fn some_tickets(&self, dice: &mut Dice, of: usize, most: u8) -> Vec<TicketId> {
         let count = usize::from(dice.between(1, most)).min(of);
         let first = dice.below(of);

@@ -55,8 +55,8 @@ pub fn nothing_is_stuck(world: &World) -> Result<(), Violation> {
     Err(Violation { property: "nothing_is_stuck", number: 11, what })
 }
 
-/// Goes on at random: each pick is one of the actions that are listed then (modulo how many there are). What was picked
-/// is added to the actions.
+/// Continues at random: each pick chooses one of the actions that the world lists then (modulo how many there are). Adds
+/// what it picked to `actions`.
 ///
 /// # Errors
 /// The first property that does not hold any more.
@@ -101,7 +101,7 @@ impl Trace {
         self.actions.iter().map(|action| usize::from(action.is_fault()) + brought(action)).sum()
     }
 
-    /// Whether it needs time to pass, or to be told wrongly.
+    /// Whether it needs time to pass, a timer to fire, or a map's clock to be wrong.
     #[must_use]
     pub fn needs_time(&self) -> bool {
         self.actions.iter().any(|action| action.is_about_time())
@@ -183,7 +183,7 @@ impl Trace {
         false
     }
 
-    /// Has somebody want less, or pay otherwise: whether that made it shorter.
+    /// Tries simpler scenes, in which a buyer wants less or pays otherwise, for example. Whether one made the trace shorter.
     fn simplify(&mut self, rules: &'static dyn Rules) -> bool {
         let before = (self.actions.len(), self.faults());
         for simpler in simpler(&self.scene) {

@@ -7,8 +7,8 @@
 //!              └──── apply(action) ◀────┘ ──▶ a property that is broken, or nothing
 //! ```
 //!
-//! Messages arrive in any order, late, twice or never; whoever waits for an answer asks again. Timers fire early, late,
-//! twice, or when they are not armed any more. What runs a checkout crashes anywhere. Only what is asked for in
+//! Messages arrive in any order, late, twice or never; a sender that waits for an answer asks again. Timers fire early,
+//! late, twice, or when they are not armed any more. What runs a checkout crashes anywhere. Only what is asked for in
 //! [`Faults`] goes wrong, each at most as often as it says there, so a small world has an end.
 
 mod action;
@@ -248,7 +248,7 @@ impl World {
         }
         put(self.ledger.print());
         put(self.wishes.iter().map(print).fold(0, u128::wrapping_add));
-        // In whatever order they came to be under way: they may arrive in any.
+        // The order in which messages were sent does not count: they may arrive in any order.
         put(self.mail.iter().map(Mail::print).fold(0, u128::wrapping_add));
         printer.print()
     }

@@ -403,7 +403,7 @@ pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a CheckoutProgress, Wait
                 WaitsFor::Map => "map",
                 WaitsFor::Notifier => "notifier",
             },
-            in_vain: running.in_vain(),
+            in_vain: running.failed_attempts(),
             deadline: checkout.deadline(),
             tickets: checkout.order().tickets(),
             amount: checkout.amount(),

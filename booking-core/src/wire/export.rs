@@ -1,5 +1,5 @@
 //! What a host writes when it is asked for everything that it has: a line of JSON for each booking and each ticket.
-//! Whoever may read it is told no hold's name.
+//! It never contains the id of a hold.
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! What goes to a payment gateway over HTTP and what its bytes mean; and the same from the mock gateway's side.
 //!
-//! Hosts only carry these. A request is a `POST` to the gateway's address plus [`Request::path`], with the header
+//! Hosts only carry these. A request is a `POST` to the gateway's address plus [`GatewayRequest::path`], with the header
 //! [`super::IDEMPOTENCY_KEY`]. Any answer that no rule here calls a yes or a no, or none, is `Unavailable`.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::payment::{
 
 /// A request to a gateway, ready to be carried.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct GatewayRequest {
     /// To be added to the gateway's address.
     pub path: &'static str,
     /// The value of the idempotency key header.
@@ -31,21 +31,21 @@ pub struct Request {
 }
 
 /// Keeps the body back: it has a card in it.
-impl fmt::Debug for Request {
+impl fmt::Debug for GatewayRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("path", &self.path).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("GatewayRequest").field("path", &self.path).field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-fn post(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> Request {
+fn post(path: &'static str, key: &PaymentKey, body: &impl Serialize) -> GatewayRequest {
     let body = serde_json::to_string(body).expect("string keys, and a String takes everything");
-    Request { path, key: key.clone(), body }
+    GatewayRequest { path, key: key.clone(), body }
 }
 
 /// What asks for a payment: `POST …/authorize { "key", "amount", "paymentMethodId" }`,
 /// `POST …/capture { "key", "authorizationId" }`, `POST …/void { "authorizeKey" }`.
 #[must_use]
-pub fn request(payment: &Payment) -> Request {
+pub fn request(payment: &Payment) -> GatewayRequest {
     match payment.clone() {
         Payment::Authorize(Authorize { key, amount, method: payment_method_id }) => {
             post("/authorize", &key.clone(), &AuthorizeBody { key, amount, payment_method_id })
@@ -239,7 +239,7 @@ fn no(reason: &DeclineReason) -> Answer {
 
 /// What goes to the receiver of notifications: a `POST` with the idempotency key header, taken when it answers 2xx.
 #[must_use]
-pub fn notification(message: &Notification) -> Request {
+pub fn notification(message: &Notification) -> GatewayRequest {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {

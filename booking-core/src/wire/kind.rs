@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 macro_rules! kinds {
     ($($kind:ident $status:literal $message:literal, $doc:literal;)*) => {
         /// What went wrong, for machines. A later version may have more: who does not know one goes by its status.
+        #[non_exhaustive]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Kind {
             $(#[doc = $doc] $kind,)*
@@ -79,7 +80,7 @@ impl Kind {
     /// Whether an answer of this kind is the machines' own, to be given again to the same idempotency key. The others say
     /// that the machines were not asked.
     #[must_use]
-    pub fn is_recorded(self) -> bool {
+    pub fn is_kept_for_its_key(self) -> bool {
         !matches!(self.status(), 400 | 401 | 413 | 429) && !matches!(self, Self::Overloaded | Self::StorageUnavailable)
     }
 

@@ -74,8 +74,8 @@ impl MapCall {
     /// what seats cost is read from it.
     ///
     /// # Errors
-    /// `NotFound` for what only reads, and for what is none of a map; `TicketNotForSale` for a seat that is to be blocked and
-    /// that the layout does not have.
+    /// `NotFound` for a call that only reads; `TicketNotForSale` for a seat that an operator wants to block and that the layout
+    /// does not have.
     pub fn command(self, key: &MapKey, map: &SeatMap) -> Result<SeatMapCommand, Kind> {
         let offer = |seats: &Seats, default_price| map.offer(seats, default_price, Terms::ROOM);
         let command = match self {

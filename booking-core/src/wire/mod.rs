@@ -13,7 +13,7 @@
 //!
 //! When several refusals apply, the first of these wins, on every host and for every handler:
 //!
-//! 1. `Unauthorized`: where tokens are configured, before anything about the request is told (the host's).
+//! 1. `Unauthorized`: where tokens are configured. The host checks this before its answer says anything about the request.
 //! 2. `NotFound`: no such route, or none that this caller can reach.
 //! 3. `MethodNotAllowed`.
 //! 4. `PayloadTooLarge`.
@@ -72,7 +72,7 @@ pub fn is_token(text: &str) -> bool {
 pub enum Door {
     /// Anybody.
     Public,
-    /// Whoever has the admin token.
+    /// A caller with the admin token.
     Admin,
 }
 

@@ -25,7 +25,7 @@ pub struct Route<'a> {
 ///
 /// # Errors
 /// `NotFound` where there is no such route, `MethodNotAllowed` where it does not take this method. A route behind a
-/// door that is not open to `from` is not there: whoever asks learns nothing about it.
+/// door that is not open to `from` is `NotFound` too: the caller learns nothing about it.
 pub fn route<'a>(from: Door, method: &str, path: &'a str) -> Result<Route<'a>, Refusal> {
     let route = find(from, path)?;
     if !route.handler.methods().take(method) {

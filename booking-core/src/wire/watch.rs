@@ -9,8 +9,8 @@
 //! A map without a layout has no order: its snapshot names the seats that it has heard of.
 //!
 //! A watcher that sees a gap asks for a snapshot. One that wants to know whether
-//! the connection still stands says [`PING`] and is told [`PONG`]: a browser can send no ping of the protocol's own. A
-//! host may send a watcher away that has said nothing for two minutes.
+//! the connection still stands sends [`PING`], and the host answers [`PONG`]: a browser can send no ping of the protocol's
+//! own. A host may send a watcher away that has said nothing for two minutes.
 //!
 //! A host that stops, or is replaced by a new build, loses all its watchers at once. If they all came back at once, the
 //! last would be let in long after they had given up. So a host with many watchers tells them a [`spread`], with a snapshot, and with
@@ -34,7 +34,7 @@ pub const PROTOCOL: &str = "booking.watch.v1";
 /// header, and a URL is no place for a token. The host never answers with it.
 pub const TOKEN_PROTOCOL: &str = "booking.token.";
 
-/// What a watcher says to be told [`PONG`]; every 30 s is a good measure.
+/// What a watcher sends to get [`PONG`] back; every 30 s is a good measure.
 pub const PING: &str = r#"{"type":"ping"}"#;
 
 /// The answer to [`PING`].

@@ -455,7 +455,7 @@ mod the_buyer_is_told {
         })
     }
 
-    /// Lets go of the seats, the money not yet: what is told before and after that.
+    /// Lets go of the seats, but not yet of the money. Checks what the buyer can learn before and after that.
     fn seats_let_go(checkout: Checkout) -> (CheckoutProgress, MoneyState) {
         let mut running = CheckoutProgress::start(checkout);
         let mut pending = running.pending();
@@ -513,17 +513,20 @@ mod the_buyer_is_told {
 
     #[test]
     fn by_a_host_that_lets_go_of_the_money_beside_it() {
-        let (seats, money) = capture_refused().parted().expect("there is money to let go of");
+        let (seats, money) = capture_refused().seats_and_money().expect("there is money to let go of");
         assert_eq!((effects(&seats), effects(&money)), (revokes(), vec![void()]));
         let ended = after(seats.clone(), vec![done(), done()]);
         assert!(matches!(ended.ending(), Some(Ending::Failed { money: MoneyState::LettingGo, .. })));
         let waiting = after(money.clone(), vec![unanswered()]);
         let ended = after(after(waiting, vec![slept(u64::MAX)]), vec![voided()]);
         assert!(matches!(ended.ending(), Some(Ending::Failed { money: MoneyState::None, .. })));
-        assert_eq!([seats.parted(), money.parted(), capturing().parted()], [None, None, None]);
+        assert_eq!(
+            [seats.seats_and_money(), money.seats_and_money(), capturing().seats_and_money()],
+            [None, None, None]
+        );
         let refused = after(start(), vec![held(1, usd(1)), no("b:2", TicketRefusal::TicketSold)]);
-        assert_eq!(refused.parted(), None, "nothing was ever asked for");
-        let (seats, _) = declined().parted().expect("it is voided all the same");
+        assert_eq!(refused.seats_and_money(), None, "nothing was ever asked for");
+        let (seats, _) = declined().seats_and_money().expect("it is voided all the same");
         assert!(matches!(
             after(seats, vec![done(), done()]).ending(),
             Some(Ending::Failed { money: MoneyState::None, .. })
@@ -567,7 +570,7 @@ mod an_operators_word {
     #[test]
     fn ends_what_was_asked_in_vain_whether_it_waits_or_asks_again() {
         for checkout in [capture_unknown(), after(capture_unknown(), vec![slept(NOW)])] {
-            assert_eq!(CheckoutProgress::start(checkout.clone()).in_vain(), 1);
+            assert_eq!(CheckoutProgress::start(checkout.clone()).failed_attempts(), 1);
             let booked = said(checkout.clone(), &captured_as("pay-1")).unwrap();
             assert!(matches!(booked.checkout().stage(), Stage::Notifying { payment: Some(_), .. }));
             let back = said(checkout, &refused()).unwrap();
@@ -874,16 +877,16 @@ mod outcomes {
 
 #[test]
 fn a_checkout_that_turns_back_is_parted_into_its_seats_and_its_money() {
-    assert_eq!(confirming().parted(), None, "it is on its way forward");
+    assert_eq!(confirming().seats_and_money(), None, "it is on its way forward");
     let no_hold = || no("b:2", TicketRefusal::HoldExpired);
     let back = after(confirming(), vec![done(), no_hold()]);
-    let (seats, money) = back.parted().expect("money is set aside");
+    let (seats, money) = back.seats_and_money().expect("money is set aside");
     assert_eq!((effects(&seats), effects(&money)), (revokes(), vec![void()]));
-    // Each goes on under step numbers that the other never has.
+    // Each half continues under step numbers that the other never has.
     assert_eq!((seats.step(), money.step()), (back.step(), back.step() + (1 << 30)));
-    assert_eq!((seats.parted(), money.parted()), (None, None), "once");
+    assert_eq!((seats.seats_and_money(), money.seats_and_money()), (None, None), "once");
     let nothing_to_let_go_of = after(start(), vec![no("a:1", TicketRefusal::TicketSold), held(1, usd(100))]);
-    assert_eq!(nothing_to_let_go_of.parted(), None);
+    assert_eq!(nothing_to_let_go_of.seats_and_money(), None);
 }
 
 #[test]

@@ -31,7 +31,7 @@ enum Bug {
     AnswersFirst,
     /// What a map has changed is stored when there is time.
     KeepsMapsInMemory,
-    /// After a crash it goes on with new orders alone.
+    /// After a crash it continues with new orders alone.
     ResumesNothing,
     /// It takes no answer of the gateway for a refusal.
     TakesSilenceForNo,

@@ -41,7 +41,7 @@ mod keys {
         for kind in Kind::ALL.iter().copied() {
             let refusal = answer::refusal(&kind.into());
             let record = IdempotencyRecord::of_answer(FIRST, at(NOW), &refusal);
-            assert_eq!(record.is_some(), kind.is_recorded(), "{kind}");
+            assert_eq!(record.is_some(), kind.is_kept_for_its_key(), "{kind}");
             if let Some(record) = record {
                 assert_eq!(IdempotencyRecord::look(Some(&record), FIRST), Known::Answer(refusal));
             }

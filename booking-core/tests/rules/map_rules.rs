@@ -345,7 +345,7 @@ mod ended_checkouts {
         let basket = map.clone().after(&wish).map.baskets().next().unwrap().1.clone();
         let basket = |n: u64| {
             let until = at(if n == 0 { EARLY } else { LATE });
-            (hold_id(&format!("h{n}")), booking_core::map::Basket { until, ..basket.clone() })
+            (hold_id(&format!("h{n}")), booking_core::map::LastWish { until, ..basket.clone() })
         };
         let mut header = *map.map.header();
         header.baskets = MEMORY;

@@ -415,7 +415,8 @@ mod golden {
             gateway::notification(&message),
             gateway::notification(&Notification { contact: Some(contact()), ..message.clone() }),
         ];
-        let line = |gateway::Request { path, key, body }| format!(r#"{{"path":"{path}","key":"{key}","body":{body}}}"#);
+        let line =
+            |gateway::GatewayRequest { path, key, body }| format!(r#"{{"path":"{path}","key":"{key}","body":{body}}}"#);
         assert_golden(&calls.map(line), include_str!("../fixtures/gateway_calls.jsonl"));
     }
 

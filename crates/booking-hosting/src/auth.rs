@@ -23,7 +23,7 @@ fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-/// Whoever has got through.
+/// A caller that a door has let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The last door that is open to them.
@@ -47,8 +47,8 @@ impl Auth {
         Ok(Self { public, admin, opens_ledger: false })
     }
 
-    /// The same, with the mock gateway's ledger behind the public door: for trying things. It names every checkout, and whoever knows its
-    /// name may look at it.
+    /// The same, with the mock gateway's ledger behind the public door: for trying things. The ledger names every checkout, and a
+    /// caller that knows the name of a checkout may look at it.
     #[must_use]
     pub fn with_open_ledger(self, opens_ledger: bool) -> Self {
         Self { opens_ledger, ..self }
@@ -76,7 +76,7 @@ impl Auth {
         }
     }
 
-    /// Lets in whoever asks for a page that is no handler's, and is behind the public door.
+    /// Lets in a caller that asks for a page behind the public door which belongs to no handler.
     ///
     /// # Errors
     /// `Unauthorized`.
@@ -161,7 +161,7 @@ pub fn scope(principal: &Principal, path: &str, key: &str) -> Digest {
     half(scope)
 }
 
-/// What a request is told from others by that came under the same key.
+/// Tells a request from others that came under the same key.
 #[must_use]
 pub fn fingerprint(body: &[u8]) -> Digest {
     half(Sha256::new_with_prefix(body))

@@ -67,7 +67,7 @@ pub struct TermsFlags {
     /// How long a buyer's hold lasts when the buyer does not say: 1s to 2h
     #[arg(long, env = "BOOKING_HOLD_TTL", default_value = "15m", value_parser = hold_ttl)]
     hold_ttl: HoldTtl,
-    /// How long it lasts at most, whatever the buyer says; as long as --hold-ttl where this is not given
+    /// How long it lasts at most, even if the buyer asks for longer; as long as --hold-ttl where this is not given
     #[arg(long, env = "BOOKING_HOLD_TTL_MAX", value_parser = hold_ttl)]
     hold_ttl_max: Option<HoldTtl>,
     /// How long a checkout has for its payment before its seats go back on sale
@@ -76,7 +76,7 @@ pub struct TermsFlags {
     /// Sell only seats of a layout: a map without one sells nothing
     #[arg(long, env = "BOOKING_CLOSED_SALES")]
     closed_sales: bool,
-    /// Tell everybody who holds or has bought a ticket. Without it only operators are told, and who shows the hold
+    /// Tell everybody who holds or has bought a ticket. Without it only operators see this, and callers that show the hold
     #[arg(long, env = "BOOKING_SHOW_BUYERS")]
     show_buyers: bool,
     /// Put a whole map back on sale when this many of its tickets are sold (for demonstrations: it takes sold seats away)

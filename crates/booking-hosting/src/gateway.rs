@@ -31,7 +31,7 @@ pub const REST: Duration = Duration::from_secs(5);
 /// How often it is said that something is wrong, at most.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
-/// How many kinds of odd answers are told apart.
+/// How many kinds of odd answers are counted apart.
 const KINDS: usize = 64;
 
 /// What the answers of a gateway say about itself.

@@ -1,5 +1,5 @@
 //! What hosts share, and no rule of the booking: who stands at which door, what HTTP says of a text that seldom changes, and, for native hosts (the feature `native`),
-//! the outside world over HTTP, flags that mean the same everywhere, the log, the clock, how a process is told to stop.
+//! the outside world over HTTP, flags that mean the same everywhere, the log, the clock, the signals that stop a process.
 
 pub mod auth;
 pub mod callers;

@@ -110,8 +110,8 @@ impl HttpPort {
     }
 
     /// Asks: status and body, or `None` where there is no answer in time.
-    pub(crate) async fn ask(&self, request: gateway::Request) -> Option<(u16, Bytes)> {
-        let gateway::Request { path, key, body } = request;
+    pub(crate) async fn ask(&self, request: gateway::GatewayRequest) -> Option<(u16, Bytes)> {
+        let gateway::GatewayRequest { path, key, body } = request;
         let signed = self.signing.as_ref().map(|signing| signing.headers(key.as_str(), now(), &body));
         let signed = signed.iter().flatten().map(|(name, value)| (HeaderName::from_static(name), value.as_str()));
         let named = HeaderName::from_bytes(IDEMPOTENCY_KEY.as_bytes()).ok()?;

@@ -1,4 +1,4 @@
-//! What a process is told by its machine: the time, and to stop.
+//! What a process learns from its machine: the time, and that it has to stop.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -6,14 +6,14 @@ use std::io::Write as _;
 use booking_core::format::Form;
 use booking_core::life::{CheckoutRecord, IdempotencyRecord};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{Basket, Header, Layout};
+use booking_core::map::{Header, LastWish, Layout};
 
 fn main() -> std::io::Result<()> {
     let shop = [
         Form::of::<Header>(),
         Form::of::<Ticket>(),
         Form::of::<Layout>(),
-        Form::of::<Basket>(),
+        Form::of::<LastWish>(),
         Form::of::<CheckoutRecord>(),
         Form::of::<IdempotencyRecord>(),
     ];

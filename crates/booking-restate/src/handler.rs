@@ -13,7 +13,7 @@ pub enum Handler {
     Public(wire::Handler),
     /// A request about a seat, from its own address to its map.
     MapSeat,
-    /// A call to a map that takes a turn: from a checkout, its timer, or whoever's request was understood.
+    /// A call to a map that takes a turn. A checkout, the map's timer, or a handler that has understood its request sends it.
     MapTurn,
     /// A layout that is to be kept beside its map.
     LayoutKeep,
@@ -159,7 +159,7 @@ impl Handler {
 
     fn described(self, open: Door, document: &Value) -> Described {
         let access = match self {
-            // A request waits for nobody: what changes a map takes a turn after it was understood.
+            // The handler of a request starts at once: what changes a map takes a turn after the handler has understood it.
             Self::Public(handler) => matches!(handler.service(), Of::Ticket | Of::SeatMap).then_some(Access::Shared),
             Self::MapSeat | Self::LayoutGet => Some(Access::Shared),
             Self::MapTurn

@@ -31,7 +31,7 @@ use crate::stuck;
 pub(crate) enum End {
     /// A refusal: the end, and nothing to retry.
     Refused(Refusal),
-    /// The invocation does not go on.
+    /// The invocation does not continue; the [`Stop`] says why.
     By(Stop),
 }
 

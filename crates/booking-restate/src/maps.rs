@@ -75,7 +75,7 @@ pub(crate) struct Loaded {
     layout: Option<Arc<Layout>>,
 }
 
-/// A stored form that this build cannot read, or a command that it cannot judge: the command is given up, and the map goes on.
+/// A stored form that this build cannot read, or a command that it cannot judge: the command is given up, and the map continues.
 fn unreadable<E>(_: E) -> End {
     End::Refused(Kind::StorageUnavailable.into())
 }
@@ -374,7 +374,7 @@ pub(crate) async fn turn<C: Context>(ctx: &C, Message { call, at }: Message) -> 
     Ok(Judged { outcome: told.outcome, version })
 }
 
-/// A command that the rules cannot judge, as they panic, is given up before anything is written: the map goes on. (In builds in
+/// If the rules panic over a command, the command is given up before anything is written, and the map continues. (In builds in
 /// which panics unwind.)
 fn guarded<T>(judge: impl FnOnce() -> T) -> Result<T, End> {
     catch_unwind(AssertUnwindSafe(judge)).map_err(unreadable)

@@ -7,7 +7,7 @@ use booking_core::effect::{Notification, Outcome};
 use booking_core::format::{Form, Format};
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{Basket, Header, Layout, SeatMapRefusal, SeatMapReply};
+use booking_core::map::{Header, LastWish, Layout, SeatMapRefusal, SeatMapReply};
 use booking_core::money::Money;
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
@@ -141,7 +141,7 @@ pub(crate) struct Recent {
     pub(crate) ended: BTreeMap<CheckoutId, Option<Timestamp>>,
     /// The last wishes under holds, and those that are forgotten.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) wishes: BTreeMap<HoldId, Option<Basket>>,
+    pub(crate) wishes: BTreeMap<HoldId, Option<LastWish>>,
 }
 
 impl Recent {
@@ -186,7 +186,7 @@ pub(crate) struct Ended(pub(crate) BTreeMap<CheckoutId, Timestamp>);
 /// The last numbered wish under some of a map's holds.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Wishes(pub(crate) BTreeMap<HoldId, Basket>);
+pub(crate) struct Wishes(pub(crate) BTreeMap<HoldId, LastWish>);
 
 macro_rules! formats {
     ($($type:ty = $name:literal;)*) => {

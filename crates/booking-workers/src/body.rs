@@ -32,8 +32,8 @@ pub enum Unread {
     Broken,
 }
 
-/// Reads a body of at most `longest` bytes. Of one that is too long so many more are read on, and thrown away: a client
-/// that is still sending when the answer comes may never see it.
+/// Reads a body of at most `longest` bytes. If it is longer by `read_on` bytes at most, this reads the rest too, and throws it
+/// away: a client that is still sending when the answer comes may never see the answer.
 ///
 /// # Errors
 /// [`Unread`].

@@ -26,9 +26,9 @@ pub fn jittered(length: Millis) -> Millis {
     Millis(length.0 / 2 + length.0.div_ceil(2) * part / u64::from(u16::MAX))
 }
 
-/// A clock that never goes back while its object is in memory. The platform's shows each request the time at which it
-/// was last told something, so of two requests the later one may be shown the earlier time. A hold that somebody saw
-/// gone would then be there again.
+/// A clock that never goes back while its object is in memory. The platform's clock shows each request the time at which
+/// that request last received something, so of two requests the later one may see the earlier time. A hold that a caller
+/// has seen end would then be there again.
 #[derive(Debug, Default)]
 pub struct Clock(Cell<Timestamp>);
 

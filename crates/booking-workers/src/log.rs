@@ -1,4 +1,4 @@
-//! Lines of the log: one JSON object each, of names and ids that are no secrets. No path, no body, no header is told.
+//! Lines of the log: one JSON object each, of names and ids that are no secrets. No line has a path, a body or a header in it.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ pub enum Level {
     Error,
     /// A person may want to look.
     Warn,
-    /// What goes on.
+    /// What happens.
     Info,
     /// What it costs: each request to an object, each alarm, each transaction.
     Debug,
@@ -51,7 +51,7 @@ pub fn says(level: Level) -> bool {
     level <= LEVEL.get()
 }
 
-/// What is told beside the message: names, and what they are.
+/// What a line says beside the message: a name, and its value.
 pub type Field = (&'static str, String);
 
 /// A line, as it is written.
@@ -83,7 +83,7 @@ pub fn say(level: Level, message: &str, fields: &[Field]) {
     }
 }
 
-/// Says what something costs, where somebody counts.
+/// Says what something costs, where lines of [`Level::Debug`] are written.
 pub fn count(what: &str, field: &'static str, value: impl FnOnce() -> String) {
     if says(Level::Debug) {
         say(Level::Debug, what, &[(field, value())]);

@@ -51,7 +51,7 @@ pub async fn deliver(env: &Env, port: &Port, notification: &Notification) -> boo
 }
 
 /// Carries a request there: status and body of its answer, or `None` where there is none in time.
-async fn carry(env: &Env, port: &Port, request: gateway::Request) -> Option<(u16, Vec<u8>)> {
+async fn carry(env: &Env, port: &Port, request: gateway::GatewayRequest) -> Option<(u16, Vec<u8>)> {
     let headers = Headers::new();
     headers.set("Content-Type", "application/json").ok()?;
     headers.set("Accept", "application/json").ok()?;

@@ -91,7 +91,7 @@ impl Loaded {
         kinds
     }
 
-    /// So many in the whole time, as tenths a second.
+    /// The rate of this number over the whole time: per second, with one decimal.
     pub(crate) fn rate(&self, count: usize) -> String {
         let tenths = (count as u128 * 10_000) / self.lasted.as_millis().max(1);
         format!("{}.{}", tenths / 10, tenths % 10)

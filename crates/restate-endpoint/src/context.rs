@@ -1,8 +1,9 @@
 //! What a handler can do: read and write the state of its object, call and tell others, wait, and have work recorded.
 //!
-//! Nothing happens when it is asked for; it is written into what Restate is answered. What somebody waits for is either in
-//! the journal, or the invocation is suspended: Restate calls the handler again, from its start, when it has come. So each
-//! wait for something new costs one more request, and what can be asked for side by side should be: see [`Context::all`].
+//! Nothing happens when a handler asks for it: it is written into the answer to Restate. When a handler waits for something,
+//! this is in the journal already, or the invocation is suspended: Restate calls the handler again, from its start, when it
+//! has come. So each wait for something new costs one more request, and a handler should ask side by side for what it can:
+//! see [`Context::all`].
 
 use std::cell::{RefCell, RefMut};
 use std::future::{Future, poll_fn};
@@ -258,8 +259,8 @@ impl Context {
     /// them have ended.
     ///
     /// # Errors
-    /// [`Stop`]: only [`Stop::Cancelled`] may be caught. Things that were asked for then go on by themselves, but calls,
-    /// which are cancelled as well.
+    /// [`Stop`]: only [`Stop::Cancelled`] may be caught. What the handler has asked for then continues by itself,
+    /// except calls, which are cancelled as well.
     pub async fn all(&self, pending: Vec<Pending>) -> Result<Vec<Done>, Stop> {
         let handles: Vec<_> = pending.into_iter().map(|pending| pending.0).collect();
         loop {
@@ -285,7 +286,7 @@ impl Context {
         self.machine().take_notification(handle)?.ok_or(Stop::Broken)
     }
 
-    /// Goes on until something of what is waited for has come.
+    /// Continues until something that the handler waits for has come.
     async fn progress(&self, what: UnresolvedFuture) -> Result<(), Stop> {
         loop {
             let response = self.machine().do_await(what.clone())?;

@@ -7,7 +7,7 @@ use restate_sdk_shared_core::{Error, TerminalFailure};
 pub struct Terminal {
     /// An HTTP status.
     pub code: u16,
-    /// For whoever called.
+    /// For the caller.
     pub message: String,
 }
 
@@ -31,14 +31,15 @@ impl From<Terminal> for TerminalFailure {
     }
 }
 
-/// Why a handler does not go on. What a handler lets through with `?` becomes this of its invocation:
+/// Why a handler does not continue. If a handler returns one of these with `?`, its variant says what becomes of the invocation:
 #[derive(Debug)]
 pub enum Stop {
     /// It has ended, like this.
     Terminal(Terminal),
     /// It is tried again, by the service's retry policy, from its journal. The text is for operators.
     Retry(String),
-    /// Somebody has cancelled it. Let through, it has ended with status 409; caught, it can put things back first.
+    /// An operator or its caller has cancelled it. If the handler returns this, the invocation ends with status 409. A handler that
+    /// catches this can put things back first.
     Cancelled,
     /// It is called again when what it waits for has come. Never to be caught.
     Suspended,

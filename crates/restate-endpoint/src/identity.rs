@@ -39,7 +39,7 @@ impl Key {
         base58(digits).map(Self).ok_or(NotAKey)
     }
 
-    /// The bytes of the key, for whoever checks signatures.
+    /// The bytes of the key, for the code that checks signatures.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
@@ -67,7 +67,7 @@ fn base58(text: &str) -> Option<[u8; 32]> {
     (zeros == ones).then_some(bytes)
 }
 
-/// What a signature has to be checked of: by whoever can, with each key.
+/// A signature, and the message that it should be of. The platform checks it with each key.
 pub(crate) struct Signed {
     pub(crate) message: String,
     pub(crate) signature: Vec<u8>,

@@ -203,8 +203,8 @@ fn start(headers: Vec<(String, String)>, body: Bytes) -> Result<(CoreVM, core::I
     Ok((machine, input))
 }
 
-/// What this comes to, unless it panics. Whatever it has left half done is not looked at again, but for the machine,
-/// which is told of the failure.
+/// What this work comes to; `None` if it panics. Nothing that it has left half done is looked at again, except the machine:
+/// [`tell`] tells it of the failure.
 fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_param
 /// What can go wrong beside refusals: the database, or a row that this build cannot read.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The tables. `due` is the next time at which somebody has to look at the row; there is none where nobody has to.
+/// The tables. `due` is the next time at which the host has to look at the row; it is NULL where the host need not look.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS maps (key TEXT PRIMARY KEY, header TEXT NOT NULL, layout TEXT, due INTEGER);
     CREATE INDEX IF NOT EXISTS maps_due ON maps (due) WHERE due IS NOT NULL;
@@ -164,7 +164,7 @@ impl<P: Ports> SqliteHost<P> {
             }
             Ok(payments)
         })?;
-        // No transaction is open while somebody else is waited for.
+        // No transaction is open while this waits for the gateway or the notifier.
         for (op, payment) in payments {
             let answer = self.ports.pay(&payment)?;
             self.change(id, |_, record, terms| {

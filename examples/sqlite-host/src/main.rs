@@ -82,8 +82,8 @@ fn sell(database: &Path, die_after: Option<u32>) -> Result<()> {
         let order = Order::new(vec!["arena:A:12".parse()?], buyer.parse()?, "card_success".parse()?, None)?;
         host.process(format!("checkout-of-{buyer}").parse()?, order)?;
     }
-    // A server sleeps until the time that it is told, or until the next request. What is due in minutes is a map's timer: the seat is sold by
-    // then, and this program ends.
+    // A server sleeps until the time that `run_due` returns, or until the next request. Only a map's timer is due in minutes: the seat is
+    // sold by then, and this program ends.
     while let Some(due) = host.run_due()? {
         let wait = due.since(SystemTime::now().into());
         if wait > Millis::from_mins(1) {

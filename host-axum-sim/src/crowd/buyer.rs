@@ -40,7 +40,7 @@ const GIVE_BACK: u8 = 10;
 /// The card that pays.
 const GOOD: &str = "card_success";
 
-/// What the others pay with: of a hundred, so many with each. The rest have a good card.
+/// What the others pay with, and how many of a hundred pay with each. The rest have a good card.
 const CARDS: [(&str, usize); 5] =
     [("card_decline", 8), ("card_flaky", 5), ("card_lost", 4), ("card_error", 2), ("card_capture_decline", 3)];
 
@@ -155,7 +155,7 @@ impl Place {
         ask(&self.crowd.0.app, Method::POST, path, body).await.0
     }
 
-    /// Holds seats side by side for somebody new, all of them under one hold; others where one was snatched away.
+    /// Holds seats side by side for a new buyer, all under one hold. Where another client took one first, it tries others.
     async fn find_seats(&mut self) -> Option<Party> {
         let wanted = *self.dice.one_of(&PARTIES);
         for _ in 0..TRIES {

@@ -1,4 +1,4 @@
-//! Requests and their answers: who gets one at once, who waits, who is told what was said before.
+//! Requests and their answers: which caller gets one at once, which waits, which gets the answer given before.
 
 use booking_core::checkout::{Checkout, Order};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId, UserId};

@@ -24,7 +24,7 @@ impl Engine {
             under_way = false;
             for (op, effect) in record.effects() {
                 if let Effect::Pay(_) = effect {
-                    self.counts.payment_retries += u64::from(record.progress().in_vain() > 0);
+                    self.counts.payment_retries += u64::from(record.progress().failed_attempts() > 0);
                 }
                 if let Some(outcome) = self.perform(&op, effect, now) {
                     under_way |= self.record_outcome(&mut record, &op, outcome, now) == Recorded::Step;
@@ -206,7 +206,7 @@ impl Engine {
         self.checkouts.insert(checkout.id().clone(), record);
     }
 
-    /// After a crash: everything that was under way goes on. What was being performed is performed again.
+    /// After a crash: everything that was under way continues. What was being performed is performed again.
     pub(super) fn resume(&mut self, now: Timestamp) {
         let full = self.maps.iter().filter(|(_, map)| map.wants_reset(&self.settings.terms));
         self.to_reset.extend(full.map(|(key, _)| key.clone()));

@@ -234,7 +234,7 @@ impl Engine {
         self.touched.push(Name::Map(key.clone()));
         self.touched.extend(event.tickets.iter().map(|(id, _)| Name::Seat(key.clone(), id.clone())));
         self.touched.extend(event.ended.iter().map(|(id, _)| Name::Ended(key.clone(), id.clone())));
-        self.touched.extend(event.baskets.iter().map(|(id, _)| Name::Basket(key.clone(), id.clone())));
+        self.touched.extend(event.baskets.iter().map(|(id, _)| Name::LastWish(key.clone(), id.clone())));
         self.touched.extend(event.layout.iter().map(|_| Name::Layout(key.clone())));
     }
 

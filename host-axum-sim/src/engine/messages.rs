@@ -14,17 +14,17 @@ use booking_core::wire::{Answer, Call};
 use super::Filled;
 use crate::store::{Record, Seq};
 
-/// Whoever waits for an answer, by a number that the driver gives, each time another one.
+/// A client that waits for an answer, by a number that the driver gives. Each request gets another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller(pub u64);
 
 /// What a driver tells an engine.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Somebody asks for something. There is exactly one answer, now or later.
+    /// A client asks for something. There is exactly one answer, now or later.
     Call(Caller, Request),
-    /// Somebody wants a checkout to turn back. Answered with how it stands, or with `CheckoutInProgress` where it is too
-    /// late.
+    /// A client wants a checkout to turn back. The engine answers with how the checkout stands, or with
+    /// `CheckoutInProgress` where it is too late.
     Cancel(Caller, CheckoutId),
     /// An effect that was asked for by [`Output::Pay`] has ended. Late and repeated ones do no harm.
     Outcome(Op, Outcome),
@@ -114,7 +114,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// Whether somebody waits for it.
+    /// Whether a caller waits for it.
     pub(super) fn is_answer(&self) -> bool {
         match self {
             Self::Answer(..) | Self::Watching(..) | Self::Seen(..) | Self::Plan(..) => true,

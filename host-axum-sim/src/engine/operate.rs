@@ -81,7 +81,7 @@ impl Engine {
 /// For whom a checkout waits in vain, if it does. A map answers at once, so a command without an answer is one that it could not
 /// judge.
 fn waits_for(record: &CheckoutRecord) -> Option<WaitsFor> {
-    if record.progress().in_vain() > 0 {
+    if record.progress().failed_attempts() > 0 {
         return Some(WaitsFor::Gateway);
     }
     let is_of_a_map = |(_, effect): &(_, Effect)| matches!(effect, Effect::Line(..));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey, TicketId};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{Basket, Header, Layout, SeatMap};
+use booking_core::map::{Header, LastWish, Layout, SeatMap};
 use booking_core::time::Timestamp;
 
 use super::maps::is_empty;
@@ -33,9 +33,9 @@ impl Engine {
                 let deadline = self.maps.get(&key)?.ended_at(&id);
                 Record::Ended(key, id, deadline)
             }
-            Name::Basket(key, id) => {
+            Name::LastWish(key, id) => {
                 let basket = self.maps.get(&key)?.basket(&id).cloned().map(Box::new);
-                Record::Basket(key, id, basket)
+                Record::LastWish(key, id, basket)
             }
             Name::Checkout(id) => match self.checkouts.get(&id) {
                 Some(record) => Record::Checkout(record.clone()),
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// An engine as it was when the last batch was stored. `records` are all that are stored, in any order, one for each
-    /// name. What was under way goes on: take its outputs.
+    /// name. What was under way continues: take the engine's outputs.
     #[must_use]
     pub fn restore(settings: Settings, records: impl IntoIterator<Item = Record>, now: Timestamp) -> Self {
         Self::restore_but(settings, records, BTreeSet::new, now)
@@ -77,7 +77,7 @@ impl Engine {
                 Record::Beginning(header) => {
                     engine.nothing = StoredMap { header: *header, ..StoredMap::default() }.into_map()
                 }
-                Record::Map(..) | Record::Layout(..) | Record::Seat(..) | Record::Ended(..) | Record::Basket(..) => {
+                Record::Map(..) | Record::Layout(..) | Record::Seat(..) | Record::Ended(..) | Record::LastWish(..) => {
                     StoredMap::take_in(&mut maps, record);
                 }
                 Record::Checkout(record) => engine.take_in(record),
@@ -120,7 +120,7 @@ pub(crate) struct StoredMap {
     layout: Option<Arc<Layout>>,
     tickets: Vec<(TicketId, Ticket)>,
     ended: Vec<(CheckoutId, Timestamp)>,
-    baskets: Vec<(HoldId, Basket)>,
+    baskets: Vec<(HoldId, LastWish)>,
 }
 
 impl StoredMap {
@@ -131,12 +131,12 @@ impl StoredMap {
             Record::Layout(key, layout) => maps.entry(key).or_default().layout = Some(layout),
             Record::Seat(key, id, Some(ticket)) => maps.entry(key).or_default().tickets.push((id, *ticket)),
             Record::Ended(key, id, Some(deadline)) => maps.entry(key).or_default().ended.push((id, deadline)),
-            Record::Basket(key, id, Some(basket)) => maps.entry(key).or_default().baskets.push((id, *basket)),
+            Record::LastWish(key, id, Some(basket)) => maps.entry(key).or_default().baskets.push((id, *basket)),
             Record::Map(_, None)
             | Record::Beginning(_)
             | Record::Seat(..)
             | Record::Ended(..)
-            | Record::Basket(..)
+            | Record::LastWish(..)
             | Record::Checkout(_)
             | Record::CheckoutForgotten(_)
             | Record::Account(..)

@@ -15,7 +15,7 @@ use super::report::{Whole, page};
 use super::scene::{Faults, Size};
 use super::trace::Trace;
 
-/// After so many seeds everything that is rare has to have been met.
+/// After this number of seeds everything that is rare has to have been met.
 const ENOUGH: u64 = 200_000;
 
 /// What to simulate.

@@ -25,7 +25,7 @@ pub enum Unsynced {
     Lost,
     /// It is there all the same.
     Kept,
-    /// The first so many thousandths of it are there.
+    /// Its beginning is there: this number of thousandths of it.
     Torn(u16),
 }
 

@@ -26,7 +26,7 @@ pub trait FaultPoints: fmt::Debug + Sync {
         true
     }
 
-    /// Whether the engine is told that a batch is stored when it is written, and not synced yet.
+    /// Whether the host tells the engine that a batch is stored when it is written, and not synced yet.
     fn trusts_what_is_not_synced(&self) -> bool {
         false
     }

@@ -54,7 +54,7 @@ impl Simulated {
     }
 }
 
-/// Runs seeds until one breaks a promise, or all were run. `on_progress` is told how many more are done.
+/// Runs seeds until one breaks a promise, or all were run. It calls `on_progress` with how many more are done.
 ///
 /// # Panics
 /// When a run does.

@@ -1,5 +1,5 @@
-//! What is promised to everybody outside of an engine, whatever crashes, beside what [`booking_core::invariants`] says of
-//! tickets, checkouts and money: nothing is said, sent or shown before it is there for good, and what was said stays so.
+//! What an engine promises to everybody outside of it, through every crash, beside what [`booking_core::invariants`] says
+//! of tickets, checkouts and money: it says, sends and shows nothing before that is stored for good, and what it said stays.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ impl World {
         self.disk.get(&[b"c", id.as_str().as_bytes()].concat()).and_then(Record::checkout)
     }
 
-    /// What somebody is told of tickets is there for good, and from now on it has been told.
+    /// What an answer says of tickets is stored for good. From now on it counts as told.
     fn is_there_for_good(&mut self, rests_on: &[(TicketId, u64, TicketStatus)]) -> Result<(), Broken> {
         for (id, version, status) in rests_on {
             // The map's version is stored with each change of a seat.
@@ -101,7 +101,7 @@ impl World {
             self.coverage.hit_if(answer.status == 409, CoveragePoint::TurnedAway);
         }
         let is_worth_a_key = !matches!(ask.what, What::Get(_) | What::Watch | What::Cancel(_));
-        let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_recorded)
+        let is_final = answer.kind.is_none_or(booking_core::wire::Kind::is_kept_for_its_key)
             && (answer.status != 202 || matches!(ask.what, What::Send(_)));
         // The host keeps it for as long as has elapsed, and does not go by the calendar.
         let is_kept = self.real < asked_at.plus(self.settings().keep_for) && self.keeps;
@@ -121,7 +121,7 @@ impl World {
         Ok(())
     }
 
-    /// What is told of a checkout is there for good.
+    /// What an answer says of a checkout is stored for good.
     fn is_booking_answered(&mut self, about: Option<&CheckoutId>, answer: &Answer) -> Result<(), Broken> {
         if answer.status == 202 {
             let told = about.filter(|id| answer.body.contains(id.as_str()));
@@ -381,7 +381,7 @@ fn shown_by(view: &Picture) -> BTreeMap<TicketId, TicketStatus> {
     let snapshot: serde_json::Value =
         serde_json::from_str(&watch::snapshot(view, booking_core::time::Millis(0))).unwrap_or_default();
     if let Some(letters) = snapshot["seats"].as_str() {
-        // A layout here is told by how many seats it has.
+        // The number of seats says which layout it is.
         let layout = layout(u16::try_from(letters.len()).unwrap_or(u16::MAX));
         let seats = layout.places().map(|place| place.ticket.clone()).zip(letters.chars());
         return seats.filter_map(|(id, letter)| Some((id, watch::status(letter)?))).collect();

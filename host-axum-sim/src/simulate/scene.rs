@@ -17,7 +17,7 @@ pub struct Scenario {
     pub asks: Vec<Ask>,
     /// What the engine is set to.
     pub terms: Terms,
-    /// Who is asked for money: somebody else, or the mock inside the engine, which answers after so long.
+    /// Which gateway is asked for money: with `None` one outside, else the mock inside the engine, which answers after this time.
     pub mock_delay: Option<Millis>,
     /// How often a message to a buyer is tried before it is given up; `None` where nobody is to be told.
     pub letter_attempts: Option<u32>,
@@ -29,7 +29,7 @@ pub struct Scenario {
     pub faults: Faults,
 }
 
-/// What somebody asks for, once, or again under the same key.
+/// What a client asks for, once, or again under the same key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ask {
@@ -86,7 +86,7 @@ pub enum What {
     Cleanup(TicketId),
     /// That all of the map are.
     ResetAll,
-    /// A layout of the map, of so many seats.
+    /// A layout of the map, of this number of seats.
     Publish(u16),
 }
 
@@ -224,7 +224,7 @@ impl Workload {
             36 => What::Sell { ticket, user },
             37 => What::Cleanup(ticket),
             38 => What::ResetAll,
-            // A map is told in batches only where there are more seats than fit into one.
+            // Only a map with more seats than fit into one batch is sent in several.
             _ => What::Publish(if dice.below(60) == 0 { 300 } else { u16::try_from(tickets).unwrap_or(u16::MAX) }),
         };
         Ask { what, keyed: dice.chance(60) }

@@ -30,7 +30,7 @@ pub struct Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LaneKind {
-    /// Somebody who asks.
+    /// A client that asks: a buyer, a visitor or an operator.
     Buyer,
     /// A checkout.
     Checkout,
@@ -48,9 +48,9 @@ pub enum LaneKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EventKind {
-    /// Somebody asks for something.
+    /// A client asks for something.
     Ask,
-    /// Somebody is answered.
+    /// A client gets an answer.
     Answer,
     /// A ticket, a checkout or a map has changed.
     Change,
@@ -143,7 +143,7 @@ impl Story {
 
 impl World {
     /// Has everything be told from now on.
-    pub fn tell(&mut self) {
+    pub fn start_telling(&mut self) {
         self.story = Some(Box::default());
     }
 
@@ -196,7 +196,7 @@ impl World {
         let again = if is_again { " again" } else { "" };
         let to = ask.what.tickets().first().map_or(MAP, TicketId::as_str).to_owned();
         story.cause = Some(who.clone());
-        // A checkout is told of when it is there.
+        // A checkout has no lane before it is there: the arrow leads back to its buyer.
         let to = if matches!(ask.what, What::Process(_) | What::Send(_)) { who.clone() } else { to };
         let event = story.tell(self.now, EventKind::Ask, Some(&who), Some(&to), format!("{what}{again}"));
         let key = if ask.keyed { format!("under the idempotency key key-{index}") } else { "without a key".to_owned() };
@@ -219,7 +219,7 @@ impl World {
             Some(&who),
             format!("{} {kind}", answer.status).trim_end().to_owned(),
         );
-        // The answer to a hold has its id in it, as any answer has that is told to whom it belongs.
+        // The answer to a hold has the hold's id in it, as has every answer to the hold's owner.
         event.detail = vec![format!("to: {}", words(what)), answer.body.clone()];
     }
 
@@ -310,7 +310,7 @@ impl World {
         }
     }
 
-    /// A crash has taken back whatever was not stored: from here on it is told anew.
+    /// A crash has taken back everything that was not stored: from here on the story tells of it anew.
     pub(super) fn tells_what_is_left(&mut self) {
         if let Some(story) = &mut self.story {
             let left = self.engine.checkouts().map(|record| (record.checkout().id().clone(), stage(record)));
@@ -408,7 +408,7 @@ fn named(record: &Record) -> String {
         Record::Seat(_, id, Some(ticket)) => format!("seat {id}, version {}", ticket.version),
         Record::Seat(_, id, None) => format!("seat {id}, as it was laid out"),
         Record::Ended(map, id, _) => format!("end of checkout {id} on {map}"),
-        Record::Basket(map, ..) => format!("the last wish under a hold on {map}"),
+        Record::LastWish(map, ..) => format!("the last wish under a hold on {map}"),
         Record::Checkout(record) => format!("checkout {}", record.checkout().id()),
         Record::CheckoutForgotten(id) => format!("checkout {id}, forgotten"),
         Record::Account(key, _) => format!("account {key}"),

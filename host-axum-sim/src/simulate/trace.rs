@@ -54,11 +54,11 @@ impl Trace {
         come_to_rest(world, thorough, &mut Vec::new()).map_err(|broken| (self.actions.len(), broken))
     }
 
-    /// Lets it happen again, and tells everything; what it breaks, if anything, as the last thing that is told.
+    /// Lets it happen again, and records every event. The promise that it breaks, if any, is the last event.
     #[must_use]
     pub fn retold(&self, fault_points: &'static dyn FaultPoints) -> (World, Option<Broken>) {
         let mut world = World::new(Arc::new(self.scene.clone()), fault_points);
-        world.tell();
+        world.start_telling();
         let broken = self.replay_in(&mut world).err().map(|(_, broken)| broken);
         if let Some(broken) = &broken
             && let Some(event) = world.tells(EventKind::Broken, None, None, || broken.promise.to_owned())

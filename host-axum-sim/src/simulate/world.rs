@@ -70,7 +70,7 @@ pub enum Action {
     Full,
     /// It has room again.
     Room,
-    /// The calendar clock jumps by so many milliseconds.
+    /// The calendar clock jumps by this number of milliseconds.
     Clock(i64),
     /// The calendar clock is right again.
     ClockRight,
@@ -107,7 +107,7 @@ pub(super) struct Person {
     pub(super) started: Vec<CheckoutId>,
 }
 
-/// Somebody waits.
+/// A caller that waits for an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Waits {
     pub(super) caller: Caller,
@@ -129,14 +129,14 @@ pub(super) struct End {
     pub(super) rests_on: Vec<(TicketId, u64, TicketStatus)>,
 }
 
-/// Somebody who watches the map.
+/// A client that watches the map.
 #[derive(Clone, Debug)]
 pub(super) struct Watcher {
     pub(super) version: u64,
     pub(super) shown: BTreeMap<TicketId, TicketStatus>,
 }
 
-/// What somebody outside has been told, and so must stay true.
+/// What the engine has said to callers, watchers and buyers, and so must stay true.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// What a ticket was, at its newest.
@@ -176,7 +176,7 @@ pub struct World {
     pub(super) disk: Disk,
     pub(super) performing: Vec<(Op, Payment)>,
     pub(super) delivering: Vec<Notification>,
-    /// What the gateway was asked by somebody who does not wait any more.
+    /// What an engine has asked the gateway for, and does not wait for any more.
     pub(super) late: Vec<Payment>,
     pub(super) gateway: Ledger,
     pub(super) people: Vec<Person>,
@@ -533,7 +533,7 @@ impl World {
                 | Record::Beginning(_)
                 | Record::Layout(..)
                 | Record::Ended(..)
-                | Record::Basket(..)
+                | Record::LastWish(..)
                 | Record::Account(..)
                 | Record::AccountForgotten(_)
                 | Record::Key(..)
@@ -706,7 +706,7 @@ impl World {
         true
     }
 
-    /// Whoever waits, waits in vain.
+    /// Every caller that waits, waits in vain.
     fn nobody_waits(&mut self) {
         for person in &mut self.people {
             person.lost |= !person.waiting.is_empty();

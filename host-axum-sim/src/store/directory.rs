@@ -41,7 +41,7 @@ const FAR_BEHIND: u64 = 4;
 const WAIT: Duration = Duration::from_millis(5);
 const WAITS: u32 = 1_000;
 
-/// How often a directory that somebody else has is tried again: whoever looks whether it is in use has it for a moment.
+/// How often opening tries to lock a directory: a process that only looks whether it is in use locks it for a moment.
 const TRIES: u32 = 10;
 
 /// A data directory, open for writing. Nobody else can open it meanwhile.
@@ -53,7 +53,7 @@ pub struct Directory {
     log: Log,
     /// Logs that are not written to any more, the oldest first, and how long they are.
     full: Vec<(u64, u64)>,
-    /// The base that the oldest log goes on from, and how long it is.
+    /// The base that the oldest log continues from, and how long it is.
     base: Option<(u64, u64)>,
     /// What is to go once everything was read, and before anything is written.
     leftover: Option<Vec<String>>,
@@ -235,7 +235,7 @@ impl Directory {
                 tracing::warn!(%error, name, "a file that is not needed any more stays");
             }
         }
-        // Whichever log it goes on with has to be there from here on.
+        // From here on the log that it continues has to be there: the marker says so.
         match self.mark() {
             Err(error) if super::is_for_want_of_room(&error) => self.disk.sync(),
             marked => marked,
@@ -415,7 +415,7 @@ impl Log {
         }
     }
 
-    /// Opens a log to go on with it. What is torn is cut off before anything is written.
+    /// Opens a log to continue it. What is torn is cut off before anything is written.
     fn go_on(disk: &dyn Disk, read: &LogRead) -> io::Result<Self> {
         let LogRead { after, length, chain, number, .. } = *read;
         Ok(Self { file: disk.go_on(&log_name(after))?, after, length, is_torn: true, chain, number })
@@ -466,8 +466,8 @@ fn compact(disk: &dyn Disk, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
     };
     disk.rename(&unfinished, &name)?;
     disk.sync()?;
-    // From here on they are superfluous, whether they go or not. Newest first: what stays after a crash still goes on
-    // from something, or is older than the base.
+    // From here on the old files are superfluous, whether they go or not. The newest goes first: a log that stays after a
+    // crash then still continues the file before it, or is older than the base.
     let logs = found.logs.iter().rev().map(|log| log_name(log.after));
     // What is unfinished may be about to be finished.
     let older = found.leftover.into_iter().filter(|name| !name.ends_with(UNFINISHED));

@@ -14,11 +14,11 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn length(&self, name: &str) -> io::Result<u64>;
     /// Opens a file to be read from its beginning.
     fn read(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
-    /// Makes an empty file, in place of whatever has its name.
+    /// Makes an empty file, in place of a file of that name.
     fn create(&self, name: &str) -> io::Result<Box<dyn Output>>;
-    /// Opens a file to go on with it.
+    /// Opens a file to continue it at its end.
     fn go_on(&self, name: &str) -> io::Result<Box<dyn Output>>;
-    /// Gives a file another name, in place of whatever has that.
+    /// Gives a file another name, in place of a file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -34,7 +34,7 @@ pub(super) trait Disk: Debug + Send + Sync {
 pub(super) trait Output: Debug + Send {
     /// Adds to its end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts it off behind so many bytes, and goes on there.
+    /// Cuts it off behind this number of bytes, and continues there.
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Makes what was written be there for good.
     fn sync(&mut self) -> io::Result<()>;
@@ -69,7 +69,7 @@ impl Folder {
         }
     }
 
-    /// Keeps everybody else from writing to it, until this is dropped; `None` where somebody else does.
+    /// Keeps all others from writing to it, until this is dropped; `None` where another has locked it already.
     pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
         // The directory, as a file in it could be removed; and a file, as directories are locked on one machine only
         // where they are shared by several.
@@ -87,7 +87,7 @@ impl Folder {
         Ok(Some(Lock(lock)))
     }
 
-    /// Whether somebody has it. Keeps nobody else from looking.
+    /// Whether another has locked it. Keeps no other process from looking.
     pub(super) fn is_locked(&self) -> bool {
         let is_locked = |file: io::Result<File>| {
             file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))

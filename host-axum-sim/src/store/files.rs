@@ -19,7 +19,7 @@ use super::Record;
 use super::disk::{Disk, Folder, LOCK};
 use super::frame::{Chain, Frame, Frames, Kind, Stop, entries};
 
-/// Why a data directory cannot be used. Whatever is in it stays as it is.
+/// Why a data directory cannot be used. Everything in it stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// The disk says no.
@@ -120,7 +120,7 @@ pub(super) struct Reached {
     pub(super) log: u64,
     /// The number of the last commit up to that place.
     pub(super) number: u64,
-    /// What goes on after it is bound to.
+    /// What the frame after that place is bound to.
     pub(super) chain: u32,
 }
 
@@ -156,7 +156,7 @@ pub(super) enum Role {
     Base {
         /// Its number.
         upto: u64,
-        /// What the log that goes on from there is bound to.
+        /// What the log that continues from there is bound to.
         chain: u32,
     },
 }
@@ -184,7 +184,7 @@ pub(super) struct Listing {
     pub(super) bases: Vec<u64>,
     /// Files that were not finished.
     pub(super) unfinished: Vec<String>,
-    /// What is none of ours. It is left alone.
+    /// A file that no data directory has. It is left alone.
     pub(super) foreign: Option<String>,
 }
 
@@ -256,7 +256,7 @@ impl fmt::Debug for Reading {
 }
 
 impl Reading {
-    /// Opens a file and reads what it says of itself. `None` for one that is torn before that is told.
+    /// Opens a file and reads what it says of itself. `None` for one whose first frame, which says that, is torn.
     pub(super) fn open(
         disk: &dyn Disk,
         name: &str,
@@ -359,7 +359,7 @@ pub(super) struct LogRead {
     pub(super) after: u64,
     /// How long its whole frames are.
     pub(super) length: u64,
-    /// What goes on after it is bound to.
+    /// What the frame after them is bound to.
     pub(super) chain: Chain,
     /// Its last commit.
     pub(super) number: u64,
@@ -411,7 +411,7 @@ struct BaseEntries {
 }
 
 impl BaseEntries {
-    /// Goes on to the next entry.
+    /// Moves to the next entry.
     fn advance(&mut self) -> Result<(), DirectoryError> {
         self.current = None;
         while self.next >= self.payload.len() {
@@ -478,7 +478,7 @@ impl Everything {
         Ok(Self { base, latest: latest.sorted(), next: 0, current: Current::NotBegun, directory })
     }
 
-    /// Goes on to the next entry, and shows it; `None` when there are no more.
+    /// Moves to the next entry, and shows it; `None` when there are no more.
     pub(super) fn next(&mut self) -> Result<Option<Stored<'_>>, DirectoryError> {
         match self.current {
             Current::NotBegun => {}
@@ -558,7 +558,7 @@ pub(super) struct Found {
     /// The base, if there is one: which commit it goes up to.
     pub(super) base: Option<u64>,
     pub(super) everything: Everything,
-    /// The logs, in order; the last is the one to go on with.
+    /// The logs, in order; the last is the one to continue.
     pub(super) logs: Vec<LogRead>,
     /// What newer files have made superfluous, and what was begun and never used.
     pub(super) leftover: Vec<String>,
@@ -598,8 +598,8 @@ impl Found {
             let log = if goes_on { open_log(disk, &marker.id, *after, chain)? } else { None };
             match log {
                 Some(log) => logs.push(read_log(log, *after, &mut latest, &mut reach)?),
-                // One that could not be begun, for want of room or as a crash came, has nothing in it. The one before it
-                // goes on.
+                // A log that could not be begun, for want of room or as a crash came, has nothing in it. The log before
+                // it continues.
                 None if *after > from && *after != reached.log && is_unused(disk, *after)? => leftover.push(name),
                 None if *after > number => return Err(DirectoryError::Missing(disk.path().join(log_name(number)))),
                 None => {
@@ -641,7 +641,7 @@ fn open_base(disk: &dyn Disk, id: &str, upto: Option<u64>) -> Result<(Option<Rea
     }
 }
 
-/// Opens a log that goes on after these commits. `None` for one that was never begun.
+/// Opens a log that continues after these commits. `None` for one that was never begun.
 fn open_log(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> Result<Option<Reading>, DirectoryError> {
     let log = Reading::open(disk, &log_name(after), id, (chain, after))?;
     if let Some(log) = &log
@@ -682,7 +682,7 @@ pub(super) fn find(directory: &Path) -> Result<Found, DirectoryError> {
     loop {
         let was_in_use = is_in_use(directory);
         match find_once(&folder) {
-            // A file that was there a moment ago has given way to a newer one, or one goes on that did not.
+            // The owner has replaced a file by a newer one since the listing, or has continued one.
             Err(DirectoryError::Missing(_) | DirectoryError::Damaged { .. } | DirectoryError::Less { .. })
                 if looks < LOOKS && (was_in_use || is_in_use(directory)) =>
             {

@@ -156,7 +156,7 @@ pub(crate) struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    /// The frames of a file that goes on after this commit and is bound to this; to anything, where that is not known.
+    /// The frames of a file that continues after commit `number` and is bound to `chain`; to anything, where that is `None`.
     pub(crate) fn new(from: R, chain: Option<Chain>, number: u64) -> Self {
         Self { from, chain, number, at: 0 }
     }
@@ -207,7 +207,7 @@ impl<R: Read> Frames<R> {
             let payload = rest[at + HEADER..].get(..usize::try_from(header.length).unwrap_or(usize::MAX));
             payload.is_some_and(|payload| crc32fast::hash(payload) == header.payload)
         };
-        // Where somebody else is writing, what begins here may have been finished since; it ends here all the same.
+        // A process that is writing may have finished this frame since. For this reader the file ends here all the same.
         let is_damaged = !is_whole(0) && places.into_iter().any(is_whole);
         Ok(Err(if is_damaged { Stop::Damaged("it is altered here") } else { Stop::Torn }))
     }

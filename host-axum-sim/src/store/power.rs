@@ -47,7 +47,7 @@ struct Bytes {
     synced: Vec<u8>,
 }
 
-/// What the power's going looks like to whoever is asking.
+/// What the disk answers its caller once the power is gone.
 const POWER: io::ErrorKind = io::ErrorKind::BrokenPipe;
 
 impl State {
@@ -334,7 +334,7 @@ fn whenever_the_power_goes_everything_that_was_told_is_there() {
             let (disk, mut known) = (Sim::default(), Known::default());
             disk.state().says_no = vec![(crash, usize::MAX, POWER)];
             let _stopped = write(&disk, &mut Dice::new(7), &mut known, 40);
-            // Killed, or without power, or both one after the other; and again as soon as somebody has looked.
+            // Killed, or without power, or both one after the other; and again as soon as the directory was opened.
             let mut found = disk.after_a_kill();
             for again in 0..3 {
                 found = if (round + again) % 2 == 0 {
@@ -348,12 +348,12 @@ fn whenever_the_power_goes_everything_that_was_told_is_there() {
                     known.allows(&model),
                     "crash at {crash}, round {round}: {model:?} is there, and it is {known:?}"
                 );
-                // Whoever has looked was told.
+                // What opening has returned was told: it has to stay.
                 (known.told, known.maybe) = (model, Vec::new());
                 std::mem::forget(directory);
                 runs += 1;
             }
-            // And it goes on.
+            // And writing continues.
             write(&found, &mut Dice::new(9), &mut known, 55).unwrap();
             let (_directory, model) = opened(&found.after_a_loss_of_power(&mut dice)).unwrap();
             assert!(known.allows(&model), "crash at {crash}, round {round}, and 15 commits");

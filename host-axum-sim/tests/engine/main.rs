@@ -340,7 +340,7 @@ fn what_is_nearly_full_is_said_once() {
     assert_eq!(rig.warnings, ["tickets", "tickets"]);
 }
 
-/// Whoever asks for seats that nobody has listed leaves nothing behind in the end, on however many maps.
+/// A buyer who asks for seats that no operator has listed leaves nothing behind in the end, on however many maps.
 #[test]
 fn a_map_of_which_nothing_is_left_makes_room_and_its_versions_do_not_begin_anew() {
     let limits = Limits { tickets: 10, ..Limits::default() };
@@ -838,7 +838,7 @@ fn whatever_happens(gateway: Gateway, notifier: Notifier, all: Vec<Happens>) {
     }
     rig.rest();
     rig.check(true);
-    // Whatever anybody was told is so, crash or not.
+    // Every booking that an answer confirmed is sold, crash or not.
     for answer in rig.answers.values() {
         let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         if body["status"] == "CONFIRMED" {

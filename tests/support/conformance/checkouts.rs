@@ -162,7 +162,7 @@ pub(super) fn money_is_taken_once_for_each_booking_and_never_without_one(target:
         ("card_capture_decline", false, true),
     ] {
         let end = buy(card);
-        // A buyer is told of a failure before their money is let go of.
+        // A checkout tells its buyer of a failure before it lets go of their money.
         let entry = eventually(|| {
             let entry = account(target, end["checkoutId"].as_str().unwrap()).expect("the gateway was asked");
             (entry["voided"] == json!(voided)).then_some(entry)

@@ -1,4 +1,4 @@
-//! What every host does, whatever it runs on: one list of cases, each asked of a server over HTTP.
+//! What every host does, on every platform: one list of cases, each asked of a server over HTTP.
 //!
 //! A case is a function over a [`Target`] that fails by panicking, like a test. Cases share nothing: each makes up its
 //! own tickets, buyers and maps. Where a host cannot do what a case asks, that stands in [`DIFFERENCES`], with the
@@ -46,7 +46,7 @@ pub const DIFFERENCES: &[Difference] = &[
         case: "StorageUnavailable",
         reason: "it takes a disk that is full, or fails: that is tried in tests/durable.rs and host-axum-sim/tests",
     },
-    // Idempotency keys are the ingress's: it records whatever was answered first.
+    // Idempotency keys are the ingress's: it records its first answer to a key, of every kind.
     restate("the_same_key_with_other_bytes_is_refused", "the ingress gives the first answer, whatever the bytes"),
     restate("what_the_machines_did_not_answer_is_not_recorded", "the ingress records refusals of a request's form too"),
     restate("a_key_is_1_to_128_printable_characters", "the ingress takes any key"),
@@ -64,7 +64,7 @@ pub const DIFFERENCES: &[Difference] = &[
     restate("the_description_names_every_route_that_is_there", "Restate describes each service, on its admin API"),
     restate("MethodNotAllowed", "the ingress says so itself, without a kind"),
     restate("NotFound", "the ingress says so itself, without a kind"),
-    // It knows no tokens: whoever reaches it is let in. A proxy, or Restate Cloud, stands before it.
+    // It knows no tokens: it lets in every caller that reaches it. A proxy, or Restate Cloud, stands before it.
     restate("admin_handlers_need_the_admin_token", "there they are, or not at all; see tests/restate.rs"),
     restate("nothing_but_health_is_told_without_a_token", "tokens are for the proxy before the ingress"),
     restate("Unauthorized", "tokens are for the proxy before the ingress"),

@@ -36,7 +36,7 @@ pub struct Operation {
 pub enum Verdict {
     /// In this order a ticket that does one thing at a time gives these answers.
     Linearizable(Vec<usize>),
-    /// In no order does it. So many operations were in order at most.
+    /// In no order does it. At most this number of operations were in order.
     Not(usize),
     /// It took too long to say. That is no pass.
     Undecided,
@@ -210,7 +210,7 @@ pub fn may_come(history: &[Operation], index: usize, has_happened: impl Fn(usize
 }
 
 /// The ticket after an operation of its history, if it could have given that answer. A reset of what is sold to a checkout is refused
-/// while that is under way: until its buyer was told of the end.
+/// while that checkout is under way: until its buyer has the answer.
 #[must_use]
 pub fn after(history: &[Operation], seat: &Seat, index: usize) -> Option<Seat> {
     let Operation { ask, said, version, asked, .. } = &history[index];

@@ -20,21 +20,21 @@ pub struct Load {
     pub requests: usize,
     /// How many clients ask at once.
     pub clients: usize,
-    /// How many tickets are asked for at a time; they change as the run goes on.
+    /// How many tickets are asked for at a time; they change as the run continues.
     pub at_a_time: usize,
     /// How many tickets in all.
     pub tickets: usize,
     /// What chance follows from.
     pub seed: u64,
-    /// Whether a client that has no answer waits a little before it asks for the next thing: whoever asks a server that is
-    /// down learns nothing, as often as it may ask.
+    /// Whether a client that has no answer waits a little before it asks for the next thing: a client learns nothing
+    /// from a server that is down, as often as it may ask.
     pub rests: bool,
     /// How long after its end a hold may still be shown, and claimed by a command that was sent before it.
     pub ends_late: Duration,
 }
 
 impl Load {
-    /// So many requests, to as many tickets as make each one's history short enough to be checked. The longer a host
+    /// This number of requests, to as many tickets as make each one's history short enough to be checked. The longer a host
     /// takes to answer, the more tickets have to be asked for at a time: what overlaps may have come in any order.
     #[must_use]
     pub fn of(requests: usize, at_a_time: usize) -> Self {
@@ -357,7 +357,7 @@ impl One {
     }
 
     fn get(&mut self, ticket: usize) {
-        // Only an operator is told whose it is.
+        // The host shows only to an operator whose it is.
         let path = self.path(ticket, "get");
         let asked = self.ask(true, &path, &Value::Null);
         let Some(got) = asked.1.as_ref().filter(|got| got.status == 200) else {
@@ -429,7 +429,7 @@ impl One {
             Some((200, _)) => (Said::Yes, Some(Said::Yes), true),
             Some((402, "PaymentDeclined")) => (Said::Yes, (card == "card_capture_decline").then_some(Said::Yes), true),
             Some((status, _)) if status < 500 && status != 202 => {
-                // Which of two has refused, nobody is told.
+                // The answer does not say which of two has refused.
                 let refused = said(got.as_ref());
                 (if two { Said::Unknown } else { refused }, None, true)
             }

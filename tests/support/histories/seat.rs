@@ -128,7 +128,7 @@ pub enum Ask {
         /// The hold.
         hold: Name,
     },
-    /// Somebody looks, and sees this.
+    /// A client looks, and sees this.
     Get {
         /// The status.
         status: Status,
@@ -176,7 +176,7 @@ pub enum Status {
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum No {
-    /// Somebody else's hold is on it.
+    /// Another buyer's hold is on it.
     Reserved,
     /// It is sold.
     Sold,

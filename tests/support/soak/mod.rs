@@ -77,7 +77,7 @@ impl Office {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Does this, and ends everything if it fails: the others would go on for ever.
+    /// Does this, and ends everything if it fails: the others would continue for ever.
     pub fn does<T>(&self, work: impl FnOnce() -> T) -> T {
         struct Ends<'a>(&'a Office);
         impl Drop for Ends<'_> {

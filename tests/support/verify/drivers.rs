@@ -112,7 +112,7 @@ fn simulate(rules: &'static dyn Rules, seeds: u64) -> Option<(Trace, u64)> {
 pub const DOWNTIMES: [Millis; 7] =
     [Millis(0), Millis(9_999), Millis(10_000), Millis(10_001), Millis(19_999), Millis(20_000), Millis(20_001)];
 
-/// Each scene's plain course, cut at every boundary, for every downtime; again and again up to so many crashes.
+/// Each scene's plain course, cut at every boundary, for every downtime; again and again up to this number of crashes.
 ///
 /// # Errors
 /// The first trace that breaks a property.

@@ -95,7 +95,7 @@ fn publishes(numbers: &[usize], minor: u64) -> Line {
     Line { at: ticket(numbers[0]).map_key(), command: SeatMapCommand::Publish { layout } }
 }
 
-/// A scene of so many tickets.
+/// A scene of this number of tickets.
 #[must_use]
 pub fn scene(tickets: usize, buyers: Vec<Buyer>, lines: Vec<Line>, faults: Faults) -> Scenario {
     let tickets = (0..tickets).map(ticket).collect();

@@ -149,7 +149,7 @@ impl Target<'_> {
     pub(crate) fn try_it(&self, smoke: &Smoke, of_version: &[&str]) -> Outcome {
         let mut command = booking();
         command.arg("smoke").arg(&smoke.url).args(of_version).args(&smoke.args);
-        // Its own tokens are in the environment, and the API's is none of its business.
+        // `booking smoke` finds its own tokens in the environment. It must not get the token of the API.
         run(command.env_remove("CLOUDFLARE_API_TOKEN"))
     }
 

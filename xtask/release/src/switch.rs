@@ -7,7 +7,7 @@ use crate::account::{Account, Subdomain};
 use crate::plan::CheckoutProgress;
 use crate::tell;
 
-/// Takes it from every address. Its objects go on: a checkout under way comes to its end.
+/// Takes it from every address. Its objects continue: a checkout under way comes to its end.
 ///
 /// # Errors
 /// What could not be taken away. A repeat takes away the rest.

@@ -25,7 +25,7 @@ pub enum Action {
     Crash(u8),
     /// An operator kills a checkout for good.
     Kill(u8),
-    /// Somebody cancels a checkout.
+    /// An operator cancels a checkout.
     Cancel(u8),
     /// Time passes until the next moment at which anything ends or is due.
     Tick,
@@ -65,7 +65,7 @@ pub enum Item {
     Outcome(Spot),
     /// The end of a wait.
     Wake(Spot),
-    /// A line that somebody says.
+    /// A line that a buyer or an operator says.
     Line(u8),
     /// A timer.
     Timer {
@@ -110,7 +110,7 @@ impl Action {
         }
     }
 
-    /// Whether time passes by it, or is told wrongly.
+    /// Whether it lets time pass, fires a timer, or has a map judge by a wrong clock.
     #[must_use]
     pub fn is_about_time(self) -> bool {
         match self {

@@ -207,7 +207,7 @@ impl World {
         Ok(arrived)
     }
 
-    /// The clock that a map is told.
+    /// The time at which a map judges.
     fn clock(&self, how: How) -> Timestamp {
         if how == How::Behind { self.earlier } else { self.now }
     }
@@ -536,8 +536,8 @@ impl World {
 }
 
 impl World {
-    /// What a buyer is told of a failure is so, and stays so: none of the seats is theirs, and where there is said to be no money, there
-    /// is none.
+    /// Checks that a failure which the host has told the buyer is true and stays true: no seat is claimed by the checkout or sold to
+    /// it, and where the host has said that no money is set aside, none is.
     fn told_is_true(&self, index: usize, before: Option<Ending>) -> Step {
         let Some(run) = &self.runs[index] else { return Ok(()) };
         let (id, told) = (run.running.checkout().id(), self.rules.told(&run.running));

@@ -137,7 +137,7 @@ impl Hasher for Printer {
         self.write_u64(word as u64);
     }
 
-    /// What a variant is told by; as wide on every target.
+    /// Takes the discriminant of an enum's variant; as wide on every target.
     fn write_isize(&mut self, word: isize) {
         self.write_u64(i64::try_from(word).expect("at most 64 bits").cast_unsigned());
     }

@@ -31,13 +31,13 @@ pub struct Scenario {
     pub faults: Faults,
 }
 
-/// Somebody who may start a checkout.
+/// A buyer who may start a checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Buyer {
-    /// What it is called.
+    /// The id of that checkout.
     pub checkout: CheckoutId,
-    /// What is wanted.
+    /// What the buyer wants.
     pub order: Order,
 }
 
@@ -67,13 +67,13 @@ pub struct Faults {
     pub silent: u8,
     /// A timer fires early.
     pub early: u8,
-    /// A map is told a time that is past already.
+    /// A map judges at a time that is past already.
     pub behind: u8,
     /// A price comes from an older edition of the layout.
     pub stale: u8,
     /// An operator kills a checkout for good.
     pub kills: u8,
-    /// Somebody cancels a checkout. This is no fault, but as rare.
+    /// An operator cancels a checkout. This is no fault, but as rare.
     pub cancels: u8,
 }
 
