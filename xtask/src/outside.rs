@@ -73,7 +73,7 @@ fn begin_with(target: &str) -> Outcome {
 pub(crate) fn api(write: bool) -> Outcome {
     output(&mut cargo(&["public-api", "--version"]))
         .map_err(|_| "this needs cargo-public-api: `cargo install --locked cargo-public-api`")?;
-    let args = ["+nightly", "public-api", "--package", "booking-core", "--all-features", "--simplified"];
+    let args = ["+nightly", "public-api", "--package", "booking-core", "--all-features", "-sss"];
     let is = output(&mut program("cargo", &args))?;
     if write {
         return fs::write(root().join(API), is).map_err(|error| format!("{API}: {error}"));

@@ -202,52 +202,64 @@ impl Set<'_> {
 
     fn is_done(&self, command: &TicketCommand, reply: &SeatMapReply) -> bool {
         let now = self.turn.effective_now();
-        match (command, reply) {
-            (TicketCommand::Reserve(reserve), SeatMapReply::Reserved { hold, until, prices }) => {
+        let done = *reply == SeatMapReply::Done;
+        match command {
+            TicketCommand::Reserve(reserve) => {
+                let SeatMapReply::Reserved { hold, until, prices } = reply else { return false };
                 *hold == reserve.hold && self.is_reserved(reserve, *until, prices)
             }
-            (TicketCommand::Claim(claim), SeatMapReply::Claimed { fence, prices }) => {
+            TicketCommand::Claim(claim) => {
+                let SeatMapReply::Claimed { fence, prices } = reply else { return false };
                 self.is_claimed(claim, *fence, prices)
             }
-            (TicketCommand::Confirm { hold, checkout, fence }, SeatMapReply::Done) => self.all(|seat| {
-                let sale = seat.after.sale().filter(|sale| sale.hold == *hold);
-                let claim = sale.and_then(|sale| sale.claim.as_ref());
-                claims(claim, checkout) && claim.is_some_and(|claim| claim.fence == *fence)
-            }),
-            // A number that was used already says that it was done once.
-            (TicketCommand::Release { hold, nth, .. }, SeatMapReply::Done) => {
-                let again = nth.is_some() && !self.changed;
-                again || self.all(|seat| live(seat.after, now).is_none_or(|held| held.id != *hold))
+            TicketCommand::Confirm { hold, checkout, fence } => {
+                done && self.all(|seat| {
+                    let sale = seat.after.sale().filter(|sale| sale.hold == *hold);
+                    let claim = sale.and_then(|sale| sale.claim.as_ref());
+                    claims(claim, checkout) && claim.is_some_and(|claim| claim.fence == *fence)
+                })
             }
-            (TicketCommand::Revoke { hold, checkout, deadline }, SeatMapReply::Done) => {
+            // A number that was used already says that it was done once.
+            TicketCommand::Release { hold, nth, .. } => {
+                let again = nth.is_some() && !self.changed;
+                done && (again || self.all(|seat| live(seat.after, now).is_none_or(|held| held.id != *hold)))
+            }
+            TicketCommand::Revoke { hold, checkout, deadline } => {
                 let marked = self.turn.after.ended_at(checkout).is_some_and(|until| until >= *deadline);
-                (marked || self.turn.after.header().at >= *deadline)
+                done && (marked || self.turn.after.header().at >= *deadline)
                     && self.all(|seat| is_revoked(seat, hold, checkout))
             }
-            (TicketCommand::Block { .. }, SeatMapReply::Done) => {
+            TicketCommand::Block { .. } => {
                 let will_be = |hold: &Hold| hold.then_blocked.is_some();
-                self.all(|seat| seat.after.status() == TicketStatus::Blocked || seat.after.hold().is_some_and(will_be))
+                done && self
+                    .all(|seat| seat.after.status() == TicketStatus::Blocked || seat.after.hold().is_some_and(will_be))
             }
-            (TicketCommand::Unblock, SeatMapReply::Done) => self.all(|seat| {
-                let will_be = seat.after.hold().is_some_and(|hold| hold.then_blocked.is_some());
-                seat.after.status() != TicketStatus::Blocked && !will_be
-            }),
-            (TicketCommand::Sell { user, hold, .. }, SeatMapReply::Sold { prices }) => {
+            TicketCommand::Unblock => {
+                done && self.all(|seat| {
+                    let will_be = seat.after.hold().is_some_and(|hold| hold.then_blocked.is_some());
+                    seat.after.status() != TicketStatus::Blocked && !will_be
+                })
+            }
+            TicketCommand::Sell { user, hold, .. } => {
+                let SeatMapReply::Sold { prices } = reply else { return false };
                 let to = |sale: &Sale| sale.hold == *hold && sale.by == *user && sale.claim.is_none();
                 let sold = self.all(|seat| seat.after.sale().is_some_and(to));
                 let costs = self.all(|seat| seat.before.sale().is_some() || self.costs_what_it_should(seat));
                 sold && costs && self.are_prices(prices)
             }
-            (TicketCommand::Recall { up_to }, SeatMapReply::Done) => self.all(|seat| {
-                let was_free =
-                    seat.live_hold().is_some_and(|hold| hold.claim().is_none_or(|claim| claim.deadline <= now));
-                !(was_free && seat.version <= *up_to) || seat.after.hold().is_none()
-            }),
-            (TicketCommand::Reset { up_to, .. }, SeatMapReply::Done) => self.all(|seat| {
-                let was = matches!(seat.before.status(), TicketStatus::Sold | TicketStatus::Blocked);
-                !(was && seat.version <= *up_to) || *seat.after == TicketState::Available
-            }),
-            (_, _) => false,
+            TicketCommand::Recall { up_to } => {
+                done && self.all(|seat| {
+                    let was_free =
+                        seat.live_hold().is_some_and(|hold| hold.claim().is_none_or(|claim| claim.deadline <= now));
+                    !(was_free && seat.version <= *up_to) || seat.after.hold().is_none()
+                })
+            }
+            TicketCommand::Reset { up_to, .. } => {
+                done && self.all(|seat| {
+                    let was = matches!(seat.before.status(), TicketStatus::Sold | TicketStatus::Blocked);
+                    !(was && seat.version <= *up_to) || *seat.after == TicketState::Available
+                })
+            }
         }
     }
 

@@ -465,8 +465,9 @@ impl Ticket {
         Some(&self.state.sale()?.claim.as_ref()?.checkout)
     }
 
-    /// Whether nothing tells it from a seat that no command has named yet.
-    pub(super) fn is_as_laid_out(&self) -> bool {
+    /// Whether nothing tells it from a seat that no command has named yet. Nothing is stored of such a seat.
+    #[must_use]
+    pub fn is_as_laid_out(&self) -> bool {
         self.state == TicketState::Available && self.listed.is_none()
     }
 

@@ -1,5 +1,6 @@
 //! Who may do what.
 
+use booking_core::wire::{Door, Handler, Service};
 use serde_json::{Value, json};
 
 use super::{Guarded, Host, Target, a_ticket, accepted, fresh, needs, refused};
@@ -27,16 +28,13 @@ pub(super) fn messages_between_objects_come_from_nobody_else(target: &Target) {
 pub(super) fn admin_handlers_need_the_admin_token(target: &Target) {
     let id = a_ticket();
     let map = id.rsplit_once(':').unwrap().0;
-    for (path, body) in [
-        (format!("/Ticket/{id}/block"), json!({ "reason": "x" })),
-        (format!("/Ticket/{id}/unblock"), Value::Null),
-        (format!("/Ticket/{id}/list"), json!({ "price": { "minor": 1, "currency": "USD" } })),
-        (format!("/Ticket/{id}/sell"), json!("ann")),
-        (format!("/Ticket/{id}/reset"), json!({ "upTo": 1 })),
-        (format!("/Ticket/{id}/cleanup"), Value::Null),
-        (format!("/SeatMap/{map}/layout"), json!({ "rows": [] })),
-        (format!("/SeatMap/{map}/resetAll"), Value::Null),
-    ] {
+    let of_seats = Handler::ALL.iter().filter(|handler| handler.door() == Door::Admin);
+    let named = |handler: &&Handler| matches!(handler.service(), Service::Ticket | Service::SeatMap);
+    let handlers: Vec<&Handler> = of_seats.filter(named).collect();
+    assert!(handlers.len() > 8, "{handlers:?}");
+    for handler in handlers {
+        let object = if handler.service() == Service::Ticket { &id } else { map };
+        let (path, body) = (format!("/{}/{object}/{}", handler.service().as_str(), handler.name()), Value::Null);
         let got = target.public.post(&path, &body);
         assert!(matches!(got.status, 401 | 404), "{path}: {}", got.text);
         let got = target.public.with_token("not-the-right-token").post(&path, &body);

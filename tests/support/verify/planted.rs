@@ -126,7 +126,7 @@ fn move_to(
         let before = map.ticket(seat).cloned().unwrap_or_default();
         let after = Ticket { state: to(&before.state), version: event.header.version, listed: before.listed };
         told.push((seat.clone(), after.state.status()));
-        let after = Some(after).filter(|it| it.state != TicketState::Available || it.listed.is_some());
+        let after = Some(after).filter(|it| !it.is_as_laid_out());
         event.header.tickets += u64::from(after.is_some());
         event.header.tickets -= u64::from(map.ticket(seat).is_some());
         event.header.sold += u64::from(after.as_ref().is_some_and(|it| it.state.sale().is_some()));
