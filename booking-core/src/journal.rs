@@ -36,11 +36,12 @@ pub trait Journal {
     /// The host's, when it cannot be read now.
     fn recorded(&mut self, op: &Op) -> impl Future<Output = Result<Option<Outcome>, Self::Error>>;
 
-    /// Records how an effect ended. It is durable when this returns.
+    /// Records how an effect ended, unless that is recorded already. Returns the outcome that is recorded then, durably: another process may
+    /// have come first with another one.
     ///
     /// # Errors
     /// The host's, when it could not be written. The effect is then performed again.
-    fn record(&mut self, op: &Op, outcome: &Outcome) -> impl Future<Output = Result<(), Self::Error>>;
+    fn record(&mut self, op: &Op, outcome: Outcome) -> impl Future<Output = Result<Outcome, Self::Error>>;
 
     /// Whether a cancel was recorded for this step, before the last of its outcomes. One that came later is too late: it is to be recorded
     /// for the step after it, or refused.
@@ -82,8 +83,7 @@ impl<J: Journal, E: Executor<Error = J::Error>> StepExecutor for Journaled<J, E>
                 Some(recorded) => recorded,
                 None => {
                     let outcome = self.executor.perform(&op, effect).await?;
-                    self.journal.record(&op, &outcome).await?;
-                    outcome
+                    self.journal.record(&op, outcome).await?
                 }
             };
             outcomes.push(outcome);

@@ -210,9 +210,9 @@ impl Journal for &mut Log {
         Ok(self.outcome(op).cloned())
     }
 
-    async fn record(&mut self, op: &Op, outcome: &Outcome) -> Result<(), Impossible> {
+    async fn record(&mut self, op: &Op, outcome: Outcome) -> Result<Outcome, Impossible> {
         Log::record(self, Entry::Ended { op: op.clone(), outcome: outcome.clone() });
-        Ok(())
+        Ok(outcome)
     }
 
     async fn is_cancelled(&mut self, step: u32) -> Result<bool, Impossible> {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use booking_core::ids::{CheckoutId, MapKey, TicketId};
-use booking_core::life::{Delivery, Key, Known};
+use booking_core::life::{Key, Known};
 use booking_core::map::{Needs, News, Parts, SeatMap};
 use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
@@ -187,14 +187,11 @@ impl Map {
             tables::write(&self.store, key, event)?;
             faults::may_panic("panic-turn", || inside::names(event.tickets.iter().map(|(id, _)| id)));
         }
-        let mut later = Vec::new();
-        for Delivery { call, .. } in judged.deliveries() {
-            if let MapCall::Expire(due) = call {
-                self.store.wake_at(Some(*due))?;
-            } else {
-                later.extend(self.judged(key, call.clone(), terms)?.1);
-            }
-        }
+        self.store.wake_at(judged.timer().map(|timer| timer.not_before))?;
+        let later = match judged.follow_up() {
+            Some(call) => self.judged(key, call.clone(), terms)?.1,
+            None => Vec::new(),
+        };
         let told = judged.stored();
         let answer = told.answer();
         Ok((answer, told.news.into_iter().chain(later).collect()))

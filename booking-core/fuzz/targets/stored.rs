@@ -6,7 +6,7 @@ use booking_core::format::{Format, read, write};
 use booking_core::journal::{Entry, replay};
 use booking_core::life::{CheckoutRecord, Delivery, IdempotencyRecord};
 use booking_core::map::ticket::Ticket;
-use booking_core::map::{Basket, Header, Layout, SeatMap};
+use booking_core::map::{Header, LastWish, Layout, SeatMap};
 use booking_core::progress::CheckoutProgress;
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         5 => same::<Entry>(bytes),
         6 => same::<Ticket>(bytes),
         7 => same::<Header>(bytes),
-        8 => same::<Basket>(bytes),
+        8 => same::<LastWish>(bytes),
         9 => same::<Layout>(bytes),
         _ => {
             let _replayed_or_why_not = replay(bytes.split(|byte| *byte == b'\n'));

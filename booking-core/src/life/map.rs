@@ -1,7 +1,7 @@
 //! One turn of a map, from the call to what is stored and answered.
 //!
 //! ```text
-//!  load what call.needs() ──▶ call.judge() ──▶ store event() and deliveries(), in one transaction ──▶ stored(): answer, tell watchers
+//!  load what call.needs() ──▶ call.judge() ──▶ store event() and timer(), in one transaction ──▶ stored(): answer, tell watchers
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 use crate::wire::{Answer, MapCall, Refusal, SeatMapCall, answer};
 
-/// A call that a map makes to itself: one way, at least once, and not before its time. The same value serves as a row of an outbox,
+/// A call of a map's timer: one way, at least once, and not before its time. The same value serves as a row of an outbox,
 /// a row of a timer table, and a message of a queue.
 ///
 /// It does no harm where it comes late or twice. A host that has a column with the end of each map's timer
@@ -38,10 +38,11 @@ impl Format for Delivery {
 
 /// A call that a map has judged, before anything of it is stored.
 #[derive(Clone, Debug)]
-#[must_use = "store the event and the deliveries, then take what to answer from `stored()`"]
+#[must_use = "store the event with the timer, judge the follow-up, then take what to answer from `stored()`"]
 pub struct Judgement {
     event: Option<SeatMapEvent>,
-    deliveries: Vec<Delivery>,
+    timer: Option<Delivery>,
+    follow_up: Option<MapCall>,
     told: Told,
 }
 
@@ -90,7 +91,7 @@ impl MapCall {
     /// let call = MapCall::Seat(seat, reserve, door);
     /// let mut map = SeatMap::default(); // loaded: what `call.needs(&header)` says
     /// let judged = call.judge(&mut map, &key, now, &terms)?;
-    /// assert!(judged.event().is_some() && judged.deliveries().len() == 1); // stored: in one transaction
+    /// assert!(judged.event().is_some() && judged.timer().is_some()); // stored: in one transaction
     /// assert_eq!(judged.stored().answer().status, 200); // and only then answered
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -102,17 +103,14 @@ impl MapCall {
         };
         let command = self.command(key, map).map_err(Refusal::from)?;
         let (event, notices, outcome) = machine::turn(map, &command, now).into_parts();
-        let deliver = |call, not_before| Delivery { to: key.clone(), call, not_before };
-        let mut deliveries = Vec::new();
-        deliveries.extend(notices.timer.map(|due| deliver(Self::Expire(due), due)));
-        if event.is_some() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll {
-            deliveries.push(deliver(Self::Map(SeatMapCall::ResetAll), now));
-        }
+        let timer = notices.timer.map(|due| Delivery { to: key.clone(), call: Self::Expire(due), not_before: due });
+        let is_full = event.is_some() && map.wants_reset(terms) && command != SeatMapCommand::ResetAll;
+        let follow_up = is_full.then_some(Self::Map(SeatMapCall::ResetAll));
         let version = match &asked {
             Asked::Seat(seat) => map.version_of(seat),
             Asked::Line | Asked::Map => map.version(),
         };
-        Ok(Judgement { event, deliveries, told: Told { outcome, version, news: notices.watchers, asked } })
+        Ok(Judgement { event, timer, follow_up, told: Told { outcome, version, news: notices.watchers, asked } })
     }
 }
 
@@ -123,13 +121,20 @@ impl Judgement {
         self.event.as_ref()
     }
 
-    /// What the map is to be asked later. To be stored together with the event.
+    /// What the map's timer is to ask it, and when, if the timer was armed. To be stored together with the event.
     #[must_use]
-    pub fn deliveries(&self) -> &[Delivery] {
-        &self.deliveries
+    pub fn timer(&self) -> Option<&Delivery> {
+        self.timer.as_ref()
     }
 
-    /// To be called once the event and the deliveries are stored.
+    /// What the map is to judge next, in the same transaction: it has sold as many seats as the operator lets it
+    /// ([`Terms::auto_reset_at`], which is off by default). Not to be sent: a copy that came late would take other sales away.
+    #[must_use]
+    pub fn follow_up(&self) -> Option<&MapCall> {
+        self.follow_up.as_ref()
+    }
+
+    /// To be called once the event and the timer are stored.
     #[must_use]
     pub fn stored(self) -> Told {
         self.told

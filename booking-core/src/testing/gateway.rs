@@ -177,7 +177,15 @@ const QUESTIONS: &[Question] = &[
         asked: "authorize a good card under a key that was voided before",
         must: "nothing is set aside: the void came first",
         payment: |it| it.authorize(Story::Late, 5_000, &it.cards.good),
-        will_do: |_, answer| matches!(answer, PaymentAnswer::Authorize(AuthorizeAnswer::Declined(_))),
+        will_do: |_, answer| {
+            matches!(answer, PaymentAnswer::Authorize(AuthorizeAnswer::Declined(_) | AuthorizeAnswer::KeyReused))
+        },
+    },
+    Question {
+        asked: "void what was taken",
+        must: "it is paid back",
+        payment: |it| it.void(Story::Paid, false),
+        will_do: |_, answer| *answer == PaymentAnswer::Void(VoidAnswer::PaidBack),
     },
 ];
 
@@ -229,7 +237,7 @@ impl Contract {
 
     /// The checkout whose money one of the stories is about.
     fn checkout(&self, story: Story) -> CheckoutId {
-        CheckoutId::from_random(self.run.wrapping_add(story as u128))
+        CheckoutId::from_random(self.run.wrapping_mul(8).wrapping_add(story as u128))
     }
 
     fn authorize(&self, story: Story, minor: u64, method: &PaymentMethodId) -> Payment {

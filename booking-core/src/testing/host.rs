@@ -28,7 +28,8 @@ use crate::payment::{Ledger, Payment, PaymentAnswer};
 use crate::testing::crash::Cut;
 use crate::time::{Millis, Timestamp};
 
-/// A host under test: one process of it. Its state in memory goes with each crash.
+/// A host under test: one process of it. Its state in memory goes with each crash. What its `Drop` does is done all the same: a host that
+/// stores anything there is to be killed as a process, too. A checkout that has ended stays stored: switch off that the host forgets it.
 pub trait Host: Sized {
     /// What outlives a crash: a directory, a database.
     type Disk;
@@ -376,6 +377,9 @@ pub enum Why {
     /// The host has always something to do, and comes to no end.
     #[error("the host did not come to rest within {MOST_CALLS} calls")]
     NeverAtRest,
+    /// The run was over before its last crash: the host has fewer boundaries than when the run was kept.
+    #[error("the run was over before its last crash, so it shows nothing: find it anew")]
+    NotReached,
     /// There is no scenario of this name.
     #[error("there is no such scenario")]
     Unknown,
@@ -421,7 +425,12 @@ impl Trial {
     /// What did not hold in it.
     pub fn replay<H: Host>(&self, run: &Run, disk: H::Disk) -> Result<(), Failed> {
         match self.scenarios.iter().find(|scenario| scenario.name == run.scenario) {
-            Some(scenario) => once::<H>(scenario, run.cuts.clone(), disk, &mut Report::default()).map(|_| ()),
+            Some(scenario) => {
+                let mut report = Report::default();
+                once::<H>(scenario, run.cuts.clone(), disk, &mut report)?;
+                let is_whole = report.crashes == run.cuts.len() as u64;
+                if is_whole { Ok(()) } else { Err(Failed { run: run.clone(), why: Why::NotReached }) }
+            }
             None => Err(Failed { run: run.clone(), why: Why::Unknown }),
         }
     }
@@ -451,7 +460,10 @@ fn to_rest<H: Host>(
     seen: &mut Coverage,
     crashes: &mut u64,
 ) -> Result<(), Why> {
-    let mut arrivals = scenario.arrivals.iter().map(|(after, id, order)| (START.plus(*after), id, order)).peekable();
+    let mut arrivals: Vec<_> =
+        scenario.arrivals.iter().map(|(after, id, order)| (START.plus(*after), id, order)).collect();
+    arrivals.sort_by_key(|(at, ..)| *at);
+    let mut arrivals = arrivals.into_iter().peekable();
     let mut cuts = cuts.iter();
     let mut cut = cuts.next();
     world.borrow_mut().left = cut.map(|cut| cut.after);
@@ -459,6 +471,7 @@ fn to_rest<H: Host>(
     for _ in 0..MOST_CALLS {
         let (now, process) = (world.borrow().now, world.borrow().process);
         let arrival = arrivals.peek().copied();
+        let mut has_come = false;
         let done = match &mut running {
             None => H::start(disk, Outside { world: Rc::clone(world), process }).map(|host| {
                 running = Some(host);
@@ -466,7 +479,7 @@ fn to_rest<H: Host>(
             }),
             Some(host) => match arrival.filter(|(at, ..)| *at <= now) {
                 Some((_, id, order)) => host.process(id.clone(), order.clone()).map(|()| {
-                    arrivals.next();
+                    has_come = true;
                     Some(now)
                 }),
                 None => host.run_due(),
@@ -482,6 +495,10 @@ fn to_rest<H: Host>(
             (world.left, world.now) = (cut.map(|cut| cut.after), now.plus(downtime));
             continue;
         }
+        if has_come {
+            arrivals.next();
+        }
+        let arrival = arrivals.peek().copied();
         let host_error = |error: H::Error| Why::Host(error.to_string());
         let next = done.map_err(host_error)?;
         let next = [next, arrival.map(|(at, ..)| at)].into_iter().flatten().min();

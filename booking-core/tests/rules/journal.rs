@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use booking_core::checkout::{Checkout, Impossible, Order, Performed};
-use booking_core::effect::{Op, Outcome, Step};
+use booking_core::effect::{Effect, Op, Outcome, Step};
 use booking_core::format;
 use booking_core::ids::PaymentMethodId;
 use booking_core::inventory::LineReply;
-use booking_core::journal::{self, Entry, ReplayError, StepExecutor, run};
+use booking_core::journal::{self, Entry, Executor, Journal, Journaled, ReplayError, StepExecutor, run};
 use booking_core::memory::{Log, Memory};
 use booking_core::progress::CheckoutProgress;
 use booking_core::terms::Terms;
@@ -43,6 +43,40 @@ fn a_journal_may_stay_on_its_thread_too() {
     }
     let failed = ready(run(&mut OnOneThread("full".into()), checkout()));
     assert_eq!(failed, Err(Failed::Disk("full".into())), "the host's own error is the host's to retry");
+}
+
+/// Two processes run one checkout over one journal. The other one has always come first, with outcomes of its own.
+#[test]
+fn of_two_that_run_one_checkout_both_go_by_what_was_recorded_first() {
+    struct Second<'a>(&'a Log);
+    impl Journal for Second<'_> {
+        type Error = Impossible;
+        async fn recorded(&mut self, _: &Op) -> Result<Option<Outcome>, Impossible> {
+            Ok(None)
+        }
+        async fn record(&mut self, op: &Op, _: Outcome) -> Result<Outcome, Impossible> {
+            Ok(self.0.outcome(op).cloned().expect("the other one has recorded it"))
+        }
+        async fn is_cancelled(&mut self, step: u32) -> Result<bool, Impossible> {
+            Ok(self.0.is_cancelled(step))
+        }
+    }
+    struct Silent;
+    impl Executor for Silent {
+        type Error = Impossible;
+        async fn perform(&mut self, _: &Op, effect: Effect) -> Result<Outcome, Impossible> {
+            Ok(match effect {
+                Effect::Pay(payment) => Outcome::Paid(payment.unanswered()),
+                Effect::Line(..) => Outcome::Line(Ok(LineReply::Claimed { fence: 9, prices: vec![unit_price()] })),
+                Effect::Sleep(_) => Outcome::Slept { at: at(NOW) },
+                Effect::Notify(_) => Outcome::Notified,
+            })
+        }
+    }
+    let (mut memory, mut log) = (Memory::new(at(NOW), Terms::default()), Log::start(&checkout()));
+    let first = ready(run(&mut memory.journaled(&mut log), checkout())).unwrap();
+    let mut second = Journaled { journal: Second(&log), executor: Silent };
+    assert_eq!(ready(run(&mut second, checkout())).unwrap(), first);
 }
 
 #[test]

@@ -197,7 +197,8 @@ mod calls {
                 match (by_whole, by_part) {
                     (Ok(by_whole), Ok(by_part)) => {
                         assert_eq!(by_whole.event(), by_part.event(), "{shown}");
-                        assert_eq!(by_whole.deliveries(), by_part.deliveries(), "{shown}");
+                        assert_eq!(by_whole.timer(), by_part.timer(), "{shown}");
+                        assert_eq!(by_whole.follow_up(), by_part.follow_up(), "{shown}");
                         assert_eq!(by_whole.stored(), by_part.stored(), "{shown}");
                     }
                     (by_whole, by_part) => assert_eq!(by_whole.err(), by_part.err(), "{shown}"),
@@ -239,7 +240,7 @@ mod calls {
         let judged = judge(&mut map, reserve(1, "ann", Some("anns"), None), NOW, &Terms::default());
         let due = at(NOW).plus(Terms::default().hold_ttl.length());
         let delivery = Delivery { to: key(), call: MapCall::Expire(due), not_before: due };
-        assert_eq!(judged.deliveries(), std::slice::from_ref(&delivery));
+        assert_eq!(judged.timer(), Some(&delivery));
         assert_eq!(map.due(&key()), Some(delivery.clone()));
         assert_eq!(format::read::<Delivery>(&format::write(&delivery)).unwrap(), delivery);
         let told = judge(&mut map, delivery.call, due.as_millis(), &Terms::default()).stored();
@@ -254,14 +255,14 @@ mod calls {
         let sells = of_seat(6, TicketCall::Sell { user: user("bob") });
         let judged = judge(&mut map, sells.clone(), NOW, &terms);
         let reset = MapCall::Map(SeatMapCall::ResetAll);
-        assert_eq!(judged.deliveries(), [Delivery { to: key(), call: reset.clone(), not_before: at(NOW) }]);
+        assert_eq!(judged.follow_up(), Some(&reset));
         assert!(
-            judge(&mut map, reserve(6, "eve", None, None), NOW, &terms).deliveries().is_empty(),
+            judge(&mut map, reserve(6, "eve", None, None), NOW, &terms).follow_up().is_none(),
             "nothing has changed"
         );
-        assert!(judge(&mut map, reset, NOW, &terms).deliveries().is_empty(), "a reset is followed by none");
+        assert!(judge(&mut map, reset, NOW, &terms).follow_up().is_none(), "a reset is followed by none");
         assert_eq!(map.header().sold, 0);
-        assert!(judge(&mut map, sells, NOW, &Terms::default()).deliveries().is_empty(), "off by default");
+        assert!(judge(&mut map, sells, NOW, &Terms::default()).follow_up().is_none(), "off by default");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Principal {
 }
 
 impl Auth {
-    /// Doors for these tokens: several, so that one can be replaced by another without a gap.
+    /// The doors that these tokens open: several, so that one can be replaced by another without a gap.
     ///
     /// # Errors
     /// [`NotAToken`].

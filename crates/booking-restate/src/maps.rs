@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use booking_core::format::{self, Format};
 use booking_core::ids::{MapKey, TicketId};
-use booking_core::life::{Delivery, Told};
+use booking_core::life::Told;
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Header, Layout, Needs, Parts, Place, Row, SeatMap, SeatMapEvent};
 use booking_core::time::{Millis, Timestamp};
@@ -361,10 +361,10 @@ pub(crate) async fn turn<C: Context>(ctx: &C, Message { call, at }: Message) -> 
         MapCall::Seat(seat, ..) => Some(seat.clone()),
         MapCall::Map(_) | MapCall::Line(..) | MapCall::Expire(_) => None,
     };
-    let (told, follow) = judge(ctx, &key, &mut loaded, call, at).await?;
+    let (told, follow_up) = judge(ctx, &key, &mut loaded, call, at).await?;
     let of_seat = seat.map(|seat| loaded.version_of(&seat));
     let version = of_seat.unwrap_or(loaded.head.header.version);
-    for call in follow {
+    if let Some(call) = follow_up {
         match judge(ctx, &key, &mut loaded, call, at).await {
             // A map with a seat that cannot be read stays as it is; what was asked of it is done.
             Ok(_) | Err(End::Refused(_)) => {}
@@ -387,21 +387,17 @@ async fn judge<C: Context>(
     loaded: &mut Loaded,
     call: MapCall,
     at: Timestamp,
-) -> Result<(Told, Vec<MapCall>), End> {
+) -> Result<(Told, Option<MapCall>), End> {
     loaded.read(ctx, key, call.needs(&loaded.head.header.clone())).await?;
     let judged = guarded(|| call.judge(&mut loaded.known(), key, at, ctx.terms()))??;
     if let Some(event) = judged.event() {
         loaded.store(ctx, key, event.clone()).await?;
     }
-    let mut follow = Vec::new();
-    for Delivery { call, .. } in judged.deliveries() {
-        if let MapCall::Expire(due) = call {
-            arm(ctx, key, *due)?;
-        } else {
-            follow.push(call.clone());
-        }
+    if let Some(timer) = judged.timer() {
+        arm(ctx, key, timer.not_before)?;
     }
-    Ok((judged.stored(), follow))
+    let follow_up = judged.follow_up().cloned();
+    Ok((judged.stored(), follow_up))
 }
 
 /// Sends the timer of a map. It fires at the end of the second, with everything that ends meanwhile.

@@ -8,7 +8,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use booking_core::prelude::*;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params as named, params};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params as named, params,
+};
 
 /// What can go wrong beside refusals: the database, or a row that this build cannot read.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -45,6 +47,9 @@ pub trait Ports {
     /// When the process is to stop.
     fn notify(&self, message: &Notification) -> Result<bool>;
 
+    /// A person has to look: something that is stored cannot be read, or breaks a rule.
+    fn alarm(&self, _what: &str) {}
+
     /// A test lets the process die here. It is called before and after each commit.
     ///
     /// # Errors
@@ -68,7 +73,10 @@ impl<P: Ports> SqliteHost<P> {
     /// # Errors
     /// The database's.
     pub fn open(db: Connection, ports: P, terms: Terms) -> Result<Self> {
+        db.busy_timeout(std::time::Duration::from_secs(10))?;
         db.execute_batch(SCHEMA)?;
+        // A crash may have come while the clock was ahead: each wait is looked at anew.
+        db.execute("UPDATE checkouts SET due = 0 WHERE due IS NOT NULL", [])?;
         Ok(Self { db, ports, terms })
     }
 
@@ -86,14 +94,13 @@ impl<P: Ports> SqliteHost<P> {
     /// Takes an order. The same order may come again under the same id: it is one checkout.
     ///
     /// # Errors
-    /// When it could not be stored. Nothing has changed then.
+    /// When it could not be stored, or another order has this id. Nothing has changed then.
     pub fn process(&mut self, id: CheckoutId, order: Order) -> Result<()> {
         let now = self.ports.now();
-        self.transaction(|tx, terms| {
-            if record(tx, &id)?.is_none() {
-                store(tx, &CheckoutRecord::start(Checkout::start(id, order, now, terms), None), now)?;
-            }
-            Ok(())
+        self.transaction(|tx, terms| match record(tx, &id)? {
+            Some(known) if *known.checkout().order() == order => Ok(()),
+            Some(_) => Err("another order has this id".into()),
+            None => store(tx, &CheckoutRecord::start(Checkout::start(id, order, now, terms), None), now),
         })
     }
 
@@ -128,13 +135,13 @@ impl<P: Ports> SqliteHost<P> {
     pub fn run_due(&mut self) -> Result<Option<Timestamp>> {
         let now = self.ports.now();
         for id in column(&self.db, "SELECT id FROM checkouts WHERE due <= ?", Some(now))? {
-            self.advance(&id)?;
+            if let Err(why) = self.advance(&id) {
+                self.set_aside("UPDATE checkouts SET due = ? WHERE id = ?", id.as_str(), &*why)?;
+            }
         }
         for key in column::<MapKey>(&self.db, "SELECT key FROM maps WHERE due <= ?", Some(now))? {
-            let armed: Option<i64> =
-                self.db.query_one("SELECT due FROM maps WHERE key = ?", [key.as_str()], |row| row.get(0))?;
-            if let Some(armed) = armed {
-                self.ask(&key, MapCall::Expire(armed.try_into()?))?;
+            if let Err(why) = self.fire(&key) {
+                self.set_aside("UPDATE maps SET due = ? WHERE key = ?", key.as_str(), &*why)?;
             }
         }
         let next = "SELECT min(due) FROM (SELECT due FROM maps UNION ALL SELECT due FROM checkouts)";
@@ -142,11 +149,23 @@ impl<P: Ports> SqliteHost<P> {
         Ok(next.map(Timestamp::try_from).transpose()?)
     }
 
+    /// The timer of a map fires, for the time that it was armed for.
+    fn fire(&mut self, key: &MapKey) -> Result<()> {
+        let armed = load(&self.db, key, Some(&MapCall::Expire(Timestamp::default())))?.due(key);
+        armed.map_or(Ok(()), |timer| self.ask(key, timer.call).map(|_| ()))
+    }
+
+    /// One row that cannot be read, or a rule that it breaks, must not keep the others from what is due. A person has to look.
+    fn set_aside(&mut self, update: &str, name: &str, why: &dyn Error) -> Result<()> {
+        self.ports.alarm(&format!("{name} is set aside for ten minutes: {why}"));
+        let later = i64::from(self.ports.now().plus(Millis::from_mins(10)));
+        self.transaction(|tx, _| Ok(tx.execute(update, params![later, name])?)).map(|_| ())
+    }
+
     /// What one checkout wants now: of the maps, of the gateway, of the notifier.
     fn advance(&mut self, id: &CheckoutId) -> Result<()> {
-        let now = self.ports.now();
         // What it asks of maps, with their answers, is one transaction.
-        let payments = self.change(id, |tx, record, terms| {
+        let payments = self.change(id, |tx, record, terms, now| {
             let retry = Some(terms.notify_retry);
             let _stored_in_any_case = record.woken(now, retry)?;
             let mut payments = Vec::new();
@@ -167,14 +186,15 @@ impl<P: Ports> SqliteHost<P> {
         // No transaction is open while this waits for the gateway or the notifier.
         for (op, payment) in payments {
             let answer = self.ports.pay(&payment)?;
-            self.change(id, |_, record, terms| {
+            self.change(id, |_, record, terms, now| {
                 let _stored_in_any_case = record.record(&op, Outcome::Paid(answer), now, Some(terms.notify_retry))?;
                 Ok(())
             })?;
         }
+        let now = self.ports.now();
         if let Some(message) = self.checkout(id)?.and_then(|record| record.notification_due(now)) {
             let taken = self.ports.notify(&message)?;
-            self.change(id, |_, record, terms| {
+            self.change(id, |_, record, terms, now| {
                 record.notified(taken, now, terms.notify_retry);
                 Ok(())
             })?;
@@ -186,19 +206,20 @@ impl<P: Ports> SqliteHost<P> {
     fn change<T>(
         &mut self,
         id: &CheckoutId,
-        change: impl FnOnce(&Transaction<'_>, &mut CheckoutRecord, &Terms) -> Result<T>,
+        change: impl FnOnce(&Transaction<'_>, &mut CheckoutRecord, &Terms, Timestamp) -> Result<T>,
     ) -> Result<T> {
         let now = self.ports.now();
         self.transaction(|tx, terms| {
             let mut record = record(tx, id)?.ok_or("there is no such checkout")?;
-            let done = change(tx, &mut record, terms)?;
+            let done = change(tx, &mut record, terms, now)?;
             store(tx, &record, now)?;
             Ok(done)
         })
     }
 
     fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>, &Terms) -> Result<T>) -> Result<T> {
-        let tx = self.db.transaction()?;
+        // Who reads in order to write is alone from the start: another process waits its turn.
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&tx, &self.terms)?;
         self.ports.boundary()?;
         tx.commit()?;
@@ -220,12 +241,10 @@ fn turn(
         Ok(judged) => judged,
         Err(refused) => return Ok(Err(refused.into())),
     };
+    // The timer is the column `due` of the map, which is in the event.
     judged.event().map_or(Ok(()), |event| write(tx, key, event))?;
-    for later in judged.deliveries() {
-        // The timer is the column `due` of the map.
-        if !matches!(later.call, MapCall::Expire(_)) {
-            let _done_or_refused = turn(tx, key, later.call.clone(), now, terms)?;
-        }
+    if let Some(call) = judged.follow_up() {
+        let _done_or_refused = turn(tx, key, call.clone(), now, terms)?;
     }
     Ok(Ok(judged.stored()))
 }
@@ -243,12 +262,13 @@ fn load(db: &Connection, key: &MapKey, call: Option<&MapCall>) -> Result<SeatMap
     };
     let layout = layout.filter(|_| parts.layout);
     let layout = layout.map(|layout| format::read(layout.as_bytes()).map(Arc::new)).transpose()?;
-    let rows = |kind: &str, names: Vec<&str>| -> Result<Vec<(String, String, Option<Timestamp>)>> {
+    // Each with whether it has to be readable. One of many that end must not keep the others from ending.
+    let rows = |kind: &str, names: Vec<&str>| -> Result<Vec<(Part, bool)>> {
         let mut found = Vec::new();
         let mut by_name =
             db.prepare_cached("SELECT name, value, ends FROM parts WHERE map = ? AND kind = ? AND name = ?")?;
         for name in names {
-            found.extend(by_name.query_row([key.as_str(), kind, name], part).optional()?);
+            found.extend(by_name.query_row([key.as_str(), kind, name], part).optional()?.map(|part| (part, true)));
         }
         // What ends first, or all of it.
         let more = if all {
@@ -262,22 +282,27 @@ fn load(db: &Connection, key: &MapKey, call: Option<&MapCall>) -> Result<SeatMap
             "SELECT name, value, ends FROM parts WHERE map = :map AND kind = :kind AND (:all OR ends IS NOT NULL)
              ORDER BY ends, name LIMIT :more",
         )?;
-        let others =
-            others.query_map(named! { ":map": key.as_str(), ":kind": kind, ":all": all, ":more": more }, part)?;
-        found.extend(others.collect::<rusqlite::Result<Vec<_>>>()?);
+        for part in
+            others.query_map(named! { ":map": key.as_str(), ":kind": kind, ":all": all, ":more": more }, part)?
+        {
+            found.push((part?, all));
+        }
         Ok(found)
     };
-    let mut tickets = Vec::new();
-    for (name, value, _) in rows(SEAT, parts.seats.iter().map(TicketId::as_str).collect())? {
-        tickets.push((name.parse()?, format::read(value.as_bytes())?));
+    let (mut tickets, mut ended, mut wishes) = (Vec::new(), Vec::new(), Vec::new());
+    for (Part { name, value, .. }, must) in rows(SEAT, parts.seats.iter().map(TicketId::as_str).collect())? {
+        let read = || Ok((name.parse()?, format::read(value.as_bytes())?));
+        keep(&mut tickets, read(), must)?;
     }
-    let mut ended = Vec::new();
-    for (name, _, ends) in rows(ENDED, parts.checkout.iter().map(|checkout| checkout.as_str()).collect())? {
-        ended.push((name.parse()?, ends.unwrap_or_default()));
+    for (Part { name, ends, .. }, must) in
+        rows(ENDED, parts.checkout.iter().map(|checkout| checkout.as_str()).collect())?
+    {
+        let read = || Ok((name.parse()?, ends.unwrap_or_default()));
+        keep(&mut ended, read(), must)?;
     }
-    let mut wishes = Vec::new();
-    for (name, value, _) in rows(WISH, parts.hold.iter().map(|hold| hold.as_str()).collect())? {
-        wishes.push((HoldId::restore(&name)?, format::read(value.as_bytes())?));
+    for (Part { name, value, .. }, must) in rows(WISH, parts.hold.iter().map(|hold| hold.as_str()).collect())? {
+        let read = || Ok((HoldId::restore(&name)?, format::read(value.as_bytes())?));
+        keep(&mut wishes, read(), must)?;
     }
     Ok(SeatMap::from_parts(header, layout, tickets, ended, wishes))
 }
@@ -324,9 +349,25 @@ fn store(tx: &Transaction<'_>, record: &CheckoutRecord, now: Timestamp) -> Resul
     Ok(())
 }
 
-fn part(row: &Row<'_>) -> rusqlite::Result<(String, String, Option<Timestamp>)> {
+/// A row of a map.
+struct Part {
+    name: String,
+    value: String,
+    ends: Option<Timestamp>,
+}
+
+fn part(row: &Row<'_>) -> rusqlite::Result<Part> {
     let ends: Option<i64> = row.get(2)?;
-    Ok((row.get(0)?, row.get(1)?, ends.and_then(|ends| ends.try_into().ok())))
+    Ok(Part { name: row.get(0)?, value: row.get(1)?, ends: ends.and_then(|ends| ends.try_into().ok()) })
+}
+
+fn keep<T>(found: &mut Vec<T>, read: Result<T>, must: bool) -> Result<()> {
+    match read {
+        Ok(part) => found.push(part),
+        Err(why) if must => return Err(why),
+        Err(_) => {}
+    }
+    Ok(())
 }
 
 /// The ids that a query finds.

@@ -1,27 +1,29 @@
 //! `cargo run -p sqlite-host -- shop.db`: two buyers want one seat. Kill it anywhere, or let `--die-after 7` do so, and run it again.
 
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use booking_core::payment::Ledger;
 use booking_core::prelude::*;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use sqlite_host::{Ports, Result, SqliteHost};
 
 /// The mock gateway and a mailbox. Like real ones they are elsewhere: a crash of the host does not take them along.
 struct Mock {
-    ledger: RefCell<Ledger>,
-    path: PathBuf,
+    /// A database of its own, which several processes may share.
+    ledger: RefCell<Connection>,
     /// After how many commits, payments and messages the process dies.
     die_after: Cell<Option<u32>>,
 }
 
 impl Mock {
-    fn open(path: PathBuf, die_after: Option<u32>) -> Result<Self> {
-        let ledger = if path.exists() { serde_json::from_slice(&std::fs::read(&path)?)? } else { Ledger::default() };
-        Ok(Self { ledger: RefCell::new(ledger), path, die_after: Cell::new(die_after) })
+    fn open(path: &Path, die_after: Option<u32>) -> Result<Self> {
+        let ledger = Connection::open(path)?;
+        ledger.busy_timeout(Duration::from_secs(10))?;
+        ledger.execute_batch("CREATE TABLE IF NOT EXISTS ledger (one INTEGER PRIMARY KEY, json TEXT NOT NULL)")?;
+        Ok(Self { ledger: RefCell::new(ledger), die_after: Cell::new(die_after) })
     }
 }
 
@@ -32,9 +34,13 @@ impl Ports for Mock {
 
     fn pay(&self, payment: &Payment) -> Result<PaymentAnswer> {
         self.boundary()?;
-        let mut ledger = self.ledger.borrow_mut();
-        let Ok(answer) = booking_core::turn(&mut *ledger, payment, self.now()).stored();
-        std::fs::write(&self.path, serde_json::to_vec(&*ledger)?)?;
+        let mut database = self.ledger.borrow_mut();
+        let tx = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let json: Option<String> = tx.query_one("SELECT json FROM ledger", [], |row| row.get(0)).optional()?;
+        let mut ledger: Ledger = json.map(|json| serde_json::from_str(&json)).transpose()?.unwrap_or_default();
+        let Ok(answer) = booking_core::turn(&mut ledger, payment, self.now()).stored();
+        tx.execute("INSERT OR REPLACE INTO ledger (one, json) VALUES (1, ?)", [serde_json::to_string(&ledger)?])?;
+        tx.commit()?;
         self.boundary()?;
         Ok(answer)
     }
@@ -44,6 +50,10 @@ impl Ports for Mock {
         show(&format!("to the buyer of {}: {:?} is yours", message.checkout, message.tickets));
         self.boundary()?;
         Ok(true)
+    }
+
+    fn alarm(&self, what: &str) {
+        show(&format!("alarm: {what}"));
     }
 
     fn boundary(&self) -> Result<()> {
@@ -76,7 +86,7 @@ fn main() -> ExitCode {
 }
 
 fn sell(database: &Path, die_after: Option<u32>) -> Result<()> {
-    let gateway = Mock::open(database.with_extension("gateway"), die_after)?;
+    let gateway = Mock::open(&database.with_extension("gateway"), die_after)?;
     let mut host = SqliteHost::open(Connection::open(database)?, gateway, Terms::default())?;
     for buyer in ["ann", "bob"] {
         let order = Order::new(vec!["arena:A:12".parse()?], buyer.parse()?, "card_success".parse()?, None)?;

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use booking_core::ids::HoldId;
@@ -108,6 +110,14 @@ fn run(database: &Path, die_after: Option<u32>) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
+/// How often the gateway has taken money.
+fn captured(directory: &Directory) -> usize {
+    let gateway = Connection::open(directory.database().with_extension("gateway")).unwrap();
+    let json: String = gateway.query_one("SELECT json FROM ledger", [], |row| row.get(0)).unwrap();
+    let ledger: Ledger = serde_json::from_str(&json).unwrap();
+    ledger.accounts().filter(|(_, account)| account.captured.is_some()).count()
+}
+
 #[test]
 fn the_program_dies_anywhere_and_the_next_one_goes_on() {
     let mut deaths = 0;
@@ -122,10 +132,7 @@ fn the_program_dies_anywhere_and_the_next_one_goes_on() {
         assert!(ended, "after {deaths}: {said}");
         assert!(said.contains("arena:A:12: Sold"), "after {deaths}: {said}");
         assert_eq!(said.matches("Completed").count(), 1, "after {deaths}: {said}");
-        let ledger = std::fs::read(directory.database().with_extension("gateway")).unwrap();
-        let ledger: Ledger = serde_json::from_slice(&ledger).unwrap();
-        let captured = ledger.accounts().filter(|(_, account)| account.captured.is_some()).count();
-        assert_eq!(captured, 1, "after {deaths}: money was taken more or less than once");
+        assert_eq!(captured(&directory), 1, "after {deaths}: money was taken more or less than once");
     }
     assert!(deaths > 15, "only {deaths} places to die");
 }
@@ -139,25 +146,88 @@ fn it_says_how_it_is_used() {
     }
 }
 
+type Time = Rc<Cell<Timestamp>>;
+
+struct Clock(Time);
+
+impl Ports for Clock {
+    fn now(&self) -> Timestamp {
+        self.0.get()
+    }
+    fn pay(&self, payment: &Payment) -> Result<PaymentAnswer> {
+        let Ok(answer) = booking_core::turn(&mut Ledger::default(), payment, self.now()).stored();
+        Ok(answer)
+    }
+    fn notify(&self, _: &Notification) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+fn at_a_million(directory: &Directory) -> (SqliteHost<Clock>, Time) {
+    let time = Rc::new(Cell::new(Timestamp::from_millis(1_000_000)));
+    (SqliteHost::open(directory.open(), Clock(time.clone()), Terms::default()).unwrap(), time)
+}
+
+fn order(seat: &str, buyer: &str) -> Order {
+    let seats = vec![seat.parse().unwrap()];
+    Order::new(seats, buyer.parse().unwrap(), "card_decline".parse().unwrap(), None).unwrap()
+}
+
+#[test]
+fn an_order_is_one_checkout_and_another_order_is_not_taken_for_it() {
+    let directory = Directory::new();
+    let (mut host, _) = at_a_million(&directory);
+    let id: CheckoutId = "c-1".parse().unwrap();
+    host.process(id.clone(), order("hall:1", "ann")).unwrap();
+    host.process(id.clone(), order("hall:1", "ann")).unwrap();
+    assert!(host.process(id, order("hall:1", "bob")).unwrap_err().to_string().contains("another order"));
+}
+
+#[test]
+fn what_cannot_be_read_keeps_nothing_else_from_its_end() {
+    let directory = Directory::new();
+    let (mut host, time) = at_a_million(&directory);
+    for (n, seat) in ["hall:1", "hall:2"].into_iter().enumerate() {
+        host.process(format!("c-{n}").parse().unwrap(), order(seat, "ann")).unwrap();
+        let reserve = TicketCall::Reserve { user: "bob".parse().unwrap(), hold: None, nth: None, ttl: None };
+        let door = AtTheDoor::new(&Terms::default(), time.get(), HoldId::from_random(n as u128));
+        let seat = format!("club:{n}").parse().unwrap();
+        host.ask(&"club".parse().unwrap(), MapCall::Seat(seat, reserve, door)).unwrap();
+    }
+    let broken =
+        "UPDATE checkouts SET record = '{' WHERE id = 'c-0'; UPDATE parts SET value = '{' WHERE name = 'club:0'";
+    directory.open().execute_batch(broken).unwrap();
+    while let Some(due) = host.run_due().unwrap().filter(|due| *due < Timestamp::from_millis(3_000_000)) {
+        time.set(due.max(time.get()));
+    }
+    assert!(host.checkout(&"c-0".parse().unwrap()).is_err(), "it is kept as it is, for a person to look at");
+    assert!(host.checkout(&"c-1".parse().unwrap()).unwrap().unwrap().ended().is_some());
+    let left: i64 = directory
+        .open()
+        .query_one("SELECT count(*) FROM parts WHERE map = 'club' AND kind = 'seat'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1, "the hold of the other seat has ended");
+}
+
+#[test]
+fn two_processes_share_a_database() {
+    let directory = Directory::new();
+    let database = directory.database();
+    let start = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sqlite-host"));
+        program.arg(&database).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    for said in [start(), start()].map(|program| program.wait_with_output().unwrap()) {
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains("arena:A:12: Sold") && !said.contains("error:"), "{said}");
+    }
+    assert_eq!(captured(&directory), 1, "money was taken more or less than once");
+}
+
 #[test]
 fn a_hold_ends_by_the_column_that_says_when_it_is_due() {
-    let trial = Trial::default();
-    assert!(!trial.scenarios.is_empty());
-    let (directory, time) =
-        (Directory::new(), std::rc::Rc::new(std::cell::Cell::new(Timestamp::from_millis(1_000_000))));
-    struct Clock(std::rc::Rc<std::cell::Cell<Timestamp>>);
-    impl Ports for Clock {
-        fn now(&self) -> Timestamp {
-            self.0.get()
-        }
-        fn pay(&self, payment: &Payment) -> Result<PaymentAnswer> {
-            Ok(payment.unanswered())
-        }
-        fn notify(&self, _: &Notification) -> Result<bool> {
-            Ok(true)
-        }
-    }
-    let mut host = SqliteHost::open(directory.open(), Clock(time.clone()), Terms::default()).unwrap();
+    let directory = Directory::new();
+    let (mut host, time) = at_a_million(&directory);
     let key = MapKey::parse("hall").unwrap();
     let reserve = TicketCall::Reserve { user: "ann".parse().unwrap(), hold: None, nth: None, ttl: None };
     let door = AtTheDoor::new(&Terms::default(), time.get(), HoldId::from_random(7));
