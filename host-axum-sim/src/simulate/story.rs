@@ -147,7 +147,7 @@ impl World {
         self.story = Some(Box::default());
     }
 
-    /// What happened since [`World::tell`], and between whom.
+    /// What happened since [`World::start_telling`], and between whom.
     #[must_use]
     pub fn told(&self) -> (Vec<Lane>, Vec<Event>) {
         let Some(story) = &self.story else { return (Vec::new(), Vec::new()) };
