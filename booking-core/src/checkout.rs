@@ -10,7 +10,7 @@
 //!
 //! [`Checkout::next`] says what to do now, [`Checkout::settle`] takes how it ended. Both are pure: a host performs the
 //! step, records the outcomes, and continues; after a crash it replays what it recorded. There are two ways to do that,
-//! see [`crate::journal`] and [`crate::running`].
+//! see [`crate::journal`] and [`crate::progress`].
 //!
 //! This file says what a checkout is and what it asks for. Where the outcomes lead stands in `checkout/settle.rs`.
 //!
