@@ -381,8 +381,8 @@ impl HoldId {
         Self(spelt(chance))
     }
 
-    /// The hold whose [text](HoldId::as_str) was stored, that of a checkout's own among them. Not for what comes from outside: nobody there
-    /// may name such a hold, and [`HoldId::parse`] does not let them.
+    /// The hold whose [text](HoldId::as_str) was stored, that of a checkout's own among them. Not for what comes from outside: no caller
+    /// may name such a hold, and [`HoldId::parse`] refuses it.
     ///
     /// # Errors
     /// [`IdError`] where the text is none that a hold has.

@@ -91,7 +91,7 @@ pub struct Snapshot<'a> {
     pub checkouts: &'a BTreeMap<CheckoutId, Checkout>,
     /// What the gateway has. Money is counted here, at the one who has it.
     pub ledger: &'a Ledger,
-    /// Whose buyers were told of their bookings; `None` where nobody keeps count of that, so that `the_buyer_is_told` is not looked at.
+    /// Whose buyers were told of their bookings; `None` where the harness keeps no count of that, so that `the_buyer_is_told` is not looked at.
     pub told: Option<&'a BTreeSet<CheckoutId>>,
     /// The tickets that an operator has ever reset: what is said of sales no longer holds for them.
     pub reset: &'a BTreeSet<TicketId>,
