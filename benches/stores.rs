@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use benches::peers::stores::Kind;
 use benches::rows::{cpu_of, is_bench, say};
+use booking_core::dice::Dice;
 use booking_core::format;
-use booking_core::testing::dice::Dice;
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Door, parse};
 use host_axum_sim::engine::{Caller, Engine, Fresh, Gateway, Input, Limits, Output, Request, Settings};

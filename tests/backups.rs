@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use host_axum_sim::store::{Directory, LOG_BYTES};
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
@@ -142,7 +142,7 @@ fn a_copy_is_made_where_nothing_is_and_of_what_is_there() {
         assert!(said.contains(why), "{args:?}: {said}");
     };
     let durable = Durable::start_in(at("data"), &[]);
-    refused(&["backup", "--data-dir", text(&at("nothing")), text(&at("to"))], "no bookings in it");
+    refused(&["backup", "--data-dir", text(&at("nothing")), text(&at("to"))], "has nothing stored in it");
     assert!(!at("to").exists(), "nothing was made");
     refused(&["backup", "--data-dir", text(&at("data")), text(&at("data"))], "is not empty");
     std::fs::create_dir(at("full")).unwrap();

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use booking_core::checkout::Stage;
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use host_axum_sim::store::read;
 use serde_json::{Value, json};
 use tests::crowd::Crowd;
@@ -316,7 +316,7 @@ fn a_second_process_a_foreign_directory_and_a_damaged_one_are_refused() {
     let foreign = Folder::new("foreign");
     fs::write(foreign.path().join("thesis.tex"), "mine").unwrap();
     assert!(serve(text(&foreign.path())).contains("thesis.tex is in it"));
-    assert!(runs(&["check", "--data-dir", "/nowhere"]).unwrap_err().contains("has no bookings in it"));
+    assert!(runs(&["check", "--data-dir", "/nowhere"]).unwrap_err().contains("has nothing stored in it"));
 }
 
 /// A server on a disk of its own, of this number of bytes, that is gone with it.

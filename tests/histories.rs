@@ -8,7 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use tests::histories::checker::{Operation, Verdict, after, check, may_come};
 use tests::histories::seat::{Ask, No, Said, Seat, Status};
 

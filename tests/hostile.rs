@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
+use booking_core::dice::Dice;
 use booking_core::wire::{Door, Kind, idempotency_key, parse, route};
 use serde_json::{Value, json};
 use tests::http::Client;
@@ -28,30 +29,9 @@ const ADMIN: &str = "an-admin-token-for-tests";
 /// How many are sent before the first answer is read.
 const AT_ONCE: usize = 50;
 
-/// Chance that comes again: splitmix64.
-struct Chance(u64);
-
-impl Chance {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.draw() % u64::try_from(bound.max(1)).unwrap()).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        let length = self.below(most + 1);
-        (0..length).map(|_| self.draw().to_le_bytes()[0]).collect()
-    }
+/// Any bytes, at most this number of them.
+fn bytes(dice: &mut Dice, most: usize) -> Vec<u8> {
+    (0..dice.below(most + 1)).map(|_| dice.draw().to_le_bytes()[0]).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -124,10 +104,10 @@ const ODD_TEXTS: [&str; 20] = [
     "ann\u{ffff}",
 ];
 
-fn odd_value(chance: &mut Chance) -> Value {
-    match chance.below(13) {
+fn odd_value(dice: &mut Dice) -> Value {
+    match dice.below(13) {
         0 => Value::Null,
-        11 => json!(chance.below(2_000)),
+        11 => json!(dice.below(2_000)),
         1 => json!(true),
         2 => json!(-1),
         3 => json!(1.5),
@@ -136,43 +116,43 @@ fn odd_value(chance: &mut Chance) -> Value {
         6 => json!(9_007_199_254_740_992_u64),
         7 => json!([]),
         8 => json!({}),
-        9 => json!("x".repeat(chance.below(400))),
-        10 => json!([odd_value(chance)]),
-        _ => json!(chance.pick(&ODD_TEXTS)),
+        9 => json!("x".repeat(dice.below(400))),
+        10 => json!([odd_value(dice)]),
+        _ => json!(dice.one_of(&ODD_TEXTS)),
     }
 }
 
 /// Changes one thing, anywhere in a value.
-fn spoil(value: &mut Value, chance: &mut Chance) {
+fn spoil(value: &mut Value, dice: &mut Dice) {
     match value {
-        Value::Object(fields) if !fields.is_empty() && chance.below(4) > 0 => {
+        Value::Object(fields) if !fields.is_empty() && dice.below(4) > 0 => {
             let names: Vec<String> = fields.keys().cloned().collect();
-            let name = chance.pick(&names).clone();
-            match chance.below(5) {
+            let name = dice.one_of(&names).clone();
+            match dice.below(5) {
                 0 => drop(fields.remove(&name)),
                 1 => {
                     let taken = fields.remove(&name).unwrap();
-                    fields.insert(format!("{name}{}", chance.pick(&["x", " ", "\u{0}", "_id"])), taken);
+                    fields.insert(format!("{name}{}", dice.one_of(&["x", " ", "\u{0}", "_id"])), taken);
                 }
-                2 => drop(fields.insert((*chance.pick(&ODD_TEXTS)).to_owned(), json!(1))),
-                3 => spoil(fields.get_mut(&name).unwrap(), chance),
-                _ => drop(fields.insert(name, odd_value(chance))),
+                2 => drop(fields.insert((*dice.one_of(&ODD_TEXTS)).to_owned(), json!(1))),
+                3 => spoil(fields.get_mut(&name).unwrap(), dice),
+                _ => drop(fields.insert(name, odd_value(dice))),
             }
         }
-        Value::Array(items) if !items.is_empty() && chance.below(4) > 0 => {
-            let index = chance.below(items.len());
-            match chance.below(3) {
+        Value::Array(items) if !items.is_empty() && dice.below(4) > 0 => {
+            let index = dice.below(items.len());
+            match dice.below(3) {
                 0 => drop(items.remove(index)),
-                1 => items.extend((0..chance.below(12)).map(|n| json!(format!("hall:{n}"))).collect::<Vec<_>>()),
-                _ => spoil(&mut items[index], chance),
+                1 => items.extend((0..dice.below(12)).map(|n| json!(format!("hall:{n}"))).collect::<Vec<_>>()),
+                _ => spoil(&mut items[index], dice),
             }
         }
-        other => *other = odd_value(chance),
+        other => *other = odd_value(dice),
     }
 }
 
 /// A path of characters that may stand in a request, most of them in the wrong place.
-fn odd_path(chance: &mut Chance) -> String {
+fn odd_path(dice: &mut Dice) -> String {
     const PARTS: [&str; 30] = [
         "/",
         "/",
@@ -205,35 +185,34 @@ fn odd_path(chance: &mut Chance) -> String {
         "@",
         "health",
     ];
-    let count = 1 + chance.below(8);
-    let path: String = (0..count).map(|_| *chance.pick(&PARTS)).collect();
+    let count = 1 + dice.below(8);
+    let path: String = (0..count).map(|_| *dice.one_of(&PARTS)).collect();
     let path = format!("/{path}");
-    if chance.below(50) == 0 { format!("{path}{}", "a".repeat(chance.below(8_000))) } else { path }
+    if dice.below(50) == 0 { format!("{path}{}", "a".repeat(dice.below(8_000))) } else { path }
 }
 
-fn odd_body(chance: &mut Chance) -> Vec<u8> {
-    match chance.below(8) {
-        0 => chance.bytes(300),
-        1 => "[".repeat(1 + chance.below(16_000)).into_bytes(),
-        2 => "{\"userId\":".repeat(1 + chance.below(1_500)).into_bytes(),
+fn odd_body(dice: &mut Dice) -> Vec<u8> {
+    match dice.below(8) {
+        0 => bytes(dice, 300),
+        1 => "[".repeat(1 + dice.below(16_000)).into_bytes(),
+        2 => "{\"userId\":".repeat(1 + dice.below(1_500)).into_bytes(),
         3 => format!("{{\"userId\":{}{}}}", "[".repeat(100), "]".repeat(100)).into_bytes(),
-        4 => vec![*chance.pick(b" \"{[0"); 16 * 1024 - 5 + chance.below(20)],
+        4 => vec![*dice.one_of(b" \"{[0"); 16 * 1024 - 5 + dice.below(20)],
         5 => format!("{{{}}}", (0..200).map(|n| format!("\"f{n}\":0")).collect::<Vec<_>>().join(",")).into_bytes(),
-        6 => "9".repeat(1 + chance.below(2_000)).into_bytes(),
+        6 => "9".repeat(1 + dice.below(2_000)).into_bytes(),
         _ => br#"{"userId":"\ud800","userId":"a"}"#.to_vec(),
     }
 }
 
-fn draw(chance: &mut Chance, good: &[(&str, &str, Value)]) -> Hostile {
-    let (method, path, value) = chance.pick(good).clone();
+fn draw(dice: &mut Dice, good: &[(&str, &str, Value)]) -> Hostile {
+    let (method, path, value) = dice.one_of(good).clone();
     let mut value = value;
     let mut hostile = Hostile { method: method.to_owned(), path: path.to_owned(), key: None, body: Vec::new() };
-    match chance.below(11) {
+    match dice.below(11) {
         10 => {
-            let tickets: Vec<String> =
-                (0..1 + chance.below(14)).map(|_| format!("hall:{}", chance.below(99))).collect();
-            let ttl = chance.draw() >> (11 + chance.below(53));
-            let (path, value) = if chance.below(2) == 0 {
+            let tickets: Vec<String> = (0..1 + dice.below(14)).map(|_| format!("hall:{}", dice.below(99))).collect();
+            let ttl = dice.draw() >> (11 + dice.below(53));
+            let (path, value) = if dice.below(2) == 0 {
                 ("/Ticket/hall:1/reserve", json!({ "userId": "ann", "ttlMs": ttl }))
             } else {
                 ("/Checkout/process", json!({ "ticketIds": tickets, "userId": "ann" }))
@@ -241,39 +220,39 @@ fn draw(chance: &mut Chance, good: &[(&str, &str, Value)]) -> Hostile {
             hostile = Hostile { method: "POST".into(), path: path.into(), key: None, body: value.to_string().into() };
         }
         0..4 => {
-            for _ in 0..=chance.below(2) {
-                spoil(&mut value, chance);
+            for _ in 0..=dice.below(2) {
+                spoil(&mut value, dice);
             }
             hostile.body = value.to_string().into_bytes();
         }
         4 => {
             hostile.body = value.to_string().into_bytes();
-            for _ in 0..=chance.below(3) {
-                let at = chance.below(hostile.body.len());
-                match chance.below(3) {
-                    0 if !hostile.body.is_empty() => hostile.body[at] = chance.draw().to_le_bytes()[0],
-                    1 => hostile.body.insert(at, *chance.pick(b"{}[]\",:\\0e-\x00\xff")),
+            for _ in 0..=dice.below(3) {
+                let at = dice.below(hostile.body.len());
+                match dice.below(3) {
+                    0 if !hostile.body.is_empty() => hostile.body[at] = dice.draw().to_le_bytes()[0],
+                    1 => hostile.body.insert(at, *dice.one_of(b"{}[]\",:\\0e-\x00\xff")),
                     _ => hostile.body.truncate(at),
                 }
             }
         }
-        5 | 6 => hostile.body = odd_body(chance),
-        7 => hostile.path = odd_path(chance),
+        5 | 6 => hostile.body = odd_body(dice),
+        7 => hostile.path = odd_path(dice),
         8 => {
             let methods = ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "post", "POST"];
-            hostile.method = (*chance.pick(&methods)).to_owned();
+            hostile.method = (*dice.one_of(&methods)).to_owned();
             hostile.body = value.to_string().into_bytes();
         }
         _ => {
-            let text = *chance.pick(&ODD_TEXTS);
+            let text = *dice.one_of(&ODD_TEXTS);
             let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
             hostile.path = path.replacen("hall", &encoded, 1);
             hostile.body = value.to_string().into_bytes();
         }
     }
-    if hostile.method == "POST" && chance.below(8) == 0 {
+    if hostile.method == "POST" && dice.below(8) == 0 {
         // A header cannot have everything in it.
-        let key: Vec<u8> = chance.bytes(200).into_iter().filter(|byte| *byte >= 0x20 && *byte != 0x7f).collect();
+        let key: Vec<u8> = bytes(dice, 200).into_iter().filter(|byte| *byte >= 0x20 && *byte != 0x7f).collect();
         hostile.key = Some(key);
     }
     hostile
@@ -353,14 +332,14 @@ fn connect(base: &str) -> TcpStream {
 
 /// Sends its share, and counts the answers by kind.
 fn attack(base: &str, seed: u64, from: Door, count: usize, reaches: fn(&Hostile) -> bool) -> BTreeMap<Kind, usize> {
-    let (mut chance, good) = (Chance(seed), good());
+    let (mut dice, good) = (Dice::new(seed), good());
     let stream = connect(base);
     let (mut writer, mut reader) = (stream.try_clone().unwrap(), BufReader::new(stream));
     let (mut seen, mut left) = (BTreeMap::new(), count);
     while left > 0 {
         let mut batch = Vec::with_capacity(AT_ONCE);
         while batch.len() < AT_ONCE.min(left) {
-            let hostile = draw(&mut chance, &good);
+            let hostile = draw(&mut dice, &good);
             if let Some(kind) = expected(&hostile, from).filter(|_| reaches(&hostile)) {
                 batch.push((hostile, kind));
             }
@@ -387,10 +366,10 @@ fn attack(base: &str, seed: u64, from: Door, count: usize, reaches: fn(&Hostile)
 
 /// Bytes that are no HTTP at all: the connection is answered 400 or closed, and that is all.
 fn babble(base: &str, seed: u64) {
-    let mut chance = Chance(seed);
+    let mut dice = Dice::new(seed);
     for _ in 0..200 {
         let mut stream = connect(base);
-        let mut bytes = chance.bytes(2_000);
+        let mut bytes = bytes(&mut dice, 2_000);
         bytes.extend(b"\r\n\r\n");
         let _closed_early = stream.write_all(&bytes);
         let _closed = stream.shutdown(std::net::Shutdown::Write);

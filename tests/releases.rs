@@ -580,8 +580,8 @@ fn every_stored_form_is_told_to_a_release() {
         "running checkout",
         "journal entry",
         "record",
-        "directory of bookings",
-        "file of bookings",
+        "data directory",
+        "data file",
     ];
     let list = Command::new("git")
         .args(["grep", "-h", "const NAME: &'static str = ", "--", "*.rs"])

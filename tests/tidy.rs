@@ -155,8 +155,8 @@ fn the_in_process_engine_knows_no_runtime_no_clock_and_no_chance() {
         let name = path.strip_prefix("host-axum-sim/src/").unwrap_or_default();
         let is_simulated =
             name.starts_with("simulate/") && !["simulate/command.rs", "simulate/many.rs"].contains(&name);
-        let others = ["effects.rs", "errors.rs", "store.rs", "store/frame.rs"];
-        name.starts_with("engine") || is_simulated || others.contains(&name)
+        let is_other = ["effects.rs", "store.rs"].contains(&name) || path == "crates/booking-log/src/frame.rs";
+        name.starts_with("engine") || is_simulated || is_other
     };
     let engine: Vec<(&str, &str)> = rust(&files).filter(|(path, _)| is_engine(path)).collect();
     assert!(engine.len() > 8, "its files have moved: mend this list");
@@ -378,6 +378,41 @@ fn a_host_needs_no_name_beyond_one_page() {
     assert_eq!(unused, [&"AtTheDoor", &"TicketCall"], "the example shows how each name is used");
 }
 
+/// Whether an item has an example in its documentation, which stands above it. `None` where a file does not define it.
+fn has_example(text: &str, name: &str) -> Option<bool> {
+    let is_it = |line: &str| {
+        let words =
+            line.trim_start().strip_prefix("pub struct ").or_else(|| line.trim_start().strip_prefix("pub enum "));
+        // Ids are made by a macro, which has their names and their rules in one line.
+        let made = words.or_else(|| line.contains(", check").then(|| line.trim_start()));
+        made.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| is_it(line))?;
+    let above = lines[..at].iter().rev().map(|line| line.trim_start());
+    let mut above = above.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    Some(above.any(|line| line.starts_with("/// ```")))
+}
+
+#[test]
+fn every_name_that_a_host_touches_has_an_example() {
+    assert_eq!(has_example("/// A seat.\npub struct Seat;", "Seat"), Some(false));
+    assert_eq!(has_example("/// ```\n/// ```\n#[derive(Debug)]\npub struct Seat;", "Seat"), Some(true));
+    assert_eq!(has_example("pub struct Seats;", "Seat"), None);
+    let files = files();
+    let prelude = files["booking-core/src/prelude.rs"].lines().filter_map(|line| line.strip_prefix("pub use crate::"));
+    let names = prelude.flat_map(|line| {
+        let names = line.rsplit("::").next().unwrap().trim_matches(['{', '}', ';']);
+        names.split(", ").map(str::to_owned).collect::<Vec<_>>()
+    });
+    let names: Vec<String> = names.filter(|name| name.starts_with(char::is_uppercase)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let core: Vec<&str> =
+        rust(&files).filter(|(path, _)| path.starts_with("booking-core/src/")).map(|(_, text)| text).collect();
+    let without = names.iter().filter(|name| !core.iter().any(|text| has_example(text, name) == Some(true)));
+    assert_eq!(without.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
 /// Words that make a sentence a riddle: who does what is not said.
 const RIDDLES: [&str; 7] = ["whoever", "whatever", "somebody", "none of its", "so many", "is told", "goes on"];
 
@@ -496,25 +531,80 @@ fn every_file_begins_with_a_sentence_on_itself_and_has_no_leftovers() {
     assert_eq!(wrong, Wrong::new());
 }
 
-/// Every relative link of a document leads to a file.
-fn broken_links(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Wrong {
+/// What a renderer makes of a heading, to be linked to.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// A link, `[text](target)` or `[label]: target`, leads to a file, and to a heading of it where it names one. Targets with `::` are items
+/// of Rust: they lead somewhere in `links.md` alone, which a documentation of Rust has in front of a document.
+fn broken_links(path: &str, text: &str, read: impl Fn(&Path) -> Option<String>) -> Wrong {
+    if path.ends_with("/links.md") {
+        return Wrong::new();
+    }
     let folder = Path::new(path).parent().unwrap();
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let relative =
-        targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains("::"));
-    let file = |target: &str| folder.join(target.split('#').next().unwrap_or(target));
-    relative.filter(|target| !exists(&file(target))).map(|target| format!("{path} links to {target}")).collect()
+    let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let defined = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ").map(|(_, target)| target));
+    let is_broken = |target: &&str| {
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let found = if file.is_empty() { Some(text.to_owned()) } else { read(&folder.join(file)) };
+        let has = |text: String| {
+            text.lines().any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading)
+        };
+        found.is_none_or(|text| !heading.is_empty() && !has(text))
+    };
+    let relative = inline.chain(defined).filter(|target| !target.contains("://"));
+    relative.filter(is_broken).map(|target| format!("{path} links to {target}")).collect()
+}
+
+/// The links of a document that are named: each has a definition at its end, for who reads the file, and one in `links.md`, for who reads
+/// the documentation of the crate.
+fn undefined_links(path: &str, text: &str, links: &str) -> Wrong {
+    let labels = |text: &str| -> BTreeSet<String> {
+        let names = text.lines().filter_map(|line| Some(line.strip_prefix('[')?.split_once("]: ")?.0.to_owned()));
+        names.collect()
+    };
+    let (here, there) = (labels(text), labels(links));
+    let prose = text.lines().filter(|line| !(line.starts_with('[') && line.contains("]: ")));
+    let prose: String = prose.flat_map(|line| [line, "\n"]).collect();
+    let used: BTreeSet<String> = here.iter().filter(|label| prose.contains(&format!("[{label}]"))).cloned().collect();
+    let missing = here.difference(&there).map(|label| format!("{path}: links.md does not say where [{label}] leads"));
+    let idle = here.difference(&used).map(|label| format!("{path}: nothing leads to [{label}]"));
+    // In the prose of a document square brackets around code are a link.
+    let code = prose.split("```").step_by(2).flat_map(|text| text.split("[`").skip(1));
+    let named = code.filter_map(|rest| Some(format!("`{}`", rest.split_once("`]")?.0)));
+    let nowhere = named.filter(|label| !here.contains(label)).map(|label| format!("{path}: [{label}] leads nowhere"));
+    missing.chain(idle).chain(nowhere).collect()
 }
 
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
-    assert_eq!(
-        broken_links("docs/a.md", "[x](b.md) [y](../c.md#d)", |path| path == Path::new("docs/b.md")),
-        ["docs/a.md links to ../c.md#d"]
-    );
+    let other = |path: &Path| (path == Path::new("docs/b.md")).then(|| "# A `b`, or two".to_owned());
+    let broken = |text: &str| broken_links("docs/a.md", text, other);
+    assert_eq!(broken("[x](b.md) [y](../c.md#d)"), ["docs/a.md links to ../c.md#d"]);
+    assert_eq!(broken("[x](b.md#a-b-or-two) [y](b.md#b)"), ["docs/a.md links to b.md#b"]);
+    assert_eq!(broken("[x]\n\n[x]: b.md\n[y]: crate::b"), ["docs/a.md links to crate::b"]);
+    let undefined = |text: &str| undefined_links("docs/a.md", text, "[`x`]: crate::x");
+    assert_eq!(undefined("See [`x`].\n\n[`x`]: x.rs"), Wrong::new());
+    assert_eq!(undefined("See [`y`].\n\n[`x`]: x.rs").len(), 2, "one leads nowhere, to one nothing leads");
+    assert_eq!(undefined("See [`y`].\n\n[`y`]: y.rs").len(), 1);
     let files = files();
-    let documents = files.iter().filter(|(path, _)| path.ends_with(".md"));
-    let wrong: Wrong =
-        documents.flat_map(|(path, text)| broken_links(path, text, |file| root().join(file).exists())).collect();
+    let links = &files["booking-core/docs/links.md"];
+    let wrong: Wrong = files
+        .iter()
+        .filter(|(path, _)| path.ends_with(".md"))
+        .flat_map(|(path, text)| {
+            let read = |file: &Path| {
+                let file = root().join(file);
+                std::fs::read_to_string(&file).ok().or_else(|| file.exists().then(String::new))
+            };
+            let mut wrong = broken_links(path, text, read);
+            if path.starts_with("booking-core/docs/") && !path.ends_with("/links.md") {
+                wrong.extend(undefined_links(path, text, links));
+            }
+            wrong
+        })
+        .collect();
     assert_eq!(wrong, Wrong::new());
 }

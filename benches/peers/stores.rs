@@ -11,7 +11,7 @@ use std::path::Path;
 
 use booking_core::format;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use host_axum_sim::store::{Directory, Opened, Record, Store};
+use host_axum_sim::store::{Directory, Opened, Record, Records, Store};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use rusqlite::{Connection, params};
 
@@ -54,9 +54,8 @@ impl Kind {
         fs::create_dir_all(folder)?;
         Ok(match self {
             Self::Ours => {
-                let Opened { directory, mut records, .. } =
-                    Directory::open(folder, log_bytes).map_err(io::Error::other)?;
-                records.try_for_each(|record| record.map(&mut *each)).map_err(io::Error::other)?;
+                let Opened { directory, entries, .. } = Directory::open(folder, log_bytes).map_err(io::Error::other)?;
+                Records::of(entries).try_for_each(|record| record.map(&mut *each)).map_err(io::Error::other)?;
                 Box::new(directory)
             }
             Self::Fjall => Box::new(Fjall::open(folder, log_bytes, each).map_err(io::Error::other)??),

@@ -42,6 +42,21 @@ pub const MAX_TICKETS: usize = 10;
 const FAR: u32 = 1 << 30;
 
 /// What a buyer wants: 1 to [`MAX_TICKETS`] different tickets, and how to pay.
+///
+/// ```
+/// use booking_core::checkout::Order;
+/// use booking_core::{TicketId, UserId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let seats = vec![TicketId::parse("arena:A:12")?, TicketId::parse("arena:A:13")?];
+/// let order = Order::new(seats.clone(), UserId::parse("ann")?, "card_success".parse()?, None)?;
+/// assert_eq!(order.tickets(), seats);
+///
+/// let twice = vec![seats[0].clone(), seats[0].clone()];
+/// assert!(Order::new(twice, UserId::parse("ann")?, "card_success".parse()?, None).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "AnyOrder")]
 pub struct Order {
@@ -209,6 +224,27 @@ impl Order {
 }
 
 /// A checkout: what was ordered, under which terms, and how far it has come.
+///
+/// ```
+/// use booking_core::checkout::{Checkout, Next, Order};
+/// use booking_core::effect::Effect;
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Timestamp;
+/// use booking_core::{CheckoutId, TicketId, UserId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let seats = vec![TicketId::parse("arena:A:12")?, TicketId::parse("hall:7")?];
+/// let order = Order::new(seats, UserId::parse("ann")?, "card_success".parse()?, None)?;
+/// let now = Timestamp::from_millis(1_700_000_000_000);
+/// let checkout = Checkout::start(CheckoutId::parse("checkout-1")?, order, now, &Terms::default());
+///
+/// // It asks each map for its seats first, side by side.
+/// let Next::Perform(step) = checkout.next() else { panic!("it has just begun") };
+/// assert!(step.effects.iter().all(|(_, effect)| matches!(effect, Effect::Line(..))));
+/// assert_eq!(step.effects.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkout {

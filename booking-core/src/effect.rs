@@ -42,6 +42,19 @@ pub struct Step {
 }
 
 /// Work that the core asks a host to do, at least once.
+///
+/// ```
+/// use booking_core::effect::{Effect, Outcome};
+/// use booking_core::payment::{Payment, PaymentAnswer};
+///
+/// /// How a host performs one that goes to the gateway; the others are about a map, a wait and a message.
+/// fn ask_the_gateway(effect: &Effect, pay: impl FnOnce(&Payment) -> PaymentAnswer) -> Option<Outcome> {
+///     match effect {
+///         Effect::Pay(payment) => Some(Outcome::Paid(pay(payment))),
+///         Effect::Line(..) | Effect::Sleep(_) | Effect::Notify(_) => None,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
@@ -56,6 +69,17 @@ pub enum Effect {
 }
 
 /// How an effect ended; of the kind of the effect.
+///
+/// It is stored before it counts, and read back after a crash as it was:
+///
+/// ```
+/// use booking_core::effect::Outcome;
+/// use booking_core::format::{read_json, write_json};
+/// use booking_core::time::Timestamp;
+///
+/// let slept = Outcome::Slept { at: Timestamp::from_millis(1_700_000_000_000) };
+/// assert_eq!(read_json::<Outcome>(&write_json(&slept)), Some(slept));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "StoredOutcome", into = "StoredOutcome")]
 pub enum Outcome {
@@ -114,6 +138,17 @@ impl From<Outcome> for StoredOutcome {
 }
 
 /// The message to the buyer that the booking is done. Delivered at least once; copies carry the same key.
+///
+/// ```
+/// use booking_core::effect::Notification;
+/// use booking_core::wire::gateway;
+///
+/// /// What a host sends to the notifier, under a key by which that tells copies apart.
+/// fn to_send(message: &Notification) -> (String, String) {
+///     let request = gateway::notification(message);
+///     (request.key.as_str().to_owned(), request.body)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {

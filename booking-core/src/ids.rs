@@ -272,6 +272,13 @@ fn check_gateway_name(text: &str) -> Result<(), IdError> {
 id! {
     /// Names one sellable seat. The text up to the last `:` names the seat map it belongs to, see
     /// [`TicketId::map_key`]; that part must not be `.` or `..` either.
+    ///
+    /// ```
+    /// use booking_core::TicketId;
+    ///
+    /// assert!(TicketId::parse("arena:A:12").is_ok());
+    /// assert!(TicketId::parse("arena A 12").is_err()); // the error names the rule, and never quotes the text
+    /// ```
     TicketId, check_ticket, check_ticket
 }
 id! {
@@ -283,10 +290,24 @@ id! {
 }
 id! {
     /// Names a checkout. Every key that reaches the outside (payment, notification) is made from it.
+    ///
+    /// ```
+    /// use booking_core::CheckoutId;
+    ///
+    /// assert_eq!(CheckoutId::parse("2V5kJc1rGWb0")?.as_str(), "2V5kJc1rGWb0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     CheckoutId, check, check
 }
 id! {
-    /// Names a seat map: the view of all tickets whose id starts with this key and a `:`.
+    /// Names a seat map, which owns all tickets whose id is this key, a `:` and a last part without one.
+    ///
+    /// ```
+    /// use booking_core::{MapKey, TicketId};
+    ///
+    /// assert_eq!(TicketId::parse("arena:A:12")?.map_key(), MapKey::parse("arena:A")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     MapKey, check, check
 }
 id! {
@@ -294,6 +315,15 @@ id! {
     ///
     /// So it has no `Display`, and its `Debug` keeps it back. Buyers make their own, unguessable. A checkout that
     /// brings none uses [`HoldId::of_checkout`], which no one outside can name.
+    ///
+    /// ```
+    /// use booking_core::HoldId;
+    ///
+    /// let hold = HoldId::from_random(0x5eed); // of 128 bits that no one can guess
+    /// assert_eq!(format!("{hold:?}"), "HoldId(…)"); // not into a log
+    /// assert_eq!(HoldId::restore(hold.as_str())?, hold); // as a database has it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     HoldId, check, check_stored_hold
 }
 id! {

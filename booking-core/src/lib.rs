@@ -13,6 +13,7 @@
 //! - [`docs::spec`]: what the rules are; "§2" and the like in these pages are its sections. [`docs::design`]: why things are as they are, and where a new command goes.
 
 pub mod checkout;
+pub mod dice;
 pub mod effect;
 pub mod format;
 pub mod ids;
@@ -35,14 +36,18 @@ pub mod time;
 pub mod wire;
 
 /// The documents that belong to the code.
+// Of two definitions of a link the first counts: here those of `links.md`, where files are read those at a document's own end.
 pub mod docs {
     #[doc = include_str!("../docs/SPEC.md")]
     pub mod spec {}
+    #[doc = include_str!("../docs/links.md")]
     #[doc = include_str!("../docs/DESIGN.md")]
     pub mod design {}
+    #[doc = include_str!("../docs/links.md")]
     #[doc = include_str!("../docs/HOSTS.md")]
     pub mod hosts {}
     #[cfg(feature = "testing")]
+    #[doc = include_str!("../docs/links.md")]
     #[doc = include_str!("../docs/TESTING.md")]
     pub mod testing {}
 }

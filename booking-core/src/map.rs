@@ -48,6 +48,21 @@ pub const BATCH: usize = 256;
 pub const MEMORY: u64 = 20_000;
 
 /// What a map is: what it remembers as a whole, and each seat that differs from the layout.
+///
+/// ```
+/// use booking_core::TicketId;
+/// use booking_core::map::SeatMap;
+/// use booking_core::map::ticket::TicketStatus;
+/// use booking_core::time::Timestamp;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A map of which nothing is stored: every seat is as it was at first.
+/// let map = SeatMap::from_parts(Default::default(), None, [], [], []);
+/// let seat = map.view(&TicketId::parse("hall:7")?, Timestamp::from_millis(1_700_000_000_000));
+/// assert_eq!((seat.status, map.version()), (TicketStatus::Available, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeatMap {
@@ -59,7 +74,7 @@ pub struct SeatMap {
     #[serde(default, skip_serializing_if = "Timed::is_empty")]
     ended: Timed<CheckoutId, Timestamp>,
     #[serde(default, skip_serializing_if = "Timed::is_empty")]
-    baskets: Timed<HoldId, LastWish>,
+    last_wishes: Timed<HoldId, LastWish>,
 }
 
 /// What a map remembers as a whole. Written with each change.
@@ -82,7 +97,7 @@ pub struct Header {
     /// How many ended checkouts are remembered.
     pub ended: u64,
     /// How many numbered holds are remembered.
-    pub baskets: u64,
+    pub last_wishes: u64,
 }
 
 /// The last accepted numbered wish under a hold.
@@ -159,6 +174,14 @@ pub enum SeatMapCommand {
 }
 
 /// How much of a map has to be loaded before a command is judged.
+///
+/// ```
+/// use booking_core::map::{Header, Needs, SeatMap};
+/// use booking_core::wire::{MapCall, SeatMapCall};
+///
+/// let call = MapCall::Map(SeatMapCall::Get);
+/// assert!(matches!(call.needs(&Header::default()), Needs::All | Needs::AllAndLayout)); // every row of it is shown
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs<'a> {
     /// The header, and these parts as far as there are any.
@@ -170,6 +193,18 @@ pub enum Needs<'a> {
 }
 
 /// Parts of a map.
+///
+/// ```
+/// use booking_core::TicketId;
+/// use booking_core::map::Parts;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let seats = [TicketId::parse("hall:7")?];
+/// let parts = Parts::of(&seats); // the rows of these seats, and nothing else
+/// assert_eq!((parts.seats.len(), parts.ending, parts.layout), (1, false, false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// The seats.
@@ -261,6 +296,18 @@ pub struct SeatMapRefusal {
 }
 
 /// What one accepted command recorded, and exactly what a host stores for it. `None` in a list takes an entry away.
+///
+/// ```
+/// use booking_core::format::write;
+/// use booking_core::map::SeatMapEvent;
+///
+/// /// The rows that a host writes: name and value, or that there is none any more. The others of its parts go the same way.
+/// fn rows(event: &SeatMapEvent) -> Vec<(String, Option<Vec<u8>>)> {
+///     let header = ("header".to_owned(), Some(write(&event.header)));
+///     let seats = event.tickets.iter().map(|(id, ticket)| (id.as_str().to_owned(), ticket.as_ref().map(write)));
+///     std::iter::once(header).chain(seats).collect()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeatMapEvent {
@@ -274,7 +321,7 @@ pub struct SeatMapEvent {
     pub ended: Vec<(CheckoutId, Option<Timestamp>)>,
     /// The last wishes under holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub baskets: Vec<(HoldId, Option<LastWish>)>,
+    pub last_wishes: Vec<(HoldId, Option<LastWish>)>,
     /// The layout, if this published one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Arc<Layout>>,
@@ -448,7 +495,7 @@ impl<'a> Needs<'a> {
 
     /// What a buyer's wish under a hold needs.
     pub(crate) fn of_wish(seats: &'a [TicketId], hold: &'a HoldId, nth: Option<u32>, header: &Header) -> Self {
-        let ending = nth.is_some() && header.baskets >= MEMORY;
+        let ending = nth.is_some() && header.last_wishes >= MEMORY;
         Self::Parts(Parts { hold: Some(hold), ending, ..Parts::of(seats) })
     }
 
@@ -470,10 +517,10 @@ impl SeatMap {
         layout: Option<Arc<Layout>>,
         tickets: impl IntoIterator<Item = (TicketId, Ticket)>,
         ended: impl IntoIterator<Item = (CheckoutId, Timestamp)>,
-        baskets: impl IntoIterator<Item = (HoldId, LastWish)>,
+        last_wishes: impl IntoIterator<Item = (HoldId, LastWish)>,
     ) -> Self {
         let (tickets, ended) = (tickets.into_iter().collect(), ended.into_iter().collect());
-        Self { header, layout, tickets, ended, baskets: baskets.into_iter().collect() }
+        Self { header, layout, tickets, ended, last_wishes: last_wishes.into_iter().collect() }
     }
 
     /// What it remembers as a whole.
@@ -525,13 +572,13 @@ impl SeatMap {
 
     /// The last numbered wish under a hold.
     #[must_use]
-    pub fn basket(&self, hold: &HoldId) -> Option<&LastWish> {
-        self.baskets.get(hold)
+    pub fn last_wish(&self, hold: &HoldId) -> Option<&LastWish> {
+        self.last_wishes.get(hold)
     }
 
     /// The last numbered wish under each hold.
-    pub fn baskets(&self) -> impl Iterator<Item = (&HoldId, &LastWish)> {
-        self.baskets.iter()
+    pub fn last_wishes(&self) -> impl Iterator<Item = (&HoldId, &LastWish)> {
+        self.last_wishes.iter()
     }
 
     /// The stored row of a seat; `None` where the seat is on sale at its price in the layout.
@@ -632,7 +679,7 @@ impl Machine for SeatMap {
         self.header = event.header;
         event.tickets.iter().cloned().for_each(|(id, ticket)| self.tickets.put(id, ticket));
         event.ended.iter().cloned().for_each(|(id, deadline)| self.ended.put(id, deadline));
-        event.baskets.iter().cloned().for_each(|(id, basket)| self.baskets.put(id, basket));
+        event.last_wishes.iter().cloned().for_each(|(id, last_wish)| self.last_wishes.put(id, last_wish));
         if event.layout.is_some() {
             self.layout.clone_from(&event.layout);
         }

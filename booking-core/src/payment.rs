@@ -130,6 +130,18 @@ impl From<DeclineReason> for String {
 }
 
 /// What a gateway is asked. Asking twice is asking once: the same key gets the same answer, and moves money once.
+///
+/// ```
+/// use booking_core::payment::Payment;
+/// use booking_core::wire::gateway;
+///
+/// /// What is sent to a gateway over HTTP. The same key comes with each try.
+/// fn to_send(payment: &Payment) -> (&'static str, String) {
+///     let request = gateway::request(payment);
+///     assert_eq!(&request.key, payment.key());
+///     (request.path, request.body)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Payment {
@@ -142,6 +154,16 @@ pub enum Payment {
 }
 
 /// What a gateway answers; of the kind of what it was asked.
+///
+/// Without a clear answer it is unknown whether money moved, so a host says that, and never that it did not:
+///
+/// ```
+/// use booking_core::payment::{Payment, PaymentAnswer};
+///
+/// fn no_answer_came(payment: &Payment) -> PaymentAnswer {
+///     payment.unanswered()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PaymentAnswer {

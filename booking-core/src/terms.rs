@@ -8,6 +8,16 @@ use crate::time::{HoldTtl, Millis};
 
 /// A host's settings, as far as the rules depend on them. `Terms::default()` is what the specification calls default, and what
 /// stands in for a field that a stored form has not.
+///
+/// ```
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Millis;
+///
+/// let terms = Terms { unit_price: "45.00:EUR".parse().unwrap(), checkout_time: Millis::from_mins(5), ..Terms::default() };
+/// assert_eq!(terms.default_price(), Some(terms.unit_price));
+/// let closed = Terms { closed_sales: true, ..terms };
+/// assert_eq!(closed.default_price(), None); // only seats of a layout are for sale then
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Terms {

@@ -11,6 +11,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// Milliseconds since the Unix epoch, at most 2^53 - 1, so that every JSON reader carries it exactly.
+///
+/// ```
+/// use booking_core::time::{Millis, Timestamp};
+/// use std::time::SystemTime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let now = Timestamp::try_from(SystemTime::now())?;
+/// let later = now.plus(Millis::from_mins(15));
+/// assert_eq!(later.since(now), Millis::from_mins(15));
+/// assert_eq!(Timestamp::try_from(i64::from(later))?, later); // as a column of a database has it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);

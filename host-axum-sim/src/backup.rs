@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
 
-use crate::store::{DirectoryError, Record, copy};
+use crate::store::{Record, Records, StoreError};
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
@@ -49,7 +49,7 @@ impl RestoreArgs {
 
 /// Copies, reads back what was written, and tells how much that is.
 fn copied(from: &Path, to: &Path) -> Result<String, CannotRun> {
-    let records = copy(from, to).map_err(because("it cannot be copied"))?;
+    let records = Records::of(booking_log::copy(from, to).map_err(because("it cannot be copied"))?);
     let (mut tickets, mut checkouts) = (0_u64, 0_u64);
     for record in records {
         match record {
@@ -57,7 +57,7 @@ fn copied(from: &Path, to: &Path) -> Result<String, CannotRun> {
             Ok(Record::Checkout(_)) => checkouts += 1,
             Ok(_) => {}
             // The copy has the same bytes: another build may read them.
-            Err(seat @ DirectoryError::Seat { .. }) => {
+            Err(seat @ StoreError::Seat { .. }) => {
                 tickets += 1;
                 say(&format!("{seat}"))?;
             }

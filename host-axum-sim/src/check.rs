@@ -17,7 +17,8 @@ use clap::Args;
 
 use crate::engine::StoredMap;
 use crate::ledger_file::read_accounts;
-use crate::store::{DirectoryError, Record, is_in_use, read};
+use crate::store::{Record, StoreError, read};
+use booking_log::is_in_use;
 
 /// How many violations of one property `check` prints at most.
 const MOST_TOLD: usize = 20;
@@ -50,7 +51,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(records: impl Iterator<Item = Result<Record, DirectoryError>>) -> Result<Self, DirectoryError> {
+    fn of(records: impl Iterator<Item = Result<Record, StoreError>>) -> Result<Self, StoreError> {
         let mut kept = Self::default();
         let mut maps = BTreeMap::new();
         for record in records {

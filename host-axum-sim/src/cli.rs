@@ -21,7 +21,7 @@ use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
 use crate::ledger_file::LedgerFile;
-use crate::page::{ApiUrl, PageSettings, write_to};
+use crate::page::{ApiUrl, PageSettings, write_page};
 use crate::restore::restore;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve, serve_page};
@@ -352,7 +352,7 @@ impl PageArgs {
     async fn run(self) -> Result<(), CannotRun> {
         let page = PageSettings { api: Some(self.api), map: self.map, demo: false };
         if let Some(directory) = &self.out {
-            let files = write_to(directory, &page).map_err(because(&format!("--out {}", directory.display())))?;
+            let files = write_page(directory, &page).map_err(because(&format!("--out {}", directory.display())))?;
             tracing::info!("{} has the page: {files} files", directory.display());
             return Ok(());
         }

@@ -42,6 +42,7 @@ use by_id::ById;
 use retention::Retention;
 
 pub use messages::{Caller, Edition, Fresh, Input, Key, Output, Request, Shown};
+#[cfg(feature = "program")]
 pub(crate) use records::StoredMap;
 pub use settings::{Gateway, Limits, Notifier, Settings};
 

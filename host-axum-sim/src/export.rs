@@ -10,10 +10,11 @@ use booking_core::time::Timestamp;
 use booking_core::wire::export;
 use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::process::now;
+use booking_log::create_private;
 use clap::Args;
 
 use crate::engine::StoredMap;
-use crate::store::{Record, create_private, read};
+use crate::store::{Record, read};
 
 /// Every seat of a map: those of its layout in order, or else those that are stored.
 fn seats(map: &SeatMap, now: Timestamp) -> Vec<String> {

@@ -74,6 +74,7 @@ type Accounts = BTreeMap<PaymentKey, Box<KeptAccount>>;
 ///
 /// # Errors
 /// [`LedgerFileError`].
+#[cfg(feature = "program")]
 pub(crate) fn read_accounts(path: &Path) -> Result<Accounts, LedgerFileError> {
     let file = File::open(path).map_err(|error| LedgerFileError::Io { path: path.to_owned(), error })?;
     accounts_of(path, &file).map(|(accounts, _)| accounts)

@@ -162,7 +162,10 @@ pub(crate) fn page_alone(settings: PageSettings) -> Router {
 
 /// Writes the page as files, for any static host; returns how many. Cloudflare Pages and Netlify read the headers of the
 /// files from `_headers`; for all other hosts the policy stands in the page itself, too. What else is in the directory stays.
-pub(crate) fn write_to(directory: &Path, settings: &PageSettings) -> io::Result<usize> {
+///
+/// # Errors
+/// What the disk says. Some of the files may be written then; repeating it writes all of them.
+pub fn write_page(directory: &Path, settings: &PageSettings) -> io::Result<usize> {
     std::fs::create_dir_all(directory)?;
     let policy = policy(settings);
     // Browsers read `frame-ancestors` from a header alone.

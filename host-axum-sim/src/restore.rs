@@ -6,7 +6,7 @@ use booking_core::ids::TicketId;
 use booking_core::time::Timestamp;
 
 use crate::engine::{Engine, Settings};
-use crate::store::{Directory, DirectoryError, Opened, Record, Records};
+use crate::store::{Directory, DirectoryError, Opened, Record, Records, StoreError};
 
 /// Makes an engine of everything that is stored, and hands over the directory that it is to be stored in from now on.
 /// What was under way continues as soon as a [`Host`](crate::Host) has both. Now and then this calls `on_records` with
@@ -32,15 +32,16 @@ use crate::store::{Directory, DirectoryError, Opened, Record, Records};
 /// stored bytes stay, for a build that can.
 ///
 /// # Errors
-/// [`DirectoryError`], where something else cannot be read. Nothing was changed then.
+/// [`StoreError`], where something else cannot be read. Nothing was changed then.
 pub fn restore(
     opened: Opened,
     settings: Settings,
     now: Timestamp,
     mut on_records: impl FnMut(u64),
-) -> Result<(Engine, Directory), DirectoryError> {
-    let Opened { mut directory, records, .. } = opened;
-    let (send, read) = sync_channel::<Result<Vec<Record>, DirectoryError>>(AHEAD);
+) -> Result<(Engine, Directory), StoreError> {
+    let Opened { mut directory, entries, .. } = opened;
+    let records = Records::of(entries);
+    let (send, read) = sync_channel::<Result<Vec<Record>, StoreError>>(AHEAD);
     let (odd, unreadable) = channel();
     // Reading is half of the work: it continues while the engine takes in what was read.
     let reads = std::thread::spawn(move || read_all(records, &send, &odd));
@@ -70,12 +71,12 @@ const AT_A_TIME: usize = 1_024;
 /// How many times as many may be read ahead.
 const AHEAD: usize = 16;
 
-fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, DirectoryError>>, unreadable: &Sender<TicketId>) {
+fn read_all(records: Records, to: &SyncSender<Result<Vec<Record>, StoreError>>, unreadable: &Sender<TicketId>) {
     let mut some = Vec::with_capacity(AT_A_TIME);
     for record in records {
         match record {
             Ok(record) => some.push(record),
-            Err(DirectoryError::Seat { path, ticket, why }) => {
+            Err(StoreError::Seat { path, ticket, why }) => {
                 tracing::error!("{}: ticket {ticket} is off sale: {why}; a person should look", path.display());
                 let _has_ended = unreadable.send(ticket);
             }

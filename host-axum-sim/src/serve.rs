@@ -119,7 +119,10 @@ pub async fn serve(
 }
 
 /// Serves the page alone, for an API that is elsewhere. Connections and the end are as [`serve`]'s by default.
-pub(crate) async fn serve_page(
+///
+/// # Errors
+/// When the listener cannot be used any more.
+pub async fn serve_page(
     listener: TcpListener,
     settings: PageSettings,
     stop: impl Future<Output = ()>,

@@ -3,29 +3,21 @@
 //! A [`Record`] is one thing as it is from now on; it takes the place of what was stored under its name before. The
 //! records of one input belong together: all of them are stored, or none is.
 
-mod copy;
-mod directory;
-mod disk;
-mod files;
-pub(crate) mod frame;
-#[cfg(test)]
-mod power;
-
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use booking_core::format::Format;
+use booking_core::format::{self, Format, FormatError};
 use booking_core::ids::{CheckoutId, HoldId, MapKey, PaymentKey, TicketId};
 use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, RecordedAnswer};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Header, LastWish, Layout};
 use booking_core::payment::Account;
 use booking_core::time::Timestamp;
+use booking_log::Entries;
 use serde::{Deserialize, Serialize};
 
-pub use copy::copy;
-pub use directory::{Directory, LOG_BYTES, Opened};
-pub use files::{DirectoryError, Records, is_in_use, read};
+pub use booking_log::{Directory, DirectoryError, LOG_BYTES, Opened};
 
 /// The number of a batch of records: the first is 1, the next one more. Everything an engine says rests on the batches
 /// up to one of these.
@@ -92,18 +84,12 @@ impl Record {
         }
     }
 
-    /// The seat that is stored under this key, if one is.
-    pub(crate) fn seat_of(key: &[u8]) -> Option<TicketId> {
-        let (_, ticket) = std::str::from_utf8(key.strip_prefix(b"s")?).ok()?.split_once('/')?;
-        TicketId::parse(ticket).ok()
-    }
-
     /// How many bytes it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
             Self::Layout(_, layout) => 1_024 + 192 * layout.len(),
-            Self::LastWish(_, _, Some(basket)) => 512 + 64 * basket.seats.len(),
+            Self::LastWish(_, _, Some(last_wish)) => 512 + 64 * last_wish.seats.len(),
             Self::Key(_, record) => match &record.answer {
                 RecordedAnswer::Is { body, .. } => 512 + body.len(),
                 RecordedAnswer::EndOf(_) => 512,
@@ -163,11 +149,6 @@ pub struct KeptAccount {
     pub since: Option<Timestamp>,
 }
 
-/// Makes a file that only its owner can read: who holds what is nobody else's business.
-pub(crate) fn create_private(path: &std::path::Path) -> io::Result<std::fs::File> {
-    disk::private(std::fs::OpenOptions::new().write(true).create(true).truncate(true)).open(path)
-}
-
 /// A place to store records.
 pub trait Store: Send {
     /// Stores these, all or none: when this returns, they survive every failure that this store is made for. What fails is
@@ -175,15 +156,92 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// What the disk says. Nothing that rests on these may leave then. One that is [for want of
-    /// room](is_for_want_of_room) is tried again; any other is for good.
+    /// room](booking_log::is_for_want_of_room) is tried again; any other is for good.
     fn write(&mut self, records: &[Record]) -> io::Result<()>;
 }
 
-/// Whether a disk says no because there is no room, or because too many files are open, which may pass.
-#[must_use]
-pub fn is_for_want_of_room(error: &io::Error) -> bool {
-    /// `ENFILE` and `EMFILE`, the same everywhere.
-    const TOO_MANY_FILES: [i32; 2] = [23, 24];
-    let too_many = cfg!(unix) && error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code));
-    too_many || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+impl Store for Directory {
+    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        let value = |record: &Record| (!record.is_forgotten()).then(|| format::write(record));
+        self.commit(records.iter().map(|record| (record.key(), value(record))))
+    }
+}
+
+/// Why what is stored cannot be read.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A record was written by a build that this one does not understand.
+    #[error("{path}: {why}", path = .path.display())]
+    Record {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: FormatError,
+    },
+    /// What is stored of a seat was written by a build that this one does not understand. What comes after it can be read.
+    #[error("{path}: ticket {ticket}: {why}", path = .path.display())]
+    Seat {
+        /// Which file.
+        path: PathBuf,
+        /// The seat.
+        ticket: TicketId,
+        /// Why.
+        why: FormatError,
+    },
+}
+
+/// Everything that is stored, as records.
+#[derive(Debug)]
+pub struct Records(Entries);
+
+impl Records {
+    /// Those of a directory.
+    #[must_use]
+    pub fn of(entries: Entries) -> Self {
+        Self(entries)
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, StoreError> {
+        let Some((key, value)) = self.0.next_entry()? else { return Ok(None) };
+        let record: Result<Record, FormatError> = format::read(value);
+        let is_its_own = record.as_ref().is_ok_and(|record| record.key() == key);
+        let of_seat = seat_of(key);
+        match record {
+            Ok(record) if is_its_own => Ok(Some(record)),
+            Ok(_) => {
+                let why = "a record stands under another's key";
+                Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why }.into())
+            }
+            Err(why) => match of_seat {
+                Some(ticket) => Err(StoreError::Seat { path: self.0.path(), ticket, why }),
+                None => Err(StoreError::Record { path: self.0.path(), why }),
+            },
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, StoreError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+/// The seat that is stored under this key, if one is.
+fn seat_of(key: &[u8]) -> Option<TicketId> {
+    let (_, ticket) = std::str::from_utf8(key.strip_prefix(b"s")?).ok()?.split_once('/')?;
+    TicketId::parse(ticket).ok()
+}
+
+/// Reads everything of a directory, of which another process may be the owner, as it was at one moment: after some commit. Nothing is
+/// changed.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn read(directory: &Path) -> Result<Records, StoreError> {
+    Ok(Records(booking_log::read(directory)?))
 }

@@ -28,7 +28,7 @@ pub(crate) const SCHEMA: &[Table] = &[
         .with_index("(ends, id) WHERE ends IS NOT NULL"),
     Table::new("ended", "(checkout TEXT PRIMARY KEY, ends INTEGER NOT NULL) WITHOUT ROWID")
         .with_index("(ends, checkout)"),
-    Table::new("baskets", "(hold TEXT PRIMARY KEY, basket TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID")
+    Table::new("last_wishes", "(hold TEXT PRIMARY KEY, last_wish TEXT NOT NULL, ends INTEGER NOT NULL) WITHOUT ROWID")
         .with_index("(ends, hold)"),
     // Answers that are given again to the same idempotency key.
     Table::new("answers", "(scope TEXT PRIMARY KEY, record TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID")
@@ -79,13 +79,13 @@ fn checkout(mut row: Row) -> Result<(CheckoutId, Timestamp)> {
     Ok((CheckoutId::parse(&row.text()?)?, row.time()?))
 }
 
-fn basket(mut row: Row) -> Result<(HoldId, LastWish)> {
+fn last_wish(mut row: Row) -> Result<(HoldId, LastWish)> {
     Ok((HoldId::restore(&row.text()?)?, row.stored()?))
 }
 
 const TICKETS: &str = "SELECT id, ticket FROM tickets";
 const ENDED: &str = "SELECT checkout, ends FROM ended";
-const BASKETS: &str = "SELECT hold, basket FROM baskets";
+const LAST_WISHES: &str = "SELECT hold, last_wish FROM last_wishes";
 
 /// As much of a map as a command needs.
 pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Needs<'_>) -> Result<SeatMap> {
@@ -96,11 +96,12 @@ pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Need
             let layout = if needs == Needs::All { None } else { layouts.of(store, &header)? };
             let tickets = rows("tickets", TICKETS, &[])?.into_iter().map(ticket).collect::<Result<Vec<_>>>()?;
             let ended = rows("ended", ENDED, &[])?.into_iter().map(checkout).collect::<Result<Vec<_>>>()?;
-            let baskets = rows("baskets", BASKETS, &[])?.into_iter().map(basket).collect::<Result<Vec<_>>>()?;
-            return Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets));
+            let last_wishes =
+                rows("last_wishes", LAST_WISHES, &[])?.into_iter().map(last_wish).collect::<Result<Vec<_>>>()?;
+            return Ok(SeatMap::from_parts(header, layout, tickets, ended, last_wishes));
         }
     };
-    let (mut tickets, mut ended, mut baskets) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tickets, mut ended, mut last_wishes) = (Vec::new(), Vec::new(), Vec::new());
     for id in seats {
         let row = store.row("tickets", &format!("{TICKETS} WHERE id = ?"), &[text(id.as_str())])?;
         tickets.extend(row.map(ticket).transpose()?);
@@ -110,17 +111,17 @@ pub(crate) fn load(store: &Store, header: Header, layouts: &Layouts, needs: Need
         ended.extend(row.map(checkout).transpose()?);
     }
     if let Some(hold) = hold {
-        let row = store.row("baskets", &format!("{BASKETS} WHERE hold = ?"), &[text(hold.as_str())])?;
-        baskets.extend(row.map(basket).transpose()?);
+        let row = store.row("last_wishes", &format!("{LAST_WISHES} WHERE hold = ?"), &[text(hold.as_str())])?;
+        last_wishes.extend(row.map(last_wish).transpose()?);
     }
     if ending {
         // What cannot be read must not keep the others from ending.
         tickets.extend(ending_first(store, "tickets", TICKETS, "id", readable)?);
         ended.extend(ending_first(store, "ended", ENDED, "checkout", |row| checkout(row).ok())?);
-        baskets.extend(ending_first(store, "baskets", BASKETS, "hold", |row| basket(row).ok())?);
+        last_wishes.extend(ending_first(store, "last_wishes", LAST_WISHES, "hold", |row| last_wish(row).ok())?);
     }
     let layout = if layout { layouts.of(store, &header)? } else { None };
-    Ok(SeatMap::from_parts(header, layout, tickets, ended, baskets))
+    Ok(SeatMap::from_parts(header, layout, tickets, ended, last_wishes))
 }
 
 /// What ends first, of a table: as many as a turn may need, of those that can be read.
@@ -172,7 +173,7 @@ pub(crate) fn shown(store: &Store, layouts: &Layouts) -> Result<SeatMap> {
 
 /// Writes what an event has changed.
 pub(crate) fn write(store: &Store, key: &MapKey, event: &SeatMapEvent) -> Result<()> {
-    let SeatMapEvent { header, tickets, ended, baskets, layout } = event;
+    let SeatMapEvent { header, tickets, ended, last_wishes, layout } = event;
     for (id, ticket) in tickets {
         let id = id.as_str();
         match ticket {
@@ -195,14 +196,18 @@ pub(crate) fn write(store: &Store, key: &MapKey, event: &SeatMapEvent) -> Result
             None => store.write("ended", "DELETE FROM ended WHERE checkout = ?", &[checkout])?,
         }
     }
-    for (hold, basket) in baskets {
+    for (hold, last_wish) in last_wishes {
         let hold = text(hold.as_str());
-        match basket {
-            Some(basket) => {
-                let row = [hold, stored(basket), time(basket.until)];
-                store.write("baskets", "INSERT OR REPLACE INTO baskets (hold, basket, ends) VALUES (?, ?, ?)", &row)?;
+        match last_wish {
+            Some(last_wish) => {
+                let row = [hold, stored(last_wish), time(last_wish.until)];
+                store.write(
+                    "last_wishes",
+                    "INSERT OR REPLACE INTO last_wishes (hold, last_wish, ends) VALUES (?, ?, ?)",
+                    &row,
+                )?;
             }
-            None => store.write("baskets", "DELETE FROM baskets WHERE hold = ?", &[hold])?,
+            None => store.write("last_wishes", "DELETE FROM last_wishes WHERE hold = ?", &[hold])?,
         }
     }
     if let Some(layout) = layout {

@@ -72,8 +72,10 @@ pub(crate) fn verify(args: &[String]) -> Outcome {
 fn every_one(steps: &mut Steps) -> Outcome {
     the_quick_ones(steps)?;
     steps.step("a fifth of the proof", || verify(&["--fifth".into()]))?;
-    steps.step("the core by itself", || {
-        run(&mut cargo(&["clippy", "--locked", "--package", "booking-core", "--", "-D", "warnings"]))
+    steps.step("the core by itself, and the host as it is embedded", || {
+        run(&mut cargo(&["clippy", "--locked", "--package", "booking-core", "--", "-D", "warnings"]))?;
+        let embedded = ["clippy", "--locked", "--package", "host-axum-sim", "--lib", "--no-default-features"];
+        run(cargo(&embedded).args(["--", "-D", "warnings"]))
     })?;
     steps.step("documentation", || {
         let docs = ["doc", "--locked", "--workspace", "--no-deps", "--all-features"];

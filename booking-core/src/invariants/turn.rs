@@ -156,7 +156,7 @@ impl<'a> MapTurn<'a> {
     }
 
     fn is_repeated_wish(&self) -> bool {
-        let last = |hold| self.before.basket(hold).map(|basket| basket.last);
+        let last = |hold| self.before.last_wish(hold).map(|last_wish| last_wish.last);
         self.wish().is_some_and(|(nth, _, hold)| last(hold).is_some_and(|last| nth <= last))
     }
 }
@@ -250,8 +250,8 @@ pub(super) fn a_map_is_its_seats(turn: &MapTurn<'_>) -> Verdict {
 fn of_one_seat(map: &SeatMap, seat: &TicketId) -> SeatMap {
     let ticket = map.ticket(seat).map(|ticket| (seat.clone(), ticket.clone()));
     let ended = map.ended().map(|(checkout, deadline)| (checkout.clone(), deadline));
-    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
-    SeatMap::from_parts(*map.header(), map.layout().cloned(), ticket, ended, baskets)
+    let last_wishes = map.last_wishes().map(|(hold, last_wish)| (hold.clone(), last_wish.clone()));
+    SeatMap::from_parts(*map.header(), map.layout().cloned(), ticket, ended, last_wishes)
 }
 
 /// The command as one of its seats hears it.
@@ -307,8 +307,8 @@ pub(super) fn one_change_one_version(turn: &MapTurn<'_>) -> Verdict {
     }
     let header = after.header();
     let sold = after.tickets().filter(|(_, ticket)| ticket.state.sale().is_some()).count();
-    let counts = [after.tickets().count(), sold, after.ended().count(), after.baskets().count()].map(|n| n as u64);
-    let counted = [header.tickets, header.sold, header.ended, header.baskets];
+    let counts = [after.tickets().count(), sold, after.ended().count(), after.last_wishes().count()].map(|n| n as u64);
+    let counted = [header.tickets, header.sold, header.ended, header.last_wishes];
     require(counted == counts, || format!("the header counts {counted:?}, and there are {counts:?}"))
 }
 
@@ -328,9 +328,10 @@ pub(super) fn what_goes_has_ended(turn: &MapTurn<'_>) -> Verdict {
     for (checkout, deadline) in turn.before.ended() {
         require(marked(checkout, deadline), || format!("it was forgotten too early that {checkout} has ended"))?;
     }
-    for (hold, basket) in turn.before.baskets() {
-        let kept = turn.after.basket(hold);
-        let right = kept.map_or(at >= basket.until, |after| after.last >= basket.last && after.until >= basket.until);
+    for (hold, last_wish) in turn.before.last_wishes() {
+        let kept = turn.after.last_wish(hold);
+        let right =
+            kept.map_or(at >= last_wish.until, |after| after.last >= last_wish.last && after.until >= last_wish.until);
         require(right, || "the last wish under a hold was forgotten too early".into())?;
     }
     Ok(())
@@ -361,17 +362,17 @@ pub fn loaded(map: &SeatMap, needs: Needs<'_>) -> SeatMap {
     let header = *map.header();
     let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
     let ended = map.ended().map(|(checkout, deadline)| (checkout.clone(), deadline));
-    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
+    let last_wishes = map.last_wishes().map(|(hold, last_wish)| (hold.clone(), last_wish.clone()));
     match needs {
         Needs::Parts(Parts { seats, checkout, hold, ending, layout }) => {
             let tickets = part(tickets, seats, ending, |ticket| ticket.state.hold().map(Hold::end));
             let ended = part(ended, checkout, ending, |deadline| Some(*deadline));
-            let baskets = part(baskets, hold, ending, |basket| Some(basket.until));
+            let last_wishes = part(last_wishes, hold, ending, |last_wish| Some(last_wish.until));
             let layout = map.layout().filter(|_| layout).cloned();
-            SeatMap::from_parts(header, layout, tickets, ended, baskets)
+            SeatMap::from_parts(header, layout, tickets, ended, last_wishes)
         }
-        Needs::All => SeatMap::from_parts(header, None, tickets, ended, baskets),
-        Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), tickets, ended, baskets),
+        Needs::All => SeatMap::from_parts(header, None, tickets, ended, last_wishes),
+        Needs::AllAndLayout => SeatMap::from_parts(header, map.layout().cloned(), tickets, ended, last_wishes),
     }
 }
 
@@ -521,7 +522,7 @@ fn is_true_of_seat(turn: &MapTurn<'_>, id: &TicketId, why: TicketRefusal) -> boo
 
 fn is_true_of_map(turn: &MapTurn<'_>, why: TicketRefusal) -> bool {
     let (now, header) = (turn.effective_now(), turn.before.header());
-    let basket = |hold: &HoldId| turn.before.basket(hold);
+    let last_wish = |hold: &HoldId| turn.before.last_wish(hold);
     match (why, turn.set().map(|(_, command)| command)) {
         (TicketRefusal::HoldExpired, Some(TicketCommand::Claim(claim))) => {
             has_ended(turn, &claim.checkout) || claim.deadline <= now
@@ -532,17 +533,17 @@ fn is_true_of_map(turn: &MapTurn<'_>, why: TicketRefusal) -> bool {
         (TicketRefusal::HoldExpired, Some(TicketCommand::Release { .. })) => turn.is_repeated_wish(),
         // Some of its seats are sold to it already, and others are not.
         (TicketRefusal::HoldNotFound, Some(TicketCommand::Confirm { .. })) => true,
-        (TicketRefusal::Overtaken { last }, _) => turn
-            .wish()
-            .is_some_and(|(nth, _, hold)| basket(hold).is_some_and(|basket| basket.last == last && nth < last)),
+        (TicketRefusal::Overtaken { last }, _) => turn.wish().is_some_and(|(nth, _, hold)| {
+            last_wish(hold).is_some_and(|last_wish| last_wish.last == last && nth < last)
+        }),
         (TicketRefusal::HoldInUse, _) => {
-            turn.wish().is_some_and(|(nth, _, hold)| basket(hold).is_some_and(|basket| basket.last == nth))
+            turn.wish().is_some_and(|(nth, _, hold)| last_wish(hold).is_some_and(|last_wish| last_wish.last == nth))
         }
         (TicketRefusal::StaleEdition { edition }, _) => {
             edition == header.edition && turn.offer().is_some_and(|offer| offer.edition != edition)
         }
         (TicketRefusal::Overloaded, _) => {
-            let full = header.ended >= MEMORY || header.baskets >= MEMORY;
+            let full = header.ended >= MEMORY || header.last_wishes >= MEMORY;
             full || turn.offer().is_some_and(|offer| header.edition == 0 && header.tickets >= offer.room)
         }
         (_, _) => false,

@@ -25,6 +25,28 @@ use crate::wire::{Kind, Operation, Refusal};
 pub const MOST_WAITING: usize = 64;
 
 /// One checkout, as a host stores it. Store it after every call that changes it, before anything else is done.
+///
+/// ```
+/// use booking_core::checkout::{Checkout, Order};
+/// use booking_core::format;
+/// use booking_core::life::CheckoutRecord;
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Timestamp;
+/// use booking_core::{CheckoutId, TicketId, UserId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let order = Order::new(vec![TicketId::parse("hall:7")?], UserId::parse("ann")?, "card_success".parse()?, None)?;
+/// let (now, terms) = (Timestamp::from_millis(1_700_000_000_000), Terms::default());
+/// let record = CheckoutRecord::start(Checkout::start(CheckoutId::parse("checkout-1")?, order, now, &terms), None);
+///
+/// // One value in one row, with the time at which the host has to look at it. After a crash it asks for the same.
+/// let stored = format::write(&record);
+/// assert_eq!(record.due(now), Some(now));
+/// let found: CheckoutRecord = format::read(&stored)?;
+/// assert_eq!(found.effects(), record.effects());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckoutRecord {
@@ -312,7 +334,20 @@ impl CheckoutRecord {
         if self.is_to_notify() {
             return None;
         }
-        Some(self.ended?.plus(self.progress.kept_for(self.key.is_some(), keep_for)))
+        Some(self.ended?.plus(self.kept_for(keep_for)))
+    }
+
+    /// How long it is kept after its end, on a host that keeps checkouts for as long as this.
+    #[must_use]
+    pub fn kept_for(&self, keep_for: Millis) -> Millis {
+        self.progress.kept_for(self.key.is_some(), keep_for)
+    }
+
+    /// Whether it was refused its seats, and no key stands for it. Anybody can have such checkouts made, as many as they like. So a host may
+    /// forget one at once whose caller was answered, and has no id by which to ask again.
+    #[must_use]
+    pub fn is_refused_without_key(&self) -> bool {
+        self.key.is_none() && self.progress.was_refused()
     }
 
     /// The calendar was set: what waits, waits for as long as it would have.

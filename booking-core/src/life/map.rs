@@ -47,6 +47,30 @@ pub struct Judgement {
 }
 
 /// What a map says to a call once the turn is stored.
+///
+/// ```
+/// use booking_core::map::SeatMap;
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Timestamp;
+/// use booking_core::wire::{AtTheDoor, MapCall, TicketCall};
+/// use booking_core::{HoldId, MapKey, TicketId, UserId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (key, seat) = (MapKey::parse("hall")?, TicketId::parse("hall:7")?);
+/// let (now, terms) = (Timestamp::from_millis(1_700_000_000_000), Terms::default());
+/// let reserve = TicketCall::Reserve { user: UserId::parse("ann")?, hold: None, nth: None, ttl: None };
+/// let door = AtTheDoor::new(&terms, now, HoldId::parse("an-id-that-no-one-can-guess")?);
+/// let call = MapCall::Seat(seat, reserve, door);
+///
+/// let mut map = SeatMap::default();
+/// let judgement = call.judge(&mut map, &key, now, &terms)?;
+/// assert!(judgement.event().is_some()); // written first, in one transaction with the timer
+/// let told = judgement.stored();
+/// assert_eq!((told.version, told.answer().status), (1, 200));
+/// assert!(told.news.is_some()); // for the watchers
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The reply, or why it refuses.

@@ -51,7 +51,7 @@ impl SeatMapRefusal {
 impl<'a> Turn<'a> {
     pub(super) fn at(map: &'a SeatMap, now: Timestamp) -> Self {
         let nothing =
-            SeatMapEvent { header: map.header, tickets: vec![], ended: vec![], baskets: vec![], layout: None };
+            SeatMapEvent { header: map.header, tickets: vec![], ended: vec![], last_wishes: vec![], layout: None };
         Self { map, now: now.max(map.header.at), event: nothing, ending: BTreeMap::new() }
     }
 
@@ -176,11 +176,11 @@ impl<'a> Turn<'a> {
         let states = set.judge(|_, seat| seat.release(hold))?;
         if let Some(nth) = nth {
             self.remember_wish(hold, nth, Wish::Release, set.names, until)?;
-        } else if let Some(basket) =
-            self.map.baskets.get(hold).filter(|it| it.wish == Wish::Reserve && !it.seats.is_empty())
+        } else if let Some(last_wish) =
+            self.map.last_wishes.get(hold).filter(|it| it.wish == Wish::Reserve && !it.seats.is_empty())
         {
-            let used_up = LastWish { seats: vec![], ..basket.clone() };
-            self.event.baskets.push((hold.clone(), Some(used_up)));
+            let used_up = LastWish { seats: vec![], ..last_wish.clone() };
+            self.event.last_wishes.push((hold.clone(), Some(used_up)));
         }
         self.become_all(set, states).accept(SeatMapReply::Done)
     }
@@ -193,20 +193,20 @@ impl<'a> Turn<'a> {
         wish: Wish,
         seats: &[TicketId],
     ) -> Result<Number, SeatMapRefusal> {
-        let (Some(nth), Some(basket)) = (nth, self.map.baskets.get(hold)) else {
+        let (Some(nth), Some(last_wish)) = (nth, self.map.last_wishes.get(hold)) else {
             return Ok(Number::New);
         };
-        if nth > basket.last {
+        if nth > last_wish.last {
             return Ok(Number::New);
         }
-        let why = if nth < basket.last {
-            Overtaken { last: basket.last }
-        } else if basket.wish != wish {
+        let why = if nth < last_wish.last {
+            Overtaken { last: last_wish.last }
+        } else if last_wish.wish != wish {
             HoldInUse
-        } else if basket.seats.is_empty() {
+        } else if last_wish.seats.is_empty() {
             // It is used up.
             HoldExpired
-        } else if basket.seats != seats {
+        } else if last_wish.seats != seats {
             HoldInUse
         } else {
             return Ok(Number::Again);
@@ -222,25 +222,25 @@ impl<'a> Turn<'a> {
         seats: &[TicketId],
         until: Timestamp,
     ) -> Result<(), SeatMapRefusal> {
-        let before = self.map.baskets.get(hold);
+        let before = self.map.last_wishes.get(hold);
         if before.is_none() {
-            if self.event.header.baskets >= MEMORY {
-                self.forget_baskets();
+            if self.event.header.last_wishes >= MEMORY {
+                self.forget_last_wishes();
             }
-            if self.event.header.baskets >= MEMORY {
+            if self.event.header.last_wishes >= MEMORY {
                 return Err(SeatMapRefusal::of_map(Overloaded));
             }
-            self.event.header.baskets += 1;
+            self.event.header.last_wishes += 1;
         }
         let until = before.map_or(until, |before| before.until.max(until));
-        self.event.baskets.push((hold.clone(), Some(LastWish { last, wish, seats: seats.to_vec(), until })));
+        self.event.last_wishes.push((hold.clone(), Some(LastWish { last, wish, seats: seats.to_vec(), until })));
         Ok(())
     }
 
     /// The last wish under a hold is remembered while a seat is held under it.
     fn remember_longer(&mut self, hold: &HoldId, until: Timestamp) {
-        if let Some(basket) = self.map.baskets.get(hold).filter(|basket| basket.until < until) {
-            self.event.baskets.push((hold.clone(), Some(LastWish { until, ..basket.clone() })));
+        if let Some(last_wish) = self.map.last_wishes.get(hold).filter(|last_wish| last_wish.until < until) {
+            self.event.last_wishes.push((hold.clone(), Some(LastWish { until, ..last_wish.clone() })));
         }
     }
 
@@ -338,7 +338,7 @@ impl<'a> Turn<'a> {
             self.put(name, map.seat(name, self.now).state, listed);
         }
         self.forget_ended();
-        self.forget_baskets();
+        self.forget_last_wishes();
         let next_end = held.peek().map(|(end, _)| *end);
         self.accept_and_arm(SeatMapReply::Done, next_end)
     }
@@ -401,11 +401,11 @@ impl<'a> Turn<'a> {
     }
 
     /// Forgets the wishes of which no copy can come any more, and whose seats are held no more.
-    fn forget_baskets(&mut self) {
+    fn forget_last_wishes(&mut self) {
         self.event.header.at = self.now;
-        for (_, hold) in self.map.baskets.ending().take(BATCH).take_while(|(until, _)| *until <= self.now) {
-            self.event.baskets.push((hold.clone(), None));
-            self.event.header.baskets = self.event.header.baskets.saturating_sub(1);
+        for (_, hold) in self.map.last_wishes.ending().take(BATCH).take_while(|(until, _)| *until <= self.now) {
+            self.event.last_wishes.push((hold.clone(), None));
+            self.event.header.last_wishes = self.event.header.last_wishes.saturating_sub(1);
         }
     }
 
@@ -427,7 +427,7 @@ impl<'a> Turn<'a> {
             notices.watchers = Some(self.news());
         }
         let nothing =
-            self.event.header == self.map.header && self.event.ended.is_empty() && self.event.baskets.is_empty();
+            self.event.header == self.map.header && self.event.ended.is_empty() && self.event.last_wishes.is_empty();
         Ok(Transition { event: (!nothing).then_some(self.event), reply, notices })
     }
 

@@ -40,7 +40,6 @@
 pub mod coverage;
 pub mod crash;
 pub mod cuts;
-pub mod dice;
 pub mod gateway;
 pub mod host;
 pub mod rules;

@@ -7,12 +7,12 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::dice::Dice;
 use super::rules::Rules;
 use super::trace::{Trace, come_to_rest};
 use super::world::part::Printer;
 use super::world::{Action, Buyer, Faults, How, Item, Line, Scenario, Watch, World};
 use crate::checkout::Order;
+use crate::dice::Dice;
 use crate::ids::{CheckoutId, HoldId, PaymentMethodId, TicketId, UserId};
 use crate::invariants::Violation;
 use crate::map::ticket::{Offer, Reserve, TicketCommand};

@@ -15,6 +15,16 @@ use crate::progress::CheckoutProgress;
 use crate::time::Timestamp;
 
 /// An answer as it goes out: the body is JSON, of type `application/json`.
+///
+/// ```
+/// use booking_core::wire::{Answer, Door, answer, parse};
+///
+/// // What is wrong with a request is an answer, too.
+/// let refusal = parse(Door::Public, "POST", "/Ticket/hall:7/reserve", br#"{"user":"ann"}"#).unwrap_err();
+/// let answer: Answer = answer::refusal(&refusal);
+/// assert_eq!(answer.status, 400);
+/// assert!(answer.body.contains("userId"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.

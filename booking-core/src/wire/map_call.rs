@@ -12,6 +12,31 @@ use crate::terms::Terms;
 use crate::time::Timestamp;
 
 /// A request to a map.
+///
+/// ```
+/// use booking_core::map::SeatMap;
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Timestamp;
+/// use booking_core::wire::{AtTheDoor, MapCall, TicketCall};
+/// use booking_core::{HoldId, MapKey, TicketId, UserId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (key, seat) = (MapKey::parse("hall")?, TicketId::parse("hall:7")?);
+/// let (now, terms) = (Timestamp::from_millis(1_700_000_000_000), Terms::default());
+/// let reserve = TicketCall::Reserve { user: UserId::parse("ann")?, hold: None, nth: None, ttl: None };
+/// let door = AtTheDoor::new(&terms, now, HoldId::parse("an-id-that-no-one-can-guess")?);
+/// let call = MapCall::Seat(seat, reserve, door);
+///
+/// let mut map = SeatMap::default();
+/// let told = call.clone().judge(&mut map, &key, now, &terms)?.stored();
+/// assert_eq!(told.answer().status, 200);
+///
+/// // The same again finds that it is done, and changes nothing.
+/// let again = call.judge(&mut map, &key, now, &terms)?;
+/// assert!(again.event().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MapCall {

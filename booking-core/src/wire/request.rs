@@ -75,6 +75,14 @@ impl Call {
 }
 
 /// A request about a ticket, to its map.
+///
+/// ```
+/// use booking_core::wire::{Call, Door, TicketCall, parse};
+///
+/// let body = br#"{"userId":"ann","ttlMs":60000}"#;
+/// let call = parse(Door::Public, "POST", "/Ticket/hall:7/reserve", body).unwrap();
+/// assert!(matches!(call, Call::Ticket(seat, TicketCall::Reserve { .. }) if seat.as_str() == "hall:7"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TicketCall {
@@ -135,6 +143,20 @@ impl TicketCall {
 
 /// What the door of a host adds to a call, once: its time, and what follows from the host's terms then. Copies of the call keep
 /// it.
+///
+/// ```
+/// use booking_core::HoldId;
+/// use booking_core::terms::Terms;
+/// use booking_core::time::Timestamp;
+/// use booking_core::wire::AtTheDoor;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (now, terms) = (Timestamp::from_millis(1_700_000_000_000), Terms::default());
+/// let door = AtTheDoor::new(&terms, now, HoldId::parse("drawn-anew-for-each-call")?);
+/// assert_eq!(door.ttl.length(), terms.hold_ttl.length());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AtTheDoor {

@@ -209,7 +209,7 @@ mod calls {
 
     #[test]
     fn a_call_needs_what_its_command_needs() {
-        let full = |ended, baskets| booking_core::map::Header { ended, baskets, ..*hall().header() };
+        let full = |ended, last_wishes| booking_core::map::Header { ended, last_wishes, ..*hall().header() };
         for header in [*hall().header(), full(MEMORY, MEMORY), full(MEMORY, 0), full(0, MEMORY)] {
             for call in every_call() {
                 let Ok(command) = call.clone().command(&key(), &hall()) else { continue };

@@ -256,7 +256,7 @@ mod wishes {
         map.after(&wish).keeps(&wish, &reserved("h", UNTIL));
         let claimed = Map::held_and_claimed(EARLY);
         claimed.clone().refuses(&numbered(release("h"), 1), CheckoutInProgress);
-        assert_eq!(claimed.map.header().baskets, 0);
+        assert_eq!(claimed.map.header().last_wishes, 0);
     }
 
     #[test]
@@ -264,12 +264,12 @@ mod wishes {
         let wish = numbered(ending(reserve("ann", "h"), EARLY), 1);
         let map = Map::available().after(&wish).after(&claim_brought("ann", "h", "c", UNTIL));
         let map = map.at(EARLY).then(&expire(EARLY));
-        assert_eq!((map.map.header().baskets, map.armed()), (1, Some(UNTIL)), "its seat is claimed");
+        assert_eq!((map.map.header().last_wishes, map.armed()), (1, Some(UNTIL)), "its seat is claimed");
         let map = map.at(UNTIL).then(&expire(UNTIL));
-        assert_eq!((map.map.header().baskets, map.armed()), (0, None));
+        assert_eq!((map.map.header().last_wishes, map.armed()), (0, None));
         let back = numbered(ending(release("h"), LATE), 2);
         let map = Map::available().after(&wish).after(&back).at(EARLY).then(&expire(EARLY));
-        assert_eq!(map.map.header().baskets, 1, "a copy of the reserve can still come");
+        assert_eq!(map.map.header().last_wishes, 1, "a copy of the reserve can still come");
         map.at(NOW).refuses_as_a_whole(&ending(wish, LATE), Overtaken { last: 2 });
     }
 
@@ -277,8 +277,8 @@ mod wishes {
     fn what_was_remembered_longest_stays_when_a_later_wish_ends_earlier() {
         let map = Map::available().after(&numbered(ending(release("h"), LATE), 1));
         let map = map.after(&numbered(ending(reserve("ann", "h"), EARLY), 2));
-        let (_, basket) = map.map.baskets().next().unwrap();
-        assert_eq!((basket.last, basket.until), (2, at(LATE)));
+        let (_, last_wish) = map.map.last_wishes().next().unwrap();
+        assert_eq!((last_wish.last, last_wish.until), (2, at(LATE)));
     }
 }
 
@@ -342,21 +342,21 @@ mod ended_checkouts {
     #[test]
     fn a_map_that_remembers_as_many_numbered_holds_as_it_may_refuses_new_ones() {
         let (mut map, wish) = (Map::available(), numbered(release("h"), 1));
-        let basket = map.clone().after(&wish).map.baskets().next().unwrap().1.clone();
-        let basket = |n: u64| {
+        let last_wish = map.clone().after(&wish).map.last_wishes().next().unwrap().1.clone();
+        let last_wish = |n: u64| {
             let until = at(if n == 0 { EARLY } else { LATE });
-            (hold_id(&format!("h{n}")), booking_core::map::LastWish { until, ..basket.clone() })
+            (hold_id(&format!("h{n}")), booking_core::map::LastWish { until, ..last_wish.clone() })
         };
         let mut header = *map.map.header();
-        header.baskets = MEMORY;
-        map.map = SeatMap::from_parts(header, None, [], [], (0..MEMORY).map(basket));
+        header.last_wishes = MEMORY;
+        map.map = SeatMap::from_parts(header, None, [], [], (0..MEMORY).map(last_wish));
         map.clone().refuses_as_a_whole(&wish, Overloaded);
         map.clone().refuses_as_a_whole(&numbered(reserve("ann", "h"), 1), Overloaded);
         map.clone().remembers(&numbered(release("h1"), 2));
         map.clone().after(&reserve("ann", "h"));
         let mut map = map.at(EARLY);
         assert_eq!(map.ask(&wish), Ok(Done));
-        assert_eq!((map.map.header().baskets, map.map.header().at), (MEMORY, at(EARLY)));
+        assert_eq!((map.map.header().last_wishes, map.map.header().at), (MEMORY, at(EARLY)));
     }
 }
 
@@ -671,8 +671,8 @@ mod for_hosts {
 
     #[test]
     fn what_may_be_forgotten_is_needed_only_where_something_has_to_be_remembered_and_there_is_no_room() {
-        let needs_what_ends = |ended: u64, baskets: u64, command: TicketCommand| {
-            let header = Header { ended, baskets, ..Header::default() };
+        let needs_what_ends = |ended: u64, last_wishes: u64, command: TicketCommand| {
+            let header = Header { ended, last_wishes, ..Header::default() };
             match (SeatMapCommand::Seats { seats: seats(&[1]), command }).needs(&header) {
                 Needs::Parts(parts) => parts.ending,
                 other => panic!("{other:?}"),
@@ -682,7 +682,7 @@ mod for_hosts {
         assert!(needs_what_ends(0, full, numbered(wish(), 1)));
         assert!(needs_what_ends(0, full, numbered(release("h"), 1)));
         assert!(needs_what_ends(full, 0, claim("ann", "h", "c", EARLY)));
-        for (ended, baskets, command) in [
+        for (ended, last_wishes, command) in [
             (full, full - 1, numbered(wish(), 1)),
             (full, full, wish()),
             (full, full, release("h")),
@@ -691,7 +691,7 @@ mod for_hosts {
             (full, full, revoke("h", "c", EARLY)),
             (full, full, block()),
         ] {
-            assert!(!needs_what_ends(ended, baskets, command.clone()), "{command:?}");
+            assert!(!needs_what_ends(ended, last_wishes, command.clone()), "{command:?}");
         }
     }
 

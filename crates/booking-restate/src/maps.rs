@@ -182,7 +182,7 @@ impl Loaded {
         if let Some(checkout) = parts.checkout.filter(|_| self.head.header.ended > 0) {
             add(ctx, &mut self.ended, part(ENDED, checkout.as_str())).await?;
         }
-        if let Some(hold) = parts.hold.filter(|_| self.head.header.baskets > 0) {
+        if let Some(hold) = parts.hold.filter(|_| self.head.header.last_wishes > 0) {
             add(ctx, &mut self.wishes, part(WISHES, hold.as_str())).await?;
         }
         if parts.ending {
@@ -236,8 +236,8 @@ impl Loaded {
 
     /// Takes in what an event has changed, and writes it.
     async fn store<C: Context>(&mut self, ctx: &C, map: &MapKey, event: SeatMapEvent) -> Result<(), End> {
-        let SeatMapEvent { header, tickets, ended, baskets, layout } = event;
-        if self.head.recent.len() + tickets.len() + ended.len() + baskets.len() > RECENT {
+        let SeatMapEvent { header, tickets, ended, last_wishes, layout } = event;
+        if self.head.recent.len() + tickets.len() + ended.len() + last_wishes.len() > RECENT {
             self.put_away(ctx).await?;
         }
         if let Some(layout) = layout {
@@ -253,7 +253,7 @@ impl Loaded {
             put(&mut self.tickets, id, ticket);
         }
         recent.ended.extend(ended);
-        recent.wishes.extend(baskets);
+        recent.wishes.extend(last_wishes);
         self.head.header = header;
         Ok(write(ctx, HEADER, &self.head)?)
     }
@@ -274,9 +274,9 @@ impl Loaded {
             put(&mut add(ctx, &mut self.ended, key.clone()).await?.0, id, until);
             changed.insert(key);
         }
-        for (id, basket) in wishes {
+        for (id, last_wish) in wishes {
             let key = part(WISHES, id.as_str());
-            put(&mut add(ctx, &mut self.wishes, key.clone()).await?.0, id, basket);
+            put(&mut add(ctx, &mut self.wishes, key.clone()).await?.0, id, last_wish);
             changed.insert(key);
         }
         for key in changed {

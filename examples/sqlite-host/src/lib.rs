@@ -324,7 +324,7 @@ fn write(tx: &Transaction<'_>, key: &MapKey, event: &SeatMapEvent) -> Result<()>
     for (checkout, deadline) in &event.ended {
         part(ENDED, checkout.as_str(), deadline.map(|deadline| (Vec::new(), Some(deadline))))?;
     }
-    for (hold, wish) in &event.baskets {
+    for (hold, wish) in &event.last_wishes {
         part(WISH, hold.as_str(), wish.as_ref().map(|wish| (format::write(wish), Some(wish.until))))?;
     }
     let layout = event.layout.as_ref().map(|layout| text(format::write(&**layout))).transpose()?;

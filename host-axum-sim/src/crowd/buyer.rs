@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use booking_core::{CheckoutId, HoldId, TicketId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

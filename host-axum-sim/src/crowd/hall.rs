@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use booking_core::TicketId;
+use booking_core::dice::Dice;
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Row, SeatMap};
-use booking_core::testing::dice::Dice;
 
 /// The seats of a map, in blocks of neighbours; none before the map was looked at.
 #[derive(Default)]

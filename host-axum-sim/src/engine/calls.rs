@@ -323,7 +323,7 @@ impl Engine {
     pub(super) fn keep_key(&mut self, scope: Digest, record: IdempotencyRecord) {
         // The key of a checkout has its room in that of the checkout, and is forgotten with it.
         if let Some(cost) = key_cost(&record) {
-            self.kept.keep(Share::Keys, Retained::Key(scope), record.at, None);
+            self.kept.keep(Share::Keys, Retained::Key(scope), record.at.plus(self.settings.keep_for));
             self.kept.take_room(Share::Keys, cost);
         }
         self.keys.insert(scope, record);

@@ -5,8 +5,7 @@ use booking_core::effect::{Effect, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::life::{CheckoutRecord, NotificationStatus};
 use booking_core::progress::Recorded;
-use booking_core::terms::Terms;
-use booking_core::time::{Millis, Timestamp};
+use booking_core::time::Timestamp;
 use booking_core::wire::{Answer, Refusal, answer};
 
 use super::calls::KEY_COST;
@@ -109,10 +108,10 @@ impl Engine {
             Some(Ending::Completed { .. }) | None => None,
         };
         *self.counts.endings.entry(kind).or_default() += 1;
-        let (share, at_most) = kept_as(record);
+        let (share, until) = (share_of(record), now.plus(record.kept_for(self.settings.keep_for)));
         self.kept.leave(Share::Bookings, cost(checkout.order()));
         self.kept.take_room(share, cost(checkout.order()));
-        self.kept.keep(share, Retained::Checkout(checkout.id().clone()), now, at_most);
+        self.kept.keep(share, Retained::Checkout(checkout.id().clone()), until);
         self.counts.notifications_waiting += u64::from(record.is_to_notify());
         self.said.extend(record.notification_due(now).map(Output::Deliver));
     }
@@ -163,7 +162,7 @@ impl Engine {
         if record.is_to_notify() {
             return self.kept.keep_on(Share::Bookings, Retained::Checkout(id), now);
         }
-        let (key, cost, (share, _)) = (record.key(), cost(record.checkout().order()), kept_as(record));
+        let (key, cost, share) = (record.key(), cost(record.checkout().order()), share_of(record));
         self.checkouts.remove(&id);
         self.parked.remove(&id);
         self.kept.leave(share, cost);
@@ -181,11 +180,12 @@ impl Engine {
     /// Forgets a checkout that was refused at once and that no key stands for, as if it had never been: its caller is answered, and
     /// has no name by which to ask again. What it was answered.
     pub(super) fn forget_unnamed(&mut self, id: &CheckoutId, now: Timestamp) -> Option<Answer> {
-        let record = self.checkouts.get(id).filter(|record| record.ended().is_some() && record.key().is_none())?;
-        let (share, Some(at_most)) = kept_as(record) else { return None };
+        let record =
+            self.checkouts.get(id).filter(|record| record.ended().is_some() && record.is_refused_without_key())?;
+        let (share, until) = (share_of(record), now.plus(record.kept_for(self.settings.keep_for)));
         let (answer, cost) = (answer::processed(record.progress()), cost(record.checkout().order()));
         self.kept.leave(share, cost);
-        self.kept.let_go(share, Retained::Checkout(id.clone()), now, at_most);
+        self.kept.let_go(share, Retained::Checkout(id.clone()), until);
         self.checkouts.remove(id);
         self.touched.retain(|name| !matches!(name, Name::Checkout(other) if other == id));
         Some(answer)
@@ -194,13 +194,16 @@ impl Engine {
     /// Takes in a checkout that was stored.
     pub(super) fn take_in(&mut self, record: Box<CheckoutRecord>) {
         let checkout = record.checkout();
-        let (share, at_most) = kept_as(&record);
+        let share = share_of(&record);
         self.kept.take_room(share, cost(checkout.order()));
         if record.notification() == NotificationStatus::GivenUp {
             self.parked.insert(checkout.id().clone());
         }
         match record.ended() {
-            Some(ended) => self.kept.keep(share, Retained::Checkout(checkout.id().clone()), ended, at_most),
+            Some(ended) => {
+                let until = ended.plus(record.kept_for(self.settings.keep_for));
+                self.kept.keep(share, Retained::Checkout(checkout.id().clone()), until);
+            }
             None => drop(self.under_way.insert(checkout.id().clone())),
         }
         self.checkouts.insert(checkout.id().clone(), record);
@@ -242,15 +245,11 @@ impl Engine {
     }
 }
 
-/// As what a checkout is kept, and for how long at most if that is shorter than what is usual.
-fn kept_as(record: &CheckoutRecord) -> (Share, Option<Millis>) {
-    let running = record.progress();
-    match running.ending() {
-        None | Some(Ending::Completed { .. }) => (Share::Bookings, None),
-        Some(Ending::Failed { .. }) if record.key().is_none() && running.was_refused() => {
-            (Share::Failures, Some(Terms::KEEP_REFUSED))
-        }
-        Some(Ending::Failed { .. }) => (Share::Failures, None),
+/// Whose room a checkout takes.
+fn share_of(record: &CheckoutRecord) -> Share {
+    match record.progress().ending() {
+        None | Some(Ending::Completed { .. }) => Share::Bookings,
+        Some(Ending::Failed { .. }) => Share::Failures,
     }
 }
 

@@ -19,8 +19,8 @@ use super::{Due, Engine, Name, Output, Shown};
 
 /// Whether nothing is left of a map but its version and its time.
 pub(super) fn is_empty(map: &SeatMap) -> bool {
-    let Header { version: _, at: _, edition, armed, tickets, sold: _, ended, baskets } = map.header();
-    (*edition, *tickets, *ended, *baskets) == (0, 0, 0, 0) && armed.is_none()
+    let Header { version: _, at: _, edition, armed, tickets, sold: _, ended, last_wishes } = map.header();
+    (*edition, *tickets, *ended, *last_wishes) == (0, 0, 0, 0) && armed.is_none()
 }
 
 /// After how long the timer of a map fires again that could not judge what has ended.
@@ -234,7 +234,7 @@ impl Engine {
         self.touched.push(Name::Map(key.clone()));
         self.touched.extend(event.tickets.iter().map(|(id, _)| Name::Seat(key.clone(), id.clone())));
         self.touched.extend(event.ended.iter().map(|(id, _)| Name::Ended(key.clone(), id.clone())));
-        self.touched.extend(event.baskets.iter().map(|(id, _)| Name::LastWish(key.clone(), id.clone())));
+        self.touched.extend(event.last_wishes.iter().map(|(id, _)| Name::LastWish(key.clone(), id.clone())));
         self.touched.extend(event.layout.iter().map(|_| Name::Layout(key.clone())));
     }
 

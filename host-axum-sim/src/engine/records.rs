@@ -34,8 +34,8 @@ impl Engine {
                 Record::Ended(key, id, deadline)
             }
             Name::LastWish(key, id) => {
-                let basket = self.maps.get(&key)?.basket(&id).cloned().map(Box::new);
-                Record::LastWish(key, id, basket)
+                let last_wish = self.maps.get(&key)?.last_wish(&id).cloned().map(Box::new);
+                Record::LastWish(key, id, last_wish)
             }
             Name::Checkout(id) => match self.checkouts.get(&id) {
                 Some(record) => Record::Checkout(record.clone()),
@@ -120,7 +120,7 @@ pub(crate) struct StoredMap {
     layout: Option<Arc<Layout>>,
     tickets: Vec<(TicketId, Ticket)>,
     ended: Vec<(CheckoutId, Timestamp)>,
-    baskets: Vec<(HoldId, LastWish)>,
+    last_wishes: Vec<(HoldId, LastWish)>,
 }
 
 impl StoredMap {
@@ -131,7 +131,9 @@ impl StoredMap {
             Record::Layout(key, layout) => maps.entry(key).or_default().layout = Some(layout),
             Record::Seat(key, id, Some(ticket)) => maps.entry(key).or_default().tickets.push((id, *ticket)),
             Record::Ended(key, id, Some(deadline)) => maps.entry(key).or_default().ended.push((id, deadline)),
-            Record::LastWish(key, id, Some(basket)) => maps.entry(key).or_default().baskets.push((id, *basket)),
+            Record::LastWish(key, id, Some(last_wish)) => {
+                maps.entry(key).or_default().last_wishes.push((id, *last_wish))
+            }
             Record::Map(_, None)
             | Record::Beginning(_)
             | Record::Seat(..)
@@ -147,6 +149,6 @@ impl StoredMap {
     }
 
     pub(crate) fn into_map(self) -> SeatMap {
-        SeatMap::from_parts(self.header, self.layout, self.tickets, self.ended, self.baskets)
+        SeatMap::from_parts(self.header, self.layout, self.tickets, self.ended, self.last_wishes)
     }
 }

@@ -99,15 +99,13 @@ impl Retention {
         shelf.bytes = shelf.bytes.saturating_sub(bytes);
     }
 
-    /// Keeps something whose time begins now; for as long as this, if that is shorter than what is usual.
-    pub(super) fn keep(&mut self, share: Share, what: Retained, since: Timestamp, at_most: Option<Millis>) {
-        let length = at_most.map_or(self.keep_for, |most| most.min(self.keep_for));
-        self.shelf_mut(share).queue.insert((since.plus(length), what));
+    /// Keeps something until then.
+    pub(super) fn keep(&mut self, share: Share, what: Retained, until: Timestamp) {
+        self.shelf_mut(share).queue.insert((until, what));
     }
 
-    /// What was kept from now on is not.
-    pub(super) fn let_go(&mut self, share: Share, what: Retained, since: Timestamp, at_most: Millis) {
-        let until = since.plus(at_most.min(self.keep_for));
+    /// What was kept until then is not.
+    pub(super) fn let_go(&mut self, share: Share, what: Retained, until: Timestamp) {
         self.shelf_mut(share).queue.remove(&(until, what));
     }
 
@@ -120,7 +118,7 @@ impl Retention {
     pub(super) fn keep_account(&mut self, key: &PaymentKey, since: Timestamp) {
         if self.accounts.insert(key.clone(), since).is_none() {
             self.take_room(Share::Accounts, account_cost(key));
-            self.keep(Share::Accounts, Retained::Account(key.clone()), since, None);
+            self.keep(Share::Accounts, Retained::Account(key.clone()), since.plus(self.keep_for));
         }
     }
 

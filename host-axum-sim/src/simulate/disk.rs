@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What is synced together is one commit, all or nothing. In some runs it goes through the very bytes that a
-//! [`Directory`](crate::store::Directory) writes, and comes back from what a crash has left of them.
+//! [`Directory`](booking_log::Directory) writes, and comes back from what a crash has left of them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,8 +14,8 @@ use booking_core::format;
 use serde::{Deserialize, Serialize};
 
 use super::fault_points::FaultPoints;
-use crate::store::frame::{Chain, Frames, Kind, Stop, append, entries, put};
 use crate::store::{Record, Seq};
+use booking_log::frame::{Chain, Frames, Kind, Stop, append, entries, put};
 
 /// What a crash makes of what is written and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ impl Log {
         let mut found = BTreeMap::new();
         let mut frames = Frames::new(&self.bytes[..], Some(Chain::default()), 0);
         let stop = loop {
-            match frames.next().expect("memory can be read") {
+            match frames.next_frame().expect("memory can be read") {
                 Ok(frame) => {
                     for entry in entries(&frame.payload) {
                         let (key, value) = entry.expect("a frame that is whole can be read");

@@ -18,6 +18,7 @@
 //! assert!(simulation.tally().crashes > 10);
 //! ```
 
+#[cfg(feature = "program")]
 mod command;
 mod coverage;
 mod disk;
@@ -31,6 +32,7 @@ mod story;
 mod trace;
 mod world;
 
+#[cfg(feature = "program")]
 pub(crate) use command::SimulateArgs;
 pub use coverage::{Coverage, CoveragePoint};
 pub use disk::Unsynced;

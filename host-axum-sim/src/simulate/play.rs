@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use booking_core::checkout::{Checkout, Ending};
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use booking_core::time::Millis;
 use booking_core::wire::Refusal;
 

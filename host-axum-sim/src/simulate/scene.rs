@@ -1,9 +1,9 @@
 //! What a run begins with: who asks for what, on which terms, and what may go wrong.
 
 use booking_core::checkout::Order;
+use booking_core::dice::Dice;
 use booking_core::ids::{HoldId, MapKey, PaymentMethodId, TicketId, UserId};
 use booking_core::terms::{Backoff, Retry, Terms};
-use booking_core::testing::dice::Dice;
 use booking_core::time::{HoldTtl, Millis};
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use booking_core::wire::{Door, Kind, answer, parse};
 
 use crate::engine::{Caller, Engine, Fresh, Gateway, Input, Output, Request, Settings};
 use crate::restore::restore;
-use crate::store::{Directory, DirectoryError, LOG_BYTES, Store as _, read};
+use crate::store::{Directory, LOG_BYTES, Store as _, StoreError, read};
 
 /// A new directory, gone when this is dropped.
 struct Scratch(PathBuf);
@@ -112,7 +112,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
     // As a build leaves it that knows more than this one.
     let odd = br#"{"v":2,"is":{"seat":["hall","hall:odd",{"state":"levitating","version":1}]}}"#;
     let entry = (b"shall/hall:odd".to_vec(), Some(odd.to_vec()));
-    rig.directory.commit_entries(std::iter::once(entry)).unwrap();
+    rig.directory.commit([entry]).unwrap();
     drop(rig);
 
     let mut rig = Rig::at(&scratch.0, START + 100);
@@ -138,7 +138,7 @@ fn a_seat_that_cannot_be_read_fails_what_names_it_and_nothing_else() {
 
     // It is still what it was.
     let found: Vec<_> = read(&scratch.0).unwrap().filter_map(Result::err).collect();
-    assert!(matches!(&found[..], [DirectoryError::Seat { ticket, .. }] if ticket.as_str() == "hall:odd"), "{found:?}");
+    assert!(matches!(&found[..], [StoreError::Seat { ticket, .. }] if ticket.as_str() == "hall:odd"), "{found:?}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(crate) fn name(record: &Record) -> String {
         Record::Layout(map, _) => format!("layout {map}"),
         Record::Seat(_, ticket, _) => format!("ticket {ticket}"),
         Record::Ended(map, checkout, _) => format!("ended {map} {checkout}"),
-        Record::LastWish(map, hold, _) => format!("basket {map} {}", hold.as_str()),
+        Record::LastWish(map, hold, _) => format!("last_wish {map} {}", hold.as_str()),
         Record::Checkout(checkout) => format!("checkout {}", checkout.checkout().id()),
         Record::CheckoutForgotten(id) => format!("checkout {id}"),
         Record::Account(key, _) | Record::AccountForgotten(key) => format!("account {key}"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 use serde_json::{Value, json};
 
 use super::checker::{Operation, Verdict, check};

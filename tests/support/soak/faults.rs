@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use booking_core::testing::dice::Dice;
+use booking_core::dice::Dice;
 
 use super::Office;
 use crate::durable::Durable;

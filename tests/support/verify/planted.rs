@@ -102,7 +102,7 @@ fn claimed(hold: &Hold, claim: Claim) -> TicketState {
 
 /// An event that changes nothing.
 fn nothing(map: &SeatMap) -> SeatMapEvent {
-    SeatMapEvent { header: *map.header(), tickets: vec![], ended: vec![], baskets: vec![], layout: None }
+    SeatMapEvent { header: *map.header(), tickets: vec![], ended: vec![], last_wishes: vec![], layout: None }
 }
 
 /// Accepts, and changes nothing.

@@ -566,8 +566,8 @@ impl World {
 /// A map that has forgotten which checkouts have ended.
 fn without_marks(map: &SeatMap) -> SeatMap {
     let tickets = map.tickets().map(|(id, ticket)| (id.clone(), ticket.clone()));
-    let baskets = map.baskets().map(|(hold, basket)| (hold.clone(), basket.clone()));
-    SeatMap::from_parts(Header { ended: 0, ..*map.header() }, map.layout().cloned(), tickets, [], baskets)
+    let last_wishes = map.last_wishes().map(|(hold, last_wish)| (hold.clone(), last_wish.clone()));
+    SeatMap::from_parts(Header { ended: 0, ..*map.header() }, map.layout().cloned(), tickets, [], last_wishes)
 }
 
 fn broken(property: &'static str, what: String) -> Violation {

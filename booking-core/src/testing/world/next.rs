@@ -1,11 +1,11 @@
 //! What can happen next in a world.
 
 use super::{Action, How, Item, Mail, World, bit, narrow};
+use crate::dice::Dice;
 use crate::effect::Effect;
 use crate::inventory::LineCommand;
 use crate::map::SeatMapCommand;
 use crate::map::ticket::{Reserve, TicketCommand};
-use crate::testing::dice::Dice;
 use crate::time::Timestamp;
 
 impl World {
@@ -114,7 +114,7 @@ impl World {
                 hold.claim().map(|claim| claim.deadline).into_iter().for_each(&mut look);
             }
             place.map.ended().for_each(|(_, deadline)| look(deadline));
-            place.map.baskets().for_each(|(_, basket)| look(basket.until));
+            place.map.last_wishes().for_each(|(_, last_wish)| look(last_wish.until));
         }
         for mail in &self.mail {
             match mail {

@@ -1,21 +1,14 @@
 //! The data directory on a real disk: what comes back from it after crashes, and what becomes of one that is damaged.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    reason = "a test that cannot go on fails"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use booking_core::life::{Digest, IdempotencyRecord, RecordedAnswer};
-use booking_core::testing::dice::Dice;
-use booking_core::time::Timestamp;
-use host_axum_sim::store::{Directory, DirectoryError, Opened, Record, Store as _, read};
+use booking_core::dice::Dice;
+use booking_log::{Directory, DirectoryError, Entries, Opened, read};
 
 /// A folder of this test's own, gone with this.
 struct Scratch(PathBuf);
@@ -69,32 +62,32 @@ impl Drop for Scratch {
 /// Large enough that no second log is begun.
 const LARGE: u64 = 64 << 20;
 
-fn record(key: u8, value: u64) -> Record {
-    let answer = RecordedAnswer::Is { status: 200, kind: None, body: format!("value {value}") };
-    Record::Key(
-        Digest([key; 16]),
-        Box::new(IdempotencyRecord { request: Digest([0; 16]), at: Timestamp::from_millis(value), answer }),
-    )
+/// A value, or that there is none any more.
+type Entry = ([u8; 16], Option<String>);
+
+fn entry(key: u8, value: u64) -> Entry {
+    ([key; 16], Some(format!("{value} {}", "x".repeat(100))))
 }
 
-fn gone(key: u8) -> Record {
-    Record::KeyForgotten(Digest([key; 16]))
+fn gone(key: u8) -> Entry {
+    ([key; 16], None)
 }
 
 type Model = BTreeMap<u8, u64>;
 
-/// What records say, as a model.
-fn model_of(records: impl Iterator<Item = Result<Record, DirectoryError>>) -> Result<Model, DirectoryError> {
-    let value = |record: Record| match record {
-        Record::Key(Digest(key), keyed) => (key[0], keyed.at.as_millis()),
-        other => panic!("{other:?} was never written"),
-    };
-    records.map(|record| record.map(value)).collect()
+/// What entries say, as a model.
+fn model_of(mut entries: Entries) -> Result<Model, DirectoryError> {
+    let mut model = Model::new();
+    while let Some((key, value)) = entries.next_entry()? {
+        let value = std::str::from_utf8(value).unwrap().split_once(' ').unwrap().0;
+        model.insert(key[0], value.parse().unwrap());
+    }
+    Ok(model)
 }
 
 fn opened(path: &Path, log_bytes: u64) -> Result<(Directory, Model), DirectoryError> {
-    let Opened { mut directory, records, .. } = Directory::open(path, log_bytes)?;
-    let model = model_of(records)?;
+    let Opened { mut directory, entries, .. } = Directory::open(path, log_bytes)?;
+    let model = model_of(entries)?;
     directory.settle().unwrap();
     Ok((directory, model))
 }
@@ -122,9 +115,9 @@ fn what_is_written_is_there_after_an_end_and_after_a_crash() {
         let scratch = Scratch::new();
         let (mut directory, model) = opened(&scratch.0, LARGE).unwrap();
         assert_eq!(model, Model::new());
-        directory.write(&[record(1, 10), record(2, 20)]).unwrap();
-        directory.write(&[record(1, 11), gone(2), record(3, 30)]).unwrap();
-        directory.write(&[gone(7)]).unwrap();
+        directory.commit([entry(1, 10), entry(2, 20)]).unwrap();
+        directory.commit([entry(1, 11), gone(2), entry(3, 30)]).unwrap();
+        directory.commit([gone(7)]).unwrap();
         if says_goodbye {
             drop(directory)
         } else {
@@ -133,7 +126,7 @@ fn what_is_written_is_there_after_an_end_and_after_a_crash() {
         let copy = scratch.copy();
         let (mut directory, model) = opened(&copy.0, LARGE).unwrap();
         assert_eq!(model, Model::from([(1, 11), (3, 30)]));
-        directory.write(&[record(4, 40)]).unwrap();
+        directory.commit([entry(4, 40)]).unwrap();
         drop(directory);
         assert_eq!(found(&copy.0).unwrap(), Model::from([(1, 11), (3, 30), (4, 40)]));
     }
@@ -143,9 +136,9 @@ fn what_is_written_is_there_after_an_end_and_after_a_crash() {
 fn a_commit_that_was_torn_anywhere_is_cut_off_and_those_before_it_stay() {
     let scratch = Scratch::new();
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
-    directory.write(&[record(1, 10)]).unwrap();
+    directory.commit([entry(1, 10)]).unwrap();
     let before = fs::metadata(scratch.file("log.")).unwrap().len();
-    directory.write(&[record(1, 11), record(2, 20)]).unwrap();
+    directory.commit([entry(1, 11), entry(2, 20)]).unwrap();
     killed(directory);
     let whole = fs::read(scratch.file("log.")).unwrap();
     for length in before..=whole.len() as u64 {
@@ -154,10 +147,10 @@ fn a_commit_that_was_torn_anywhere_is_cut_off_and_those_before_it_stay() {
         let is_whole = length == whole.len() as u64;
         let opened = Directory::open(&torn.0, LARGE).unwrap();
         assert_eq!(opened.torn, if is_whole { 0 } else { length - before });
-        let model = model_of(opened.records).unwrap();
+        let model = model_of(opened.entries).unwrap();
         assert_eq!(model, if is_whole { Model::from([(1, 11), (2, 20)]) } else { Model::from([(1, 10)]) });
         let mut directory = opened.directory;
-        directory.write(&[record(9, 90)]).unwrap();
+        directory.commit([entry(9, 90)]).unwrap();
         killed(directory);
         assert_eq!(model_of(read(&torn.0).unwrap()).unwrap().get(&9), Some(&90), "and it goes on");
     }
@@ -169,7 +162,7 @@ fn with_everything() -> (Scratch, Model) {
     let (mut directory, mut model) = opened(&scratch.0, 600).unwrap();
     for value in 0..400 {
         let key = u8::try_from(value % 23).unwrap();
-        directory.write(&[record(key, value), gone(key + 100)]).unwrap();
+        directory.commit([entry(key, value), gone(key + 100)]).unwrap();
         model.insert(key, value);
         let kinds = |prefix: &str| scratch.files().iter().filter(|name| name.starts_with(prefix)).count();
         if value > 100 && kinds("base.") == 1 && kinds("log.") >= 3 && kinds("tmp") == 0 {
@@ -272,7 +265,7 @@ fn a_file_that_is_missing_is_noticed_and_one_of_another_directory_too() {
     // An older state of the same file is noticed as well: the directory has come further than that file says.
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
     let early = scratch.copy();
-    (0..3).for_each(|value| directory.write(&[record(1, value)]).unwrap());
+    (0..3).for_each(|value| directory.commit([entry(1, value)]).unwrap());
     drop(directory);
     fs::copy(early.file("log."), scratch.file("log.")).unwrap();
     assert!(found(&scratch.0).is_err());
@@ -285,7 +278,7 @@ fn a_directory_of_somebody_elses_is_left_alone() {
         fs::create_dir(&scratch.0).unwrap();
         fs::write(scratch.0.join(name), "mine").unwrap();
         let said = Directory::open(&scratch.0, LARGE).unwrap_err().to_string();
-        assert!(said.contains("no directory of bookings"), "{name}: {said}");
+        assert!(said.contains("no data directory"), "{name}: {said}");
         assert_eq!(scratch.files(), [name]);
     }
     // And a file that its owner puts into one of ours stays there.
@@ -293,7 +286,7 @@ fn a_directory_of_somebody_elses_is_left_alone() {
     drop(opened(&scratch.0, LARGE).unwrap());
     fs::write(scratch.0.join("thesis.tmp"), "mine").unwrap();
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
-    directory.write(&[record(1, 1)]).unwrap();
+    directory.commit([entry(1, 1)]).unwrap();
     drop(directory);
     assert_eq!(fs::read_to_string(scratch.0.join("thesis.tmp")).unwrap(), "mine");
     let nothing = Scratch::new();
@@ -344,7 +337,7 @@ fn a_crash_while_a_directory_is_made_leaves_one_that_can_be_made() {
         fs::write(begun.0.join("store.json.tmp"), "{\"v\"").unwrap();
         let (mut directory, model) = opened(&begun.0, LARGE).unwrap();
         assert_eq!(model, Model::new());
-        directory.write(&[record(1, 1)]).unwrap();
+        directory.commit([entry(1, 1)]).unwrap();
         drop(directory);
         assert_eq!(found(&begun.0).unwrap(), Model::from([(1, 1)]));
     }
@@ -359,10 +352,10 @@ fn a_crash_anywhere_between_two_logs_and_a_base_loses_nothing() {
     for value in 0..600 {
         let key = u8::try_from(dice.below(40)).unwrap();
         if dice.chance(20) {
-            directory.write(&[gone(key)]).unwrap();
+            directory.commit([gone(key)]).unwrap();
             model.remove(&key);
         } else {
-            directory.write(&[record(key, value)]).unwrap();
+            directory.commit([entry(key, value)]).unwrap();
             model.insert(key, value);
         }
         // As it is found when the machine stops here. Files that are being made or go meanwhile are there, or are not.
@@ -370,7 +363,7 @@ fn a_crash_anywhere_between_two_logs_and_a_base_loses_nothing() {
         let files = copy.files();
         between += 1;
         leftovers += usize::from(files.iter().any(|name| name.ends_with(".tmp")));
-        assert_eq!(model_of(Directory::open(&copy.0, 900).unwrap().records).unwrap(), model, "{value}: {files:?}");
+        assert_eq!(model_of(Directory::open(&copy.0, 900).unwrap().entries).unwrap(), model, "{value}: {files:?}");
         // A base that has its name, and all that it was made of still there.
         if value % 50 == 0 {
             assert_eq!(found(&copy.0).unwrap(), model);
@@ -388,7 +381,7 @@ fn what_a_base_has_made_superfluous_goes_also_where_a_crash_has_left_it() {
     let mut old: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for value in 0..300 {
         let key = u8::try_from(value % 7).unwrap();
-        directory.write(&[record(key, value)]).unwrap();
+        directory.commit([entry(key, value)]).unwrap();
         model.insert(key, value);
         for name in scratch.files().into_iter().filter(|name| name.starts_with("log.") || name.starts_with("base.")) {
             if let Ok(bytes) = fs::read(scratch.0.join(&name)) {
@@ -412,7 +405,7 @@ fn what_a_base_has_made_superfluous_goes_also_where_a_crash_has_left_it() {
 fn without_its_marker_a_directory_is_not_taken_for_a_new_one() {
     let scratch = Scratch::new();
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
-    (0..20).for_each(|value| directory.write(&[record(1, value)]).unwrap());
+    (0..20).for_each(|value| directory.commit([entry(1, value)]).unwrap());
     drop(directory);
     fs::remove_file(scratch.0.join("store.json")).unwrap();
     let before = fs::read(scratch.file("log.")).unwrap();
@@ -427,7 +420,7 @@ fn an_end_that_lost_some_of_it_is_noticed_after_a_goodbye() {
     let (mut directory, _) = opened(&scratch.0, LARGE).unwrap();
     let mut ends = Vec::new();
     for value in 0..9 {
-        directory.write(&[record(1, value)]).unwrap();
+        directory.commit([entry(1, value)]).unwrap();
         ends.push(fs::metadata(scratch.file("log.")).unwrap().len());
     }
     drop(directory);
@@ -446,7 +439,7 @@ fn nobody_else_may_read_what_is_in_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let scratch = Scratch::new();
     let (mut directory, _) = opened(&scratch.0, 300).unwrap();
-    (0..20).for_each(|value| directory.write(&[record(1, value)]).unwrap());
+    (0..20).for_each(|value| directory.commit([entry(1, value)]).unwrap());
     drop(directory);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&scratch.0), 0o700);
@@ -462,7 +455,7 @@ fn however_much_is_written_what_is_on_the_disk_is_bounded_by_what_is_kept() {
     let (mut directory, _) = opened(&scratch.0, LOG).unwrap();
     let mut most = 0;
     for value in 0..6_000 {
-        directory.write(&[record(u8::try_from(value % 200).unwrap(), value)]).unwrap();
+        directory.commit([entry(u8::try_from(value % 200).unwrap(), value)]).unwrap();
         if value % 20 == 0 {
             // What is being made into a base is read meanwhile, and goes then.
             most = most.max(scratch.bytes());
@@ -478,12 +471,12 @@ fn however_much_is_written_what_is_on_the_disk_is_bounded_by_what_is_kept() {
 fn whoever_reads_while_it_is_written_to_sees_it_as_it_was_after_some_commit() {
     let scratch = Scratch::new();
     let (mut directory, _) = opened(&scratch.0, 8 << 10).unwrap();
-    directory.write(&[record(0, 0), record(1, 0)]).unwrap();
+    directory.commit([entry(0, 0), entry(1, 0)]).unwrap();
     std::thread::scope(|scope| {
         let writes = scope.spawn(|| {
             for value in 1..4_000 {
                 directory
-                    .write(&[record(0, value), record(1, value), record(u8::try_from(2 + value % 90).unwrap(), value)])
+                    .commit([entry(0, value), entry(1, value), entry(u8::try_from(2 + value % 90).unwrap(), value)])
                     .unwrap();
             }
         });

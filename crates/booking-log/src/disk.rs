@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A directory of files. What its names stand for is there for good only once it was synced.
-pub(super) trait Disk: Debug + Send + Sync {
+pub(crate) trait Disk: Debug + Send + Sync {
     /// The names of its files.
     fn list(&self) -> io::Result<Vec<String>>;
     /// How long a file is.
@@ -17,7 +17,7 @@ pub(super) trait Disk: Debug + Send + Sync {
     /// Makes an empty file, in place of a file of that name.
     fn create(&self, name: &str) -> io::Result<Box<dyn Output>>;
     /// Opens a file to continue it at its end.
-    fn go_on(&self, name: &str) -> io::Result<Box<dyn Output>>;
+    fn append_to(&self, name: &str) -> io::Result<Box<dyn Output>>;
     /// Gives a file another name, in place of a file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -31,7 +31,7 @@ pub(super) trait Disk: Debug + Send + Sync {
 }
 
 /// A file that is written to. What is written is there for good only once it was synced.
-pub(super) trait Output: Debug + Send {
+pub(crate) trait Output: Debug + Send {
     /// Adds to its end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Cuts it off behind this number of bytes, and continues there.
@@ -42,10 +42,18 @@ pub(super) trait Output: Debug + Send {
 
 /// A directory of this machine.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(pub(super) PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
-/// What is in a file is nobody's business but the owner's: names of holds are among it.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Makes a file that only its owner can read, empty, in place of a file of that name: for what is taken out of a directory, too.
+///
+/// # Errors
+/// What the disk says.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().write(true).create(true).truncate(true)).open(path)
+}
+
+/// Only the owner of a file can read what is in it.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -53,7 +61,7 @@ pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 
 impl Folder {
     /// Makes the directory where there is none.
-    pub(super) fn make(path: &Path) -> io::Result<()> {
+    pub(crate) fn make(path: &Path) -> io::Result<()> {
         if path.is_dir() {
             return Ok(());
         }
@@ -70,7 +78,7 @@ impl Folder {
     }
 
     /// Keeps all others from writing to it, until this is dropped; `None` where another has locked it already.
-    pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
+    pub(crate) fn lock(&self) -> io::Result<Option<Lock>> {
         // The directory, as a file in it could be removed; and a file, as directories are locked on one machine only
         // where they are shared by several.
         let directory = if cfg!(unix) { Some(File::open(&self.0)?) } else { None };
@@ -88,7 +96,7 @@ impl Folder {
     }
 
     /// Whether another has locked it. Keeps no other process from looking.
-    pub(super) fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         let is_locked = |file: io::Result<File>| {
             file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
         };
@@ -99,10 +107,10 @@ impl Folder {
 /// What keeps others out, until it is dropped.
 #[derive(Debug)]
 #[allow(dead_code, reason = "it is there to be dropped")]
-pub(super) struct Lock(Vec<File>);
+pub(crate) struct Lock(Vec<File>);
 
 /// The file that is locked as well.
-pub(super) const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// The names in a directory are there for good, as far as its owner lets us see to it.
 fn synced(path: &Path) -> io::Result<()> {
@@ -130,7 +138,7 @@ impl Disk for Folder {
         let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(self.0.join(name))?;
         Ok(Box::new(file))
     }
-    fn go_on(&self, name: &str) -> io::Result<Box<dyn Output>> {
+    fn append_to(&self, name: &str) -> io::Result<Box<dyn Output>> {
         let mut file = OpenOptions::new().write(true).open(self.0.join(name))?;
         file.seek(SeekFrom::End(0))?;
         Ok(Box::new(file))

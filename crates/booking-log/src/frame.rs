@@ -1,4 +1,4 @@
-//! What a file of the store is made of: frames, each bound to the one before it, so that none can be altered, be left
+//! What a file is made of: frames, each bound to the one before it, so that none can be altered, be left
 //! out or change its place without being noticed. No files in here, only bytes.
 //!
 //! ```text
@@ -26,7 +26,7 @@ const GONE: u32 = u32::MAX;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// What file this is: the first frame, and no other.
     Head,
     /// One commit.
@@ -56,28 +56,27 @@ impl Kind {
 
 /// What binds a frame to the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Chain(pub(crate) u32);
+pub struct Chain(
+    /// The sum of that frame's header.
+    pub u32,
+);
 
 /// One frame, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) kind: Kind,
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
     /// The number of the last commit up to here, this one among them.
-    pub(crate) number: u64,
-    pub(crate) payload: Vec<u8>,
+    pub number: u64,
+    /// What is in it: of a commit, its [`entries`].
+    pub payload: Vec<u8>,
 }
 
 /// One thing under its key: its value, or that there is none any more.
-pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
+pub type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Adds a frame.
-pub(crate) fn append(
-    out: &mut Vec<u8>,
-    chain: &mut Chain,
-    kind: Kind,
-    number: u64,
-    payload: impl FnOnce(&mut Vec<u8>),
-) {
+pub fn append(out: &mut Vec<u8>, chain: &mut Chain, kind: Kind, number: u64, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     payload(out);
@@ -94,7 +93,7 @@ pub(crate) fn append(
 }
 
 /// Adds an entry to a payload.
-pub(crate) fn put(payload: &mut Vec<u8>, (key, value): Entry<'_>) {
+pub fn put(payload: &mut Vec<u8>, (key, value): Entry<'_>) {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("nothing is as long as four gigabytes");
     payload.extend_from_slice(&length(key).to_le_bytes());
     payload.extend_from_slice(&value.map_or(GONE, length).to_le_bytes());
@@ -103,7 +102,7 @@ pub(crate) fn put(payload: &mut Vec<u8>, (key, value): Entry<'_>) {
 }
 
 /// The entries of a payload; `None` in the place of one that is none.
-pub(crate) fn entries(mut payload: &[u8]) -> impl Iterator<Item = Option<Entry<'_>>> {
+pub fn entries(mut payload: &[u8]) -> impl Iterator<Item = Option<Entry<'_>>> {
     std::iter::from_fn(move || {
         if payload.is_empty() {
             return None;
@@ -135,7 +134,7 @@ fn number(bytes: &mut &[u8]) -> Option<u32> {
 
 /// Why there are no more frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// There are no more bytes.
     End,
     /// The last one is not whole: a crash came while it was written.
@@ -146,7 +145,7 @@ pub(crate) enum Stop {
 
 /// Reads frames, one after the other.
 #[derive(Debug)]
-pub(crate) struct Frames<R> {
+pub struct Frames<R> {
     from: R,
     chain: Option<Chain>,
     /// The number of the last frame.
@@ -157,17 +156,17 @@ pub(crate) struct Frames<R> {
 
 impl<R: Read> Frames<R> {
     /// The frames of a file that continues after commit `number` and is bound to `chain`; to anything, where that is `None`.
-    pub(crate) fn new(from: R, chain: Option<Chain>, number: u64) -> Self {
+    pub fn new(from: R, chain: Option<Chain>, number: u64) -> Self {
         Self { from, chain, number, at: 0 }
     }
 
     /// Where the next frame begins, or what is left of one.
-    pub(crate) fn at(&self) -> u64 {
+    pub fn at(&self) -> u64 {
         self.at
     }
 
     /// What the next frame is bound to.
-    pub(crate) fn chain(&self) -> Chain {
+    pub fn chain(&self) -> Chain {
         self.chain.unwrap_or_default()
     }
 
@@ -175,7 +174,7 @@ impl<R: Read> Frames<R> {
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub(crate) fn next(&mut self) -> io::Result<Result<Frame, Stop>> {
+    pub fn next_frame(&mut self) -> io::Result<Result<Frame, Stop>> {
         let mut head = [0; HEADER];
         let read = read_up_to(&mut self.from, &mut head)?;
         if read == 0 {
@@ -278,7 +277,7 @@ mod tests {
     fn read(bytes: &[u8]) -> (usize, Stop) {
         let mut frames = Frames::new(bytes, Some(Chain::default()), 0);
         for whole in 0.. {
-            match frames.next().unwrap() {
+            match frames.next_frame().unwrap() {
                 Ok(_) => {}
                 Err(stop) => return (whole, stop),
             }
@@ -290,8 +289,8 @@ mod tests {
     fn what_was_put_in_comes_out() {
         let (bytes, _) = file(2);
         let mut frames = Frames::new(&bytes[..], Some(Chain::default()), 0);
-        let _head = frames.next().unwrap().unwrap();
-        let first = frames.next().unwrap().unwrap();
+        let _head = frames.next_frame().unwrap().unwrap();
+        let first = frames.next_frame().unwrap().unwrap();
         assert_eq!((first.kind, first.number), (Kind::Commit, 1));
         let found: Vec<_> = entries(&first.payload).map(Option::unwrap).collect();
         assert_eq!(found, [(&b"key"[..], Some(&b"value 1"[..])), (b"another", None)]);

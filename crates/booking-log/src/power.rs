@@ -8,15 +8,12 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use booking_core::testing::dice::Dice;
-use booking_core::time::Timestamp;
+use booking_core::dice::Dice;
 
-use super::directory::{Directory, Opened};
-use super::disk::{Disk, Output};
-use super::files::DirectoryError;
-use booking_core::life::{Digest, IdempotencyRecord, RecordedAnswer};
-
-use super::{Record, Store as _};
+use crate::directory::{Directory, Opened};
+use crate::disk::{Disk, Output};
+use crate::files::DirectoryError;
+use crate::is_for_want_of_room;
 
 /// A disk.
 #[derive(Clone, Debug, Default)]
@@ -196,7 +193,7 @@ impl Disk for Sim {
         state.name(name, Some(file));
         said.map(|()| Box::new(Open { disk: self.clone(), file }) as Box<dyn Output>)
     }
-    fn go_on(&self, name: &str) -> io::Result<Box<dyn Output>> {
+    fn append_to(&self, name: &str) -> io::Result<Box<dyn Output>> {
         let mut state = self.state();
         state.asks()??;
         let file = state.find(name)?;
@@ -233,30 +230,25 @@ impl Disk for Sim {
     }
 }
 
-type Model = BTreeMap<u8, u64>;
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn records(dice: &mut Dice, value: u64) -> Vec<Record> {
+/// A value under a key, or that there is none any more.
+type Entry = (Vec<u8>, Option<Vec<u8>>);
+
+fn entries(dice: &mut Dice, value: u64) -> Vec<Entry> {
     let one = |dice: &mut Dice| {
-        let key = Digest([u8::try_from(dice.below(9)).unwrap(); 16]);
-        if dice.chance(25) {
-            return Record::KeyForgotten(key);
-        }
-        let answer = RecordedAnswer::Is { status: 200, kind: None, body: "x".repeat(dice.below(60)) };
-        Record::Key(
-            key,
-            Box::new(IdempotencyRecord { request: Digest([0; 16]), at: Timestamp::from_millis(value), answer }),
-        )
+        let key = format!("key {}", dice.below(9)).into_bytes();
+        let value = (!dice.chance(25)).then(|| format!("{value}{}", "x".repeat(100 + dice.below(60))).into_bytes());
+        (key, value)
     };
     (0..1 + dice.below(3)).map(|_| one(dice)).collect()
 }
 
-fn take(model: &mut Model, records: &[Record]) {
-    for record in records {
-        let key = record.key()[1];
-        if let Record::Key(_, keyed) = record {
-            model.insert(key, keyed.at.as_millis());
-        } else {
-            model.remove(&key);
+fn take(model: &mut Model, entries: &[Entry]) {
+    for (key, value) in entries.iter().cloned() {
+        match value {
+            Some(value) => drop(model.insert(key, value)),
+            None => drop(model.remove(&key)),
         }
     }
 }
@@ -264,10 +256,10 @@ fn take(model: &mut Model, records: &[Record]) {
 /// Opens it, and reads all of it.
 fn opened(disk: &Sim) -> Result<(Directory, Model), DirectoryError> {
     // Small logs, so that one follows another all the time.
-    let Opened { mut directory, records, .. } = Directory::open_on(Arc::new(disk.clone()), 500, None, true)?;
+    let Opened { mut directory, entries: mut found, .. } = Directory::open_on(Arc::new(disk.clone()), 500, None, true)?;
     let mut model = Model::new();
-    for record in records {
-        take(&mut model, &[record?]);
+    while let Some((key, value)) = found.next_entry()? {
+        model.insert(key.to_owned(), value.to_owned());
     }
     directory.settle().map_err(DirectoryError::io(disk, ""))?;
     Ok((directory, model))
@@ -295,20 +287,20 @@ fn write(disk: &Sim, dice: &mut Dice, known: &mut Known, commits: u64) -> io::Re
     let (mut directory, model) = opened(disk).map_err(io::Error::other)?;
     assert!(known.allows(&model), "{model:?} is there, and it is {known:?}");
     (known.told, known.maybe) = (model, Vec::new());
-    let mut queue: Vec<Record> = Vec::new();
+    let mut queue: Vec<Entry> = Vec::new();
     while known.commits < commits {
         known.commits += 1;
-        queue.extend(records(dice, known.commits));
+        queue.extend(entries(dice, known.commits));
         let mut then = known.told.clone();
         take(&mut then, &queue);
         known.maybe.push(then.clone());
-        match directory.write(&queue) {
+        match directory.commit(queue.clone()) {
             Ok(()) => {
                 (known.told, known.maybe) = (then, Vec::new());
                 queue.clear();
             }
             // Tried again, with more.
-            Err(error) if super::is_for_want_of_room(&error) => {}
+            Err(error) if is_for_want_of_room(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -385,7 +377,7 @@ fn whatever_the_disk_says_no_to_nothing_that_was_told_is_lost() {
                 for found in [disk.after_a_kill(), disk.after_a_loss_of_power(&mut dice)] {
                     let (mut directory, model) = opened(&found).unwrap_or_else(|why| panic!("{case}: {why}"));
                     assert!(known.allows(&model), "{case}: {model:?} is there, and it is {known:?}");
-                    (0..9).for_each(|n| directory.write(&records(&mut dice, 1_000 + n)).unwrap());
+                    (0..9).for_each(|n| directory.commit(entries(&mut dice, 1_000 + n)).unwrap());
                     drop(directory);
                     assert!(found.state().names.len() < 8, "{case}: {:?}", found.state().names);
                     starts += 1;
@@ -443,7 +435,7 @@ fn every_commit_is_synced() {
     let (mut directory, _) = opened(&disk).unwrap();
     for value in 0..3 {
         let before = disk.state().syncs;
-        directory.write(&records(&mut Dice::new(value), value)).unwrap();
+        directory.commit(entries(&mut Dice::new(value), value)).unwrap();
         assert!(disk.state().syncs > before);
         let state = disk.state().clone();
         assert!(state.files.iter().all(|file| file.is == file.synced), "and nothing is left to be");

@@ -12,14 +12,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use booking_core::format::{self, Format, FormatError};
-use booking_core::ids::TicketId;
 use serde::{Deserialize, Serialize};
 
-use super::Record;
-use super::disk::{Disk, Folder, LOCK};
-use super::frame::{Chain, Frame, Frames, Kind, Stop, entries};
+use crate::disk::{Disk, Folder, LOCK};
+use crate::frame::{Chain, Frame, Frames, Kind, Stop, entries};
 
 /// Why a data directory cannot be used. Everything in it stays as it is.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// The disk says no.
@@ -34,7 +33,7 @@ pub enum DirectoryError {
     #[error("{path} is in use by another process", path = .0.display())]
     InUse(PathBuf),
     /// There is something else in it.
-    #[error("{path} is not empty, and no directory of bookings: {what} is in it", path = .path.display())]
+    #[error("{path} is not empty, and no data directory: {what} is in it", path = .path.display())]
     Foreign {
         /// Which directory.
         path: PathBuf,
@@ -49,24 +48,14 @@ pub enum DirectoryError {
         /// What is in it.
         what: String,
     },
-    /// There are no bookings in it.
-    #[error("{path} has no bookings in it", path = .0.display())]
+    /// There is no such directory, or nothing was ever stored in it.
+    #[error("{path} has nothing stored in it", path = .0.display())]
     Nothing(PathBuf),
     /// It was written by a build that this one does not understand.
     #[error("{path}: {why}", path = .path.display())]
     Format {
         /// Which file.
         path: PathBuf,
-        /// Why.
-        why: FormatError,
-    },
-    /// What is stored of a seat was written by a build that this one does not understand. What comes after it can be read.
-    #[error("{path}: ticket {ticket}: {why}", path = .path.display())]
-    Seat {
-        /// Which file.
-        path: PathBuf,
-        /// The seat.
-        ticket: TicketId,
         /// Why.
         why: FormatError,
     },
@@ -96,7 +85,7 @@ pub enum DirectoryError {
 
 impl DirectoryError {
     /// What a disk says of one of its files.
-    pub(super) fn io(disk: &dyn Disk, name: &str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(disk: &dyn Disk, name: &str) -> impl FnOnce(io::Error) -> Self {
         let path = disk.path().join(name);
         |error| {
             if error.kind() == io::ErrorKind::NotFound { Self::Missing(path) } else { Self::Io { path, error } }
@@ -106,47 +95,47 @@ impl DirectoryError {
 
 /// What the directory is: the text of `store.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Marker {
+pub(crate) struct Marker {
     /// Told apart from other directories by this, so that no file of one is taken for a file of another.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// What has to be there.
-    pub(super) reached: Reached,
+    pub(crate) reached: Reached,
 }
 
 /// How far a directory has come: a place in one of its logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Reached {
+pub(crate) struct Reached {
     /// The number of the last commit before that log.
-    pub(super) log: u64,
+    pub(crate) log: u64,
     /// The number of the last commit up to that place.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// What the frame after that place is bound to.
-    pub(super) chain: u32,
+    pub(crate) chain: u32,
 }
 
 impl Format for Marker {
-    const NAME: &'static str = "directory of bookings";
+    const NAME: &'static str = "data directory";
     const VERSION: u32 = 1;
 }
 
 /// What a file says of itself: the payload of its first frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// The directory's id.
-    pub(super) store: String,
+    pub(crate) store: String,
     /// What it is.
-    pub(super) is: Role,
+    pub(crate) is: Role,
 }
 
 impl Format for Head {
-    const NAME: &'static str = "file of bookings";
+    const NAME: &'static str = "data file";
     const VERSION: u32 = 1;
 }
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// The commits after this one.
     Log {
         /// Its number.
@@ -161,35 +150,35 @@ pub(super) enum Role {
     },
 }
 
-pub(super) const MARKER: &str = "store.json";
+pub(crate) const MARKER: &str = "store.json";
 
 /// What ends the name of a file that is still being written.
-pub(super) const UNFINISHED: &str = ".tmp";
+pub(crate) const UNFINISHED: &str = ".tmp";
 
-pub(super) fn log_name(after: u64) -> String {
+pub(crate) fn log_name(after: u64) -> String {
     format!("log.{after:020}")
 }
 
-pub(super) fn base_name(upto: u64) -> String {
+pub(crate) fn base_name(upto: u64) -> String {
     format!("base.{upto:020}")
 }
 
 /// What is in a directory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Listing {
-    pub(super) has_marker: bool,
+pub(crate) struct Listing {
+    pub(crate) has_marker: bool,
     /// The numbers that logs begin after.
-    pub(super) logs: Vec<u64>,
+    pub(crate) logs: Vec<u64>,
     /// The numbers that bases go up to.
-    pub(super) bases: Vec<u64>,
+    pub(crate) bases: Vec<u64>,
     /// Files that were not finished.
-    pub(super) unfinished: Vec<String>,
+    pub(crate) unfinished: Vec<String>,
     /// A file that no data directory has. It is left alone.
-    pub(super) foreign: Option<String>,
+    pub(crate) foreign: Option<String>,
 }
 
 impl Listing {
-    pub(super) fn of(disk: &dyn Disk) -> io::Result<Self> {
+    pub(crate) fn of(disk: &dyn Disk) -> io::Result<Self> {
         let mut listing = Self::default();
         for name in disk.list()? {
             // As we write it, and no other way.
@@ -218,7 +207,7 @@ impl Listing {
 
 impl Listing {
     /// One of its files, if there is any.
-    pub(super) fn anything(&self) -> Option<String> {
+    pub(crate) fn anything(&self) -> Option<String> {
         let marker = self.has_marker.then(|| MARKER.to_owned());
         let log = || self.logs.first().map(|after| log_name(*after));
         let base = || self.bases.first().map(|upto| base_name(*upto));
@@ -228,14 +217,14 @@ impl Listing {
 }
 
 /// A name for a directory that no other has.
-pub(super) fn new_id() -> io::Result<String> {
+pub(crate) fn new_id() -> io::Result<String> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).map_err(io::Error::other)?;
     Ok(format!("{:032x}", u128::from_le_bytes(chance)))
 }
 
 /// The file that says what a directory is.
-pub(super) fn read_marker(disk: &dyn Disk) -> Result<Marker, DirectoryError> {
+pub(crate) fn read_marker(disk: &dyn Disk) -> Result<Marker, DirectoryError> {
     let mut bytes = Vec::new();
     let read = disk.read(MARKER).and_then(|mut file| file.read_to_end(&mut bytes));
     read.map_err(DirectoryError::io(disk, MARKER))?;
@@ -243,10 +232,10 @@ pub(super) fn read_marker(disk: &dyn Disk) -> Result<Marker, DirectoryError> {
 }
 
 /// A file of frames, open for reading.
-pub(super) struct Reading {
-    pub(super) path: PathBuf,
-    pub(super) frames: Frames<Box<dyn Read + Send>>,
-    pub(super) head: Role,
+pub(crate) struct Reading {
+    pub(crate) path: PathBuf,
+    pub(crate) frames: Frames<Box<dyn Read + Send>>,
+    pub(crate) head: Role,
 }
 
 impl fmt::Debug for Reading {
@@ -257,7 +246,7 @@ impl fmt::Debug for Reading {
 
 impl Reading {
     /// Opens a file and reads what it says of itself. `None` for one whose first frame, which says that, is torn.
-    pub(super) fn open(
+    pub(crate) fn open(
         disk: &dyn Disk,
         name: &str,
         store: &str,
@@ -267,9 +256,9 @@ impl Reading {
         let io = || DirectoryError::io(disk, name);
         let mut frames = Frames::new(disk.read(name).map_err(io())?, Some(chain), number);
         let damaged = |why| DirectoryError::Damaged { path: path.clone(), at: 0, why };
-        let frame = match frames.next().map_err(io())? {
+        let frame = match frames.next_frame().map_err(io())? {
             Ok(frame) if frame.kind == Kind::Head => frame,
-            Ok(_) => return Err(damaged("it does not begin as a file of bookings does")),
+            Ok(_) => return Err(damaged("it does not begin as a data file does")),
             Err(Stop::Damaged(why)) => return Err(damaged(why)),
             Err(Stop::End | Stop::Torn) => return Ok(None),
         };
@@ -281,19 +270,19 @@ impl Reading {
         Ok(Some(Self { path, frames, head: head.is }))
     }
 
-    pub(super) fn damaged(&self, why: &'static str) -> DirectoryError {
+    pub(crate) fn damaged(&self, why: &'static str) -> DirectoryError {
         DirectoryError::Damaged { path: self.path.clone(), at: self.frames.at(), why }
     }
 
-    pub(super) fn next(&mut self) -> Result<Result<Frame, Stop>, DirectoryError> {
+    pub(crate) fn next(&mut self) -> Result<Result<Frame, Stop>, DirectoryError> {
         let path = self.path.clone();
-        self.frames.next().map_err(|error| DirectoryError::Io { path, error })
+        self.frames.next_frame().map_err(|error| DirectoryError::Io { path, error })
     }
 }
 
 /// What logs say was stored under each key at last: a value, or that there is none any more.
 #[derive(Debug, Default)]
-pub(super) struct Latest {
+pub(crate) struct Latest {
     /// The commits, as they were read: millions of small things are not copied one by one.
     payloads: Vec<Vec<u8>>,
     /// Where in them each entry is; in the order of the keys, one for each, once they are [sorted](Latest::sorted).
@@ -354,17 +343,17 @@ impl Latest {
 
 /// What was read of a log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LogRead {
+pub(crate) struct LogRead {
     /// The number of the last commit before it.
-    pub(super) after: u64,
+    pub(crate) after: u64,
     /// How long its whole frames are.
-    pub(super) length: u64,
+    pub(crate) length: u64,
     /// What the frame after them is bound to.
-    pub(super) chain: Chain,
+    pub(crate) chain: Chain,
     /// Its last commit.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Whether something behind that is not whole.
-    pub(super) is_torn: bool,
+    pub(crate) is_torn: bool,
 }
 
 /// Reads a log to its end, and takes what it says. Whether the directory has come as far as it says is found out on the
@@ -448,9 +437,10 @@ impl BaseEntries {
     }
 }
 
-/// Everything that is stored, in the order of its keys: of a base, and of what came after it.
+/// Everything that a directory has, in the order of its keys. The base is read from the disk when its turn comes; what came after it is
+/// in memory.
 #[derive(Debug)]
-pub(super) struct Everything {
+pub struct Entries {
     base: Option<BaseEntries>,
     latest: Latest,
     /// Which of the latest is next.
@@ -460,8 +450,8 @@ pub(super) struct Everything {
     directory: PathBuf,
 }
 
-/// Something that is stored, and its key before it.
-pub(super) type Stored<'a> = (&'a [u8], &'a [u8]);
+/// A key, and the value that stands under it.
+pub type Stored<'a> = (&'a [u8], &'a [u8]);
 
 #[derive(Clone, Copy, Debug)]
 enum Current {
@@ -470,16 +460,20 @@ enum Current {
     InLatest,
 }
 
-impl Everything {
-    pub(super) fn new(directory: PathBuf, base: Option<Reading>, latest: Latest) -> Result<Self, DirectoryError> {
+impl Entries {
+    pub(crate) fn new(directory: PathBuf, base: Option<Reading>, latest: Latest) -> Result<Self, DirectoryError> {
         let begin = |file| BaseEntries { file, payload: Vec::new(), current: None, next: 0, count: 0, is_over: false };
         let mut base = base.map(begin);
         base.as_mut().map_or(Ok(()), BaseEntries::advance)?;
         Ok(Self { base, latest: latest.sorted(), next: 0, current: Current::NotBegun, directory })
     }
 
-    /// Moves to the next entry, and shows it; `None` when there are no more.
-    pub(super) fn next(&mut self) -> Result<Option<Stored<'_>>, DirectoryError> {
+    /// Moves to the next entry, and shows its key and its value; `None` when there are no more. Not an iterator, as each is shown where it
+    /// was read.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: no entry comes after that.
+    pub fn next_entry(&mut self) -> Result<Option<Stored<'_>>, DirectoryError> {
         match self.current {
             Current::NotBegun => {}
             Current::InBase => self.advance_base()?,
@@ -511,8 +505,9 @@ impl Everything {
         self.base.as_mut().map_or(Ok(()), BaseEntries::advance)
     }
 
-    /// Where it reads, for an error: a file, or the directory where it is not known in which log.
-    fn path(&self) -> PathBuf {
+    /// Where the last entry was read, for an error: a file, or the directory where it is not known in which log.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         match (self.current, &self.base) {
             (Current::InBase, Some(base)) => base.file.path.clone(),
             (Current::InBase | Current::InLatest | Current::NotBegun, _) => self.directory.clone(),
@@ -520,53 +515,22 @@ impl Everything {
     }
 }
 
-/// Everything that is stored, as records.
-#[derive(Debug)]
-pub struct Records(pub(super) Everything);
-
-impl Records {
-    fn read(&mut self) -> Result<Option<Record>, DirectoryError> {
-        let Some((key, value)) = self.0.next()? else { return Ok(None) };
-        let record: Result<Record, FormatError> = format::read(value);
-        let is_its_own = record.as_ref().is_ok_and(|record| record.key() == key);
-        let of_seat = Record::seat_of(key);
-        match record {
-            Ok(record) if is_its_own => Ok(Some(record)),
-            Ok(_) => {
-                let why = "a record stands under another's key";
-                Err(DirectoryError::Damaged { path: self.0.path(), at: 0, why })
-            }
-            Err(why) => match of_seat {
-                Some(ticket) => Err(DirectoryError::Seat { path: self.0.path(), ticket, why }),
-                None => Err(DirectoryError::Format { path: self.0.path(), why }),
-            },
-        }
-    }
-}
-
-impl Iterator for Records {
-    type Item = Result<Record, DirectoryError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
 /// A directory, read to its end; but for the base, which is read when it is wanted.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) marker: Marker,
+pub(crate) struct Found {
+    pub(crate) marker: Marker,
     /// The base, if there is one: which commit it goes up to.
-    pub(super) base: Option<u64>,
-    pub(super) everything: Everything,
+    pub(crate) base: Option<u64>,
+    pub(crate) entries: Entries,
     /// The logs, in order; the last is the one to continue.
-    pub(super) logs: Vec<LogRead>,
+    pub(crate) logs: Vec<LogRead>,
     /// What newer files have made superfluous, and what was begun and never used.
-    pub(super) leftover: Vec<String>,
+    pub(crate) leftover: Vec<String>,
 }
 
 /// Which logs are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Upto {
+pub(crate) enum Upto {
     /// All of them.
     TheEnd,
     /// Those up to this commit, which is the end of one.
@@ -575,7 +539,7 @@ pub(super) enum Upto {
 
 impl Found {
     /// Reads a directory that has a marker. Nothing is changed.
-    pub(super) fn of(disk: &dyn Disk, listing: &Listing, upto: Upto) -> Result<Self, DirectoryError> {
+    pub(crate) fn of(disk: &dyn Disk, listing: &Listing, upto: Upto) -> Result<Self, DirectoryError> {
         let marker = read_marker(disk)?;
         let base = listing.bases.last().copied();
         let from = base.unwrap_or(0);
@@ -614,7 +578,7 @@ impl Found {
         if !has_reached && upto == Upto::TheEnd {
             return Err(DirectoryError::Less { path: disk.path(), number: reached.number });
         }
-        Ok(Self { marker, base, everything: Everything::new(disk.path(), file, latest)?, logs, leftover })
+        Ok(Self { marker, base, entries: Entries::new(disk.path(), file, latest)?, logs, leftover })
     }
 }
 
@@ -653,12 +617,14 @@ fn open_log(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> Result<Optio
 }
 
 /// Whether there is no commit in a log: nothing, something torn, or its head alone.
-pub(super) fn is_unused(disk: &dyn Disk, after: u64) -> Result<bool, DirectoryError> {
+pub(crate) fn is_unused(disk: &dyn Disk, after: u64) -> Result<bool, DirectoryError> {
     let name = log_name(after);
     let io = || DirectoryError::io(disk, &name);
     let mut frames = Frames::new(disk.read(&name).map_err(io())?, None, after);
-    Ok(match frames.next().map_err(io())? {
-        Ok(frame) => frame.kind == Kind::Head && matches!(frames.next().map_err(io())?, Err(Stop::End | Stop::Torn)),
+    Ok(match frames.next_frame().map_err(io())? {
+        Ok(frame) => {
+            frame.kind == Kind::Head && matches!(frames.next_frame().map_err(io())?, Err(Stop::End | Stop::Torn))
+        }
         Err(stop) => matches!(stop, Stop::End | Stop::Torn),
     })
 }
@@ -671,12 +637,12 @@ const LOOKS: u32 = 20;
 ///
 /// # Errors
 /// [`DirectoryError`].
-pub fn read(directory: &Path) -> Result<Records, DirectoryError> {
-    find(directory).map(|found| Records(found.everything))
+pub fn read(directory: &Path) -> Result<Entries, DirectoryError> {
+    find(directory).map(|found| found.entries)
 }
 
-/// The same, before it is made of records.
-pub(super) fn find(directory: &Path) -> Result<Found, DirectoryError> {
+/// The same, with what its files say of themselves.
+pub(crate) fn find(directory: &Path) -> Result<Found, DirectoryError> {
     let folder = Folder(directory.to_owned());
     let mut looks = 0;
     loop {

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use booking_core::format;
 
-use super::disk::{Disk, Folder, Lock, Output};
-use super::files::{
-    DirectoryError, Everything, Found, Head, Latest, Listing, LogRead, MARKER, Marker, Reached, Records, Role,
-    UNFINISHED, Upto, base_name, is_unused, log_name, new_id, read_marker,
+use crate::disk::{Disk, Folder, Lock, Output};
+use crate::files::{
+    DirectoryError, Entries, Found, Head, Latest, Listing, LogRead, MARKER, Marker, Reached, Role, UNFINISHED, Upto,
+    base_name, is_unused, log_name, new_id, read_marker,
 };
-use super::frame::{Chain, Kind, LONGEST, append, put};
-use super::{Record, Store};
+use crate::frame::{Chain, Kind, LONGEST, append, put};
+use crate::is_for_want_of_room;
 
 /// How large a log gets, in bytes, before the next one is begun.
 pub const LOG_BYTES: u64 = 64 << 20;
@@ -69,7 +69,7 @@ pub struct Directory {
 
 /// The log that is written to.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     file: Box<dyn Output>,
     /// The number of the last commit before it.
     after: u64,
@@ -95,7 +95,7 @@ pub struct Opened {
     /// at the latest.
     pub directory: Directory,
     /// What is stored in it. To be read to its end before anything is written.
-    pub records: Records,
+    pub entries: Entries,
     /// How many bytes of a commit that was under way are cut off. Nobody was told of it.
     pub torn: u64,
     /// Whether it was made just now.
@@ -123,7 +123,7 @@ impl Directory {
         Err(DirectoryError::InUse(path.to_owned()))
     }
 
-    pub(super) fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         log_bytes: u64,
         lock: Option<Lock>,
@@ -160,8 +160,8 @@ impl Directory {
         disk.sync().and_then(|()| disk.sync_own_name()).map_err(io())?;
         let directory = Self::of(disk, id, log_bytes, log);
         directory.mark().map_err(DirectoryError::io(&*directory.disk, MARKER))?;
-        let records = Records(Everything::new(path, None, Latest::default())?);
-        Ok(Opened { directory, records, torn: 0, is_new: true })
+        let entries = Entries::new(path, None, Latest::default())?;
+        Ok(Opened { directory, entries, torn: 0, is_new: true })
     }
 
     fn of(disk: Arc<dyn Disk>, id: String, log_bytes: u64, log: Log) -> Self {
@@ -182,20 +182,20 @@ impl Directory {
     }
 
     fn found(disk: Arc<dyn Disk>, log_bytes: u64, listing: &Listing) -> Result<Opened, DirectoryError> {
-        let Found { marker, base, everything, mut logs, leftover } = Found::of(&*disk, listing, Upto::TheEnd)?;
+        let Found { marker, base, entries, mut logs, leftover } = Found::of(&*disk, listing, Upto::TheEnd)?;
         let Some(last) = logs.pop() else { return Err(DirectoryError::Missing(disk.path())) };
         let length = |name: &str| disk.length(name).map_err(DirectoryError::io(&*disk, name));
         let base = base.map(|upto| Ok((upto, length(&base_name(upto))?))).transpose()?;
         let name = log_name(last.after);
         let torn = length(&name)?.saturating_sub(last.length);
         // What a process that was killed has written, and not synced, is shown from here on.
-        let log = Log::go_on(&*disk, &last).and_then(|mut log| log.file.sync().map(|()| log));
+        let log = Log::reopen(&*disk, &last).and_then(|mut log| log.file.sync().map(|()| log));
         let log = log.and_then(|log| disk.sync().map(|()| log)).map_err(DirectoryError::io(&*disk, &name))?;
         let mut directory = Self::of(disk, marker.id, log_bytes, log);
         directory.full = logs.iter().map(|log| (log.after, log.length)).collect();
         (directory.base, directory.leftover) = (base, Some(leftover));
         directory.worth_it = directory.worth_it(base.map_or(0, |(_, length)| length));
-        Ok(Opened { directory, records: Records(everything), torn, is_new: false })
+        Ok(Opened { directory, entries, torn, is_new: false })
     }
 
     /// Where it is.
@@ -237,25 +237,29 @@ impl Directory {
         }
         // From here on the log that it continues has to be there: the marker says so.
         match self.mark() {
-            Err(error) if super::is_for_want_of_room(&error) => self.disk.sync(),
+            Err(error) if is_for_want_of_room(&error) => self.disk.sync(),
             marked => marked,
         }
     }
 
-    fn commit(&mut self, records: &[Record]) -> io::Result<()> {
-        let value = |record: &Record| (!record.is_forgotten()).then(|| format::write(record));
-        self.commit_entries(records.iter().map(|record| (record.key(), value(record))))
-    }
-
-    /// Commits values as they are stored, each under its key.
-    pub(crate) fn commit_entries(
+    /// Commits values under their keys, all of them or none; `None` removes what stands there. When this returns, they survive a loss of
+    /// power. The next log is begun here, and old logs are made into a base, where it is time for that.
+    ///
+    /// Repeating a commit that failed does no harm, also where some of it was stored after all, and there may be more in it then.
+    ///
+    /// # Errors
+    /// What the disk says. One that is [for want of room](is_for_want_of_room) may be tried again; any other is for good.
+    pub fn commit<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,
-        entries: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        entries: impl IntoIterator<Item = (K, Option<V>)>,
     ) -> io::Result<()> {
+        self.tidy()?;
         self.frame.clear();
         let (mut chain, number) = (self.log.chain, self.log.number + 1);
         append(&mut self.frame, &mut chain, Kind::Commit, number, |payload| {
-            entries.for_each(|(key, value)| put(payload, (&key, value.as_deref())));
+            for (key, value) in entries {
+                put(payload, (key.as_ref(), value.as_ref().map(AsRef::as_ref)));
+            }
         });
         if self.frame.len() as u64 > u64::from(LONGEST) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a commit is larger than a log can hold"));
@@ -296,7 +300,7 @@ impl Directory {
         self.settle()?;
         if self.log.length >= self.log_bytes && self.log.number > self.log.after {
             match self.begin_next() {
-                Err(error) if super::is_for_want_of_room(&error) => {
+                Err(error) if is_for_want_of_room(&error) => {
                     tracing::warn!(%error, "the next log could not be begun: this one grows on");
                 }
                 begun => begun?,
@@ -364,13 +368,6 @@ impl Directory {
     }
 }
 
-impl Store for Directory {
-    fn write(&mut self, records: &[Record]) -> io::Result<()> {
-        self.tidy()?;
-        self.commit(records)
-    }
-}
-
 impl Drop for Directory {
     /// Writes down how far it has come, so that at the next start nothing less will do.
     fn drop(&mut self) {
@@ -389,7 +386,7 @@ impl Drop for Directory {
 
 impl Log {
     /// Writes down what this directory is, and how far this log of it has come.
-    pub(super) fn mark(&self, disk: &dyn Disk, id: &str) -> io::Result<()> {
+    pub(crate) fn mark(&self, disk: &dyn Disk, id: &str) -> io::Result<()> {
         let Self { after, number, chain, .. } = *self;
         let marker = Marker { id: id.to_owned(), reached: Reached { log: after, number, chain: chain.0 } };
         let unfinished = format!("{MARKER}{UNFINISHED}");
@@ -401,7 +398,7 @@ impl Log {
     }
 
     /// Begins a log. One that was begun before, and never written to, is begun anew.
-    pub(super) fn begin(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
+    pub(crate) fn begin(disk: &dyn Disk, id: &str, after: u64, chain: Chain) -> io::Result<Self> {
         let name = log_name(after);
         let mut log = Self { file: disk.create(&name)?, after, length: 0, is_torn: false, chain, number: after };
         let (mut frame, head) = (Vec::new(), Head { store: id.to_owned(), is: Role::Log { after } });
@@ -416,9 +413,9 @@ impl Log {
     }
 
     /// Opens a log to continue it. What is torn is cut off before anything is written.
-    fn go_on(disk: &dyn Disk, read: &LogRead) -> io::Result<Self> {
+    fn reopen(disk: &dyn Disk, read: &LogRead) -> io::Result<Self> {
         let LogRead { after, length, chain, number, .. } = *read;
-        Ok(Self { file: disk.go_on(&log_name(after))?, after, length, is_torn: true, chain, number })
+        Ok(Self { file: disk.append_to(&log_name(after))?, after, length, is_torn: true, chain, number })
     }
 
     /// Cuts off what is there behind the last whole frame.
@@ -456,7 +453,7 @@ fn compact(disk: &dyn Disk, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
     let last = last.ok_or_else(|| io::Error::other("a full log does not end where the next one begins"))?;
     let head = Head { store: found.marker.id.clone(), is: Role::Base { upto, chain: last.chain.0 } };
     let unfinished = format!("{name}{UNFINISHED}");
-    let length = match write_base(disk, &unfinished, &head, upto, found.everything, stop) {
+    let length = match write_base(disk, &unfinished, &head, upto, found.entries, stop) {
         Ok(length) => length,
         Err(error) => {
             // It may be what is in the way of everything else.
@@ -480,12 +477,12 @@ fn compact(disk: &dyn Disk, upto: u64, stop: &AtomicBool) -> io::Result<u64> {
     Ok(length)
 }
 
-pub(super) fn write_base(
+pub(crate) fn write_base(
     disk: &dyn Disk,
     name: &str,
     head: &Head,
     upto: u64,
-    mut everything: Everything,
+    mut entries: Entries,
     stop: &AtomicBool,
 ) -> io::Result<u64> {
     let mut file = disk.create(name)?;
@@ -502,7 +499,7 @@ pub(super) fn write_base(
     write(&mut frame)?;
     let mut payload = Vec::new();
     loop {
-        let next = everything.next().map_err(io::Error::other)?;
+        let next = entries.next_entry().map_err(io::Error::other)?;
         let is_last = next.is_none();
         if let Some((key, value)) = next {
             put(&mut payload, (key, Some(value)));
