@@ -65,7 +65,7 @@ fn nothing_is_lost_while_it_is_killed_again_and_again() {
     const MOST: usize = 150;
     let enough = size(12, 52);
     let folder = Folder::new("ledger");
-    let ledger = folder.path().join("ledger.jsonl");
+    let ledger = folder.path().join("ledger");
     let gateway = Server::start("mock-gateway", &["--delay", "10ms", "--ledger", text(&ledger)]);
     let money = Client::new(&gateway.base);
     let payments = format!("{}/api/mock-payment", gateway.base);

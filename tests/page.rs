@@ -37,11 +37,11 @@ impl Stage {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--listen".into(), listen]);
         let mut stage = Self { args, env: env.to_vec(), base: String::new(), server: None };
-        stage.go_on();
+        stage.next_act();
         stage
     }
 
-    fn go_on(&mut self) {
+    fn next_act(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let server = Server::start_with("serve", &args, &self.env);
         self.base.clone_from(&server.base);
@@ -53,7 +53,7 @@ impl Stage {
         let base = self.base.clone();
         play(scenario, &base, &json!({ "admin": ADMIN, "token": PUBLIC }), |asked| match asked {
             "kill" => drop(self.server.take().unwrap().kill()),
-            "start" => self.go_on(),
+            "start" => self.next_act(),
             _ => panic!("{scenario} asks for {asked}"),
         });
     }

@@ -15,12 +15,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::durable::text;
 use tests::gateway::{
     OddGateway, a_failure_is_told_while_its_money_is_let_go_of, has_nothing_to_void, never_captures, never_voids,
     operators_end_what_the_gateway_does_not, refuses_us,
 };
 use tests::http::{Client, Got};
 use tests::mail::{MailServer, certificate};
+use tests::restate::Folder;
 use tests::server::{Server, binary, notified, scenarios};
 use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
@@ -62,8 +64,9 @@ fn metric(client: &Client, name: &str) -> String {
 
 #[test]
 fn a_payment_gateway_of_its_own_keeps_its_ledger_through_a_crash() {
-    let ledger = Scratch::new("ledger", "");
-    let start = || Server::start("mock-gateway", &["--ledger", ledger.path()]);
+    let folder = Folder::new("ledger");
+    let ledger = folder.path().join("ledger");
+    let start = || Server::start("mock-gateway", &["--ledger", text(&ledger)]);
     let gateway = start();
     let payment_url = format!("{}/api/mock-payment", gateway.base);
     let host = Server::start("serve", &["--payment-url", &payment_url]);
@@ -86,7 +89,7 @@ fn a_payment_gateway_of_its_own_keeps_its_ledger_through_a_crash() {
     let sent = client.post("/Checkout/process/send", &json!({ "ticketId": "later", "userId": "ann" }));
     std::thread::sleep(Duration::from_millis(300));
     let listen = format!("127.0.0.1:{port}");
-    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path(), "--listen", &listen]);
+    let gateway = Server::start("mock-gateway", &["--ledger", text(&ledger), "--listen", &listen]);
     let money = Client::new(&gateway.base);
     let end = eventually(|| {
         let got = client.get(&format!("/Checkout/{}", sent.text("checkoutId")));
@@ -219,24 +222,24 @@ fn the_ledger_of_the_mock_gateway_is_for_operators_unless_it_is_opened() {
 }
 
 #[test]
-fn a_ledger_that_is_torn_is_mended_and_one_that_is_damaged_is_refused() {
-    let ledger = Scratch::new("torn", "");
-    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path()]);
+fn a_ledger_has_one_owner_and_one_that_is_damaged_is_refused_and_left_as_it_is() {
+    let folder = Folder::new("damaged-ledger");
+    let ledger = folder.path().join("ledger");
+    let refused = || fails(&["mock-gateway", "--listen", "127.0.0.1:0", "--ledger", text(&ledger)]);
+    let gateway = Server::start("mock-gateway", &["--ledger", text(&ledger)]);
     let pay = json!({ "amount": 5, "paymentMethodId": "card_success" });
     assert_eq!(Client::new(&gateway.base).post_keyed("/api/mock-payment", "k-1", &pay).status, 200);
-    drop(gateway);
-    let whole = std::fs::read_to_string(&ledger.0).unwrap();
-    std::fs::write(&ledger.0, format!("{whole}{{\"v\":1,\"is\":{{\"acc")).unwrap();
-    let gateway = Server::start("mock-gateway", &["--ledger", ledger.path()]);
-    let entries = Client::new(&gateway.base).get("/api/mock-payment/ledger").body["entries"].clone();
-    assert_eq!((entries.as_array().unwrap().len(), &entries[0]["captured"]), (1, &json!(true)));
-    drop(gateway);
-    assert_eq!(std::fs::read_to_string(&ledger.0).unwrap(), whole);
-    for (damaged, says) in [("hello\n", "line 1"), ("{\"v\":9,\"is\":1}\n", "use a newer build")] {
-        std::fs::write(&ledger.0, format!("{damaged}{whole}")).unwrap();
-        let said = fails(&["mock-gateway", "--listen", "127.0.0.1:0", "--ledger", ledger.path()]);
+    let said = refused();
+    assert!(said.contains("--ledger") && said.contains("in use by another process"), "{said}");
+    let _log = gateway.stop();
+    let marker = ledger.join("store.json");
+    let whole = std::fs::read_to_string(&marker).unwrap();
+    for (damaged, says) in [("hello".to_owned(), "damaged"), (whole.replace("\"v\":1", "\"v\":9"), "use a newer build")]
+    {
+        std::fs::write(&marker, &damaged).unwrap();
+        let said = refused();
         assert!(said.contains(says) && said.contains("--ledger"), "{said}");
-        assert_eq!(std::fs::read_to_string(&ledger.0).unwrap(), format!("{damaged}{whole}"), "it is left as it is");
+        assert_eq!(std::fs::read_to_string(&marker).unwrap(), damaged, "it is left as it is");
     }
 }
 

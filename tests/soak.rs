@@ -45,7 +45,7 @@ fn a_box_office_stays_open_through_everything_at_once() {
     let folder = all.join(std::process::id().to_string());
     fs::create_dir_all(&folder).unwrap();
     println!("what there is stays in {} if this fails", folder.display());
-    let (data, ledger) = (folder.join("data"), folder.join("ledger.jsonl"));
+    let (data, ledger) = (folder.join("data"), folder.join("ledger"));
     let gateway = Server::start("mock-gateway", &["--delay", "10ms", "--ledger", text(&ledger)]);
     let money = Client::new(&gateway.base);
     let payments = format!("{}/api/mock-payment", gateway.base);

@@ -36,8 +36,8 @@ fn a_buyer_alone_books_the_seat() {
     assert_eq!(world.apply(Action::Come(0), &mut watch), Ok(false), "nobody comes twice");
     let mut actions = Vec::new();
     come_to_rest(&mut world, &mut watch, &mut actions).unwrap();
-    assert!(world.is_at_rest() && world.in_order().is_none());
-    assert!(format!("{:?}", world.ending(0)).contains("Completed"));
+    assert!(world.is_at_rest() && world.next_in_order().is_none());
+    assert!(format!("{:?}", world.ending_of(0)).contains("Completed"));
     assert_eq!(world.ledger().accounts().count(), 1);
 }
 

@@ -24,6 +24,31 @@ use crate::map::ticket::{Hold, Ticket, TicketStatus};
 use crate::money::Money;
 use crate::payment::{Account, Ledger};
 
+/// What the properties of a system look at in an account of a gateway: what stands there under the key of one authorisation. A harness
+/// with a gateway of its own fills it from what that gateway shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountFacts<'a> {
+    /// How much was asked for; `None` where a void came first.
+    pub amount: Option<Money>,
+    /// Whether the money was set aside, at any time.
+    pub authorized: bool,
+    /// The key that it was taken under, if it was.
+    pub captured: Option<&'a PaymentKey>,
+    /// Whether it was let go.
+    pub voided: bool,
+}
+
+impl<'a> From<&'a Account> for AccountFacts<'a> {
+    fn from(account: &'a Account) -> Self {
+        Self {
+            amount: account.asked.as_ref().map(|asked| asked.amount),
+            authorized: account.authorized,
+            captured: account.captured.as_ref(),
+            voided: account.voided,
+        }
+    }
+}
+
 /// What the properties of a system look at in a seat: what is recorded of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SeatFacts<'a> {
@@ -61,9 +86,9 @@ pub trait System {
     /// One of the checkouts.
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout>;
     /// What the gateway has under the key of a checkout's authorisation. Money is counted here, at the one who has it.
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account>;
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>>;
     /// Everything that the gateway has.
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_>;
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_>;
     /// Whether an operator has ever reset this ticket: what is said of sales no longer holds for it.
     fn is_reset(&self, ticket: &TicketId) -> bool;
     /// Whether an operator has killed this checkout for good: it will never end, and never undo.
@@ -112,11 +137,11 @@ impl System for Snapshot<'_> {
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.checkouts.get(id)
     }
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
-        self.ledger.account(&PaymentKey::authorize(checkout))
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>> {
+        self.ledger.account(&PaymentKey::authorize(checkout)).map(AccountFacts::from)
     }
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
-        Box::new(self.ledger.accounts())
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_> {
+        Box::new(self.ledger.accounts().map(|(key, account)| (key, account.into())))
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.reset.contains(ticket)
@@ -366,11 +391,11 @@ fn no_money_no_seat(system: &dyn System, checkout: &Checkout) -> Verdict {
         return require(system.account(id).is_none(), || format!("{id} costs nothing, but the gateway was asked"));
     }
     let account = system.account(id).ok_or_else(|| format!("{id} is completed, but was never paid"))?;
-    let captured = account.captured.as_ref().map(PaymentKey::as_str);
+    let captured = account.captured.map(PaymentKey::as_str);
     let under_its_key = captured.is_some_and(|key| key.strip_prefix(id.as_str()) == Some(":capture"));
     require(under_its_key, || format!("{id} is completed, but was captured under {captured:?}"))?;
-    let asked = account.asked.as_ref().map(|asked| asked.amount);
-    require(asked == Some(*amount), || format!("{id} was quoted {amount:?}, but {asked:?} was taken"))?;
+    let taken = account.amount;
+    require(taken == Some(*amount), || format!("{id} was quoted {amount:?}, but {taken:?} was taken"))?;
     let sold = tickets_of(system, checkout).filter_map(|ticket| system.ticket(ticket));
     let sales: Vec<Money> = sold.filter(|seat| seat.sold_to == Some(id)).filter_map(|seat| seat.sold_for).collect();
     let sum: u64 = sales.iter().map(|price| price.minor()).sum();

@@ -6,6 +6,7 @@
 //! - [`map`], [`checkout`], [`payment`]: the machines. [`machine`]: what they have in common.
 //! - [`effect`], [`inventory`], [`journal`], [`progress`]: what a checkout asks for, of whom, and the two ways to give it.
 //! - [`life`]: what a host stores of a checkout and of an idempotency key, and what changes it.
+//! - [`dice`]: numbers that look drawn, from a seed: chance that a caller passes in, the same everywhere.
 //! - [`prelude`]: what a host touches, on one page. [`memory`]: the smallest host. [`docs::hosts`]: what is the core's and what is the host's.
 //! - [`wire`]: what all of it looks like over HTTP. [`mod@format`]: what it looks like stored.
 //! - [`invariants`]: what always holds, as functions. `testing` (with the feature of that name): worlds to try them in;
@@ -48,6 +49,7 @@ pub mod docs {
     pub mod hosts {}
     #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/links.md")]
+    #[doc = include_str!("../docs/links-testing.md")]
     #[doc = include_str!("../docs/TESTING.md")]
     pub mod testing {}
 }

@@ -626,7 +626,7 @@ impl SeatMap {
     /// ([`TicketNotForSale`](TicketRefusal::TicketNotForSale)): such a seat is shown nowhere, and would keep each later layout
     /// from being published.
     #[must_use]
-    pub fn lacks_what_is_blocked(&self, command: &SeatMapCommand) -> bool {
+    pub fn blocks_outside_layout(&self, command: &SeatMapCommand) -> bool {
         let is_block = matches!(command, SeatMapCommand::Seats { command: TicketCommand::Block { .. }, .. });
         is_block
             && self.layout.as_ref().is_some_and(|layout| command.seats().iter().any(|id| layout.place(id).is_none()))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
 
-use crate::store::{Record, Records, StoreError};
+use crate::store::{Record, StoreError, copy};
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
@@ -49,7 +49,7 @@ impl RestoreArgs {
 
 /// Copies, reads back what was written, and tells how much that is.
 fn copied(from: &Path, to: &Path) -> Result<String, CannotRun> {
-    let records = Records::of(booking_log::copy(from, to).map_err(because("it cannot be copied"))?);
+    let records = copy(from, to).map_err(because("it cannot be copied"))?;
     let (mut tickets, mut checkouts) = (0_u64, 0_u64);
     for record in records {
         match record {

@@ -6,19 +6,17 @@ use std::path::PathBuf;
 
 use booking_core::checkout::{Checkout, Ending};
 use booking_core::ids::{CheckoutId, MapKey, PaymentKey, TicketId};
-use booking_core::invariants::{Check, PROPERTIES, Property, SeatFacts, System, Verdict};
+use booking_core::invariants::{AccountFacts, Check, PROPERTIES, Property, SeatFacts, System, Verdict};
 use booking_core::map::SeatMap;
 use booking_core::map::ticket::Ticket;
 use booking_core::map::ticket::TicketStatus;
-use booking_core::payment::{Account, Ledger};
+use booking_core::payment::Ledger;
 use booking_core::wire::Refusal;
 use booking_hosting::flags::{CannotRun, because};
 use clap::Args;
 
 use crate::engine::StoredMap;
-use crate::ledger_file::read_accounts;
-use crate::store::{Record, StoreError, read};
-use booking_log::is_in_use;
+use crate::store::{Record, StoreError, is_in_use, read};
 
 /// How many violations of one property `check` prints at most.
 const MOST_TOLD: usize = 20;
@@ -29,7 +27,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, env = "BOOKING_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
     /// The ledger of a mock gateway that was a process of its own (`mock-gateway --ledger`): then money is checked too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "DIR")]
     ledger: Option<PathBuf>,
 }
 
@@ -128,13 +126,14 @@ impl System for Around<'_> {
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.kept.checkouts.get(id)
     }
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
-        self.kept.ledger.account(&PaymentKey::authorize(checkout))
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>> {
+        self.kept.ledger.account(&PaymentKey::authorize(checkout)).map(AccountFacts::from)
     }
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_> {
         let id = self.checkout.map_or("", |checkout| checkout.id().as_str());
         // Those of a checkout stand next to each other: their keys begin with its id.
-        Box::new(self.kept.ledger.accounts_from(id).take_while(move |(key, _)| key.as_str().starts_with(id)))
+        let own = self.kept.ledger.accounts_from(id).take_while(move |(key, _)| key.as_str().starts_with(id));
+        Box::new(own.map(|(key, account)| (key, account.into())))
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.kept.reset.contains(ticket)
@@ -216,8 +215,10 @@ impl CheckArgs {
         let records = read(&self.data_dir).map_err(because("--data-dir"))?;
         let mut kept = Kept::of(records).map_err(because("--data-dir"))?;
         if let Some(path) = &self.ledger {
-            for (key, account) in read_accounts(path).map_err(because("--ledger"))? {
-                kept.ledger.restore(key, account.account);
+            for record in read(path).map_err(because("--ledger"))? {
+                if let Record::Account(key, account) = record.map_err(because("--ledger"))? {
+                    kept.ledger.restore(key, account.account);
+                }
             }
             kept.knows_all_accounts = true;
         }

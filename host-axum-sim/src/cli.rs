@@ -20,13 +20,12 @@ use crate::demo;
 use crate::engine::{Engine, Gateway, Limits, Notifier, Settings};
 use crate::export::ExportArgs;
 use crate::host::{Host, Ports};
-use crate::ledger_file::LedgerFile;
 use crate::page::{ApiUrl, PageSettings, write_page};
 use crate::restore::restore;
 use crate::routes::{RouteSettings, Services};
 use crate::serve::{ServeSettings, serve, serve_page};
 use crate::simulate::SimulateArgs;
-use crate::store::{Directory, Store};
+use crate::store::{Directory, LOG_BYTES, Store};
 use booking_hosting::auth::Auth;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
@@ -153,8 +152,8 @@ struct MockGatewayArgs {
     /// How long it takes to answer
     #[arg(long, env = "MOCK_GATEWAY_DELAY", default_value = "0ms", value_parser = millis)]
     delay: Millis,
-    /// Keep the ledger in this file, so that it outlives the process
-    #[arg(long, env = "MOCK_GATEWAY_LEDGER", value_name = "FILE")]
+    /// Keep the ledger in this directory, so that it outlives the process. It is made where there is none
+    #[arg(long, env = "MOCK_GATEWAY_LEDGER", value_name = "DIR")]
     ledger: Option<PathBuf>,
     /// Show the ledger to everybody who asks for it: it names every checkout
     #[arg(long, env = "MOCK_GATEWAY_OPEN_LEDGER")]
@@ -261,7 +260,7 @@ impl ServeArgs {
         let (engine, store, what) = match &self.data_dir {
             None => (Engine::new(settings), None, "serving in memory: nothing is kept when this ends".to_owned()),
             Some(path) => {
-                let (engine, directory) = restored(path, self.log_bytes as u64, settings)?;
+                let (engine, directory) = restored("--data-dir", path, self.log_bytes as u64, settings)?;
                 let store: Box<dyn Store> = Box::new(directory);
                 (engine, Some(store), format!("serving from {}: what is answered is on disk", path.display()))
             }
@@ -300,9 +299,9 @@ fn size(bytes: u64) -> String {
 }
 
 /// An engine as its directory has it, and the directory, to write to.
-fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, Directory), CannotRun> {
+fn restored(flag: &str, path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, Directory), CannotRun> {
     let start = Instant::now();
-    let opened = Directory::open(path, log_bytes).map_err(because("--data-dir"))?;
+    let opened = Directory::open(path, log_bytes).map_err(because(flag))?;
     let (is_new, torn, bytes) = (opened.is_new, opened.torn, opened.directory.bytes());
     if is_new {
         tracing::info!("{} is new", path.display());
@@ -317,7 +316,7 @@ fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, 
             tracing::info!("restoring: {count} records so far, of {}", size(bytes));
         }
     });
-    let (engine, directory) = restored.map_err(because("--data-dir"))?;
+    let (engine, directory) = restored.map_err(because(flag))?;
     if !is_new {
         let under_way = engine.checkouts().filter(|record| record.ended().is_none()).count();
         let (tickets, checkouts) = (engine.stored_seats(), engine.checkouts().count());
@@ -332,15 +331,15 @@ fn restored(path: &Path, log_bytes: u64, settings: Settings) -> Result<(Engine, 
 
 impl MockGatewayArgs {
     async fn run(self) -> Result<(), CannotRun> {
-        let (store, records): (Option<Box<dyn Store>>, _) = match &self.ledger {
-            Some(path) => {
-                let (file, records) = LedgerFile::open(path).map_err(because("--ledger"))?;
-                (Some(Box::new(file)), records)
-            }
-            None => (None, Vec::new()),
-        };
         let settings = Settings { gateway: Gateway::Mock { delay: self.delay }, ..Settings::default() };
-        let host = Host::with(Engine::restore(settings, records, now()), store, Ports::default());
+        let (engine, store): (_, Option<Box<dyn Store>>) = match &self.ledger {
+            None => (Engine::new(settings), None),
+            Some(path) => {
+                let (engine, directory) = restored("--ledger", path, LOG_BYTES, settings)?;
+                (engine, Some(Box::new(directory)))
+            }
+        };
+        let host = Host::with(engine, store, Ports::default());
         let auth = Auth::default().with_open_ledger(self.open_ledger);
         let routes = RouteSettings { services: Services::MockGateway, auth, ..RouteSettings::default() };
         let settings = ServeSettings { routes, page: None, ..ServeSettings::default() };

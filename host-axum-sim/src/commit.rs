@@ -5,8 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::store::{Record, Seq, Store};
-use booking_log::is_for_want_of_room;
+use crate::store::{Record, Seq, Store, is_for_want_of_room};
 
 /// What one input has changed, on its way to the store.
 pub(crate) type Batch = (Seq, Vec<Record>);

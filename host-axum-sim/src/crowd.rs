@@ -107,7 +107,7 @@ impl Crowd {
     }
 
     fn look<T>(&self, look: impl FnOnce(&SeatMap) -> T) -> T {
-        self.0.app.host.look_at(&self.0.map, look)
+        self.0.app.host.read_map(&self.0.map, look)
     }
 
     /// Lets a crowd in, and says whether it did: not while one is there.

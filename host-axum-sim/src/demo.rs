@@ -70,7 +70,7 @@ fn row(letter: char, price: Money, y: u32) -> Vec<Place> {
 /// # Errors
 /// What the host says if it cannot.
 pub async fn open(host: &Host) -> Result<(), Refusal> {
-    if host.look_at(&map(), |map: &SeatMap| map.layout().is_some()) {
+    if host.read_map(&map(), |map: &SeatMap| map.layout().is_some()) {
         return Ok(());
     }
     let publish = SeatMapCall::Publish { layout: Arc::new(layout()) };

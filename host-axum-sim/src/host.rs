@@ -144,7 +144,7 @@ impl Host {
         self.0.inner.lock().unwrap_or_else(|poisoned| {
             // A turn that panicked may have been left halfway: nothing that rests on it leaves.
             let mut inner = poisoned.into_inner();
-            inner.suffer(Storage::Broken);
+            inner.fail(Storage::Broken);
             self.0.subscriptions.close();
             inner
         })
@@ -156,7 +156,7 @@ impl Host {
         {
             let mut inner = self.lock();
             inner.batches = None;
-            inner.suffer(Storage::Broken);
+            inner.fail(Storage::Broken);
         }
         self.0.look_again.notify_one();
         // Nobody ever adds a permit: this ends when the semaphore is closed.
@@ -180,7 +180,7 @@ impl Host {
 
     /// The store cannot write: every caller that waits is answered so, and so is every caller that asks from now on.
     pub(crate) fn storage_is(&self, storage: Storage) {
-        self.lock().suffer(storage);
+        self.lock().fail(storage);
         if storage == Storage::Broken {
             // They would hear of nothing any more.
             self.0.subscriptions.close();
@@ -207,7 +207,7 @@ impl Host {
                     tracing::error!(
                         "the store is stuck: a commit (write and sync) has taken {seconds} s; requests are refused until it ends"
                     );
-                    inner.suffer(Storage::Stuck);
+                    inner.fail(Storage::Stuck);
                 }
             }
         }
@@ -391,7 +391,7 @@ impl Host {
     }
 
     /// Looks at a map; at one that nobody has heard of as at an empty one. What is seen may be ahead of the disk.
-    pub(crate) fn look_at<T>(&self, map: &MapKey, look: impl FnOnce(&SeatMap) -> T) -> T {
+    pub(crate) fn read_map<T>(&self, map: &MapKey, look: impl FnOnce(&SeatMap) -> T) -> T {
         look(self.lock().engine.map(map))
     }
 
@@ -457,7 +457,7 @@ impl Inner {
     }
 
     /// The storage is not well: nobody waits any longer.
-    fn suffer(&mut self, storage: Storage) {
+    fn fail(&mut self, storage: Storage) {
         if self.storage != Storage::Broken {
             self.storage = storage;
         }

@@ -19,7 +19,6 @@ mod effects;
 #[cfg(feature = "program")]
 mod export;
 mod host;
-mod ledger_file;
 mod looks;
 mod metrics;
 mod outbox;
@@ -41,7 +40,6 @@ pub use booking_hosting::process::now;
 pub use cli::Cli;
 pub use engine::{Engine, Input, Output, Settings};
 pub use host::{Host, Ports};
-pub use ledger_file::{LedgerFile, LedgerFileError};
 pub use page::{ApiUrl, NotAnApiUrl, PageSettings, page, write_page};
 pub use restore::restore;
 pub use routes::{RouteSettings, Services, router};

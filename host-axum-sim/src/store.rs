@@ -14,10 +14,9 @@ use booking_core::map::ticket::Ticket;
 use booking_core::map::{Header, LastWish, Layout};
 use booking_core::payment::Account;
 use booking_core::time::Timestamp;
-use booking_log::Entries;
 use serde::{Deserialize, Serialize};
 
-pub use booking_log::{Directory, DirectoryError, LOG_BYTES, Opened};
+pub use booking_log::{Directory, DirectoryError, Entries, LOG_BYTES, Opened, is_for_want_of_room, is_in_use};
 
 /// The number of a batch of records: the first is 1, the next one more. Everything an engine says rests on the batches
 /// up to one of these.
@@ -244,4 +243,12 @@ fn seat_of(key: &[u8]) -> Option<TicketId> {
 /// [`StoreError`].
 pub fn read(directory: &Path) -> Result<Records, StoreError> {
     Ok(Records(booking_log::read(directory)?))
+}
+
+/// Copies a directory, of which another process may be the owner, as it was at one moment: see [`booking_log::copy`]. The records of the copy.
+///
+/// # Errors
+/// [`StoreError`]. The original is never changed, nor a directory in which there is anything.
+pub fn copy(from: &Path, to: &Path) -> Result<Records, StoreError> {
+    Ok(Records(booking_log::copy(from, to)?))
 }

@@ -80,7 +80,7 @@ impl Watcher {
     async fn watch(&mut self) -> Result<Infallible, End> {
         self.begin().await?;
         loop {
-            self.go_on().await?;
+            self.next_event().await?;
         }
     }
 
@@ -110,7 +110,7 @@ impl Watcher {
     }
 
     /// The next thing that happens: something is said by the watcher, or by the map.
-    async fn go_on(&mut self) -> Result<(), End> {
+    async fn next_event(&mut self) -> Result<(), End> {
         tokio::select! {
             biased;
             heard = self.socket.hear() => match heard {

@@ -207,7 +207,7 @@ impl Host {
                 };
                 // If its alarm is lost, a client that asks has the checkout continue, but not with each request.
                 if record.ended().is_none() && self.drove.get().plus(LOOK_AFTER) <= now() {
-                    self.go_on(settings);
+                    self.advance(settings);
                 }
                 Ok(answer::checkout(record.progress()))
             }
@@ -230,7 +230,7 @@ impl Host {
             return Ok(Start::Refused(answer::refusal(&reused)));
         }
         if record.ended().is_none() {
-            self.go_on(Rc::clone(settings));
+            self.advance(Rc::clone(settings));
         }
         let is_told = record.progress().told().is_some();
         Ok(if is_told { Start::Over(answer::processed(record.progress())) } else { Start::Goes })
@@ -261,7 +261,7 @@ impl Host {
         let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
         self.tell(&record);
         if record.ended().is_none() {
-            self.go_on(settings);
+            self.advance(settings);
         } else if record.is_to_notify() && !self.drives.get() {
             self.store.transaction(|| self.arm(&record, &settings))?;
             let host = Rc::clone(self);
@@ -290,7 +290,7 @@ impl Host {
     }
 
     /// Drives it, unless it is being driven, while callers may come and go.
-    fn go_on(self: &Rc<Self>, settings: Rc<Settings>) {
+    fn advance(self: &Rc<Self>, settings: Rc<Settings>) {
         let Some(driver) = self.driver() else { return };
         meanwhile(&self.state, async move {
             if let Err(why) = driver.drive(&settings).await {

@@ -26,14 +26,14 @@ use crate::limits::{Counted, asks_too_often};
 use crate::settings::Settings;
 
 /// How a request ended: an answer, or a response that is none of ours to write.
-type Outcome = Result<Said, Refusal>;
+type Outcome = Result<Answered, Refusal>;
 
-enum Said {
+enum Answered {
     Answer(Answer),
     Response(Response),
 }
 
-impl From<Answer> for Said {
+impl From<Answer> for Answered {
     fn from(answer: Answer) -> Self {
         Self::Answer(answer)
     }
@@ -57,7 +57,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
     faults::may_panic("panic-route", || path.clone());
     let mut route = None;
     let mut response = match answered(&request, env, &settings, &mut route).await {
-        Ok(Said::Answer(answer)) => {
+        Ok(Answered::Answer(answer)) => {
             tell(&method, route, &answer, now().as_millis() - start.as_millis());
             if route == Some(Handler::MapPlan) && answer.kind.is_none() {
                 planned(answer, &request)?
@@ -66,7 +66,7 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
             }
         }
         // Its headers are not ours to change.
-        Ok(Said::Response(response)) => return Ok(response),
+        Ok(Answered::Response(response)) => return Ok(response),
         Err(refusal) => {
             let answer = answer::refusal(&refusal);
             tell(&method, route, &answer, now().as_millis() - start.as_millis());
@@ -197,7 +197,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
                 return Err(Kind::Unauthorized.into());
             }
             return match inside::hand_over(env, SEAT_MAPS, map.as_str(), request).await {
-                Ok(Ok(socket)) => Ok(Said::Response(socket)),
+                Ok(Ok(socket)) => Ok(Answered::Response(socket)),
                 Ok(Err(refused)) => Ok(refused.into()),
                 Err(why) => Ok(lost(&why).into()),
             };

@@ -75,7 +75,8 @@ fn every_one(steps: &mut Steps) -> Outcome {
     steps.step("the core by itself, and the host as it is embedded", || {
         run(&mut cargo(&["clippy", "--locked", "--package", "booking-core", "--", "-D", "warnings"]))?;
         let embedded = ["clippy", "--locked", "--package", "host-axum-sim", "--lib", "--no-default-features"];
-        run(cargo(&embedded).args(["--", "-D", "warnings"]))
+        run(cargo(&embedded).args(["--", "-D", "warnings"]))?;
+        run(cargo(&embedded).args(["--features", "simulator", "--", "-D", "warnings"]))
     })?;
     steps.step("documentation", || {
         let docs = ["doc", "--locked", "--workspace", "--no-deps", "--all-features"];

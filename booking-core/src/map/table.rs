@@ -10,7 +10,7 @@ use super::ticket::TicketRefusal::{
     CheckoutInProgress, HoldExpired, HoldNotFound, TicketBlocked, TicketReserved, TicketSold,
 };
 use super::ticket::TicketState::{self, Available, Blocked, Reserved, Sold};
-use super::ticket::{Claim, Hold, Own, Sale, Term, TicketRefusal};
+use super::ticket::{Claim, Hold, HoldStatus, Own, Sale, TicketRefusal};
 use crate::ids::{CheckoutId, HoldId, UserId};
 use crate::money::Money;
 use crate::time::Timestamp;
@@ -29,11 +29,11 @@ impl Seat {
     pub(super) fn at(state: &TicketState, now: Timestamp) -> Self {
         let left = match state {
             Reserved(hold) if hold.end() <= now => after_the_hold(hold.then_blocked.as_ref()),
-            Reserved(hold) => match &hold.term {
-                Term::Claimed { claim, own: Some(own) } if claim.deadline <= now => {
-                    held(Hold { term: Term::Unclaimed(*own), ..Hold::clone(hold) })
+            Reserved(hold) => match &hold.status {
+                HoldStatus::Claimed { claim, own: Some(own) } if claim.deadline <= now => {
+                    held(Hold { status: HoldStatus::Unclaimed(*own), ..Hold::clone(hold) })
                 }
-                Term::Claimed { .. } | Term::Unclaimed(_) => state.clone(),
+                HoldStatus::Claimed { .. } | HoldStatus::Unclaimed(_) => state.clone(),
             },
             Available | Sold(_) | Blocked { .. } => state.clone(),
         };
@@ -72,16 +72,16 @@ impl Seat {
     ) -> Cell {
         match &self.state {
             Available => {
-                let term = Term::Unclaimed(Own { until, latest });
-                Ok(held(Hold { id: id.clone(), by: user.clone(), price: price()?, term, then_blocked: None }))
+                let status = HoldStatus::Unclaimed(Own { until, latest });
+                Ok(held(Hold { id: id.clone(), by: user.clone(), price: price()?, status, then_blocked: None }))
             }
-            Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.term {
-                Term::Unclaimed(own) if hold.then_blocked.is_none() => {
+            Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.status {
+                HoldStatus::Unclaimed(own) if hold.then_blocked.is_none() => {
                     let until = own.until.max(until.min(own.latest));
-                    Ok(held(Hold { term: Term::Unclaimed(Own { until, ..*own }), ..Hold::clone(hold) }))
+                    Ok(held(Hold { status: HoldStatus::Unclaimed(Own { until, ..*own }), ..Hold::clone(hold) }))
                 }
-                Term::Unclaimed(_) | Term::Claimed { own: Some(_), .. } => self.unchanged(),
-                Term::Claimed { own: None, .. } => Err(CheckoutInProgress),
+                HoldStatus::Unclaimed(_) | HoldStatus::Claimed { own: Some(_), .. } => self.unchanged(),
+                HoldStatus::Claimed { own: None, .. } => Err(CheckoutInProgress),
             },
             Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(_) => Err(TicketSold),
@@ -100,16 +100,16 @@ impl Seat {
         match &self.state {
             Available if brought => Err(HoldExpired),
             Available => {
-                let term = Term::Claimed { claim: claim.clone(), own: None };
-                Ok(held(Hold { id: id.clone(), by: user.clone(), price: price()?, term, then_blocked: None }))
+                let status = HoldStatus::Claimed { claim: claim.clone(), own: None };
+                Ok(held(Hold { id: id.clone(), by: user.clone(), price: price()?, status, then_blocked: None }))
             }
-            Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.term {
-                Term::Unclaimed(own) => {
-                    let term = Term::Claimed { claim: claim.clone(), own: Some(*own) };
-                    Ok(held(Hold { term, ..Hold::clone(hold) }))
+            Reserved(hold) if hold.id == *id && hold.by == *user => match &hold.status {
+                HoldStatus::Unclaimed(own) => {
+                    let status = HoldStatus::Claimed { claim: claim.clone(), own: Some(*own) };
+                    Ok(held(Hold { status, ..Hold::clone(hold) }))
                 }
-                Term::Claimed { claim: standing, .. } if standing.checkout == claim.checkout => self.unchanged(),
-                Term::Claimed { .. } => Err(CheckoutInProgress),
+                HoldStatus::Claimed { claim: standing, .. } if standing.checkout == claim.checkout => self.unchanged(),
+                HoldStatus::Claimed { .. } => Err(CheckoutInProgress),
             },
             Reserved(hold) => Err(TicketReserved { until: hold.shown_until() }),
             Sold(_) if self.standing_claim(user, id, &claim.checkout).is_some() => self.unchanged(),
@@ -142,9 +142,9 @@ impl Seat {
 
     pub(super) fn release(&self, id: &HoldId) -> Cell {
         match &self.state {
-            Reserved(hold) if hold.id == *id => match &hold.term {
-                Term::Unclaimed(_) => Ok(after_the_hold(hold.then_blocked.as_ref())),
-                Term::Claimed { .. } => Err(CheckoutInProgress),
+            Reserved(hold) if hold.id == *id => match &hold.status {
+                HoldStatus::Unclaimed(_) => Ok(after_the_hold(hold.then_blocked.as_ref())),
+                HoldStatus::Claimed { .. } => Err(CheckoutInProgress),
             },
             Available | Reserved(_) | Blocked { .. } => self.unchanged(),
             Sold(_) => Err(TicketSold),
@@ -158,14 +158,14 @@ impl Seat {
         match &self.state {
             Reserved(hold) if hold.id == *id && hold.claim().is_some_and(is_its) => {
                 Ok(match own_end_ahead(hold.own()) {
-                    Some(own) => held(Hold { term: Term::Unclaimed(own), ..Hold::clone(hold) }),
+                    Some(own) => held(Hold { status: HoldStatus::Unclaimed(own), ..Hold::clone(hold) }),
                     None => after_the_hold(hold.then_blocked.as_ref()),
                 })
             }
             Sold(sale) if sale.hold == *id && sale.claim.as_ref().is_some_and(is_its) => Ok(own_end_ahead(sale.own)
                 .map_or(Available, |own| {
-                    let (by, price, term) = (sale.by.clone(), sale.price, Term::Unclaimed(own));
-                    held(Hold { id: id.clone(), by, price, term, then_blocked: None })
+                    let (by, price, status) = (sale.by.clone(), sale.price, HoldStatus::Unclaimed(own));
+                    held(Hold { id: id.clone(), by, price, status, then_blocked: None })
                 })),
             Available | Reserved(_) | Sold(_) | Blocked { .. } => self.unchanged(),
         }

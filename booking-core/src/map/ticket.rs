@@ -82,16 +82,17 @@ pub struct Hold {
     /// Bound for the life of the hold.
     pub price: Money,
     /// How long it lasts, and which checkout is paying for it.
-    pub term: Term,
+    #[serde(rename = "term")]
+    pub status: HoldStatus,
     /// Why the seat is blocked as soon as this hold ends, if an operator asked for that. A sale drops it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then_blocked: Option<String>,
 }
 
-/// How long a hold lasts. Each hold ends by itself, or is being paid for, or both.
+/// Whether a checkout is paying for a hold, and when it ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Term {
+pub enum HoldStatus {
     /// No checkout is paying.
     Unclaimed(Own),
     /// A checkout is paying; the hold ends at the later of the claim's deadline and its own end.
@@ -384,27 +385,27 @@ impl Hold {
     /// When the hold ends: the later of its own end and its claim's deadline.
     #[must_use]
     pub fn end(&self) -> Timestamp {
-        match &self.term {
-            Term::Unclaimed(own) => own.until,
-            Term::Claimed { claim, own } => own.map_or(claim.deadline, |own| own.until.max(claim.deadline)),
+        match &self.status {
+            HoldStatus::Unclaimed(own) => own.until,
+            HoldStatus::Claimed { claim, own } => own.map_or(claim.deadline, |own| own.until.max(claim.deadline)),
         }
     }
 
     /// The hold's own end; `None` for one that a checkout made.
     #[must_use]
     pub fn own(&self) -> Option<Own> {
-        match &self.term {
-            Term::Unclaimed(own) => Some(*own),
-            Term::Claimed { own, .. } => *own,
+        match &self.status {
+            HoldStatus::Unclaimed(own) => Some(*own),
+            HoldStatus::Claimed { own, .. } => *own,
         }
     }
 
     /// The claim, if a checkout is paying.
     #[must_use]
     pub fn claim(&self) -> Option<&Claim> {
-        match &self.term {
-            Term::Unclaimed(_) => None,
-            Term::Claimed { claim, .. } => Some(claim),
+        match &self.status {
+            HoldStatus::Unclaimed(_) => None,
+            HoldStatus::Claimed { claim, .. } => Some(claim),
         }
     }
 

@@ -73,7 +73,7 @@ fn go(run: &mut Run, cuts: &[Cut], watch: &mut Watch, actions: &mut Vec<Action>)
     for cut in cuts {
         run.boundaries = 0;
         while run.boundaries < cut.after {
-            let Some(action) = world.in_order().filter(|_| world.ending(0).is_none()) else { break };
+            let Some(action) = world.next_in_order().filter(|_| world.ending_of(0).is_none()) else { break };
             happen(world, action, watch)?;
             run.boundaries += 1;
         }
@@ -87,7 +87,7 @@ fn go(run: &mut Run, cuts: &[Cut], watch: &mut Watch, actions: &mut Vec<Action>)
         run.crashes += 1;
     }
     run.boundaries = 0;
-    while let Some(action) = world.in_order().filter(|_| world.ending(0).is_none()) {
+    while let Some(action) = world.next_in_order().filter(|_| world.ending_of(0).is_none()) {
         happen(world, action, watch)?;
         run.boundaries += 1;
         if run.boundaries > 1000 {

@@ -232,10 +232,10 @@ fn draw(
         return Some(*dice.one_of(&kinds));
     }
     if !fault && dice.chance(mix.in_order) {
-        return world.in_order();
+        return world.next_in_order();
     }
     let Some(item) = world.some_item(dice, mix.late_copies) else {
-        return world.in_order();
+        return world.next_in_order();
     };
     Some(Action::arrive(item, if fault { some_fault(left, dice) } else { How::Well }))
 }

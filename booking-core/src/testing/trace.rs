@@ -35,7 +35,7 @@ pub struct Trace {
 pub fn come_to_rest(world: &mut World, watch: &mut Watch, actions: &mut Vec<Action>) -> Result<(), Violation> {
     world.heal();
     for _ in 0..STEPS_TO_REST {
-        let Some(action) = world.in_order() else { return nothing_is_stuck(world) };
+        let Some(action) = world.next_in_order() else { return nothing_is_stuck(world) };
         actions.push(action);
         world.apply(action, watch)?;
     }
@@ -48,7 +48,7 @@ pub fn come_to_rest(world: &mut World, watch: &mut Watch, actions: &mut Vec<Acti
 /// # Errors
 /// `nothing_is_stuck`, if something is.
 pub fn nothing_is_stuck(world: &World) -> Result<(), Violation> {
-    if world.is_at_rest() || world.in_order().is_some() {
+    if world.is_at_rest() || world.next_in_order().is_some() {
         return Ok(());
     }
     let what = "nothing is under way, and a checkout has not ended".into();

@@ -194,7 +194,7 @@ impl World {
 
     /// How a buyer's checkout ended, if it was started and has.
     #[must_use]
-    pub fn ending(&self, buyer: u8) -> Option<&Ending> {
+    pub fn ending_of(&self, buyer: u8) -> Option<&Ending> {
         self.run(buyer).and_then(|run| run.running.ending())
     }
 

@@ -113,6 +113,6 @@ impl MapCall {
             Self::Expire(due) => Some(SeatMapCommand::Expire { due }),
         };
         let command = command.ok_or(Kind::NotFound)?;
-        if map.lacks_what_is_blocked(&command) { Err(Kind::TicketNotForSale) } else { Ok(command) }
+        if map.blocks_outside_layout(&command) { Err(Kind::TicketNotForSale) } else { Ok(command) }
     }
 }

@@ -139,7 +139,7 @@ impl Tiny {
     }
 
     /// One step of a checkout, or its message.
-    fn go_on(&mut self, mut record: CheckoutRecord) -> Result<(), TinyError> {
+    fn advance(&mut self, mut record: CheckoutRecord) -> Result<(), TinyError> {
         let (now, retry) = (self.outside.now(), self.terms.notify_retry);
         if let Some(message) = record.notification_due(now) {
             let taken = match self.disk.bug {
@@ -192,7 +192,7 @@ impl Host for Tiny {
             let record = self.record(&id).unwrap();
             let due = record.due(now);
             if due.is_some_and(|due| due <= now) {
-                self.go_on(record)?;
+                self.advance(record)?;
                 next = Some(now);
             } else {
                 next = [next, due].into_iter().flatten().min();

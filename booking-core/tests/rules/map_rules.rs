@@ -705,7 +705,7 @@ mod for_hosts {
     #[test]
     fn a_seat_that_the_layout_lacks_cannot_be_blocked() {
         let lacks = |map: &Map, numbers: &[u32], command: TicketCommand| {
-            map.map.lacks_what_is_blocked(&SeatMapCommand::Seats { seats: seats(numbers), command })
+            map.map.blocks_outside_layout(&SeatMapCommand::Seats { seats: seats(numbers), command })
         };
         let laid_out = Map::available().then(&publish(&[(1, 500), (2, 500)]));
         assert!(lacks(&laid_out, &[1, 3], block()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking_core::machine::turn;
 use booking_core::map::ticket::{
-    Claim, Hold, Own, Reader, Sale, Term, Ticket, TicketRefusal, TicketState, TicketStatus, TicketView,
+    Claim, Hold, HoldStatus, Own, Reader, Sale, Ticket, TicketRefusal, TicketState, TicketStatus, TicketView,
 };
 use booking_core::map::{Header, Layout, Place, Row, SeatMap, SeatMapCommand, SeatMapReply};
 
@@ -96,7 +96,7 @@ fn a_seat_says_when_its_hold_ends_and_whose_checkout_has_bought_it() {
         id: hold_id("anns"),
         by: user("ann"),
         price: unit_price(),
-        term: Term::Unclaimed(own),
+        status: HoldStatus::Unclaimed(own),
         then_blocked: None,
     };
     let held = Ticket { state: TicketState::Reserved(hold.into()), version: 3, listed: None };

@@ -472,7 +472,7 @@ impl Entries {
     /// was read.
     ///
     /// # Errors
-    /// [`DirectoryError`]: no entry comes after that.
+    /// [`DirectoryError`]. Do not ask again then: what would come is not defined.
     pub fn next_entry(&mut self) -> Result<Option<Stored<'_>>, DirectoryError> {
         match self.current {
             Current::NotBegun => {}
@@ -558,8 +558,8 @@ impl Found {
             let (number, chain, was_torn) =
                 logs.last().map_or((from, chain, false), |log| (log.number, log.chain, log.is_torn));
             let name = log_name(*after);
-            let goes_on = *after == number && !was_torn;
-            let log = if goes_on { open_log(disk, &marker.id, *after, chain)? } else { None };
+            let continues = *after == number && !was_torn;
+            let log = if continues { open_log(disk, &marker.id, *after, chain)? } else { None };
             match log {
                 Some(log) => logs.push(read_log(log, *after, &mut latest, &mut reach)?),
                 // A log that could not be begun, for want of room or as a crash came, has nothing in it. The log before

@@ -2,7 +2,8 @@
 //!
 //! A [`Directory`] has one owner, who [commits](Directory::commit) some values under their keys: all of them or none, synced before that
 //! returns. After any crash, and any loss of power, it has every commit that was acknowledged. A bit that was altered, a file that is
-//! missing and one of another directory are told as an error, and nothing is changed then. Old logs are made into a base on a thread, so
+//! missing and one of another directory are an error, and nothing is changed then. (But for the very last frame after a crash: one that was altered
+//! looks like one that was not written to its end, and is cut off.) Old logs are made into a base on a thread, so
 //! that what is on the disk is bounded by what is kept. Others may [`read`] it, or [`copy`] it, while its owner writes.
 //!
 //! ```
@@ -21,7 +22,8 @@
 //! # }
 //! ```
 //!
-//! Everything that is read is in memory for as long as its [`Entries`] are: it is for what a program has in memory anyway.
+//! Of what is read, the base comes from the disk entry by entry; what came after it is in memory for as long as the [`Entries`] are. A directory
+//! answers no questions about its keys: it is for what a program has in memory anyway.
 
 mod copy;
 mod directory;

@@ -66,7 +66,7 @@ impl From<Bytes> for Reply {
     }
 }
 
-type Said = Result<Reply, End>;
+type HandlerResult = Result<Reply, End>;
 
 /// Handles an invocation: which one, the context says. What it is answered.
 ///
@@ -87,8 +87,8 @@ pub async fn handle<C: Context>(ctx: &C) -> Result<Bytes, Stop> {
         Handler::LetGo => let_go(ctx).await,
         Handler::Deliver => deliver(ctx).await,
         Handler::StuckReport => stuck::report(ctx).await.map(Reply::from),
-        Handler::StuckResolve => stuck::resolve(ctx).await.and_then(say),
-        Handler::StuckNotify => stuck::notify(ctx).await.and_then(say),
+        Handler::StuckResolve => stuck::resolve(ctx).await.and_then(reply_with),
+        Handler::StuckNotify => stuck::notify(ctx).await.and_then(reply_with),
         Handler::StuckClear => stuck::clear(ctx).await.map(Reply::from),
     };
     match said {
@@ -122,7 +122,7 @@ pub(crate) fn unreadable(why: FormatError) -> Stop {
     Stop::Retry(why.to_string())
 }
 
-fn say(answer: Answer) -> Said {
+fn reply_with(answer: Answer) -> HandlerResult {
     Ok(Reply { body: answer.body.into(), kind: answer.kind })
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn is_posted<C: Context>(ctx: &C) -> Result<(), Refusal> {
 }
 
 /// A handler of the core's table.
-async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
+async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> HandlerResult {
     let body = ctx.input();
     if !handler.only_reads() && takes_nothing(handler) {
         is_posted(ctx)?;
@@ -145,14 +145,16 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
             let forwarded = json(&Forwarded { ticket, call });
             Ok(one(ctx, ctx.call(Handler::MapSeat.target(Some(map.as_str())), forwarded)?).await?.into())
         }
-        Call::SeatMap(_, SeatMapCall::Get) => say(answer::seat_map(&Loaded::shown(ctx).await?.picture(seen_at(ctx)))),
+        Call::SeatMap(_, SeatMapCall::Get) => {
+            reply_with(answer::seat_map(&Loaded::shown(ctx).await?.picture(seen_at(ctx))))
+        }
         Call::SeatMap(_, SeatMapCall::Summary) => {
-            say(answer::summary(Loaded::shown(ctx).await?.picture(seen_at(ctx)).summary()))
+            reply_with(answer::summary(Loaded::shown(ctx).await?.picture(seen_at(ctx)).summary()))
         }
         Call::SeatMap(key, SeatMapCall::Plan) => {
             let header = maps::header(ctx).await?;
             let layout = maps::layout(ctx, &key, header.edition).await?;
-            say(answer::plan(header.edition, layout.as_ref()))
+            reply_with(answer::plan(header.edition, layout.as_ref()))
         }
         Call::SeatMap(_, call) => seat_map(ctx, call).await,
         Call::Process(order) => process(ctx, order).await,
@@ -171,13 +173,13 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> Said {
 /// The time of that first look is not recorded. A look that is repeated after a crash sees what the first one saw, as Restate hands
 /// that back, at a later time: what was not refused is not refused then, as a hold may only have ended. (By the clock of another
 /// machine it may be earlier; then it is tried again until it is not.)
-async fn seat<C: Context>(ctx: &C) -> Said {
+async fn seat<C: Context>(ctx: &C) -> HandlerResult {
     let Forwarded { ticket, call } = recorded(&ctx.input())?;
     let loaded = Loaded::around(ctx, &ticket).await?;
     let (map, version) = (loaded.known(), loaded.version_of(&ticket));
     if let TicketCall::Get(reader) = &call {
         let view = TicketView { version, ..map.view(&ticket, seen_at(ctx)) };
-        return say(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
+        return reply_with(answer::ticket_view(&view.seen_by(reader, ctx.terms().shows_buyers)));
     }
     let mut ended = None;
     if let Some(checkout) = call.takes_from(&map, &ticket) {
@@ -201,7 +203,7 @@ async fn seat<C: Context>(ctx: &C) -> Said {
     let door: AtTheDoor = recorded(&one(ctx, ctx.run(Work::Record("asked", json(&door)))?).await?)?;
     let Judged { outcome, version } = take_turn(ctx, Message { at: door.at, call: understood(door) }).await?;
     match &outcome {
-        Ok(_) => say(answer::seat(&outcome, version)),
+        Ok(_) => reply_with(answer::seat(&outcome, version)),
         Err(refusal) => Err(Refusal::from(refusal.why).at(version).into()),
     }
 }
@@ -250,18 +252,18 @@ async fn take_turn<C: Context>(ctx: &C, message: Message) -> Result<Judged, End>
 }
 
 /// A command to the map of this invocation, from an operator.
-async fn seat_map<C: Context>(ctx: &C, call: SeatMapCall) -> Said {
+async fn seat_map<C: Context>(ctx: &C, call: SeatMapCall) -> HandlerResult {
     let now = ctx.run(Work::Record("asked", json(&ctx.now())))?;
     let at = recorded(&one(ctx, now).await?)?;
     let Judged { outcome, version } = take_turn(ctx, Message { call: MapCall::Map(call), at }).await?;
     match &outcome {
-        Ok(_) => say(answer::map_reply(&outcome, version)),
+        Ok(_) => reply_with(answer::map_reply(&outcome, version)),
         Err(refusal) => Err(answer::of_map(refusal, version).into()),
     }
 }
 
 /// A turn of a map. A refusal is an answer to it.
-async fn map_turn<C: Context>(ctx: &C) -> Said {
+async fn map_turn<C: Context>(ctx: &C) -> HandlerResult {
     let judged = maps::turn(ctx, recorded(&ctx.input())?).await?;
     let kind = judged.outcome.as_ref().err().map(|refusal| Refusal::from(refusal.why).kind);
     Ok(Reply { body: json(&judged), kind })
@@ -274,7 +276,7 @@ pub(crate) async fn one<C: Context>(ctx: &C, pending: C::Pending) -> Result<Byte
 }
 
 /// A checkout, from its start to its end.
-async fn process<C: Context>(ctx: &C, order: Order) -> Said {
+async fn process<C: Context>(ctx: &C, order: Order) -> HandlerResult {
     // Named after its invocation: each name leads to the other.
     let id = CheckoutId::parse(ctx.invocation_id()).map_err(|why| Stop::Retry(why.to_string()))?;
     let at = ctx.now();
@@ -287,13 +289,13 @@ async fn process<C: Context>(ctx: &C, order: Order) -> Said {
     (journal.notifies, journal.heeds_cancel, journal.parts) = (notifies, true, true);
     let ending = run(&mut journal, checkout).await?;
     match &ending {
-        Ending::Completed { .. } => say(answer::ended(&id, &order, &ending)),
+        Ending::Completed { .. } => reply_with(answer::ended(&id, &order, &ending)),
         Ending::Failed { failure, money } => Err(Refusal::failed(failure, *money).into()),
     }
 }
 
 /// Brings a checkout to its end whose invocation was killed: back, or forward where its money may have been taken.
-async fn recover<C: Context>(ctx: &C) -> Said {
+async fn recover<C: Context>(ctx: &C) -> HandlerResult {
     let lost = format::read_json::<KilledCheckout>(&ctx.input());
     let KilledCheckout { began: CheckoutStart { checkout, notifies, .. }, goes_through } =
         lost.ok_or_else(|| Refusal::invalid("body", "is no checkout that was lost"))?;
@@ -310,18 +312,18 @@ async fn recover<C: Context>(ctx: &C) -> Said {
 }
 
 /// Lets go of what may be set aside for a checkout that failed. A cancel of this invocation does not keep it from its end.
-async fn let_go<C: Context>(ctx: &C) -> Said {
+async fn let_go<C: Context>(ctx: &C) -> HandlerResult {
     let Beside { checkout, at } = format::read(&ctx.input()).map_err(unreadable)?;
     finish(Invocation::of(ctx, &checkout, at), checkout).await
 }
 
 /// Runs a checkout to its end, and answers with that.
-async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) -> Said {
+async fn finish<C: Context>(mut journal: Invocation<'_, C>, checkout: Checkout) -> HandlerResult {
     Ok(json(&run(&mut journal, checkout).await?).into())
 }
 
 /// Tells a buyer, again and again for a while. Operators are shown for a day which message was given up.
-async fn deliver<C: Context>(ctx: &C) -> Said {
+async fn deliver<C: Context>(ctx: &C) -> HandlerResult {
     let notification: Notification = recorded(&ctx.input())?;
     let told = ctx.run(Work::Deliver(notification.clone()))?;
     let told = one(ctx, told).await;

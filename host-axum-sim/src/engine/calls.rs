@@ -116,7 +116,7 @@ impl Engine {
         if self.room_for_seats() == 0 && self.ticket(id).is_none() {
             return refused(Kind::Overloaded);
         }
-        if self.maps.get(&key).is_some_and(|map| map.lacks_what_is_blocked(&command)) {
+        if self.maps.get(&key).is_some_and(|map| map.blocks_outside_layout(&command)) {
             return refused(Kind::TicketNotForSale);
         }
         if let SeatMapCommand::Seats { command: TicketCommand::Reserve(Reserve { user, .. }), .. } = &command
@@ -218,7 +218,7 @@ impl Engine {
         let begins = maps.map(|map| self.time_of(&map, now)).max().unwrap_or(now);
         let checkout = Checkout::start(id.clone(), order, begins, &self.settings.terms);
         self.under_way.insert(id.clone());
-        self.go_on(Box::new(CheckoutRecord::start(checkout, key)), now);
+        self.advance(Box::new(CheckoutRecord::start(checkout, key)), now);
         Ok(id)
     }
 

@@ -17,7 +17,7 @@ const FORGET_AT_ONCE: usize = 64;
 
 impl Engine {
     /// Drives a checkout as far as it goes without waiting for anybody. To be called at the start of a step.
-    pub(super) fn go_on(&mut self, mut record: Box<CheckoutRecord>, now: Timestamp) {
+    pub(super) fn advance(&mut self, mut record: Box<CheckoutRecord>, now: Timestamp) {
         let mut under_way = true;
         while under_way {
             under_way = false;
@@ -59,7 +59,7 @@ impl Engine {
     pub(super) fn outcome(&mut self, op: &Op, outcome: Outcome, now: Timestamp) {
         let Some(mut record) = self.checkouts.remove(&op.checkout) else { return };
         match self.record_outcome(&mut record, op, outcome, now) {
-            Recorded::Step => return self.go_on(record, now),
+            Recorded::Step => return self.advance(record, now),
             Recorded::Waiting => {
                 self.touched.push(Name::Checkout(op.checkout.clone()));
                 self.answer_the_waiting(record.progress());
@@ -74,7 +74,7 @@ impl Engine {
         let Some(mut record) = self.checkouts.remove(id) else { return };
         let woken = record.woken(now, self.settings.notify());
         if self.taken(woken) != Recorded::Stale {
-            return self.go_on(record, now);
+            return self.advance(record, now);
         }
         self.checkouts.insert(id.clone(), record);
     }
@@ -82,7 +82,7 @@ impl Engine {
     /// A map could not judge what a checkout asked of it: that is asked again, with all else that has no outcome yet.
     pub(super) fn ask_again(&mut self, id: &CheckoutId, now: Timestamp) {
         if let Some(record) = self.checkouts.remove(id) {
-            self.go_on(record, now);
+            self.advance(record, now);
         }
     }
 
@@ -222,7 +222,7 @@ impl Engine {
             let Some(mut record) = self.checkouts.remove(&id) else { continue };
             let woken = record.woken(now, self.settings.notify());
             let _step = self.taken(woken);
-            self.go_on(record, now);
+            self.advance(record, now);
         }
     }
 

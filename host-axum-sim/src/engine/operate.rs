@@ -47,7 +47,7 @@ impl Engine {
                 if let Some(at) = wake {
                     self.due.remove(&(at, Due::Wake(id.clone())));
                 }
-                self.go_on(record, now);
+                self.advance(record, now);
                 return self.status(id);
             }
             Ok(Operated::Changed) => {

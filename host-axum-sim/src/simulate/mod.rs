@@ -26,6 +26,7 @@ mod fault_points;
 mod many;
 mod play;
 mod promises;
+#[cfg(feature = "program")]
 mod report;
 mod scene;
 mod story;

@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use booking_core::checkout::{Checkout, Ending, Failure, Stage};
 use booking_core::effect::{Notification, Op};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId, UserId};
-use booking_core::invariants::{SeatFacts, System, Violation, check, check_checkout, check_ticket};
+use booking_core::invariants::{AccountFacts, SeatFacts, System, Violation, check, check_checkout, check_ticket};
 use booking_core::life::{CheckoutRecord, NotificationStatus};
 use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Delta, Picture, SeatMap};
-use booking_core::payment::Account;
 use booking_core::wire::{Answer, Call, Kind, TicketCall, watch};
 
 use super::coverage::CoveragePoint;
@@ -409,17 +408,19 @@ impl System for World {
         let known = self.engine.checkout(id).map(|record| record.checkout());
         known.or_else(|| self.ends.get(id).map(|end| &end.checkout))
     }
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
-        match self.settings().gateway {
-            Gateway::Outside => self.gateway.account(&PaymentKey::authorize(checkout)),
-            Gateway::Mock { .. } => self.engine.ledger().account(&PaymentKey::authorize(checkout)),
-        }
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>> {
+        let ledger = match self.settings().gateway {
+            Gateway::Outside => &self.gateway,
+            Gateway::Mock { .. } => self.engine.ledger(),
+        };
+        ledger.account(&PaymentKey::authorize(checkout)).map(AccountFacts::from)
     }
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
-        match self.settings().gateway {
-            Gateway::Outside => Box::new(self.gateway.accounts()),
-            Gateway::Mock { .. } => Box::new(self.engine.ledger().accounts()),
-        }
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_> {
+        let ledger = match self.settings().gateway {
+            Gateway::Outside => &self.gateway,
+            Gateway::Mock { .. } => self.engine.ledger(),
+        };
+        Box::new(ledger.accounts().map(|(key, account)| (key, account.into())))
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.reset.contains(ticket)

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use booking_core::checkout::Checkout;
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, PaymentKey, TicketId};
-use booking_core::invariants::{SeatFacts, System, check};
+use booking_core::invariants::{AccountFacts, SeatFacts, System, check};
 use booking_core::life::{self, Digest};
 use booking_core::map::SeatMap;
-use booking_core::payment::{Account, Ledger, Payment, PaymentAnswer};
+use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::terms::{Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
 use booking_core::wire::{Answer, Door, answer, parse};
@@ -231,11 +231,11 @@ impl System for Seen<'_> {
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.checkouts.get(id)
     }
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
-        self.ledger.account(&PaymentKey::authorize(checkout))
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>> {
+        self.ledger.account(&PaymentKey::authorize(checkout)).map(AccountFacts::from)
     }
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
-        Box::new(self.ledger.accounts())
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_> {
+        Box::new(self.ledger.accounts().map(|(key, account)| (key, account.into())))
     }
     fn is_reset(&self, _ticket: &TicketId) -> bool {
         false

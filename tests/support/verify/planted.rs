@@ -15,7 +15,7 @@ use booking_core::invariants::Decision;
 use booking_core::inventory::{LineCommand, LineReply};
 use booking_core::machine::{Machine, Transition};
 use booking_core::map::ticket::{
-    Claim, Hold, MakeClaim, Offer, Reserve, Sale, Term, Ticket, TicketCommand, TicketRefusal, TicketState,
+    Claim, Hold, HoldStatus, MakeClaim, Offer, Reserve, Sale, Ticket, TicketCommand, TicketRefusal, TicketState,
 };
 use booking_core::map::{
     Delta, Header, News, SeatMap, SeatMapCommand, SeatMapEvent, SeatMapNotices, SeatMapRefusal, SeatMapReply, Seats,
@@ -97,7 +97,7 @@ fn is_sold(map: &SeatMap, seat: &TicketId) -> bool {
 
 /// The hold with another claim.
 fn claimed(hold: &Hold, claim: Claim) -> TicketState {
-    TicketState::Reserved(Hold { term: Term::Claimed { claim, own: hold.own() }, ..hold.clone() }.into())
+    TicketState::Reserved(Hold { status: HoldStatus::Claimed { claim, own: hold.own() }, ..hold.clone() }.into())
 }
 
 /// An event that changes nothing.
@@ -727,9 +727,9 @@ planted! {
             if let (Some((_, TicketCommand::Claim(_))), Some(event)) = (asked(command), &mut decided.event) {
                 for (_, ticket) in &mut event.tickets {
                     if let Some(Ticket { state: TicketState::Reserved(hold), .. }) = ticket
-                        && let Term::Claimed { claim, .. } = hold.term.clone()
+                        && let HoldStatus::Claimed { claim, .. } = hold.status.clone()
                     {
-                        *hold = Hold { term: Term::Claimed { claim, own: None }, ..Hold::clone(hold) }.into();
+                        *hold = Hold { status: HoldStatus::Claimed { claim, own: None }, ..Hold::clone(hold) }.into();
                     }
                 }
             }

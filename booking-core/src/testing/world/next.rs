@@ -146,7 +146,7 @@ impl World {
 
     /// What has waited longest, copies last: what happens next where nothing goes wrong. Nothing at rest.
     #[must_use]
-    pub fn in_order(&self) -> Option<Action> {
+    pub fn next_in_order(&self) -> Option<Action> {
         let due = |mail: &&Mail| !matches!(mail, Mail::Wake(_, at) if *at > self.now);
         let first = self.mail.iter().filter(due).find(|mail| self.is_awaited(mail));
         if let Some(mail) = first.or_else(|| self.mail.iter().find(due)) {

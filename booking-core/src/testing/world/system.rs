@@ -3,8 +3,7 @@
 use super::{World, bit};
 use crate::checkout::Checkout;
 use crate::ids::{CheckoutId, PaymentKey, TicketId};
-use crate::invariants::{SeatFacts, System};
-use crate::payment::Account;
+use crate::invariants::{AccountFacts, SeatFacts, System};
 
 impl System for World {
     fn tickets(&self) -> Box<dyn Iterator<Item = (&TicketId, SeatFacts<'_>)> + '_> {
@@ -19,12 +18,12 @@ impl System for World {
     fn checkout(&self, id: &CheckoutId) -> Option<&Checkout> {
         self.run_of(id).and_then(|run| self.runs[run].as_ref()).map(|run| run.running.checkout())
     }
-    fn account(&self, checkout: &CheckoutId) -> Option<&Account> {
+    fn account(&self, checkout: &CheckoutId) -> Option<AccountFacts<'_>> {
         let run = self.run_of(checkout).and_then(|run| self.runs[run].as_ref()).filter(|run| run.asked)?;
-        self.ledger.account(&run.authorize_key)
+        self.ledger.account(&run.authorize_key).map(AccountFacts::from)
     }
-    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, &Account)> + '_> {
-        Box::new(self.ledger.accounts())
+    fn accounts(&self) -> Box<dyn Iterator<Item = (&PaymentKey, AccountFacts<'_>)> + '_> {
+        Box::new(self.ledger.accounts().map(|(key, account)| (key, account.into())))
     }
     fn is_reset(&self, ticket: &TicketId) -> bool {
         self.seat_of(ticket).is_some_and(|seat| self.was_reset & bit(seat) != 0)
