@@ -627,8 +627,26 @@ impl SeatMap {
     /// from being published.
     #[must_use]
     pub fn blocks_outside_layout(&self, command: &SeatMapCommand) -> bool {
-        let is_block = matches!(command, SeatMapCommand::Seats { command: TicketCommand::Block { .. }, .. });
-        is_block
+        // A new command that leaves something with a seat belongs to the first row.
+        let leaves_something = match command {
+            SeatMapCommand::Seats { command, .. } => match command {
+                TicketCommand::Block { .. } => true,
+                TicketCommand::Reserve(_)
+                | TicketCommand::Claim(_)
+                | TicketCommand::Confirm { .. }
+                | TicketCommand::Revoke { .. }
+                | TicketCommand::Release { .. }
+                | TicketCommand::Unblock
+                | TicketCommand::Sell { .. }
+                | TicketCommand::Recall { .. }
+                | TicketCommand::Reset { .. } => false,
+            },
+            SeatMapCommand::List { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::ResetAll
+            | SeatMapCommand::Expire { .. } => false,
+        };
+        leaves_something
             && self.layout.as_ref().is_some_and(|layout| command.seats().iter().any(|id| layout.place(id).is_none()))
     }
 

@@ -443,9 +443,16 @@ pub(super) fn watchers_hear_each_change(turn: &MapTurn<'_>) -> Verdict {
 pub(super) fn justified_refusal(turn: &MapTurn<'_>) -> Verdict {
     let Err(SeatMapRefusal { ticket, why }) = turn.decision else { return Ok(()) };
     let never = match turn.command {
-        SeatMapCommand::Seats { command, .. } => {
-            matches!(command, TicketCommand::Revoke { .. } | TicketCommand::Unblock | TicketCommand::Recall { .. })
-        }
+        SeatMapCommand::Seats { command, .. } => match command {
+            TicketCommand::Revoke { .. } | TicketCommand::Unblock | TicketCommand::Recall { .. } => true,
+            TicketCommand::Reserve(_)
+            | TicketCommand::Claim(_)
+            | TicketCommand::Confirm { .. }
+            | TicketCommand::Release { .. }
+            | TicketCommand::Block { .. }
+            | TicketCommand::Sell { .. }
+            | TicketCommand::Reset { .. } => false,
+        },
         SeatMapCommand::List { .. } => turn.before.layout().is_none(),
         SeatMapCommand::Publish { .. } => false,
         SeatMapCommand::ResetAll | SeatMapCommand::Expire { .. } => true,

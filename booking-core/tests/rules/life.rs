@@ -79,7 +79,7 @@ mod calls {
     use booking_core::life::Delivery;
     use booking_core::map::ticket::Reader;
     use booking_core::map::{Layout, MEMORY, Needs, Place, Row, SeatMap, SeatMapCommand, Seats};
-    use booking_core::wire::{AtTheDoor, MapCall, SeatMapCall, TicketCall};
+    use booking_core::wire::{AtTheDoor, Call, MapCall, SeatMapCall, TicketCall};
     use booking_core::{Machine, turn};
     use std::sync::Arc;
 
@@ -179,6 +179,20 @@ mod calls {
             MapCall::Map(SeatMapCall::Recall { seats: seats(&[1, 6]), up_to: 9 }),
             MapCall::Expire(hall().header().armed.unwrap()),
         ]
+    }
+
+    #[test]
+    fn every_request_that_changes_something_is_among_these_calls() {
+        for (name, asked) in crate::wire::golden::requests() {
+            let reads = matches!(
+                asked,
+                Call::Ticket(_, TicketCall::Get(_))
+                    | Call::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan)
+            );
+            let sent: Vec<bool> =
+                every_call().iter().filter_map(|sent| crate::messages::is_sent_for(sent, &asked)).collect();
+            assert!(reads || sent.is_empty() || sent.contains(&true), "{name}: no call has {asked:?} in it");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! release has sent is kept, and every later build must read it and know all of it.
 
 use std::fmt::Debug;
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use booking_core::checkout::{Contact, Order};
@@ -14,12 +15,13 @@ use booking_core::payment::DeclineReason;
 use booking_core::progress::Resolution;
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
-use booking_core::wire::{AtTheDoor, MapCall, Operation, SeatMapCall, TicketCall};
+use booking_core::wire::{AtTheDoor, Call, MapCall, Operation, SeatMapCall, TicketCall};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::map_support::*;
+use crate::wire::golden::requests;
 use crate::wire::{layout, order};
 
 /// What each release has sent, oldest first. A release's file never changes once it is out.
@@ -35,8 +37,8 @@ fn claim(hold: HoldId, brought: bool) -> LineCommand {
     LineCommand::Claim { user, hold, brought, checkout, deadline, default_price: (!brought).then(|| usd(10_000)) }
 }
 
-/// Every message that this build sends.
-fn messages() -> Vec<String> {
+/// Every call to a map that this build sends.
+fn calls() -> Vec<(&'static str, MapCall)> {
     let (own, checkout) = (HoldId::of_checkout(&checkout_id("c-1")), checkout_id("c-1"));
     let seats = || Seats::new(vec![ticket_id("arena:A:2"), ticket_id("arena:A:1")]).unwrap();
     let line_of = |command| MapCall::Line(seats(), command);
@@ -46,7 +48,7 @@ fn messages() -> Vec<String> {
     let seat = |call| MapCall::Seat(ticket_id("arena:A:1"), call, door.clone());
     let ended = AtTheDoor { ended: Some(checkout), ..door.clone() };
     let (hold, ttl) = (|| Some(hold_id("hold-1")), HoldTtl::new(Millis::from_mins(5)).unwrap());
-    let calls = [
+    vec![
         ("a checkout claims", line_of(claim(own, false))),
         ("a checkout claims a hold, sales closed", line_of(claim(hold_id("hold-1"), true))),
         ("a checkout confirms", line_of(confirm)),
@@ -76,7 +78,11 @@ fn messages() -> Vec<String> {
         ("an operator resets", MapCall::Map(SeatMapCall::ResetAll)),
         ("an operator recalls", MapCall::Map(SeatMapCall::Recall { seats: seats(), up_to: 7 })),
         ("the timer fires", MapCall::Expire(at(1_900_000))),
-    ];
+    ]
+}
+
+/// Every message that this build sends.
+fn messages() -> Vec<String> {
     let refused = |ticket: Option<&str>, why| Err(SeatMapRefusal { ticket: ticket.map(ticket_id), why });
     let of = |why| refused(Some("arena:A:1"), why);
     let answers: [(&str, LineAnswer); 14] = [
@@ -111,7 +117,7 @@ fn messages() -> Vec<String> {
         ("paid back", resolve(Resolution::PaidBack)),
         ("notify", Operation::Notify),
     ];
-    let mut lines: Vec<String> = calls.iter().map(|(is, call)| line("call", is, call)).collect();
+    let mut lines: Vec<String> = calls().iter().map(|(is, call)| line("call", is, call)).collect();
     lines.extend(answers.iter().map(|(is, answer)| line("answer", is, answer)));
     lines.extend(orders.iter().map(|(is, order)| line("order", is, order)));
     lines.extend(operations.iter().map(|(is, operation)| line("operation", is, operation)));
@@ -139,6 +145,29 @@ fn a_field_that_a_build_does_not_keep_is_seen() {
     assert_eq!(lost(&was, &json!({ "a": [{ "b": 1, "new": 3 }, 2] }), ""), None);
     assert_eq!(lost(&was, &json!({ "a": [{}, 2] }), "").as_deref(), Some(".a.b: 1, not null"));
     assert_eq!(lost(&was, &json!({ "a": [2] }), "").as_deref(), Some(r#".a: [{"b":1},2], not [2]"#));
+}
+
+/// Whether this is what a map is sent for such a request. `None` for a request that goes to no map.
+pub(crate) fn is_sent_for(sent: &MapCall, asked: &Call) -> Option<bool> {
+    let is_seat =
+        |asked: &TicketCall| matches!(sent, MapCall::Seat(_, sent, _) if discriminant(sent) == discriminant(asked));
+    let is_map = |asked: &SeatMapCall| matches!(sent, MapCall::Map(sent) if discriminant(sent) == discriminant(asked));
+    match asked {
+        Call::Ticket(_, asked) => Some(is_seat(asked)),
+        // A watcher's socket is handed over.
+        Call::SeatMap(_, SeatMapCall::Watch) => None,
+        Call::SeatMap(_, asked) => Some(is_map(asked)),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_any_request_leads_to_is_among_the_messages() {
+    let calls = calls();
+    for (name, asked) in requests() {
+        let sent: Vec<bool> = calls.iter().filter_map(|(_, sent)| is_sent_for(sent, &asked)).collect();
+        assert!(sent.is_empty() || sent.contains(&true), "{name}: no message has {asked:?} in it");
+    }
 }
 
 #[test]
