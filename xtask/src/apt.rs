@@ -1,5 +1,7 @@
 //! apt, for programs that tests want and Debian has: asked only where root runs this on a machine that has it.
 
+use std::path::Path;
+
 use crate::run::{Outcome, output, program, run, say};
 
 /// Whether this is root, whom PostgreSQL refuses to serve and apt obeys.
@@ -25,6 +27,23 @@ pub fn install<'a>(what: &str, packages: &[&'a str]) -> Outcome<&'a str> {
     let package = packages.iter().find(is_known).ok_or_else(|| format!("apt knows no {}", packages.join(", nor ")))?;
     apt(&["install", "--yes", "--no-install-recommends", package])?;
     Ok(package)
+}
+
+/// Fetches a package, says so, and unpacks it into a folder, without installing it or anything that it needs.
+///
+/// # Errors
+/// Where apt or dpkg fails, or the disk says no.
+pub fn unpack(what: &str, package: &str, folder: &Path) -> Outcome {
+    say(&format!("fetching {what}"));
+    apt(&["update"])?;
+    // apt's own user may not write into the folder: root fetches.
+    let fetch = ["--quiet", "--option", "APT::Sandbox::User=root", "download", package];
+    run(program("apt-get", &fetch).current_dir(folder))?;
+    let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let fetched = files.flatten().map(|file| file.path()).find(|path| path.extension().is_some_and(|ext| ext == "deb"));
+    let fetched = fetched.ok_or_else(|| format!("apt has fetched no {package}"))?;
+    run(program("dpkg-deb", &["--extract"]).arg(&fetched).arg(folder))?;
+    std::fs::remove_file(&fetched).map_err(|error| format!("{}: {error}", fetched.display()))
 }
 
 fn apt(args: &[&str]) -> Outcome {

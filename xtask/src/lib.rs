@@ -3,6 +3,7 @@
 pub mod apt;
 pub mod chromium;
 pub mod postgres;
+pub mod promtool;
 pub mod pypi;
 pub mod restate;
 pub mod run;

