@@ -308,7 +308,7 @@ pub enum Stage {
         /// Whether the lines are still to be revoked.
         revoke: bool,
         /// Who voids the authorisation.
-        void: LetGo,
+        void: VoidBy,
         /// How often the void was asked for.
         pace: Pace,
     },
@@ -335,7 +335,7 @@ impl Stage {
 /// Who lets go of what may be set aside for a checkout that turns back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum LetGo {
+pub enum VoidBy {
     /// Nobody: an authorisation was never asked for.
     Nothing,
     /// This checkout.
@@ -528,7 +528,7 @@ impl Checkout {
     #[must_use]
     pub fn compensated(self) -> Self {
         // Far from every step that it may have had: an effect has one name for ever.
-        Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, LetGo::Here), ..self }
+        Self { step: 1 << 31, stage: settle::undoing(Failure::Cancelled, VoidBy::Here), ..self }
     }
 
     /// Its id.
@@ -607,13 +607,13 @@ impl Checkout {
     /// where there is no money to let go of.
     #[must_use]
     pub fn seats_and_money(&self) -> Option<(Self, Self)> {
-        let Stage::Undoing { failure, revoke: true, void: LetGo::Here, pace } = &self.stage else { return None };
+        let Stage::Undoing { failure, revoke: true, void: VoidBy::Here, pace } = &self.stage else { return None };
         let half = |step, revoke, void| {
             let stage = Stage::Undoing { failure: failure.clone(), revoke, void, pace: *pace };
             Self { step, stage, ..self.clone() }
         };
         let far = self.step.saturating_add(FAR);
-        Some((half(self.step, true, LetGo::Elsewhere), half(far, false, LetGo::Here)))
+        Some((half(self.step, true, VoidBy::Elsewhere), half(far, false, VoidBy::Here)))
     }
 
     /// The hold it claims under: the one its buyer brought, or its own.
@@ -763,9 +763,9 @@ impl Checkout {
     /// first, in every other case the seats are.
     pub(crate) fn void_at(&self) -> Option<usize> {
         match &self.stage {
-            Stage::Undoing { failure: Failure::PaymentUnavailable, void: LetGo::Here, .. }
-            | Stage::Undoing { revoke: false, void: LetGo::Here, .. } => Some(0),
-            Stage::Undoing { void: LetGo::Here, .. } => Some(self.count_lines()),
+            Stage::Undoing { failure: Failure::PaymentUnavailable, void: VoidBy::Here, .. }
+            | Stage::Undoing { revoke: false, void: VoidBy::Here, .. } => Some(0),
+            Stage::Undoing { void: VoidBy::Here, .. } => Some(self.count_lines()),
             Stage::Undoing { .. }
             | Stage::Holding
             | Stage::Authorising { .. }
@@ -793,7 +793,7 @@ impl Checkout {
             Stage::Authorising { .. } | Stage::Capturing { .. } | Stage::Notifying { .. } => 1,
             // It waits for nothing but a void that is all there is left to do: one effect, as the void itself.
             Stage::Undoing { revoke, void, .. } => {
-                usize::from(*void == LetGo::Here) + if *revoke { self.count_lines() } else { 0 }
+                usize::from(*void == VoidBy::Here) + if *revoke { self.count_lines() } else { 0 }
             }
             Stage::Ended(_) => 0,
         }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "an outcome of another kind is one case, whichever kind it is")]
 
-use super::{Checkout, Ending, Failure, LetGo, MoneyState, NoAmount, Pace, Stage};
+use super::{Checkout, Ending, Failure, MoneyState, NoAmount, Pace, Stage, VoidBy};
 use crate::effect::Outcome;
 use crate::ids::AuthorizationId;
 use crate::inventory::LineReply;
@@ -85,7 +85,7 @@ impl Checkout {
     /// Every line held: on to the payment, of the sum of their prices.
     fn held(&self, outcomes: &[Outcome]) -> Option<Stage> {
         if let Some(refusal) = first_refusal(outcomes) {
-            return Some(undoing(Failure::HoldRefused(refusal), LetGo::Nothing));
+            return Some(undoing(Failure::HoldRefused(refusal), VoidBy::Nothing));
         }
         let mut fences = Vec::with_capacity(outcomes.len());
         let mut sum: Option<Result<Money, MoneyError>> = None;
@@ -102,8 +102,8 @@ impl Checkout {
         Some(match sum? {
             Ok(amount) if amount.minor() == 0 => Stage::Confirming { fences, amount, authorization: None },
             Ok(amount) => Stage::Authorising { fences, amount, pace: Pace::default() },
-            Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), LetGo::Nothing),
-            Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), LetGo::Nothing),
+            Err(MoneyError::MixedCurrencies) => undoing(Failure::NoAmount(NoAmount::MixedCurrencies), VoidBy::Nothing),
+            Err(MoneyError::TooMuch) => undoing(Failure::NoAmount(NoAmount::TooMuch), VoidBy::Nothing),
         })
     }
 
@@ -114,17 +114,17 @@ impl Checkout {
             Outcome::Slept { at } if *at < self.deadline => {
                 Stage::Authorising { fences: fences(), amount, pace: pace.waited() }
             }
-            Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, LetGo::Here),
+            Outcome::Slept { .. } => undoing(Failure::PaymentUnavailable, VoidBy::Here),
             Outcome::Paid(PaymentAnswer::Authorize(answer)) => match answer {
                 AuthorizeAnswer::Authorized(authorization) => {
                     Stage::Confirming { fences: fences(), amount, authorization: Some(authorization.clone()) }
                 }
-                AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), LetGo::Here),
+                AuthorizeAnswer::Declined(reason) => undoing(Failure::PaymentDeclined(reason.clone()), VoidBy::Here),
                 AuthorizeAnswer::Unavailable if pace.again().unknown < self.authorize_retry.attempts => {
                     Stage::Authorising { fences: fences(), amount, pace: pace.again() }
                 }
                 AuthorizeAnswer::Unavailable | AuthorizeAnswer::KeyReused => {
-                    undoing(Failure::PaymentUnavailable, LetGo::Here)
+                    undoing(Failure::PaymentUnavailable, VoidBy::Here)
                 }
             },
             _ => return None,
@@ -147,26 +147,26 @@ fn asked_to_capture(amount: Money, authorization: &AuthorizationId, pace: Pace, 
         Outcome::Slept { .. } => capturing(pace.waited()),
         Outcome::Paid(PaymentAnswer::Capture(answer)) => match answer {
             CaptureAnswer::Captured(payment) => Stage::Notifying { amount, payment: Some(payment.clone()) },
-            CaptureAnswer::Declined(reason) => undoing(Failure::CaptureRefused(reason.clone()), LetGo::Here),
+            CaptureAnswer::Declined(reason) => undoing(Failure::CaptureRefused(reason.clone()), VoidBy::Here),
             CaptureAnswer::Unavailable => capturing(pace.again()),
         },
         _ => return None,
     })
 }
 
-pub(super) fn undoing(failure: Failure, void: LetGo) -> Stage {
+pub(super) fn undoing(failure: Failure, void: VoidBy) -> Stage {
     Stage::Undoing { failure, revoke: true, void, pace: Pace::default() }
 }
 
-fn let_go_if(asked: bool) -> LetGo {
-    if asked { LetGo::Here } else { LetGo::Nothing }
+fn let_go_if(asked: bool) -> VoidBy {
+    if asked { VoidBy::Here } else { VoidBy::Nothing }
 }
 
 /// Where the money of a checkout on its way back is until a void is answered.
-pub(super) fn money_until_answered(failure: &Failure, void: LetGo) -> MoneyState {
+pub(super) fn money_until_answered(failure: &Failure, void: VoidBy) -> MoneyState {
     match (failure, void) {
-        (Failure::PaymentDeclined(_), _) | (_, LetGo::Nothing) => MoneyState::None,
-        (_, LetGo::Here | LetGo::Elsewhere) => MoneyState::LettingGo,
+        (Failure::PaymentDeclined(_), _) | (_, VoidBy::Nothing) => MoneyState::None,
+        (_, VoidBy::Here | VoidBy::Elsewhere) => MoneyState::LettingGo,
     }
 }
 
@@ -176,8 +176,8 @@ pub(super) fn cancelled(stage: Stage) -> Stage {
     match stage {
         Stage::Authorising { pace, .. } => undoing(Failure::Cancelled, let_go_if(pace.unknown > 0)),
         Stage::Confirming { authorization, .. } => undoing(Failure::Cancelled, let_go_if(authorization.is_some())),
-        Stage::Notifying { payment: None, .. } => undoing(Failure::Cancelled, LetGo::Nothing),
-        Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, LetGo::Here),
+        Stage::Notifying { payment: None, .. } => undoing(Failure::Cancelled, VoidBy::Nothing),
+        Stage::Capturing { pace, .. } if pace == Pace::default() => undoing(Failure::Cancelled, VoidBy::Here),
         Stage::Holding
         | Stage::Capturing { .. }
         | Stage::Notifying { payment: Some(_), .. }

@@ -15,7 +15,7 @@ use crate::checkout::{Checkout, Ending, Impossible};
 use crate::effect::{Effect, Notification, Op, Outcome};
 use crate::format::Format;
 use crate::ids::TicketId;
-use crate::life::key::Key;
+use crate::life::idempotency::Key;
 use crate::progress::{CancelRefusal, CheckoutProgress, Recorded};
 use crate::terms::Retry;
 use crate::time::{Millis, Timestamp};

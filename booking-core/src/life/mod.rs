@@ -3,14 +3,14 @@
 //! A host loads a value of this module, calls one of its functions, stores the value, and then does what it says. No rule that a
 //! buyer could notice is left to the host.
 //!
-//! - [`key`]: what an idempotency key stands for, and what is answered to a request that comes again.
+//! - [`idempotency`]: what an idempotency key stands for, and what is answered to a request that comes again.
 //! - [`map`]: one turn of a map: what is loaded for it, stored, sent later and answered.
 //! - [`checkout`]: one checkout from its start until it is forgotten.
 
 pub mod checkout;
-pub mod key;
+pub mod idempotency;
 pub mod map;
 
 pub use checkout::{CheckoutRecord, NotificationStatus, Operated};
-pub use key::{Digest, IdempotencyRecord, Key, Known, RecordedAnswer};
+pub use idempotency::{Digest, IdempotencyRecord, Key, Known, RecordedAnswer};
 pub use map::{Delivery, Judgement, Told};

@@ -15,7 +15,7 @@ use crate::invariants::Violation;
 /// A course through a scene: its lines are said, its first buyer comes, and everything arrives in order. The others
 /// come when the first crash is over.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub struct CrashRun {
     scene: Arc<Scenario>,
     rules: &'static dyn Rules,
 }
@@ -33,7 +33,7 @@ pub struct Run {
     pub broken: Option<Box<Trace>>,
 }
 
-impl Course {
+impl CrashRun {
     /// A course through a scene in which nothing goes wrong but the crashes asked for.
     #[must_use]
     pub fn new(scene: Scenario, rules: &'static dyn Rules) -> Self {

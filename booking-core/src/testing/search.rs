@@ -110,7 +110,7 @@ impl Search {
         let mut ways = vec![Way { from: 0, action: 0 }];
         let mut level = vec![start.clone()];
         let mut first = 0;
-        let mut watches: Vec<Watch> = (0..self.threads.max(1)).map(|_| Watch::once_each()).collect();
+        let mut watches: Vec<Watch> = (0..self.threads.max(1)).map(|_| Watch::thorough_once()).collect();
         while !level.is_empty() && found.broken.is_none() && !found.gave_up && found.depth < self.most_actions {
             let coverage = all_coverage(&watches);
             progress(Progress { worlds: ways.len(), waiting: level.len(), depth: found.depth, coverage });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use booking_core::testing::coverage::Coverage;
 use booking_core::testing::crash::Cut;
-use booking_core::testing::cuts::Course;
+use booking_core::testing::cuts::CrashRun;
 use booking_core::testing::rules::Rules;
 use booking_core::testing::search::Search;
 use booking_core::testing::simulate::{Simulation, Size};
@@ -123,7 +123,7 @@ pub fn every_cut(
     mut on_run: impl FnMut(&Coverage),
 ) -> Result<(), Box<Trace>> {
     for scene in courses() {
-        let course = Course::new(scene, rules);
+        let course = CrashRun::new(scene, rules);
         for count in 1..=crashes {
             // With each further crash the downtimes are fewer: there are seven times as many runs otherwise.
             let downtimes: &[Millis] = if count == 1 { &DOWNTIMES } else { &[Millis(0), Millis(20_000)] };
@@ -134,7 +134,7 @@ pub fn every_cut(
 }
 
 fn cut_on(
-    course: &Course,
+    course: &CrashRun,
     cuts: &mut Vec<Cut>,
     count: usize,
     downtimes: &[Millis],

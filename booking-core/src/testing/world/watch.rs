@@ -55,7 +55,7 @@ impl Watch {
     /// One that looks at each judgement from all sides, and at each only once: for searches, which meet the same ones
     /// again and again.
     #[must_use]
-    pub fn once_each() -> Self {
+    pub fn thorough_once() -> Self {
         Self { thorough: true, judged: Some(Prints::default()), ..Self::default() }
     }
 }
