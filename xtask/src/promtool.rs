@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use crate::apt;
 use crate::run::{Outcome, root};
 
-/// The program. Where it is not in the `PATH`, it is taken from Debian's package `prometheus`: by root, on a machine that has apt.
+/// The program. Where it is not in the `PATH`, it is taken from Debian's package `prometheus`, on a machine that has apt.
 ///
 /// # Errors
 /// Where there is none, and it cannot be had; says how to.
@@ -28,10 +28,15 @@ fn unpacked() -> Outcome<PathBuf> {
     if program.is_file() {
         return Ok(program);
     }
-    if !apt::obeys() {
-        return Err("promtool is not installed: `apt-get install prometheus`".to_owned());
+    // Unpacked beside it: what was cut short is not taken for the whole.
+    let unfinished = folder.with_extension("unfinished");
+    let because = |error: std::io::Error| format!("{}: {error}", unfinished.display());
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(because)?;
     }
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    apt::unpack("promtool", "prometheus", &folder)?;
+    fs::create_dir_all(&unfinished).map_err(because)?;
+    apt::unpack("promtool", "prometheus", &unfinished)
+        .map_err(|why| format!("{why}. promtool is part of Prometheus, and wanted in the PATH"))?;
+    fs::rename(&unfinished, &folder).map_err(because)?;
     if program.is_file() { Ok(program) } else { Err("Debian's prometheus has no promtool any more".to_owned()) }
 }
