@@ -571,7 +571,7 @@ fn what_cloudflare_refuses_is_said_in_a_sentence() {
 #[test]
 fn every_stored_form_is_told_to_a_release() {
     /// Those that no Worker keeps: of the in-process host, of the core's own tests, and of hosts that push.
-    const ELSEWHERE: [&str; 10] = [
+    const ELSEWHERE: [&str; 11] = [
         "delivery",
         "seat map",
         "checkout",
@@ -581,6 +581,7 @@ fn every_stored_form_is_told_to_a_release() {
         "journal entry",
         "record",
         "data directory",
+        "token",
         "data file",
     ];
     let list = Command::new("git")

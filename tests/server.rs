@@ -308,6 +308,68 @@ fn every_flag_is_an_environment_variable_and_tokens_come_from_files() {
     }
 }
 
+/// Runs `booking tokens` on a file: what it prints.
+fn tokens(file: &std::path::Path, args: &[&str]) -> Result<String, String> {
+    let output =
+        Command::new(binary("booking")).arg("tokens").args(args).args(["--file", text(file)]).output().unwrap();
+    let said = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) }
+}
+
+#[test]
+fn a_token_with_a_name_opens_what_it_is_for_until_it_is_revoked() {
+    let folder = Folder::new("tokens");
+    let file = folder.path().join("tokens");
+    let make = |args: &[&str]| tokens(&file, &[&["make"], args].concat()).map(|token| token.trim().to_owned());
+    let office = make(&["--name", "box office", "--door", "admin"]).unwrap();
+    let partner = make(&["--name", "a partner", "--door", "admin", "--map", "arena:A"]).unwrap();
+    let said = make(&["--name", "box office", "--door", "public"]).unwrap_err();
+    assert!(said.contains("there is a token of that name"), "{said}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(!kept.contains(&office) && !kept.contains(&partner), "a token itself is kept nowhere");
+
+    let host = Server::start("serve", &["--payment-delay", "0ms", "--tokens", text(&file)]);
+    let client = Client::new(&host.base);
+    let resets =
+        |token: &str, map: &str| client.with_token(token).post(&format!("/SeatMap/{map}/resetAll"), &json!({})).status;
+    assert_eq!(buy(&client, "arena:A:1", "card_success").status, 200, "the public door asks for none");
+    assert_eq!(client.post("/SeatMap/arena:A/resetAll", &json!({})).kind(), "Unauthorized");
+    assert_eq!((resets(&office, "arena:A"), resets(&office, "arena:B")), (200, 200));
+    assert_eq!((resets(&partner, "arena:A"), resets(&partner, "arena:B")), (200, 401));
+    assert!(host.says("box office", PATIENCE), "the log says who did it");
+
+    // Revoked while it runs, and listed so.
+    tokens(&file, &["revoke", "box office"]).unwrap();
+    eventually(|| (resets(&office, "arena:A") == 401).then_some(()));
+    assert_eq!(resets(&partner, "arena:A"), 200, "the other one is still good");
+    let listed = tokens(&file, &["list"]).unwrap();
+    assert!(listed.contains("box office") && listed.contains("revoked") && listed.contains("arena:A"), "{listed}");
+    assert!(!listed.contains(&partner), "{listed}");
+    assert!(tokens(&file, &["revoke", "nobody"]).unwrap_err().contains("no token of the name"));
+
+    // Of many who change the file at once each is heard.
+    let names: Vec<String> = (0..6).map(|n| format!("partner {n}")).collect();
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let makes = names.iter().map(|name| scope.spawn(|| make(&["--name", name, "--door", "admin"])));
+        makes.collect::<Vec<_>>().into_iter().map(|made| made.join().unwrap()).collect()
+    });
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let listed = tokens(&file, &["list"]).unwrap();
+    assert_eq!(listed.lines().filter(|line| line.starts_with("partner ")).count(), 6, "{listed}");
+
+    // A file that cannot be read lets nobody out, and nobody in.
+    let damaged = folder.path().join("damaged");
+    std::fs::write(&damaged, "hello").unwrap();
+    std::fs::rename(&damaged, &file).unwrap();
+    assert!(host.says("still count", PATIENCE), "the log says that it cannot be read");
+    assert_eq!((resets(&office, "arena:A"), resets(&partner, "arena:A")), (401, 200));
+    let said = fails(&["serve", "--listen", "127.0.0.1:0", "--tokens", text(&file)]);
+    assert!(said.contains("--tokens") && said.contains("cut short"), "{said}");
+    let log = host.stop();
+    assert!(log.contains("a partner"), "{log}");
+    assert!(!log.contains(&office) && !log.contains(&partner), "{log}");
+}
+
 #[test]
 fn a_booking_is_told_until_somebody_listens_and_always_under_the_same_key() {
     let (url, told) = notified(&[500, 204]);

@@ -27,6 +27,8 @@ use crate::serve::{ServeSettings, serve, serve_page};
 use crate::simulate::SimulateArgs;
 use crate::store::{Directory, LOG_BYTES, Store};
 use booking_hosting::auth::Auth;
+use booking_hosting::token_file;
+use booking_hosting::tokens::GrantedDoor;
 
 /// Book seats: no ticket sold twice, no money without a seat, no seat without money.
 #[derive(Parser)]
@@ -92,6 +94,9 @@ struct ServeArgs {
     /// they are not there
     #[arg(long, env = "BOOKING_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
+    /// A file of tokens with names, as `booking tokens` writes it. It is read again when it has changed
+    #[arg(long, env = "BOOKING_TOKENS", value_name = "FILE")]
+    tokens: Option<PathBuf>,
     /// Show the built-in mock gateway's ledger to everybody: it names every checkout. Without this only operators see it
     #[arg(long, env = "BOOKING_OPEN_LEDGER")]
     open_ledger: bool,
@@ -229,12 +234,16 @@ impl ServeArgs {
     async fn run(self) -> Result<(), CannotRun> {
         let public = secrets("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
         let admin = secrets("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
-        if self.demo && !public.is_empty() {
-            let why = "cannot be used with --auth-token-file or BOOKING_AUTH_TOKEN: a demo is open to everybody";
+        let named = self.tokens.as_deref().map(|path| token_file::follow("--tokens", path)).transpose()?;
+        let named = named.unwrap_or_default();
+        let has_named_admin = named.now().has(GrantedDoor::Admin);
+        if self.demo && (!public.is_empty() || named.now().has(GrantedDoor::Public)) {
+            let why = "cannot be used with tokens for the public door (--auth-token-file, BOOKING_AUTH_TOKEN, --tokens): a demo is open to everybody";
             return Err(CannotRun(format!("--demo {why} who reaches it")));
         }
         let auth = Auth::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
         let auth = auth.map_err(because("the tokens"))?.with_open_ledger(self.open_ledger);
+        let auth = auth.with_named(named);
         let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
         let settings = Settings {
             terms: self.terms.terms(),
@@ -273,7 +282,7 @@ impl ServeArgs {
         if self.demo {
             demo::open(&host).await.map_err(because("--demo"))?;
             page = PageSettings { map: Some(demo::map()), demo: true, ..page };
-            if admin.is_empty() {
+            if admin.is_empty() && !has_named_admin {
                 tracing::info!("a token (--admin-token-file or BOOKING_ADMIN_TOKEN) would open the operator's buttons");
             }
         }

@@ -25,6 +25,7 @@ use axum::routing::any;
 use booking_core::MapKey;
 use booking_core::map::SeatMap;
 use booking_core::wire::{Answer, Kind, MAX_BODY, Refusal, answer};
+use booking_hosting::process::now;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -179,7 +180,7 @@ impl Crowd {
         then: impl AsyncFnOnce(Request) -> Result<Answer, Refusal>,
     ) -> Response {
         let (app, start) = (&self.0.app, Instant::now());
-        let refused = app.settings.auth.authorize(shown(request.headers())).err();
+        let refused = app.settings.auth.authorize(shown(request.headers()), now()).err();
         let is_taken = TAKES.split(", ").any(|method| method == request.method().as_str());
         let (answer, refused) = match refused {
             None if is_taken => then(request).await.map_or_else(

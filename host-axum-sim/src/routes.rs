@@ -28,6 +28,7 @@ use crate::plans::Plans;
 use crate::serve::Share;
 use crate::socket::Upgrade;
 use booking_hosting::auth::{self, Auth, Principal};
+use booking_hosting::process::now;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -102,7 +103,8 @@ pub(crate) fn routes(app: App) -> Router {
 /// Answers every path that is not one of the routes, for a server that has no others.
 pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Response {
     let start = Instant::now();
-    let refusal = app.settings.auth.authorize(shown(request.headers())).err().unwrap_or_else(|| Kind::NotFound.into());
+    let refusal =
+        app.settings.auth.authorize(shown(request.headers()), now()).err().unwrap_or_else(|| Kind::NotFound.into());
     read_past(request.into_body(), app.settings.body_within).await;
     app.metrics.answered(("", ""), Some(refusal.kind), start.elapsed());
     respond(answer::refusal(&refusal))
@@ -110,7 +112,7 @@ pub(crate) async fn nowhere(State(app): State<App>, request: Request) -> Respons
 
 /// A page that is read takes `GET` and asks for the public door: what is wrong with a request for one.
 fn wrong_with(app: &App, request: &Request) -> Option<Response> {
-    if let Err(refusal) = app.settings.auth.authorize(shown(request.headers())) {
+    if let Err(refusal) = app.settings.auth.authorize(shown(request.headers()), now()) {
         return Some(respond(answer::refusal(&refusal)));
     }
     if *request.method() == Method::GET || *request.method() == Method::HEAD {
@@ -216,7 +218,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let (mut parts, body) = request.into_parts();
     let plain = |refusal: Refusal| (refusal, HeaderMap::new());
     let path = parts.uri.path().to_owned();
-    let (principal, route) = match app.settings.auth.route(shown(&parts.headers), parts.method.as_str(), &path) {
+    let (principal, route) = match app.settings.auth.route(shown(&parts.headers), parts.method.as_str(), &path, now()) {
         Ok(found) => found,
         Err(refusal) => {
             read_past(body, app.settings.body_within).await;
@@ -236,7 +238,20 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     if !app.settings.services.have(&call) {
         return Err(plain(Kind::NotFound.into()));
     }
+    if let Err(refusal) = principal.may(&call) {
+        tracing::warn!(who = principal.name(), about = about(&call), "audit: a token is not for {service} {name}");
+        return Err(plain(refusal));
+    }
     tell(&span, &call);
+    if handler.door() == Door::Admin && !handler.only_reads() {
+        let reason = if let Call::Operate(_, operation) = &call { operation.told().1 } else { "" };
+        tracing::warn!(
+            who = principal.name(),
+            about = about(&call),
+            reason,
+            "audit: an operator asks for: {service} {name}"
+        );
+    }
     if call == Call::Health {
         return if app.host.is_well() {
             Ok(Ok(answer::health_but(app.host.troubles())))
@@ -271,17 +286,23 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     }
 }
 
+/// What a call is about, for an audit: a seat, a map or a checkout.
+fn about(call: &Call) -> &str {
+    match call {
+        Call::Ticket(id, _) => id.as_str(),
+        Call::SeatMap(key, _) => key.as_str(),
+        Call::Status(id) | Call::Operate(id, _) => id.as_str(),
+        Call::Process(_) | Call::ProcessSend(_) | Call::Stuck(_) | Call::Gateway(_) | Call::Health => "",
+    }
+}
+
 /// Tells a request's span what it is about: ids of tickets, maps and checkouts, and no others.
 fn tell(span: &tracing::Span, call: &Call) {
     match call {
         Call::Ticket(id, _) => span.record("ticket", field::display(id)),
         Call::SeatMap(key, _) => span.record("map", field::display(key)),
         Call::Status(id) => span.record("checkout", field::display(id)),
-        Call::Operate(id, operation) => {
-            let (what, reason) = operation.told();
-            tracing::warn!(checkout = %id, reason, "audit: an operator asks for: {what}");
-            span.record("checkout", field::display(id))
-        }
+        Call::Operate(id, _) => span.record("checkout", field::display(id)),
         Call::Process(order) | Call::ProcessSend(order) => span.record("ticket", field::debug(order.tickets())),
         Call::Stuck(_) | Call::Gateway(_) | Call::Health => span,
     };

@@ -153,7 +153,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if path == "/openapi.json" {
         return described(settings, token, &method);
     }
-    let (principal, route) = match settings.auth.route(token, &method, &path) {
+    let (principal, route) = match settings.auth.route(token, &method, &path, now()) {
         Ok(found) => found,
         Err(refusal) => {
             audit(&method, &path, &refusal);
@@ -178,6 +178,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let keys = shown_key.iter().flat_map(|keys| keys.split(", ")).map(str::as_bytes);
     let shown_key = idempotency_key(&method, keys)?;
     let call = route.parse(&body)?.from_door(principal.door);
+    principal.may(&call)?;
     let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&principal, &path, key));
     let chance = chance()?;
     // Named after its key, so that a repeat finds it; else after chance.
@@ -279,7 +280,7 @@ fn lost(why: &Broken) -> Answer {
 
 /// The description of every route.
 fn described(settings: &Settings, token: Option<&[u8]>, method: &str) -> Outcome {
-    settings.auth.authorize(token)?;
+    settings.auth.authorize(token, now())?;
     if !matches!(method, "GET" | "HEAD") {
         return Err(Kind::MethodNotAllowed.into());
     }

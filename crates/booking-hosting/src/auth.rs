@@ -2,15 +2,19 @@
 //! kept is its digest. And what an idempotency key stands for: its scope, and the request it came with.
 
 use booking_core::life::Digest;
-use booking_core::wire::{BEARER, Door, Handler, Kind, Refusal, Route, address, is_token, route, watch};
+use booking_core::time::Timestamp;
+use booking_core::wire::{BEARER, Call, Door, Handler, Kind, Refusal, Route, address, is_token, route, watch};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+
+use crate::tokens::{Grant, GrantedDoor, SharedTokens, TokenDigest, Tokens, digest};
 
 /// The tokens that open the doors. Without any, the public door is open to everybody, and the admin door to nobody.
 #[derive(Clone, Default)]
 pub struct Auth {
-    public: Vec<[u8; 32]>,
-    admin: Vec<[u8; 32]>,
+    public: Vec<TokenDigest>,
+    admin: Vec<TokenDigest>,
+    named: SharedTokens,
     opens_ledger: bool,
 }
 
@@ -19,17 +23,48 @@ pub struct Auth {
 #[error("a token has 16 to 256 characters of A-Z a-z 0-9 - . _ ~ +")]
 pub struct NotAToken;
 
-fn digest(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
-}
-
 /// A caller that a door has let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The last door that is open to them.
     pub door: Door,
     /// Stands for their token, if they showed one.
-    pub token: Option<[u8; 32]>,
+    pub token: Option<TokenDigest>,
+    /// What their token opens, if it is one with a name.
+    pub grant: Option<Grant>,
+}
+
+impl Principal {
+    /// A caller of whom nothing is known.
+    const NOBODY: Self = Self { door: Door::Public, token: None, grant: None };
+
+    /// What an audit says: the name of their token, or what kind of token it is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match (&self.grant, self.door) {
+            (Some(grant), _) => grant.name.as_str(),
+            (None, Door::Admin) => "an admin token",
+            (None, Door::Public) => "the public",
+        }
+    }
+
+    /// Whether their token is for what this call is about.
+    ///
+    /// # Errors
+    /// `Unauthorized`.
+    pub fn may(&self, call: &Call) -> Result<(), Refusal> {
+        let is_for = self.grant.as_ref().is_none_or(|grant| grant.is_for(call));
+        if is_for { Ok(()) } else { Err(Kind::Unauthorized.into()) }
+    }
+}
+
+/// What all tokens together say about a door.
+#[derive(Clone, Copy, Debug)]
+struct Doors {
+    /// Whether the public door asks for a token.
+    is_public_closed: bool,
+    /// Whether any token opens the admin door.
+    has_admin: bool,
 }
 
 impl Auth {
@@ -44,7 +79,7 @@ impl Auth {
         let token = |text: &str| if is_token(text) { Ok(digest(text.as_bytes())) } else { Err(NotAToken) };
         let public = public.into_iter().map(token).collect::<Result<_, _>>()?;
         let admin = admin.into_iter().map(token).collect::<Result<_, _>>()?;
-        Ok(Self { public, admin, opens_ledger: false })
+        Ok(Self { public, admin, named: SharedTokens::default(), opens_ledger: false })
     }
 
     /// The same, with the mock gateway's ledger behind the public door: for trying things. The ledger names every checkout, and a
@@ -54,34 +89,55 @@ impl Auth {
         Self { opens_ledger, ..self }
     }
 
+    /// The same, with tokens that have names as well. One for the public door closes that door to callers without a token, also when it has
+    /// expired or was revoked: or the end of the last one would let everybody in.
+    #[must_use]
+    pub fn with_named(self, named: SharedTokens) -> Self {
+        Self { named, ..self }
+    }
+
+    fn doors(&self, named: &Tokens) -> Doors {
+        Doors {
+            is_public_closed: !self.public.is_empty() || self.named.close_public(),
+            has_admin: !self.admin.is_empty() || named.has(GrantedDoor::Admin),
+        }
+    }
+
     /// Who asks. A token that is shown has to be right, also where none is needed.
-    fn principal(&self, shown: Option<&[u8]>) -> Result<Principal, Refusal> {
-        let nobody = Principal { door: Door::Public, token: None };
-        if self.public.is_empty() && self.admin.is_empty() {
-            return Ok(nobody);
+    fn principal(&self, shown: Option<&[u8]>, now: Timestamp) -> Result<Principal, Refusal> {
+        let named = self.named.now();
+        let doors = self.doors(&named);
+        if !doors.is_public_closed && !doors.has_admin {
+            return Ok(Principal::NOBODY);
         }
         let Some(shown) = shown else {
-            return if self.public.is_empty() { Ok(nobody) } else { Err(Kind::Unauthorized.into()) };
+            return if doors.is_public_closed { Err(Kind::Unauthorized.into()) } else { Ok(Principal::NOBODY) };
         };
         let token = digest(shown);
+        if let Some(grant) = named.get(&token) {
+            let door = grant.door_at(now).ok_or(Kind::Unauthorized)?;
+            return Ok(Principal { door, token: Some(token), grant: Some(grant.clone()) });
+        }
         let is_one_of = |tokens: &[[u8; 32]]| {
             let found = tokens.iter().fold(Choice::from(0), |found, one| found | one.ct_eq(&token));
             bool::from(found)
         };
         let (is_admin, is_public) = (is_one_of(&self.admin), is_one_of(&self.public));
         match (is_admin, is_public) {
-            (true, _) => Ok(Principal { door: Door::Admin, token: Some(token) }),
-            (false, true) => Ok(Principal { door: Door::Public, token: Some(token) }),
+            (true, _) => Ok(Principal { door: Door::Admin, token: Some(token), grant: None }),
+            (false, true) => Ok(Principal { door: Door::Public, token: Some(token), grant: None }),
             (false, false) => Err(Kind::Unauthorized.into()),
         }
     }
 
-    /// Lets in a caller that asks for a page behind the public door which belongs to no handler.
+    /// Lets in a caller that asks for a page behind the public door which belongs to no handler. What is there is about all maps, so a token for
+    /// some does not do.
     ///
     /// # Errors
     /// `Unauthorized`.
-    pub fn authorize(&self, shown: Option<&[u8]>) -> Result<(), Refusal> {
-        self.principal(shown).map(|_| ())
+    pub fn authorize(&self, shown: Option<&[u8]>, now: Timestamp) -> Result<(), Refusal> {
+        let is_for_all = self.principal(shown, now)?.grant.is_none_or(|grant| grant.maps.is_empty());
+        if is_for_all { Ok(()) } else { Err(Kind::Unauthorized.into()) }
     }
 
     /// Finds the route of a request, as far as the doors on the way to it are open.
@@ -95,8 +151,9 @@ impl Auth {
         shown: Option<&[u8]>,
         method: &str,
         path: &'a str,
+        now: Timestamp,
     ) -> Result<(Principal, Route<'a>), Refusal> {
-        let principal = match self.principal(shown) {
+        let principal = match self.principal(shown, now) {
             Ok(principal) => principal,
             Err(refusal) => {
                 // Whether it is up, anybody may ask.
@@ -105,7 +162,7 @@ impl Auth {
                 if !asks_for_health {
                     return Err(refusal);
                 }
-                Principal { door: Door::Public, token: None }
+                Principal::NOBODY
             }
         };
         match route(principal.door, method, path) {
@@ -117,7 +174,7 @@ impl Auth {
                 {
                     return Ok((principal, route));
                 }
-                let is_admins = !self.admin.is_empty() && route(Door::Admin, method, path).is_ok();
+                let is_admins = self.doors(&self.named.now()).has_admin && route(Door::Admin, method, path).is_ok();
                 Err(if is_admins && refusal.kind == Kind::NotFound { Kind::Unauthorized.into() } else { refusal })
             }
         }
@@ -170,13 +227,16 @@ pub fn fingerprint(body: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::TokenName;
+    use booking_core::ids::MapKey;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
     const PUBLIC: &str = "public-token-of-a-shop";
     const ADMIN: &str = "admin-token-of-an-operator";
 
     fn outcome(auth: &Auth, authorization: Option<&str>, path: &str) -> Result<Door, Kind> {
         let shown = shown(authorization.map(str::as_bytes), [].into_iter());
-        auth.route(shown, "POST", path).map(|(principal, _)| principal.door).map_err(|why| why.kind)
+        auth.route(shown, "POST", path, NOW).map(|(principal, _)| principal.door).map_err(|why| why.kind)
     }
 
     #[test]
@@ -210,8 +270,8 @@ mod tests {
         assert_eq!(outcome(&auth, Some(&public), "/Ticket/a/reserve"), Ok(Door::Public));
         assert_eq!(outcome(&auth, Some(&public), "/Ticket/a/reset"), Err(Kind::Unauthorized));
         assert_eq!(outcome(&auth, Some("Bearer another-public-token"), "/Ticket/a/reserve"), Ok(Door::Public));
-        assert!(auth.route(None, "GET", "/health").is_ok());
-        assert_eq!(auth.route(None, "POST", "/health").unwrap_err().kind, Kind::Unauthorized);
+        assert!(auth.route(None, "GET", "/health", NOW).is_ok());
+        assert_eq!(auth.route(None, "POST", "/health", NOW).unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]
@@ -219,9 +279,57 @@ mod tests {
         let auth = Auth::new([PUBLIC], []).unwrap();
         let offer = format!("{}, {}{PUBLIC}", watch::PROTOCOL, watch::TOKEN_PROTOCOL);
         let token = shown(None, protocols(&offer));
-        assert!(auth.route(token, "GET", "/SeatMap/a/watch").is_ok());
+        assert!(auth.route(token, "GET", "/SeatMap/a/watch", NOW).is_ok());
         let token = shown(None, protocols(watch::PROTOCOL));
-        assert_eq!(auth.route(token, "GET", "/SeatMap/a/watch").unwrap_err().kind, Kind::Unauthorized);
+        assert_eq!(auth.route(token, "GET", "/SeatMap/a/watch", NOW).unwrap_err().kind, Kind::Unauthorized);
+    }
+
+    #[test]
+    fn a_token_with_a_name_opens_its_door_and_one_that_was_revoked_none() {
+        let shared = SharedTokens::default();
+        let auth = Auth::default().with_named(shared.clone());
+        let admin = format!("Bearer {ADMIN}");
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Ok(Door::Public), "there are no tokens yet");
+        let mut tokens = Tokens::default();
+        let name = TokenName::parse("box office").unwrap();
+        let grant = Grant { name: name.clone(), door: GrantedDoor::Admin, maps: vec![], expires: None, revoked: None };
+        assert!(tokens.add(ADMIN, grant.clone()));
+        assert!(!shared.replace(tokens.clone()));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Ok(Door::Public));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reset"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, Some(&admin), "/Ticket/a/reset"), Ok(Door::Admin));
+        let (principal, _) = auth.route(Some(ADMIN.as_bytes()), "POST", "/Ticket/a/reset", NOW).unwrap();
+        assert_eq!(principal.name(), "box office");
+        assert_eq!(tokens.revoke(&name, NOW), Some(NOW));
+        assert!(!shared.replace(tokens.clone()));
+        assert_eq!(outcome(&auth, Some(&admin), "/Ticket/a/reset"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, Some(&admin), "/Ticket/a/reserve"), Err(Kind::Unauthorized), "it is shown and wrong");
+        // The end of the last public token lets nobody in.
+        let public = Grant { name: TokenName::parse("shop").unwrap(), door: GrantedDoor::Public, ..grant };
+        assert!(tokens.add(PUBLIC, Grant { expires: Some(NOW), ..public }));
+        assert!(shared.replace(tokens), "the door closes");
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Err(Kind::Unauthorized));
+        assert_eq!(outcome(&auth, Some(&format!("Bearer {PUBLIC}")), "/Ticket/a/reserve"), Err(Kind::Unauthorized));
+        // Nor does a file in which it is no more.
+        assert!(!shared.replace(Tokens::default()));
+        assert_eq!(outcome(&auth, None, "/Ticket/a/reserve"), Err(Kind::Unauthorized));
+    }
+
+    #[test]
+    fn what_is_about_all_maps_is_not_for_a_token_of_one() {
+        let (shared, mut tokens) = (SharedTokens::default(), Tokens::default());
+        let grant = |name: &str, maps: &[&str]| Grant {
+            name: TokenName::parse(name).unwrap(),
+            door: GrantedDoor::Public,
+            maps: maps.iter().map(|map| MapKey::parse(map).unwrap()).collect(),
+            expires: None,
+            revoked: None,
+        };
+        assert!(tokens.add(PUBLIC, grant("shop", &[])) && tokens.add(ADMIN, grant("partner", &["arena:A"])));
+        assert!(shared.replace(tokens));
+        let auth = Auth::default().with_named(shared);
+        assert!(auth.authorize(Some(PUBLIC.as_bytes()), NOW).is_ok());
+        assert_eq!(auth.authorize(Some(ADMIN.as_bytes()), NOW).unwrap_err().kind, Kind::Unauthorized);
     }
 
     #[test]

@@ -14,4 +14,7 @@ pub mod ports;
 #[cfg(feature = "native")]
 pub mod process;
 pub mod representation;
+#[cfg(feature = "native")]
+pub mod token_file;
+pub mod tokens;
 pub mod webhook;

@@ -1,9 +1,10 @@
-//! `booking`: tries a deployment of the seat-booking engine, and loads it. It knows the deployment by its address alone.
+//! `booking`: tries a deployment of the seat-booking engine, and loads it, which it knows by its address alone; and makes tokens.
 
 mod load;
 mod report;
 mod shop;
 mod smoke;
+mod tokens;
 mod watcher;
 
 use std::io::Write as _;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Tries a deployment of the seat-booking engine, and loads it.
+/// Tries a deployment of the seat-booking engine, loads it, and makes tokens for it.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -25,12 +26,16 @@ enum Command {
     Smoke(smoke::SmokeArgs),
     /// Has many buyers ask at once, and tells how many bookings a second there were, how long they took, and what was refused
     Load(load::LoadArgs),
+    /// Tokens with names, in a file that `host-axum-sim serve --tokens` goes by
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Smoke(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Tokens(command) => command.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
