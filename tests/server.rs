@@ -188,7 +188,7 @@ fn operators_end_what_the_gateway_does_not_and_see_what_waits() {
     assert_eq!(metric(&public, "booking_checkouts_stuck"), "1");
     assert_eq!(public.get("/Checkout/list/stuck").status, 401);
     let log = host.stop();
-    assert!(log.contains("audit: an operator asks for: resolve") && log.contains("seen at the gateway"), "{log}");
+    assert!(log.contains("audit: an operator asks for: Checkout resolve") && log.contains("seen at the gateway"), "{log}");
 }
 
 #[test]
