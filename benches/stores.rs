@@ -84,7 +84,7 @@ impl Bookings {
             let body = format!(r#"{{"ticketId":"arena-{}:{}","userId":"user-{n}"}}"#, n / 1_000, n % 1_000);
             let call = parse(Door::Public, "POST", "/Checkout/process", body.as_bytes()).expect("it is a good request");
             let fresh = Fresh(u128::from(self.dice.draw()) << 64 | u128::from(self.dice.draw()));
-            self.hand(Input::Call(Caller(n), Request { call, key: None, fresh }), &mut records);
+            self.hand(Input::Call(Caller(n), Request { call, key: None, fresh, audit: None }), &mut records);
         }
         records
     }
@@ -102,6 +102,7 @@ impl Bookings {
                     Output::Answer(_, answer) => assert_eq!(answer.status, 200, "every seat is free"),
                     Output::Watching(..)
                     | Output::Plan(..)
+                    | Output::Bookings(..)
                     | Output::News(..)
                     | Output::Pay(..)
                     | Output::Deliver(_)

@@ -11,9 +11,11 @@ use std::process::{Command, Stdio};
 use booking_core::TicketId;
 use booking_core::money::Money;
 use serde_json::{Value, json};
+use tests::PATIENCE;
 use tests::gateway::{OddGateway, refuses_us};
+use tests::http::Client;
 use tests::restate::{Folder, OnRestate};
-use tests::server::{Server, binary};
+use tests::server::{Server, binary, notified, tokens};
 use xtask::wrangler::Dev;
 
 #[path = "../booking-core/examples/currencies.rs"]
@@ -150,6 +152,34 @@ fn a_server_that_forgets_says_so() {
 #[test]
 fn an_operator_resets_blocks_and_publishes() {
     demo(&[]).plays("an_operator_resets_blocks_and_publishes");
+}
+
+#[test]
+fn an_operator_keeps_the_books() {
+    let folder = Folder::new("page-books");
+    let (data, file) = (folder.path().join("data"), folder.path().join("tokens"));
+    let serve = |more: &[&str]| {
+        let args = ["--demo", "--payment-delay", "0ms", "--data-dir", data.to_str().unwrap()];
+        Server::start("serve", &[&args, more].concat())
+    };
+    // A booking that nobody was told of: a start without a notifier gives up what is still to be sent.
+    let host = serve(&["--notify-url", "http://127.0.0.1:9/nobody-is-there"]);
+    let order = json!({ "ticketId": "demo:A-1", "userId": "=ann", "paymentMethodId": "card_success" });
+    assert_eq!(Client::new(&host.base).post("/Checkout/process", &order).status, 200);
+    let _log = host.stop();
+    let _log = serve(&[]).stop();
+    let (url, told) = notified(&[204]);
+    let token = tokens(&file, &["make", "--name", "box office", "--door", "admin"]).unwrap();
+    let host = serve(&["--notify-url", &url, "--tokens", file.to_str().unwrap()]);
+    play("an_operator_keeps_the_books", &host.base, &json!({ "admin": token.trim() }), |asked| match asked {
+        "told" => drop(told.recv_timeout(PATIENCE).unwrap()),
+        "revoke" => {
+            tokens(&file, &["revoke", "box office"]).unwrap();
+            assert!(host.says("the tokens were read again", PATIENCE));
+        }
+        _ => panic!("it asks for {asked}"),
+    });
+    assert!(told.try_recv().is_err(), "it was sent once");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tests::gateway::{
 use tests::http::{Client, Got};
 use tests::mail::{MailServer, certificate};
 use tests::restate::Folder;
-use tests::server::{Server, binary, notified, scenarios};
+use tests::server::{Server, binary, notified, scenarios, tokens};
 use tests::{PATIENCE, eventually};
 use tungstenite::client::IntoClientRequest as _;
 
@@ -188,7 +188,10 @@ fn operators_end_what_the_gateway_does_not_and_see_what_waits() {
     assert_eq!(metric(&public, "booking_checkouts_stuck"), "1");
     assert_eq!(public.get("/Checkout/list/stuck").status, 401);
     let log = host.stop();
-    assert!(log.contains("audit: an operator asks for: Checkout resolve") && log.contains("seen at the gateway"), "{log}");
+    assert!(
+        log.contains("audit: an operator asks for: Checkout resolve") && log.contains("seen at the gateway"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -308,14 +311,6 @@ fn every_flag_is_an_environment_variable_and_tokens_come_from_files() {
     }
 }
 
-/// Runs `booking tokens` on a file: what it prints.
-fn tokens(file: &std::path::Path, args: &[&str]) -> Result<String, String> {
-    let output =
-        Command::new(binary("booking")).arg("tokens").args(args).args(["--file", text(file)]).output().unwrap();
-    let said = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) }
-}
-
 #[test]
 fn a_token_with_a_name_opens_what_it_is_for_until_it_is_revoked() {
     let folder = Folder::new("tokens");
@@ -368,6 +363,73 @@ fn a_token_with_a_name_opens_what_it_is_for_until_it_is_revoked() {
     let log = host.stop();
     assert!(log.contains("a partner"), "{log}");
     assert!(!log.contains(&office) && !log.contains(&partner), "{log}");
+}
+
+/// A data directory with one booking whose buyer nobody has told, and the gateway's mock in it.
+fn one_booking_that_nobody_was_told_of(data: &str) -> Value {
+    let args = ["--payment-delay", "0ms", "--data-dir", data];
+    let serve = |more: &[&str]| Server::start("serve", &[&args, more].concat());
+    let host = serve(&["--notify-url", "http://127.0.0.1:9/nobody-is-there"]);
+    let booked = buy(&Client::new(&host.base), "hall:1", "card_success");
+    assert_eq!(booked.status, 200);
+    let _log = host.stop();
+    // A start without a notifier gives up what is still to be sent.
+    let _log = serve(&[]).stop();
+    booked.body["checkoutId"].clone()
+}
+
+#[test]
+fn an_operator_finds_a_booking_has_its_message_sent_and_reads_who_did_what() {
+    let folder = Folder::new("books");
+    let (data, file) = (folder.path().join("data"), folder.path().join("tokens"));
+    let checkout = one_booking_that_nobody_was_told_of(text(&data));
+    let token = tokens(&file, &["make", "--name", "box office", "--door", "admin"]).unwrap().trim().to_owned();
+    let partner = tokens(&file, &["make", "--name", "a partner", "--door", "admin", "--map", "hall"]).unwrap();
+    let (url, told) = notified(&[204]);
+    let args = ["--data-dir", text(&data), "--payment-delay", "0ms", "--notify-url", &url, "--tokens", text(&file)];
+    let host = Server::start("serve", &args);
+    let public = Client::new(&host.base);
+    let (office, partner) = (public.with_token(&token), public.with_token(partner.trim()));
+    assert_eq!(buy(&public, "hall:2", "card_decline").status, 402);
+
+    // The booking, by what the buyer says; and who may not see it.
+    let found = office.post("/bookings", &json!({ "userId": "ann", "status": "CONFIRMED" }));
+    let [booking] = &found.body["bookings"].as_array().unwrap()[..] else { panic!("{}", found.text) };
+    assert_eq!((&booking["checkoutId"], &booking["notification"]), (&checkout, &json!("GIVEN_UP")));
+    for path in ["/bookings", "/bookings.csv", "/inbox", "/audit"] {
+        assert_eq!((public.get(path).status, partner.get(path).status), (401, 401), "{path}");
+    }
+    let table = office.get("/bookings.csv?map=hall");
+    let lines: Vec<&str> = table.text.split("\r\n").collect();
+    assert_eq!((table.status, lines.len(), lines[3]), (200, 4, ""), "{}", table.text);
+    assert!(lines[0].starts_with("checkoutId,status,") && lines[1].contains(",FAILED,"), "{}", table.text);
+    assert!(lines[2].starts_with(&format!("{},CONFIRMED,20", checkout.as_str().unwrap())), "{}", table.text);
+
+    // Its message, which is sent once more and no more often.
+    let inbox = office.get("/inbox");
+    let message = inbox.body["messages"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(office.post(&format!("/inbox/{message}/retry"), &json!({})).status, 200);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap().body["checkoutId"], checkout);
+    eventually(|| {
+        (office.get("/bookings?status=CONFIRMED").body["bookings"][0]["notification"] == "DELIVERED").then_some(())
+    });
+    assert_eq!(office.get("/inbox").body["messages"], json!([]));
+    assert!(told.try_recv().is_err(), "once");
+
+    // Who did what, also after a restart; the wrong tokens are counted.
+    let _log = host.stop();
+    let host = Server::start("serve", &args);
+    let office = Client::new(&host.base).with_token(&token);
+    let audit = office.get("/audit").body["entries"].as_array().unwrap().clone();
+    let did = |asked: &str| audit.iter().find(|entry| entry["asked"] == asked).unwrap_or_else(|| panic!("{audit:?}"));
+    let retried = did("operators/retry");
+    assert_eq!(
+        (&retried["who"], &retried["about"], &retried["refused"]),
+        (&json!("box office"), &json!(message), &Value::Null)
+    );
+    assert_eq!(did("operators/bookingsCsv")["who"], "box office", "taking all bookings out of the house is a deed");
+    let refused = audit.iter().find(|entry| entry["refused"] == "Unauthorized").unwrap();
+    assert_eq!((&refused["who"], &refused["asked"]), (&json!("callers"), &json!("operators/bookings")));
 }
 
 #[test]

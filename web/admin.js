@@ -1,6 +1,7 @@
 // What only an operator may do: put seats on sale and take them off, put a house back on sale, publish a layout.
 
 import { part, Refusal } from "./api.js";
+import { Books } from "./books.js";
 import { $ } from "./dom.js";
 import { count } from "./words.js";
 
@@ -22,6 +23,7 @@ export class Admin {
     this.#map = map;
     this.#seats = seats;
     this.#does = does;
+    new Books(api, map);
     $("admin-door").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#enter();

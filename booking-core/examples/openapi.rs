@@ -12,6 +12,7 @@ use booking_core::ids::{
 use booking_core::map::ticket::TicketStatus;
 use booking_core::money::{Currency, Money};
 use booking_core::time::{HoldTtl, MAX_EXACT, Timestamp};
+use booking_core::wire::search::{LONGEST_PAGE, PAGE};
 use booking_core::wire::{Door, Handler, IDEMPOTENCY_KEY, Kind, MAX_TEXT, Service};
 use serde_json::{Map, Value, json};
 
@@ -212,6 +213,17 @@ fn about(handler: Handler) -> About {
             plain(nothing(), answer, &[NotFound])
         }
         Handler::CheckoutsStuck => plain(nullable(object(&[], &[("after", CheckoutId::schema())])), stuck(), &[]),
+        Handler::Bookings => plain(nullable(bookings_search()), page("bookings", booking(), booking_cursor()), &[]),
+        Handler::BookingsCsv => plain(nullable(bookings_search()), Value::Null, &[]),
+        Handler::Inbox => {
+            let message = object(&[("id", inbox_id())], &[("booking", booking()), ("why", text())]);
+            plain(nullable(paging(inbox_id())), page("messages", message, inbox_id()), &[])
+        }
+        Handler::InboxRetry => {
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            plain(nothing(), answer, &[NotFound, CheckoutInProgress])
+        }
+        Handler::Audit => plain(nullable(paging(u64::schema())), page("entries", audited(), u64::schema()), &[]),
         Handler::CheckoutCancel => {
             let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
             plain(object(&[("reason", line())], &[]), answer, &[NotFound, CheckoutInProgress])
@@ -296,11 +308,25 @@ fn about(handler: Handler) -> About {
 fn operation(handler: Handler, method: &str) -> Value {
     let about = about(handler);
     let mut parameters = Vec::new();
-    let id = handler
-        .id_name()
-        .map(|name| (name, if handler.service() == Service::Ticket { TicketId::schema() } else { MapKey::schema() }));
+    let id = handler.id_name().map(|name| {
+        (
+            name,
+            match handler.service() {
+                Service::Ticket => TicketId::schema(),
+                Service::Operators => described(inbox_id(), "the `id` of a message in the inbox"),
+                Service::SeatMap | Service::Checkout | Service::Gateway | Service::Health => MapKey::schema(),
+            },
+        )
+    });
     if let Some((name, schema)) = &id {
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+    }
+    if method == "get" && handler.takes_query() {
+        // The same fields as in a body, but for the buyer: addresses are written into logs.
+        let fields = about.body["anyOf"][0]["properties"].as_object().cloned().unwrap_or_default();
+        for (name, schema) in fields.into_iter().filter(|(name, _)| name != "userId") {
+            parameters.push(json!({ "name": name, "in": "query", "required": false, "schema": schema["anyOf"][0] }));
+        }
     }
     if method == "post" {
         parameters.push(json!({
@@ -335,6 +361,12 @@ fn responses(handler: Handler, method: &str, about: &About, has_id: bool) -> Val
     let mut responses = Map::new();
     if handler == Handler::MapWatch {
         responses.insert("101".into(), json!({ "description": "What follows is a WebSocket" }));
+    } else if handler == Handler::BookingsCsv {
+        let table = json!({ "text/csv": { "schema": { "type": "string" } } });
+        responses.insert(
+            "200".into(),
+            json!({ "description": "A table, its first line the names of its columns", "content": table }),
+        );
     } else if about.answer != Value::Null {
         responses.insert("200".into(), json_of("Done", &about.answer));
     }
@@ -536,6 +568,93 @@ fn stuck() -> Value {
     let more =
         described(json!({ "type": "boolean" }), "whether there are others: ask again, with `after` the last of these");
     object(&[("checkouts", list(one)), ("more", more)], &[])
+}
+
+fn booking_cursor() -> Value {
+    json!({ "type": "string", "pattern": r"^[0-9]{1,16}:(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]{1,128}$" })
+}
+
+fn inbox_id() -> Value {
+    json!({ "type": "string", "pattern": r"^(notification:(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]{1,128}|line:[0-9]{1,16})$" })
+}
+
+fn status() -> Value {
+    json!({ "enum": ["PENDING", "CONFIRMED", "FAILED"] })
+}
+
+/// The fields that turn pages.
+fn paging(after: Value) -> Value {
+    object(&[], &[("after", described(after, "the `next` of the page before")), ("limit", limit())])
+}
+
+fn limit() -> Value {
+    let words = format!("how many at most; {PAGE} where nothing is said");
+    described(json!({ "type": "integer", "minimum": 1, "maximum": LONGEST_PAGE }), &words)
+}
+
+fn bookings_search() -> Value {
+    object(
+        &[],
+        &[
+            ("map", described(MapKey::schema(), "with a seat of this map")),
+            ("ticketId", described(TicketId::schema(), "with this seat")),
+            ("userId", described(UserId::schema(), "of this buyer")),
+            ("status", status()),
+            ("from", described(Timestamp::schema(), "begun then, or later: milliseconds since the Unix epoch")),
+            ("until", described(Timestamp::schema(), "begun before then: milliseconds since the Unix epoch")),
+            ("after", described(booking_cursor(), "the `next` of the page before")),
+            ("limit", limit()),
+        ],
+    )
+}
+
+/// A page of a list, the newest first.
+fn page(name: &str, of: Value, next: Value) -> Value {
+    let next = described(nullable(next), "where the next page begins; null where there is none");
+    object(&[(name, list(of)), ("next", next)], &[])
+}
+
+fn booking() -> Value {
+    object(
+        &[
+            ("checkoutId", CheckoutId::schema()),
+            ("status", status()),
+            ("userId", UserId::schema()),
+            ("tickets", list(TicketId::schema())),
+            ("startedAt", Timestamp::schema()),
+        ],
+        &[
+            ("amount", Money::schema()),
+            ("paymentId", PaymentId::schema()),
+            ("kind", described(text(), "what it was refused with")),
+            ("endedAt", Timestamp::schema()),
+            (
+                "notification",
+                described(
+                    json!({ "enum": ["WAITING", "DELIVERED", "GIVEN_UP"] }),
+                    "what has become of the message to the buyer",
+                ),
+            ),
+            ("reset", described(list(TicketId::schema()), "the tickets that an operator has put back on sale since")),
+        ],
+    )
+}
+
+fn audited() -> Value {
+    object(
+        &[
+            ("n", u64::schema()),
+            ("at", Timestamp::schema()),
+            ("who", described(text(), "the name of a token, or what kind of token it was")),
+            ("asked", described(text(), "a service and a handler")),
+            ("times", described(u32::schema(), "how often: what happens often has one entry")),
+        ],
+        &[
+            ("about", described(text(), "a seat, a map or a checkout")),
+            ("reason", text()),
+            ("refused", described(text(), "what it was refused with")),
+        ],
+    )
 }
 
 fn pending() -> Value {

@@ -62,7 +62,35 @@ impl Timestamp {
     pub const fn since(self, earlier: Self) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// This point as people write it, in UTC, in the form of RFC 3339.
+    ///
+    /// ```
+    /// use booking_core::time::Timestamp;
+    /// assert_eq!(Timestamp::from_millis(1_709_210_096_789).to_utc(), "2024-02-29T12:34:56.789Z");
+    /// ```
+    #[must_use]
+    pub fn to_utc(self) -> String {
+        let (days, millis) = (self.0 / DAY, self.0 % DAY);
+        // Years that begin in March, so that a leap day is the last of its year; cycles of 400 of them.
+        let days = days + DAYS_FROM_MARCH_0000;
+        let (cycle, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = cycle * 400 + year + later;
+        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1_000)
+    }
 }
+
+/// A day, in milliseconds.
+const DAY: u64 = 86_400_000;
+
+/// How many days lie between the first of March of the year 0 and the Unix epoch.
+const DAYS_FROM_MARCH_0000: u64 = 719_468;
 
 /// Milliseconds since the Unix epoch, as a number.
 impl fmt::Display for Timestamp {

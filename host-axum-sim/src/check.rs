@@ -79,7 +79,8 @@ impl Kept {
                 Record::Beginning(_)
                 | Record::CheckoutForgotten(_)
                 | Record::AccountForgotten(_)
-                | Record::KeyForgotten(_) => {}
+                | Record::KeyForgotten(_)
+                | Record::Audit(..) => {}
             }
         }
         kept.maps = maps.into_iter().map(|(key, stored)| (key, stored.into_map())).collect();

@@ -77,7 +77,9 @@ pub async fn open(host: &Host) -> Result<(), Refusal> {
     let reply = host.ask(Call::SeatMap(map(), publish), None).await;
     let refused = match reply {
         Reply::Answer(Answer { kind, .. }) => kind,
-        Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) => Some(Kind::StorageUnavailable),
+        Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) | Reply::Bookings(..) => {
+            Some(Kind::StorageUnavailable)
+        }
     };
     refused.map_or(Ok(()), |kind| Err(kind.into()))
 }

@@ -18,6 +18,7 @@
 mod by_id;
 mod calls;
 mod checkouts;
+mod lists;
 mod maps;
 mod messages;
 mod operate;
@@ -35,6 +36,8 @@ use booking_core::map::ticket::TicketStatus;
 use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::search::BookingCursor;
 use booking_core::wire::{GatewayCall, Kind};
 
 use crate::store::{Record, Seq};
@@ -129,6 +132,7 @@ enum Name {
     Checkout(CheckoutId),
     Account(PaymentKey),
     Key(Digest),
+    Audit(u64),
 }
 
 /// How many timers one tick fires at most, so that nothing waits for long.
@@ -157,6 +161,8 @@ pub struct Engine {
     /// Those that are to be reset when the checkouts that have their seats have ended.
     to_reset_later: BTreeSet<MapKey>,
     checkouts: ById<Box<CheckoutRecord>>,
+    /// All of them, in the order in which they began.
+    by_start: BTreeSet<BookingCursor>,
     /// Those that have not ended.
     under_way: BTreeSet<CheckoutId>,
     /// Bookings whose message was given up.
@@ -164,6 +170,8 @@ pub struct Engine {
     ledger: Ledger,
     keys: BTreeMap<Digest, IdempotencyRecord>,
     kept: Retention,
+    /// What operators did, by its number.
+    audit: BTreeMap<u64, AuditEntry>,
     due: BTreeSet<(Timestamp, Due)>,
     /// Who waits for a checkout to end, and until when.
     waiting: BTreeMap<CheckoutId, BTreeMap<Caller, Timestamp>>,
@@ -230,10 +238,12 @@ impl Engine {
             to_reset: BTreeSet::new(),
             to_reset_later: BTreeSet::new(),
             checkouts: ById::default(),
+            by_start: BTreeSet::new(),
             under_way: BTreeSet::new(),
             parked: BTreeSet::new(),
             ledger: Ledger::default(),
             keys: BTreeMap::new(),
+            audit: BTreeMap::new(),
             due: BTreeSet::new(),
             waiting: BTreeMap::new(),
             paying: BTreeMap::new(),
@@ -310,6 +320,7 @@ impl Engine {
             Input::Cancel(caller, id) => self.cancel(caller, &id, now),
             Input::Outcome(op, outcome) => self.outcome(&op, outcome, now),
             Input::Delivered(id, delivered) => self.delivered(&id, delivered, now),
+            Input::Noted(entry) => self.note(AuditEntry { at: now, ..entry }),
             Input::Tick => self.tick(now),
             Input::ClockSet(was) => self.clock_set(was, now),
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use booking_core::map::SeatMap;
 use booking_core::map::ticket::Ticket;
 use booking_core::time::Timestamp;
-use booking_core::wire::export;
+use booking_core::wire::export::{self, Booking};
 use booking_hosting::flags::{CannotRun, because};
 use booking_hosting::process::now;
 use booking_log::create_private;
@@ -48,7 +48,7 @@ impl ExportArgs {
         for record in records {
             let record = record.map_err(because("--data-dir"))?;
             if let Record::Checkout(record) = &record {
-                bookings.push(export::booking(record.checkout(), record.ended(), record.reset()));
+                bookings.push(Booking::from(record.as_ref()).line());
             }
             StoredMap::take_in(&mut maps, record);
         }

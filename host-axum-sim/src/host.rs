@@ -14,6 +14,9 @@ use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
 use booking_core::wire::answer::Troubles;
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::export::Booking;
+use booking_core::wire::search::{BookingCursor, BookingSearch};
 use booking_core::wire::{Answer, Call, Kind, answer};
 use booking_hosting::gateway::Report;
 use booking_hosting::ports::{Notifier, PaymentGateway};
@@ -79,6 +82,7 @@ pub(crate) enum Reply {
     Subscription(Subscription),
     Seen(Arc<Picture>),
     Plan(MapKey, Edition),
+    Bookings(Vec<Booking>, Option<BookingCursor>),
 }
 
 fn fresh() -> Result<Fresh, getrandom::Error> {
@@ -225,8 +229,30 @@ impl Host {
 
     /// Asks the engine, and waits for the answer.
     pub(crate) async fn ask(&self, call: Call, key: Option<Key>) -> Reply {
+        self.ask_audited(call, key, None).await
+    }
+
+    /// The same, of an operator: the audit says this of it.
+    pub(crate) async fn ask_audited(&self, call: Call, key: Option<Key>, audit: Option<Box<AuditEntry>>) -> Reply {
         let Ok(fresh) = fresh() else { return unavailable() };
-        self.call(|caller| Input::Call(caller, Request { call, key, fresh })).await
+        self.call(|caller| Input::Call(caller, Request { call, key, fresh, audit })).await
+    }
+
+    /// A page of bookings, and where the next one begins; or why there is none.
+    pub(crate) async fn bookings(
+        &self,
+        search: BookingSearch,
+    ) -> Result<(Vec<Booking>, Option<BookingCursor>), Answer> {
+        match self.ask(Call::Bookings(search), None).await {
+            Reply::Bookings(page, next) => Ok((page, next)),
+            Reply::Answer(refused) => Err(refused),
+            Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) => Err(answer::refusal(&Kind::NotFound.into())),
+        }
+    }
+
+    /// Has the audit say something that no call has changed anything by.
+    pub(crate) fn note(&self, entry: AuditEntry) {
+        self.hand(Input::Noted(entry));
     }
 
     /// Lets a checkout turn back: its seats go back on sale, and no money is taken.
@@ -236,7 +262,7 @@ impl Host {
     pub async fn cancel(&self, checkout: &CheckoutId) -> Answer {
         match self.call(|caller| Input::Cancel(caller, checkout.clone())).await {
             Reply::Answer(answer) => answer,
-            Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) => {
+            Reply::Subscription(_) | Reply::Seen(_) | Reply::Plan(..) | Reply::Bookings(..) => {
                 answer::refusal(&Kind::StorageUnavailable.into())
             }
         }
@@ -304,6 +330,10 @@ impl Host {
                 Output::Plan(to, map, edition) => {
                     let plan = Reply::Plan(map, edition);
                     if Some(to) == caller { reply = Some(plan) } else { send(inner, to, plan) }
+                }
+                Output::Bookings(to, page, next) => {
+                    let bookings = Reply::Bookings(page, next);
+                    if Some(to) == caller { reply = Some(bookings) } else { send(inner, to, bookings) }
                 }
                 Output::News(map, shown) => self.0.subscriptions.tell(&map, &shown),
                 Output::Pay(op, payment) => drop(tokio::spawn(self.clone().pay(op, payment))),

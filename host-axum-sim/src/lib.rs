@@ -24,6 +24,7 @@ mod metrics;
 mod outbox;
 mod page;
 mod plans;
+mod refusals;
 mod restore;
 mod routes;
 mod serve;

@@ -79,7 +79,7 @@ impl Looks {
                 let picture = match host.ask(Call::SeatMap(map, SeatMapCall::Get), None).await {
                     Reply::Seen(picture) => picture,
                     Reply::Answer(answer) => return Err(answer),
-                    Reply::Subscription(_) | Reply::Plan(..) => {
+                    Reply::Subscription(_) | Reply::Plan(..) | Reply::Bookings(..) => {
                         return Err(answer::refusal(&Kind::StorageUnavailable.into()));
                     }
                 };

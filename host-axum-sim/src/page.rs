@@ -111,6 +111,7 @@ const FILES: &[(&str, &str, &str)] = &[
     file!("api.js", JS),
     file!("app.js", JS),
     file!("basket.js", JS),
+    file!("books.js", JS),
     file!("buyer.js", JS),
     file!("chart.js", JS),
     file!("crowd.js", JS),

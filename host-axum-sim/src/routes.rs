@@ -7,11 +7,16 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use booking_core::life;
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::export::Booking;
+use booking_core::wire::search::{BookingCursor, BookingSearch, LONGEST_PAGE};
 use booking_core::wire::{
     Answer, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, ROOTS, Refusal, SeatMapCall, allow, answer, idempotency_key,
     openapi, watch,
@@ -25,6 +30,7 @@ use crate::host::{Host, Reply};
 use crate::looks::Looks;
 use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
+use crate::refusals::Refusals;
 use crate::serve::Share;
 use crate::socket::Upgrade;
 use booking_hosting::auth::{self, Auth, Principal};
@@ -38,6 +44,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) plans: Plans,
     pub(crate) looks: Looks,
+    pub(crate) refusals: Refusals,
 }
 
 /// How requests are let in.
@@ -88,6 +95,7 @@ pub fn router(host: Host, settings: RouteSettings) -> Router {
         metrics: Arc::default(),
         plans: Plans::default(),
         looks: Looks::default(),
+        refusals: Refusals::default(),
     })
 }
 
@@ -186,6 +194,7 @@ pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
         kind = field::Empty,
     );
     let mut told = Told { handler: None, start: Instant::now() };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     async {
         let outcome = answered(&app, request, &mut told).await;
         let took = told.start.elapsed();
@@ -203,6 +212,7 @@ pub(crate) async fn call(State(app): State<App>, request: Request) -> Response {
         span.record("status", response.status().as_u16());
         if let Some(kind) = kind {
             span.record("kind", kind.as_str());
+            app.refusals.count(&app.host, method.as_str(), &path, kind);
         }
         tracing::debug!(took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "answered");
         response
@@ -234,23 +244,20 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     let keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter().map(HeaderValue::as_bytes);
     let key = idempotency_key(parts.method.as_str(), keys).map_err(plain)?;
     let key = key.map(|name| scoped(name, &principal, &path, &body));
+    let route = route.with_query(parts.uri.query().unwrap_or_default());
     let call = route.parse(&body).map_err(plain)?.from_door(principal.door);
     if !app.settings.services.have(&call) {
         return Err(plain(Kind::NotFound.into()));
     }
     if let Err(refusal) = principal.may(&call) {
-        tracing::warn!(who = principal.name(), about = about(&call), "audit: a token is not for {service} {name}");
+        tracing::warn!(who = principal.name(), about = call.about(), "audit: a token is not for {service} {name}");
         return Err(plain(refusal));
     }
     tell(&span, &call);
-    if handler.door() == Door::Admin && !handler.only_reads() {
-        let reason = if let Call::Operate(_, operation) = &call { operation.told().1 } else { "" };
-        tracing::warn!(
-            who = principal.name(),
-            about = about(&call),
-            reason,
-            "audit: an operator asks for: {service} {name}"
-        );
+    let audit = handler.is_audited().then(|| Box::new(AuditEntry::new(principal.name(), handler, &call, now())));
+    if let Some(entry) = &audit {
+        let AuditEntry { who, about, reason, .. } = entry.as_ref();
+        tracing::warn!(who, about, reason, "audit: an operator asks for: {service} {name}");
     }
     if call == Call::Health {
         return if app.host.is_well() {
@@ -262,6 +269,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
     if let Call::SeatMap(map, SeatMapCall::Get) = call {
         return Ok(app.looks.answer(&app.host, map).await.map_or_else(Ok, Err));
     }
+    let table_of = if let Call::BookingsCsv(search) = &call { Some(search.clone()) } else { None };
     let mut socket = None;
     if let Call::SeatMap(_, SeatMapCall::Watch) = &call {
         match upgrade(app, &mut parts) {
@@ -269,7 +277,7 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
             Err(answer) => return Ok(Ok(answer)),
         }
     }
-    match (app.host.ask(call, key).await, socket) {
+    match (app.host.ask_audited(call, key, audit).await, socket) {
         (Reply::Answer(answer), _) => Ok(Ok(answer)),
         (Reply::Plan(map, edition), _) => Ok(Err(app.plans.answer(map, edition, &parts.headers).await)),
         (Reply::Subscription(watched), Some(upgrade)) => {
@@ -282,18 +290,36 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
         }
         // Looks are answered above.
         (Reply::Seen(picture), _) => Ok(Ok(answer::seat_map(&picture))),
+        (Reply::Bookings(page, next), _) => Ok(match table_of {
+            None => Ok(answer::bookings(&page, next.as_ref())),
+            Some(search) => Err(table(app.host.clone(), search, page, next)),
+        }),
         (Reply::Subscription(_), None) => Ok(Ok(answer::refusal(&watch::no_socket()))),
     }
 }
 
-/// What a call is about, for an audit: a seat, a map or a checkout.
-fn about(call: &Call) -> &str {
-    match call {
-        Call::Ticket(id, _) => id.as_str(),
-        Call::SeatMap(key, _) => key.as_str(),
-        Call::Status(id) | Call::Operate(id, _) => id.as_str(),
-        Call::Process(_) | Call::ProcessSend(_) | Call::Stuck(_) | Call::Gateway(_) | Call::Health => "",
-    }
+/// Bookings as a table, page after page, while the host sells on: those of this page, and those from `next` on. If a page cannot be had
+/// the connection breaks off, so that nobody takes half of a table for all of it.
+fn table(host: Host, search: BookingSearch, page: Vec<Booking>, next: Option<BookingCursor>) -> Response {
+    let rows = |page: Vec<Booking>| page.iter().map(Booking::csv).collect::<String>();
+    let first = format!("{}{}", Booking::CSV_HEADER, rows(page));
+    let pages = futures_util::stream::try_unfold((Some(first), next), move |(text, next)| {
+        let (host, search) = (host.clone(), search.clone());
+        async move {
+            if let Some(text) = text {
+                return Ok(Some((Bytes::from(text), (None, next))));
+            }
+            let Some(after) = next else { return Ok(None) };
+            let asked = BookingSearch { after: Some(after), limit: LONGEST_PAGE, ..search };
+            let (page, next) = host.bookings(asked).await.map_err(|_| std::io::Error::other("a page is missing"))?;
+            Ok(Some((Bytes::from(rows(page)), (None, next))))
+        }
+    });
+    let pages: futures_util::stream::BoxStream<'static, std::io::Result<Bytes>> = Box::pin(pages);
+    let mut response = with_type(StatusCode::OK, "text/csv; charset=utf-8", Body::from_stream(pages));
+    let name = HeaderValue::from_static("attachment; filename=\"bookings.csv\"");
+    response.headers_mut().insert(CONTENT_DISPOSITION, name);
+    response
 }
 
 /// Tells a request's span what it is about: ids of tickets, maps and checkouts, and no others.
@@ -304,7 +330,14 @@ fn tell(span: &tracing::Span, call: &Call) {
         Call::Status(id) => span.record("checkout", field::display(id)),
         Call::Operate(id, _) => span.record("checkout", field::display(id)),
         Call::Process(order) | Call::ProcessSend(order) => span.record("ticket", field::debug(order.tickets())),
-        Call::Stuck(_) | Call::Gateway(_) | Call::Health => span,
+        Call::Retry(_)
+        | Call::Stuck(_)
+        | Call::Bookings(_)
+        | Call::BookingsCsv(_)
+        | Call::Inbox(_)
+        | Call::Audit(_)
+        | Call::Gateway(_)
+        | Call::Health => span,
     };
 }
 

@@ -14,6 +14,7 @@ use booking_core::map::ticket::Ticket;
 use booking_core::map::{Header, LastWish, Layout};
 use booking_core::payment::Account;
 use booking_core::time::Timestamp;
+use booking_core::wire::audit::AuditEntry;
 use serde::{Deserialize, Serialize};
 
 pub use booking_log::{Directory, DirectoryError, Entries, LOG_BYTES, Opened, is_for_want_of_room, is_in_use};
@@ -51,6 +52,8 @@ pub enum Record {
     Key(Digest, Box<IdempotencyRecord>),
     /// A key that is forgotten.
     KeyForgotten(Digest),
+    /// What an operator did, by its number; `None` when it is forgotten.
+    Audit(u64, Option<Box<AuditEntry>>),
 }
 
 impl Format for Record {
@@ -79,6 +82,8 @@ impl Record {
             Self::Checkout(record) => key(b'c', &[record.checkout().id().as_str().as_bytes()]),
             Self::CheckoutForgotten(id) => key(b'c', &[id.as_str().as_bytes()]),
             Self::Account(name, _) | Self::AccountForgotten(name) => key(b'a', &[name.as_str().as_bytes()]),
+            // The digits of a number that is greater come later.
+            Self::Audit(n, _) => key(b'o', &[&n.to_be_bytes()]),
             Self::Key(Digest(scope), _) | Self::KeyForgotten(Digest(scope)) => key(b'k', &[scope]),
         }
     }
@@ -93,7 +98,7 @@ impl Record {
                 RecordedAnswer::Is { body, .. } => 512 + body.len(),
                 RecordedAnswer::EndOf(_) => 512,
             },
-            Self::Checkout(_) | Self::Account(..) => 1_024,
+            Self::Checkout(_) | Self::Account(..) | Self::Audit(_, Some(_)) => 1_024,
             // A buyer and a hold of a seat may be as long as they may be at all.
             Self::Seat(_, _, Some(_)) => 1_024,
             Self::Map(..)
@@ -103,7 +108,8 @@ impl Record {
             | Self::LastWish(..)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
-            | Self::KeyForgotten(_) => 256,
+            | Self::KeyForgotten(_)
+            | Self::Audit(_, None) => 256,
         }
     }
 
@@ -123,7 +129,8 @@ impl Record {
             | Self::LastWish(_, _, None)
             | Self::CheckoutForgotten(_)
             | Self::AccountForgotten(_)
-            | Self::KeyForgotten(_) => true,
+            | Self::KeyForgotten(_)
+            | Self::Audit(_, None) => true,
             Self::Map(..)
             | Self::Beginning(_)
             | Self::Layout(..)
@@ -132,7 +139,8 @@ impl Record {
             | Self::LastWish(..)
             | Self::Checkout(_)
             | Self::Account(..)
-            | Self::Key(..) => false,
+            | Self::Key(..)
+            | Self::Audit(_, Some(_)) => false,
         }
     }
 }

@@ -151,7 +151,7 @@ impl Watcher {
                 self.say(answer.body).await?;
                 Err(End::Gone)
             }
-            Reply::Plan(..) | Reply::Seen(_) => Err(End::Gone),
+            Reply::Plan(..) | Reply::Seen(_) | Reply::Bookings(..) => Err(End::Gone),
         }
     }
 

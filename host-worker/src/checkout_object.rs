@@ -238,7 +238,7 @@ impl Host {
 
     fn begin(&self, id: &CheckoutId, order: Order, key: Option<Key>, settings: &Settings) -> Result<CheckoutRecord> {
         let at = now();
-        let record = CheckoutRecord::start(Checkout::start(id.clone(), order, at, &settings.terms), key);
+        let record = CheckoutRecord::start(Checkout::start(id.clone(), order, at, &settings.terms), key, at);
         self.store.transaction(|| {
             let row = [stored(&record)];
             self.store.write("checkout", "INSERT INTO checkout (one, record, looked) VALUES (1, ?, 0)", &row)?;

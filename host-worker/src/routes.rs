@@ -3,9 +3,10 @@
 
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::life::{Digest, Key};
+use booking_core::wire::search::InboxId;
 use booking_core::wire::{
-    Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Refusal, SeatMapCall, allow, answer,
-    idempotency_key, openapi,
+    Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Operation, Refusal, SeatMapCall, allow,
+    answer, idempotency_key, openapi,
 };
 use booking_hosting::auth::{fingerprint, protocols, scope, shown};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
@@ -222,8 +223,16 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
             let passed = Passed { method: &method, path: &path, key: shown_key, body: &body };
             return mock_gateway(env, settings, passed).await;
         }
+        Call::Retry(InboxId::Notification(id)) => {
+            from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(Operation::Notify)).await
+        }
         // No object knows them all.
-        Call::Stuck(_) => return Err(Kind::NotFound.into()),
+        Call::Stuck(_)
+        | Call::Bookings(_)
+        | Call::BookingsCsv(_)
+        | Call::Inbox(_)
+        | Call::Retry(InboxId::Line(_))
+        | Call::Audit(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
 }

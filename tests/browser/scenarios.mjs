@@ -2,6 +2,7 @@
 // started with. `node scenarios.mjs NAME BASE` plays one.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { asks, Browser, call, captured, eventually, hold, isAccessible, isLive, pay, says, seat, stands, WITHIN } from "./browser.mjs";
 
 /** How long a crowd may take to buy a whole house, in ms. */
@@ -229,6 +230,52 @@ const scenarios = {
     await says(page, "#admin-words", "with 15 tickets");
     await page.getByRole("button", { name: "Row C seat 5, €45.00, available" }).waitFor();
     await buyer.getByRole("button", { name: "Row C seat 5, €45.00, available" }).waitFor();
+  },
+
+  async an_operator_keeps_the_books(browser, base, { admin }) {
+    browser.keepsSecret(admin);
+    const page = await browser.open(`${base}/#operate`, { refusals: [400, 401, 409] });
+    const inside = (name) => page.locator(`#${name}-list li`);
+    await page.locator("#admin-token").fill(admin);
+    await page.locator("#admin-door button").click();
+    await page.locator("#admin-room").waitFor();
+    // A booking, by its buyer.
+    await page.locator("#sales summary").click();
+    await says(page, "#sales-list", /=ann: demo:A-1, \$95\.00.*booked.*given up/s);
+    await page.locator("#sales-buyer").fill("ben");
+    await page.locator("#sales-search button[type=submit]").click();
+    await says(page, "#sales-words", "There is nothing.");
+    await page.locator("#sales-buyer").fill("=ann");
+    await page.locator("#sales-search button[type=submit]").click();
+    await says(page, "#sales-list", "booked");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#sales-table").click()]);
+    const table = await readFile(await download.path(), "utf8");
+    assert.match(table, /^checkoutId,.*\r\n[^\r]*,CONFIRMED,[^\r]*,"'=ann",demo:A-1,9500,USD,[^\r]*\r\n$/, "and no spreadsheet takes it for a formula");
+    assert.equal(download.suggestedFilename(), "bookings.csv");
+    // The message that nobody got is sent again.
+    await page.locator("#inbox summary").click();
+    await says(page, "#inbox-list", "=ann: demo:A-1");
+    await page.locator("#inbox-list button").click();
+    await says(page, "#inbox-words", "It is tried again.");
+    assert.equal(await inside("inbox").count(), 0);
+    await asks("told");
+    await eventually("the booking says that its message was sent", async () => {
+      await page.locator("#sales-search button[type=submit]").click();
+      return (await page.locator("#sales-list").textContent()).includes("sent") || null;
+    });
+    // Who did what: also what was refused.
+    await seat(page, "A", 1).click();
+    await page.locator("#block").click();
+    await says(page, "#admin-words", "Ticket already sold");
+    await page.locator("#audit summary").click();
+    await says(page, "#audit-list", /box office.*Ticket\/block.*demo:A-1.*taken off sale by an operator.*refused: TicketSold/s);
+    await says(page, "#audit-list", /box office.*operators\/retry.*notification:.*done/s);
+    await isAccessible(page, "the books");
+    // A token that is revoked opens nothing any more.
+    await asks("revoke");
+    await page.locator("#sales-search button[type=submit]").click();
+    await says(page, "#sales-words", "A valid token is needed");
+    assert.equal(await inside("sales").count(), 0);
   },
 
   async a_crowd_buys_everything(browser, base) {

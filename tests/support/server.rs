@@ -268,3 +268,17 @@ pub fn scenarios(base: &str) -> (bool, String) {
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     (output.status.success(), said)
 }
+
+/// Runs `booking tokens` on a file: what it prints, or what it says is wrong.
+///
+/// # Errors
+/// What the command says.
+///
+/// # Panics
+/// Where the command is not there.
+pub fn tokens(file: &std::path::Path, args: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(binary("booking"));
+    let output = command.arg("tokens").args(args).arg("--file").arg(file).output().unwrap();
+    let said = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) }
+}

@@ -37,7 +37,7 @@ pub const MOST_WAITING: usize = 64;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let order = Order::new(vec![TicketId::parse("hall:7")?], UserId::parse("ann")?, "card_success".parse()?, None)?;
 /// let (now, terms) = (Timestamp::from_millis(1_700_000_000_000), Terms::default());
-/// let record = CheckoutRecord::start(Checkout::start(CheckoutId::parse("checkout-1")?, order, now, &terms), None);
+/// let record = CheckoutRecord::start(Checkout::start(CheckoutId::parse("checkout-1")?, order, now, &terms), None, now);
 ///
 /// // One value in one row, with the time at which the host has to look at it. After a crash it asks for the same.
 /// let stored = format::write(&record);
@@ -51,6 +51,8 @@ pub const MOST_WAITING: usize = 64;
 #[serde(rename_all = "camelCase")]
 pub struct CheckoutRecord {
     progress: CheckoutProgress,
+    /// When it began.
+    started: Timestamp,
     /// When the wait that it is in is over, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<Timestamp>,
@@ -76,7 +78,7 @@ impl Format for CheckoutRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NotificationStatus {
-    /// There is none, or none yet.
+    /// There is none, or none yet, or the host had no notifier.
     #[default]
     None,
     /// It is to be delivered.
@@ -86,7 +88,7 @@ pub enum NotificationStatus {
         /// When it is to be tried next.
         due: Timestamp,
     },
-    /// It was delivered, or the host has no notifier.
+    /// It was delivered.
     Delivered,
     /// It was tried as often as it may be. An operator can have it sent again.
     GivenUp,
@@ -105,11 +107,12 @@ pub enum Operated {
 }
 
 impl CheckoutRecord {
-    /// A checkout at its start, with the idempotency key that it was started under.
+    /// A checkout that begins now, with the idempotency key that it was started under.
     #[must_use]
-    pub fn start(checkout: Checkout, key: Option<Key>) -> Self {
+    pub fn start(checkout: Checkout, key: Option<Key>, now: Timestamp) -> Self {
         Self {
             progress: CheckoutProgress::start(checkout),
+            started: now,
             wake: None,
             ended: None,
             notification: NotificationStatus::None,
@@ -128,6 +131,12 @@ impl CheckoutRecord {
     #[must_use]
     pub fn checkout(&self) -> &Checkout {
         self.progress.checkout()
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// When it ended, if it has.
@@ -257,7 +266,7 @@ impl CheckoutRecord {
                 Effect::Notify(_) => {
                     self.notification = match notify {
                         Some(_) => NotificationStatus::Waiting { failed: 0, due: now },
-                        None => NotificationStatus::Delivered,
+                        None => NotificationStatus::None,
                     };
                     return Some((op, Outcome::Notified));
                 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditEntry;
+use super::export::Booking;
 use super::kind::{Kind, Refusal};
+use super::search::{BookingCursor, BookingStatus, InboxId};
 use crate::checkout::{Ending, Failure, MoneyState, Order};
 use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
 use crate::map::ticket::{TicketStatus, TicketView};
@@ -383,7 +386,7 @@ pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a CheckoutProgress, Wait
     #[serde(rename_all = "camelCase")]
     struct One<'a> {
         checkout_id: &'a CheckoutId,
-        status: &'static str,
+        status: BookingStatus,
         stage: &'static str,
         waits_for: &'static str,
         in_vain: u32,
@@ -400,9 +403,9 @@ pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a CheckoutProgress, Wait
     let one = |(running, waits_for): (&'a CheckoutProgress, WaitsFor)| {
         let checkout = running.checkout();
         let (status, money) = match running.told() {
-            None => ("PENDING", None),
-            Some(Ending::Completed { .. }) => ("CONFIRMED", None),
-            Some(Ending::Failed { money, .. }) => ("FAILED", Some(money.as_str())),
+            None => (BookingStatus::Pending, None),
+            Some(Ending::Completed { .. }) => (BookingStatus::Confirmed, None),
+            Some(Ending::Failed { money, .. }) => (BookingStatus::Failed, Some(money.as_str())),
         };
         One {
             checkout_id: checkout.id(),
@@ -421,6 +424,61 @@ pub fn stuck<'a>(checkouts: impl IntoIterator<Item = (&'a CheckoutProgress, Wait
         }
     };
     json(200, &Stuck { checkouts: checkouts.into_iter().map(one).collect(), more })
+}
+
+/// A page of bookings: `{ "bookings": [ … ], "next" }`, each as [`Booking`] says. `next` is where the next page begins, null where there is none. A
+/// page may be short, or have no bookings at all, and another one come after it.
+#[must_use]
+pub fn bookings(bookings: &[Booking], next: Option<&BookingCursor>) -> Answer {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        bookings: &'a [Booking],
+        next: Option<&'a BookingCursor>,
+    }
+    json(200, &Page { bookings, next })
+}
+
+/// A message of the operators' inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InboxItem {
+    /// Its name there.
+    pub id: InboxId,
+    /// The booking whose buyer was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking: Option<Booking>,
+    /// Why a line of the operators' log could not be taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A page of the inbox: `{ "messages": [{ "id", "booking"?, "why"? }], "next" }`.
+#[must_use]
+pub fn inbox(messages: &[InboxItem], next: Option<&InboxId>) -> Answer {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        messages: &'a [InboxItem],
+        next: Option<&'a InboxId>,
+    }
+    json(200, &Page { messages, next })
+}
+
+/// A page of what operators did: `{ "entries": [{ "n", "at", "who", "asked", "about"?, "reason"?, "refused"?, "times" }], "next" }`. `n` counts
+/// them.
+pub fn audit<'a>(entries: impl IntoIterator<Item = (u64, &'a AuditEntry)>, next: Option<u64>) -> Answer {
+    #[derive(Serialize)]
+    struct Numbered<'a> {
+        n: u64,
+        #[serde(flatten)]
+        entry: &'a AuditEntry,
+    }
+    #[derive(Serialize)]
+    struct Page<'a> {
+        entries: Vec<Numbered<'a>>,
+        next: Option<u64>,
+    }
+    let entries = entries.into_iter().map(|(n, entry)| Numbered { n, entry }).collect();
+    json(200, &Page { entries, next })
 }
 
 fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: Option<&PaymentId>) -> Answer {

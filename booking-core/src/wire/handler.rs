@@ -14,6 +14,8 @@ pub enum Service {
     SeatMap,
     /// Checkouts.
     Checkout,
+    /// What operators look at.
+    Operators,
     /// The mock payment gateway.
     Gateway,
     /// The host.
@@ -28,6 +30,7 @@ impl Service {
             Self::Ticket => "Ticket",
             Self::SeatMap => "SeatMap",
             Self::Checkout => "Checkout",
+            Self::Operators => "operators",
             Self::Gateway => "mock-payment",
             Self::Health => "health",
         }
@@ -142,6 +145,16 @@ handlers! {
     CheckoutNotify   = Checkout "notify", Admin, Post, ["Checkout", ID, "notify"],
         "Admin: send the message of a booking once more";
     CheckoutStatus   = Checkout "status", Public, Get, ["Checkout", ID], "How a checkout stands";
+    Bookings         = Operators "bookings", Admin, GetOrPost, ["bookings"],
+        "Admin: the bookings that are looked for, the newest first, in pages";
+    BookingsCsv      = Operators "bookingsCsv", Admin, GetOrPost, ["bookings.csv"],
+        "Admin: all bookings that are looked for, as a table";
+    Inbox            = Operators "inbox", Admin, GetOrPost, ["inbox"],
+        "Admin: the messages that were given up, in pages";
+    InboxRetry       = Operators "retry", Admin, Post, ["inbox", ID, "retry"],
+        "Admin: try a message of the inbox again";
+    Audit            = Operators "audit", Admin, GetOrPost, ["audit"],
+        "Admin: what operators did, the newest first, in pages";
     GatewayPay       = Gateway "", Public, Post, ["api", "mock-payment"],
         "Mock gateway: pay in one go, under the request's idempotency key";
     GatewayAuthorize = Gateway "authorize", Public, Post, ["api", "mock-payment", "authorize"],
@@ -183,6 +196,18 @@ impl Handler {
         self.row().methods != Methods::Post
     }
 
+    /// Whether the audit says who asked for it: what operators change, and what takes every booking out of the house.
+    #[must_use]
+    pub fn is_audited(self) -> bool {
+        self.door() == Door::Admin && (!self.only_reads() || self == Self::BookingsCsv)
+    }
+
+    /// Whether the query of its address may stand for its body, so that its answer is behind a link.
+    #[must_use]
+    pub fn takes_query(self) -> bool {
+        matches!(self, Self::Bookings | Self::BookingsCsv | Self::Inbox | Self::Audit)
+    }
+
     /// The longest body it takes, in bytes. A host need not read on after that.
     #[must_use]
     pub fn max_body(self) -> usize {
@@ -206,6 +231,7 @@ impl Handler {
         row.path.contains(&ID).then_some(match row.service {
             Service::Ticket => "ticketId",
             Service::SeatMap => "mapKey",
+            Service::Operators => "id",
             Service::Checkout | Service::Gateway | Service::Health => "checkoutId",
         })
     }

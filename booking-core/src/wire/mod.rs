@@ -33,9 +33,11 @@ mod request;
 mod route;
 
 pub mod answer;
+pub mod audit;
 pub mod export;
 pub mod gateway;
 pub mod openapi;
+pub mod search;
 pub mod watch;
 
 pub use answer::Answer;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::handler::Handler;
 use super::kind::{Kind, Refusal};
+use super::search::{self, AuditBody, AuditSearch, BookingSearch, BookingsBody, InboxBody, InboxId, InboxSearch};
 use super::{Door, MAX_TEXT};
 use crate::checkout::{Contact, ContactError, Order, OrderError};
 use crate::ids::{
@@ -40,6 +41,16 @@ pub enum Call {
     Stuck(Option<CheckoutId>),
     /// An operator does something about a checkout.
     Operate(CheckoutId, Operation),
+    /// The bookings that an operator looks for.
+    Bookings(BookingSearch),
+    /// All of them, as a table.
+    BookingsCsv(BookingSearch),
+    /// The messages that were given up.
+    Inbox(InboxSearch),
+    /// An operator has one of them tried again.
+    Retry(InboxId),
+    /// What operators did.
+    Audit(AuditSearch),
     /// To the mock gateway.
     Gateway(GatewayCall),
     /// Whether the host is up.
@@ -56,9 +67,18 @@ impl Call {
             | Self::SeatMap(_, SeatMapCall::Get | SeatMapCall::Summary | SeatMapCall::Plan | SeatMapCall::Watch)
             | Self::Status(_)
             | Self::Stuck(_)
+            | Self::Bookings(_)
+            | Self::BookingsCsv(_)
+            | Self::Inbox(_)
+            | Self::Audit(_)
             | Self::Gateway(_)
             | Self::Health => false,
-            Self::Ticket(..) | Self::SeatMap(..) | Self::Process(_) | Self::ProcessSend(_) | Self::Operate(..) => true,
+            Self::Ticket(..)
+            | Self::SeatMap(..)
+            | Self::Process(_)
+            | Self::ProcessSend(_)
+            | Self::Operate(..)
+            | Self::Retry(_) => true,
         }
     }
 
@@ -305,8 +325,8 @@ pub enum GatewayCall {
 
 type Body<T> = Result<T, Refusal>;
 
-/// Understands a request: the id in its path, then its body.
-pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
+/// Understands a request: the id in its path, then its body, or the query of its address where that stands for it.
+pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body<Call> {
     use TicketCall::{Block, List, Reset, Sell, Unblock};
     let ticket = |read: fn(&[u8]) -> Body<TicketCall>| {
         let id = path_id(handler, id, TicketId::parse)?;
@@ -355,6 +375,19 @@ pub(super) fn read(handler: Handler, id: &str, body: &[u8]) -> Body<Call> {
         }
         Handler::CheckoutResolve => checkout(resolve),
         Handler::CheckoutNotify => checkout(|body| nothing(body).map(|()| Operation::Notify)),
+        Handler::Bookings => {
+            asked::<BookingsBody>(query, body).map(|body| Call::Bookings(body.unwrap_or_default().into()))
+        }
+        Handler::BookingsCsv => {
+            asked::<BookingsBody>(query, body).map(|body| Call::BookingsCsv(body.unwrap_or_default().into()))
+        }
+        Handler::Inbox => asked::<InboxBody>(query, body).map(|body| Call::Inbox(body.unwrap_or_default().into())),
+        Handler::InboxRetry => {
+            let decoded = percent_decoded(id).ok_or_else(|| Refusal::invalid("id", "is not percent-encoded UTF-8"))?;
+            let id = decoded.parse().map_err(|why| Refusal::invalid("id", why))?;
+            nothing(body).map(|()| Call::Retry(id))
+        }
+        Handler::Audit => asked::<AuditBody>(query, body).map(|body| Call::Audit(body.unwrap_or_default().into())),
         Handler::GatewayPay => pay(body).map(Call::Gateway),
         Handler::GatewayAuthorize => payment(authorize),
         Handler::GatewayCapture => payment(capture),
@@ -402,6 +435,18 @@ fn json(body: &[u8]) -> Body<Json> {
 /// Reads a body by its type.
 pub(super) fn fields<T: DeserializeOwned>(body: &[u8]) -> Body<T> {
     Ok(json(body)?.read(Source::Request)?)
+}
+
+/// Reads what is looked for: from the body, or where there is none from the query of the address.
+fn asked<T: DeserializeOwned>(query: &str, body: &[u8]) -> Body<Option<T>> {
+    let json = json(body)?;
+    if query.is_empty() {
+        return Ok(json.read(Source::Request)?);
+    }
+    if !matches!(json, Json::Null) {
+        return Err(Refusal::invalid("query", "cannot stand beside a body"));
+    }
+    Ok(search::query(query)?.read(Source::Request)?)
 }
 
 /// What a handler takes that needs nothing: an empty body, `null` or `{}`.

@@ -10,7 +10,17 @@ use crate::ids::IdError;
 
 /// Where the paths of all handlers begin: each is one of these, or has a `/` behind it. For hosts that share their paths
 /// with others.
-pub const ROOTS: [&str; 5] = ["/Ticket", "/SeatMap", "/Checkout", "/api/mock-payment", "/health"];
+pub const ROOTS: [&str; 9] = [
+    "/Ticket",
+    "/SeatMap",
+    "/Checkout",
+    "/bookings",
+    "/bookings.csv",
+    "/inbox",
+    "/audit",
+    "/api/mock-payment",
+    "/health",
+];
 
 /// A route that was found, before the body is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +29,12 @@ pub struct Route<'a> {
     pub handler: Handler,
     /// The id in the path, as it stands there; empty where there is none.
     id: &'a str,
+    /// What stands behind the `?` of the address.
+    query: &'a str,
 }
 
-/// Finds the route of a request. The path is what comes before any `?`; its parts are percent-decoded once.
+/// Finds the route of a request. The path is what comes before any `?`; its parts are percent-decoded once. What comes behind the `?` is
+/// kept, as by [`Route::with_query`].
 ///
 /// # Errors
 /// `NotFound` where there is no such route, `MethodNotAllowed` where it does not take this method. A route behind a
@@ -52,7 +65,7 @@ pub fn allow(from: Door, path: &str) -> Option<&'static str> {
 }
 
 fn find(from: Door, path: &str) -> Result<Route<'_>, Refusal> {
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let path = path.strip_prefix('/').unwrap_or(path);
     // No path of a handler has more parts.
     let (mut parts, mut count) = ([""; 4], 0);
@@ -61,7 +74,7 @@ fn find(from: Door, path: &str) -> Result<Route<'_>, Refusal> {
         count += 1;
     }
     let open = Handler::ALL.iter().copied().filter(|handler| handler.door() <= from);
-    let mut found = open.filter_map(|handler| handler.id_in(&parts[..count]).map(|id| Route { handler, id }));
+    let mut found = open.filter_map(|handler| handler.id_in(&parts[..count]).map(|id| Route { handler, id, query }));
     found.next().ok_or_else(|| Kind::NotFound.into())
 }
 
@@ -82,10 +95,17 @@ pub fn parse_call(handler: Handler, id: &str, body: &[u8]) -> Result<Call, Refus
     if let Some(field) = handler.id_name().filter(|_| id.contains('%')) {
         return Err(Refusal::invalid(field, &IdError::Character.to_string()));
     }
-    Route { handler, id }.parse(body)
+    Route { handler, id, query: "" }.parse(body)
 }
 
-impl Route<'_> {
+impl<'a> Route<'a> {
+    /// The same, with what stands behind the `?` of the address. Handlers for which it may stand for a body
+    /// ([`Handler::takes_query`]) read it where there is no body; all others pass over it.
+    #[must_use]
+    pub fn with_query(self, query: &'a str) -> Self {
+        Self { query, ..self }
+    }
+
     /// Understands the body.
     ///
     /// # Errors
@@ -94,6 +114,6 @@ impl Route<'_> {
         if body.len() > self.handler.max_body() {
             return Err(Kind::PayloadTooLarge.into());
         }
-        request::read(self.handler, self.id, body)
+        request::read(self.handler, self.id, self.query, body)
     }
 }

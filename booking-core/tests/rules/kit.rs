@@ -175,7 +175,11 @@ impl Host for Tiny {
             (Some(_), _) => return Ok(()),
         };
         self.started.insert(id.clone());
-        let record = CheckoutRecord::start(Checkout::start(id, order, self.outside.now(), &self.terms), None);
+        let record = CheckoutRecord::start(
+            Checkout::start(id, order, self.outside.now(), &self.terms),
+            None,
+            self.outside.now(),
+        );
         if self.disk.bug == Bug::AnswersFirst {
             return Ok(());
         }

@@ -2,13 +2,15 @@
 
 use booking_core::checkout::{Checkout, Ending};
 use booking_core::effect::{Effect, Op, Outcome};
-use booking_core::ids::PaymentId;
+use booking_core::ids::{MapKey, PaymentId, UserId};
 use booking_core::life::{CheckoutRecord, Digest, IdempotencyRecord, Key, Known, NotificationStatus, Operated};
 use booking_core::map::ticket::TicketRefusal;
 use booking_core::payment::{CaptureAnswer, PaymentAnswer};
 use booking_core::progress::{Recorded, Resolution};
 use booking_core::terms::{Backoff, Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::export::Booking;
+use booking_core::wire::search::{BookingSearch, BookingStatus};
 use booking_core::wire::{Answer, Kind, Operation, answer};
 
 use crate::checkout::{authorized, captured, done, held, no, start};
@@ -319,7 +321,7 @@ mod records {
     }
 
     fn record_of(checkout: Checkout) -> CheckoutRecord {
-        CheckoutRecord::start(checkout, None)
+        CheckoutRecord::start(checkout, None, at(NOW))
     }
 
     /// Gives an effect that is asked for its outcome.
@@ -352,7 +354,7 @@ mod records {
     }
 
     fn refused(key: Option<Key>) -> CheckoutRecord {
-        let mut record = CheckoutRecord::start(start(), key);
+        let mut record = CheckoutRecord::start(start(), key, at(NOW));
         for outcome in [held(11, usd(100)), no("b:2", TicketRefusal::TicketSold), done(), done()] {
             let _recorded = give(&mut record, 0, outcome, NOW + 7);
         }
@@ -383,12 +385,60 @@ mod records {
         let mut record = capturing();
         let (op, _) = record.effects().remove(0);
         assert_eq!(record.record(&op, captured(), at(NOW), None), Ok(Recorded::Step));
-        assert_eq!(record.notification(), NotificationStatus::Delivered);
+        assert_eq!(record.notification(), NotificationStatus::None);
         assert_eq!((record.notification_due(at(u64::MAX >> 11)), record.is_to_notify()), (None, false));
 
         let mut resumed = booked();
         assert_eq!(resumed.woken(at(NOW + 9), None), Ok(Recorded::Waiting), "it has changed");
         assert_eq!(resumed.notification(), NotificationStatus::GivenUp, "its notifier is no longer configured");
+    }
+
+    #[test]
+    fn operators_are_shown_how_it_stands_and_find_it_by_what_it_is_about() {
+        let (pending, booked, refused) = (capturing(), booked(), refused(None));
+        let shown = |record: &CheckoutRecord| {
+            let Booking { status, kind, started_at, ended_at, notification, amount, .. } = Booking::from(record);
+            (status, kind, started_at, ended_at, notification, amount)
+        };
+        let no = Some("TicketSold".to_owned());
+        let waits = Some("WAITING".to_owned());
+        assert_eq!(shown(&pending), (BookingStatus::Pending, None, at(NOW), None, None, None));
+        assert_eq!(shown(&booked), (BookingStatus::Confirmed, None, at(NOW), Some(at(NOW + 5)), waits, Some(usd(150))));
+        assert_eq!(shown(&refused), (BookingStatus::Failed, no, at(NOW), Some(at(NOW + 7)), None, None));
+
+        let any = BookingSearch::default();
+        let of = |status| BookingSearch { status: Some(status), ..any.clone() };
+        let found = |search: &BookingSearch| [&pending, &booked, &refused].map(|record| search.takes(record));
+        assert_eq!(found(&any), [true; 3]);
+        assert_eq!(found(&of(BookingStatus::Pending)), [true, false, false]);
+        assert_eq!(found(&of(BookingStatus::Confirmed)), [false, true, false]);
+        assert_eq!(found(&of(BookingStatus::Failed)), [false, false, true]);
+        let order = booked.checkout().order();
+        let (seat, user) = (order.tickets()[0].clone(), order.user().clone());
+        for (mine, others) in [
+            (
+                BookingSearch { map: Some(seat.map_key()), ..any.clone() },
+                BookingSearch { map: Some(MapKey::parse("elsewhere").unwrap()), ..any.clone() },
+            ),
+            (
+                BookingSearch { ticket: Some(seat), ..any.clone() },
+                BookingSearch { ticket: Some(ticket_id("a:99")), ..any.clone() },
+            ),
+            (
+                BookingSearch { user: Some(user), ..any.clone() },
+                BookingSearch { user: Some(UserId::parse("zoe").unwrap()), ..any.clone() },
+            ),
+            (
+                BookingSearch { from: Some(at(NOW)), ..any.clone() },
+                BookingSearch { from: Some(at(NOW + 1)), ..any.clone() },
+            ),
+            (
+                BookingSearch { until: Some(at(NOW + 1)), ..any.clone() },
+                BookingSearch { until: Some(at(NOW)), ..any.clone() },
+            ),
+        ] {
+            assert_eq!((found(&mine), found(&others)), ([true; 3], [false; 3]), "{mine:?}");
+        }
     }
 
     #[test]
@@ -486,7 +536,7 @@ mod records {
     #[test]
     fn only_the_request_that_started_it_is_answered_with_it() {
         let reused = |record: &CheckoutRecord, key| record.started_by(key).map_err(|refusal| refusal.kind);
-        let started = CheckoutRecord::start(start(), Some(key()));
+        let started = CheckoutRecord::start(start(), Some(key()), at(NOW));
         let elsewhere = Key { scope: Digest([9; 16]), ..key() };
         assert_eq!([Some(key()), Some(elsewhere)].map(|key| reused(&started, key)), [Ok(()), Ok(())]);
         let other = Key { request: Digest([9; 16]), ..key() };

@@ -58,6 +58,7 @@ fn matches(text: &str, pattern: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
         !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(':') && text != "." && text != ".."
     };
+    let is_number = |text: &str| (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     match pattern {
         "^[A-Z]{3}$" => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
         "^[!-~]+$" => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()),
@@ -73,6 +74,14 @@ fn matches(text: &str, pattern: &str) -> bool {
         r"^(?!\.{1,2}(:[^:]*)?$)(?!:)[A-Za-z0-9._:-]+$" => {
             id(text) && !matches!(text.rsplit_once(':'), Some(("." | "..", _)))
         }
+        r"^[0-9]{1,16}:(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]{1,128}$" => {
+            text.split_once(':').is_some_and(|(digits, of)| is_number(digits) && id(of))
+        }
+        r"^(notification:(?!\.{1,2}$)(?!:)[A-Za-z0-9._:-]{1,128}|line:[0-9]{1,16})$" => match text.split_once(':') {
+            Some(("notification", of)) => id(of),
+            Some(("line", digits)) => is_number(digits),
+            Some(_) | None => false,
+        },
         other => panic!("the document uses the pattern {other}: teach this test what it means"),
     }
 }
@@ -83,6 +92,7 @@ fn document() -> Value {
 
 /// The operation of a request, if the document has it.
 fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
+    let path = path.split('?').next().unwrap_or_default();
     let matches = |template: &str| {
         let (one, other): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
         one.len() == other.len() && one.iter().zip(&other).all(|(part, is)| part.starts_with('{') || part == is)

@@ -21,7 +21,10 @@ use booking_core::progress::{CheckoutProgress, Resolution};
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::turn;
-use booking_core::wire::answer::WaitsFor;
+use booking_core::wire::answer::{InboxItem, WaitsFor};
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::export::Booking;
+use booking_core::wire::search::{AuditSearch, BookingCursor, BookingSearch, BookingStatus, InboxId, InboxSearch};
 use booking_core::wire::{
     self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, Operation, ROOTS, Refusal, SeatMapCall,
     TicketCall, answer, gateway, watch,
@@ -187,6 +190,18 @@ pub(crate) mod golden {
             ("checkout send", Call::ProcessSend(order(&["seat-1"], "card_decline", None))),
             ("checkouts that are stuck", Call::Stuck(None)),
             ("checkouts that are stuck, after one", Call::Stuck(Some(checkout()))),
+            ("bookings", Call::Bookings(BookingSearch::default())),
+            ("bookings, behind a link", Call::Bookings(searched())),
+            (
+                "bookings, of a buyer",
+                Call::Bookings(BookingSearch { user: Some(user("user-1")), ..BookingSearch::default() }),
+            ),
+            ("bookings as a table", Call::BookingsCsv(searched())),
+            ("inbox", Call::Inbox(InboxSearch { after: None, limit: 100 })),
+            ("inbox, after one", Call::Inbox(InboxSearch { after: Some(InboxId::Notification(checkout())), limit: 2 })),
+            ("inbox retry", Call::Retry(InboxId::Notification(checkout()))),
+            ("inbox retry of a line", Call::Retry(InboxId::Line(7))),
+            ("audit", Call::Audit(AuditSearch { after: Some(17), limit: 2 })),
             ("checkout cancel", operate(Operation::Cancel { reason: "The buyer has called".into() })),
             ("checkout resolve, captured", operate(resolve(Resolution::Captured(PaymentId::parse("pay-1").unwrap())))),
             ("checkout resolve, let go", operate(resolve(Resolution::LetGo))),
@@ -219,6 +234,19 @@ pub(crate) mod golden {
             ("gateway ledger", Call::Gateway(GatewayCall::Ledger)),
             ("health", Call::Health),
         ]
+    }
+
+    fn searched() -> BookingSearch {
+        BookingSearch {
+            map: Some(map_key("arena:A")),
+            ticket: Some(ticket_id("arena:A:1")),
+            user: None,
+            status: Some(BookingStatus::Confirmed),
+            from: Some(at(1_000)),
+            until: Some(at(2_000)),
+            after: Some(BookingCursor { started: at(1_500), checkout: checkout_id("c-1") }),
+            limit: 2,
+        }
     }
 
     fn operate(operation: Operation) -> Call {
@@ -277,6 +305,95 @@ pub(crate) mod golden {
         assert_eq!(actual.len(), fixture.lines().count());
     }
 
+    fn booking() -> Booking {
+        Booking {
+            checkout_id: checkout_id("c-2"),
+            status: BookingStatus::Confirmed,
+            user_id: user("user-1"),
+            tickets: vec![ticket_id("arena:A:1"), ticket_id("arena:A:2")],
+            amount: Some(euros(9_000)),
+            payment_id: Some(PaymentId::parse("pay:c-2:authorize").unwrap()),
+            kind: None,
+            started_at: at(1_700),
+            ended_at: Some(at(1_800)),
+            notification: Some("GIVEN_UP".into()),
+            reset: vec![ticket_id("arena:A:2")],
+        }
+    }
+
+    fn refused_booking() -> Booking {
+        let (tickets, kind) = (vec![ticket_id("arena:A:1")], Some(Kind::TicketSold.as_str().into()));
+        let plain =
+            Booking { status: BookingStatus::Failed, checkout_id: checkout_id("c-1"), tickets, kind, ..booking() };
+        Booking { amount: None, payment_id: None, notification: None, reset: vec![], started_at: at(1_600), ..plain }
+    }
+
+    fn inbox() -> [InboxItem; 2] {
+        let notification = InboxId::Notification(checkout_id("c-2"));
+        let line = InboxItem { id: InboxId::Line(7), booking: None, why: Some("it is no line of a log".into()) };
+        [InboxItem { id: notification, booking: Some(booking()), why: None }, line]
+    }
+
+    fn audited() -> AuditEntry {
+        let block = Call::Ticket(ticket_id("arena:A:1"), TicketCall::Block { reason: "A broken seat".into() });
+        AuditEntry::new("box office", Handler::TicketBlock, &block, at(NOW))
+            .answered(&answer::refusal(&Kind::TicketSold.into()))
+    }
+
+    #[test]
+    fn a_table_of_bookings_is_one_that_every_spreadsheet_reads() {
+        let odd = Booking { user_id: user("=HYPERLINK(\"x\",1)"), ..booking() };
+        let lines = [booking(), refused_booking(), odd].map(|booking| booking.csv());
+        assert_eq!(
+            format!("{}{}", Booking::CSV_HEADER, lines.concat()),
+            "checkoutId,status,startedAt,endedAt,userId,tickets,minor,currency,paymentId,kind,notification,reset\r\n\
+             c-2,CONFIRMED,1970-01-01T00:00:01.700Z,1970-01-01T00:00:01.800Z,user-1,arena:A:1 arena:A:2,9000,EUR,pay:c-2:authorize,,GIVEN_UP,arena:A:2\r\n\
+             c-1,FAILED,1970-01-01T00:00:01.600Z,1970-01-01T00:00:01.800Z,user-1,arena:A:1,,,,TicketSold,,\r\n\
+             c-2,CONFIRMED,1970-01-01T00:00:01.700Z,1970-01-01T00:00:01.800Z,\"'=HYPERLINK(\"\"x\"\",1)\",arena:A:1 arena:A:2,9000,EUR,pay:c-2:authorize,,GIVEN_UP,arena:A:2\r\n"
+        );
+        assert_eq!(serde_json::from_str::<Booking>(&booking().line()).unwrap(), booking());
+    }
+
+    #[test]
+    fn what_operators_look_for_is_refused_by_name() {
+        let asked = |method: &str, path: &str, body: &str| {
+            wire::parse(Door::Admin, method, path, body.as_bytes()).map_err(|refusal| (refusal.kind, refusal.message))
+        };
+        for (path, why) in [
+            ("/bookings?mpa=x", "`mpa` is not a field of this request"),
+            ("/bookings?limit=0", "`limit` must be 1 to 500"),
+            ("/bookings?limit=501", "`limit` must be 1 to 500"),
+            ("/bookings?limit=many", "`limit` must be a whole number"),
+            ("/bookings?status=SOLD", "`status` must be PENDING, CONFIRMED or FAILED"),
+            ("/bookings?after=7", "`after` must be a string"),
+            ("/bookings?after=7:", "`after` must be the `next` of a page"),
+            ("/bookings?map=a&map=b", "`map` stands twice"),
+            ("/bookings?map=%zz", "`map` is not percent-encoded UTF-8"),
+            ("/bookings?%ff=a", "`query` is not percent-encoded UTF-8"),
+            (
+                "/bookings.csv?userId=ann",
+                "`userId` stands in the body of a POST alone: addresses are written into logs",
+            ),
+            ("/inbox?after=c-1", "`after` must be the `id` of a message in the inbox"),
+            ("/audit?after=x", "`after` must be a whole number"),
+        ] {
+            let (kind, message) = asked("GET", path, "").unwrap_err();
+            assert_eq!(kind, Kind::InvalidRequest);
+            assert!(message.contains(why), "{path}: {message}");
+        }
+        let (_, beside) = asked("POST", "/bookings?map=a", "{}").unwrap_err();
+        assert!(beside.contains("`query` cannot stand beside a body"), "{beside}");
+        let (_, unknown) = asked("POST", "/inbox/line:x/retry", "").unwrap_err();
+        assert!(unknown.contains("`id` must be the `id` of a message in the inbox"), "{unknown}");
+        let all: String = (0..65).map(|n| format!("a{n}=1&")).collect();
+        assert!(asked("GET", &format!("/bookings?{all}"), "").unwrap_err().1.contains("more than 64 fields"));
+        // An empty field is none, as forms send them; a plus is a space; and what other handlers have behind a `?` counts for nothing.
+        let blank = Call::Bookings(BookingSearch::default());
+        assert_eq!(asked("GET", "/bookings?map=&ticketId=&&limit=", ""), Ok(blank));
+        assert!(asked("GET", "/bookings?status=CONF+IRMED", "").is_err());
+        assert!(asked("GET", "/SeatMap/arena:A/get?at=7", "").is_ok());
+    }
+
     #[test]
     fn every_answer() {
         let view = |map: &Map| map.map.view(&ticket_id("a:1"), at(NOW));
@@ -320,6 +437,16 @@ pub(crate) mod golden {
             (
                 "checkouts that are stuck",
                 answer::stuck([(&lets_go, WaitsFor::Gateway), (&done, WaitsFor::Notifier)], true),
+            ),
+            ("bookings", answer::bookings(&[booking(), refused_booking()], Some(&refused_booking().cursor()))),
+            ("bookings, the last page", answer::bookings(&[], None)),
+            ("inbox", answer::inbox(&inbox(), Some(&InboxId::Line(7)))),
+            (
+                "audit",
+                answer::audit(
+                    [(18, &audited()), (17, &AuditEntry::refusals(None, Kind::Unauthorized, 3, at(NOW)))],
+                    Some(17),
+                ),
             ),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),

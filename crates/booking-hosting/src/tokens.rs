@@ -114,7 +114,7 @@ impl Grant {
     }
 
     /// Whether it is for what this call is about. A checkout that has begun is known by its id alone, which says no map: all who know the id
-    /// may look at it, and only a token for all maps may operate on it, or list those that wait.
+    /// may look at it, and only a token for all maps may operate on it, or list what is of all maps.
     #[must_use]
     pub fn is_for(&self, call: &Call) -> bool {
         let is_for = |map: &str| self.maps.iter().any(|own| own.as_str() == map);
@@ -126,7 +126,14 @@ impl Grant {
                     order.tickets().iter().all(|id| is_for(id.map_str()))
                 }
                 Call::Status(_) | Call::Health => true,
-                Call::Stuck(_) | Call::Operate(..) | Call::Gateway(_) => false,
+                Call::Stuck(_)
+                | Call::Bookings(_)
+                | Call::BookingsCsv(_)
+                | Call::Inbox(_)
+                | Call::Retry(_)
+                | Call::Audit(_)
+                | Call::Operate(..)
+                | Call::Gateway(_) => false,
             }
     }
 }

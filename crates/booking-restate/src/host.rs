@@ -161,6 +161,11 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> HandlerResult {
         Call::ProcessSend(_)
         | Call::Status(_)
         | Call::Stuck(_)
+        | Call::Bookings(_)
+        | Call::BookingsCsv(_)
+        | Call::Inbox(_)
+        | Call::Retry(_)
+        | Call::Audit(_)
         | Call::Operate(..)
         | Call::Gateway(_)
         | Call::Health => Err(Refusal::from(Kind::NotFound).into()),

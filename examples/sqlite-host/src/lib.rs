@@ -100,7 +100,7 @@ impl<P: Ports> SqliteHost<P> {
         self.transaction(|tx, terms| match record(tx, &id)? {
             Some(known) if *known.checkout().order() == order => Ok(()),
             Some(_) => Err("another order has this id".into()),
-            None => store(tx, &CheckoutRecord::start(Checkout::start(id, order, now, terms), None), now),
+            None => store(tx, &CheckoutRecord::start(Checkout::start(id, order, now, terms), None, now), now),
         })
     }
 

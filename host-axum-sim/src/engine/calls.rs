@@ -10,6 +10,8 @@ use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::payment::Authorize;
 use booking_core::progress::CheckoutProgress;
 use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::search::BookingCursor;
 use booking_core::wire::{
     Answer, AtTheDoor, Call, GatewayCall, Kind, Operation, Refusal, SeatMapCall, TicketCall, answer, gateway,
 };
@@ -30,7 +32,7 @@ enum Reply {
 
 impl Engine {
     pub(super) fn call(&mut self, caller: Caller, request: Request, now: Timestamp) {
-        let Request { call, key, fresh } = request;
+        let Request { call, key, fresh, audit } = request;
         let limits = &self.settings.limits;
         if self.answers_held >= limits.unstored || self.unstored_bytes >= limits.unstored_bytes {
             // It rests on nothing, so it does not wait with the others.
@@ -45,6 +47,10 @@ impl Engine {
             }
         }
         let reply = self.ask(caller, call, key.as_ref(), digests, fresh, now);
+        if let Some(entry) = audit {
+            let entry = AuditEntry { at: now, ..*entry };
+            self.note(if let Reply::Said(answer) = &reply { entry.answered(answer) } else { entry });
+        }
         if let Some(life::Key { scope, request }) = digests {
             let record = match &reply {
                 Reply::Said(answer) => IdempotencyRecord::of_answer(request, now, answer),
@@ -90,6 +96,13 @@ impl Engine {
             Call::Status(id) => Reply::Said(self.status(&id)),
             Call::Stuck(after) => Reply::Said(self.stuck(after.as_ref())),
             Call::Operate(id, operation) => Reply::Said(self.operate(&id, &operation, now)),
+            Call::Bookings(search) | Call::BookingsCsv(search) => {
+                self.bookings(caller, &search);
+                Reply::Later
+            }
+            Call::Inbox(search) => Reply::Said(self.inbox(&search)),
+            Call::Retry(id) => Reply::Said(self.retry(&id, now)),
+            Call::Audit(search) => Reply::Said(self.audited(&search)),
             Call::Gateway(call) => self.gateway(caller, call, key, fresh, now),
             Call::Health => Reply::Said(answer::health()),
         }
@@ -218,7 +231,8 @@ impl Engine {
         let begins = maps.map(|map| self.time_of(&map, now)).max().unwrap_or(now);
         let checkout = Checkout::start(id.clone(), order, begins, &self.settings.terms);
         self.under_way.insert(id.clone());
-        self.advance(Box::new(CheckoutRecord::start(checkout, key)), now);
+        self.by_start.insert(BookingCursor { started: now, checkout: id.clone() });
+        self.advance(Box::new(CheckoutRecord::start(checkout, key, now)), now);
         Ok(id)
     }
 

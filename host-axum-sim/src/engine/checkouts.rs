@@ -6,6 +6,7 @@ use booking_core::ids::{CheckoutId, PaymentKey};
 use booking_core::life::{CheckoutRecord, NotificationStatus};
 use booking_core::progress::Recorded;
 use booking_core::time::Timestamp;
+use booking_core::wire::search::BookingCursor;
 use booking_core::wire::{Answer, Refusal, answer};
 
 use super::calls::KEY_COST;
@@ -163,6 +164,7 @@ impl Engine {
             return self.kept.keep_on(Share::Bookings, Retained::Checkout(id), now);
         }
         let (key, cost, share) = (record.key(), cost(record.checkout().order()), share_of(record));
+        self.by_start.remove(&cursor(record));
         self.checkouts.remove(&id);
         self.parked.remove(&id);
         self.kept.leave(share, cost);
@@ -184,6 +186,7 @@ impl Engine {
             self.checkouts.get(id).filter(|record| record.ended().is_some() && record.is_refused_without_key())?;
         let (share, until) = (share_of(record), now.plus(record.kept_for(self.settings.keep_for)));
         let (answer, cost) = (answer::processed(record.progress()), cost(record.checkout().order()));
+        self.by_start.remove(&cursor(record));
         self.kept.leave(share, cost);
         self.kept.let_go(share, Retained::Checkout(id.clone()), until);
         self.checkouts.remove(id);
@@ -206,6 +209,7 @@ impl Engine {
             }
             None => drop(self.under_way.insert(checkout.id().clone())),
         }
+        self.by_start.insert(cursor(&record));
         self.checkouts.insert(checkout.id().clone(), record);
     }
 
@@ -243,6 +247,11 @@ impl Engine {
             self.deliver(id, now);
         }
     }
+}
+
+/// Where a checkout stands in the order in which all began.
+fn cursor(record: &CheckoutRecord) -> BookingCursor {
+    BookingCursor { started: record.started(), checkout: record.checkout().id().clone() }
 }
 
 /// Whose room a checkout takes.

@@ -9,6 +9,9 @@ use booking_core::life;
 use booking_core::map::{Delta, Layout, Picture};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::export::Booking;
+use booking_core::wire::search::BookingCursor;
 use booking_core::wire::{Answer, Call};
 
 use super::Filled;
@@ -30,6 +33,8 @@ pub enum Input {
     Outcome(Op, Outcome),
     /// A message that was asked for by [`Output::Deliver`] was delivered, or was not.
     Delivered(CheckoutId, bool),
+    /// Something for the audit that no call changed anything by. Its time is that of the input.
+    Noted(AuditEntry),
     /// Time has passed.
     Tick,
     /// The calendar that the driver goes by was set: it was this time until now. What waits waits for as long as it would have.
@@ -47,6 +52,9 @@ pub struct Request {
     pub key: Option<Key>,
     /// Chance, for what has to be named anew.
     pub fresh: Fresh,
+    /// What the audit is to say of it, where it is an operator's; the engine adds the time and the outcome. What is answered from
+    /// what an idempotency key stands for is no second entry.
+    pub audit: Option<Box<AuditEntry>>,
 }
 
 /// An idempotency key.
@@ -101,6 +109,9 @@ pub enum Output {
     /// The answer to a call for the plan of a map: the layout of this edition, to be [written](booking_core::wire::answer::plan)
     /// where that holds nobody up.
     Plan(Caller, MapKey, Edition),
+    /// The answer to a call for bookings: a page, and where the next one begins. To be [written](booking_core::wire::answer::bookings)
+    /// likewise.
+    Bookings(Caller, Vec<Booking>, Option<BookingCursor>),
     /// A map has changed, for those who watch it.
     News(MapKey, Shown),
     /// Ask the gateway for this, at least once, and tell the answer. Only with [`Gateway::Outside`](super::Gateway::Outside).
@@ -117,7 +128,7 @@ impl Output {
     /// Whether a caller waits for it.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Answer(..) | Self::Watching(..) | Self::Seen(..) | Self::Plan(..) => true,
+            Self::Answer(..) | Self::Watching(..) | Self::Seen(..) | Self::Plan(..) | Self::Bookings(..) => true,
             Self::Store(..) | Self::News(..) | Self::Pay(..) | Self::Deliver(_) | Self::Filled(_) | Self::Alarm(_) => {
                 false
             }

@@ -49,6 +49,7 @@ impl Engine {
                 }
                 None => Record::AccountForgotten(key),
             },
+            Name::Audit(n) => Record::Audit(n, self.audit.get(&n).cloned().map(Box::new)),
             Name::Key(scope) => match self.keys.get(&scope) {
                 Some(record) => Record::Key(scope, Box::new(record.clone())),
                 None => Record::KeyForgotten(scope),
@@ -88,7 +89,11 @@ impl Engine {
                     engine.ledger.restore(key, kept.account);
                 }
                 Record::Key(scope, record) => engine.keep_key(scope, *record),
-                Record::CheckoutForgotten(_) | Record::AccountForgotten(_) | Record::KeyForgotten(_) => {}
+                Record::Audit(n, Some(entry)) => drop(engine.audit.insert(n, *entry)),
+                Record::Audit(_, None)
+                | Record::CheckoutForgotten(_)
+                | Record::AccountForgotten(_)
+                | Record::KeyForgotten(_) => {}
             }
         }
         engine.unreadable = unreadable();
@@ -144,7 +149,8 @@ impl StoredMap {
             | Record::Account(..)
             | Record::AccountForgotten(_)
             | Record::Key(..)
-            | Record::KeyForgotten(_) => {}
+            | Record::KeyForgotten(_)
+            | Record::Audit(..) => {}
         }
     }
 

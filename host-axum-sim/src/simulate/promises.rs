@@ -307,7 +307,8 @@ impl World {
             }
             let user = UserId::parse(&format!("late-{number}")).expect("a good id");
             let call = TicketCall::Reserve { user, hold: None, nth: None, ttl: None };
-            let request = Request { call: Call::Ticket(ticket.clone(), call), key: None, fresh: Fresh(number) };
+            let request =
+                Request { call: Call::Ticket(ticket.clone(), call), key: None, fresh: Fresh(number), audit: None };
             engine.handle(Input::Call(Caller(0), request), self.now);
             let mut said = None;
             while let Some(output) = engine.poll() {

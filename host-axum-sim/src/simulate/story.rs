@@ -415,5 +415,6 @@ fn named(record: &Record) -> String {
         Record::AccountForgotten(key) => format!("account {key}, forgotten"),
         Record::Key(..) => "an idempotency key".to_owned(),
         Record::KeyForgotten(_) => "an idempotency key, forgotten".to_owned(),
+        Record::Audit(n, _) => format!("entry {n} of the audit"),
     }
 }

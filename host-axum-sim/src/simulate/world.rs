@@ -431,7 +431,7 @@ impl World {
             let call = what.call().expect("all others are calls");
             let digests = life::Key { scope: Digest([number; 16]), request: Digest([number; 16]) };
             let key = keyed.then(|| Key { name: format!("key-{number}"), digests });
-            Input::Call(caller, Request { call, key, fresh })
+            Input::Call(caller, Request { call, key, fresh, audit: None })
         };
         self.tells_ask(index, caller.0 >> 8 > 0);
         let before = self.disk.queue.len();
@@ -486,6 +486,9 @@ impl World {
                 Output::Seen(caller, picture) => self.is_answered(caller, &answer::seat_map(&picture))?,
                 // The simulated people ask for no plan.
                 Output::Plan(..) => {}
+                Output::Bookings(caller, page, next) => {
+                    self.is_answered(caller, &answer::bookings(&page, next.as_ref()))?;
+                }
                 Output::News(_, Shown::Changed(delta)) => {
                     for (id, status) in &delta.seats {
                         self.tells_news(|| format!("{id} is {status:?}"));
@@ -537,7 +540,8 @@ impl World {
                 | Record::Account(..)
                 | Record::AccountForgotten(_)
                 | Record::Key(..)
-                | Record::KeyForgotten(_) => {}
+                | Record::KeyForgotten(_)
+                | Record::Audit(..) => {}
             }
         }
         self.disk.queue.push_back((seq, records));

@@ -61,6 +61,7 @@ impl Rig {
                 }
                 Output::Watching(..)
                 | Output::Plan(..)
+                | Output::Bookings(..)
                 | Output::News(..)
                 | Output::Pay(..)
                 | Output::Deliver(_)
@@ -73,7 +74,7 @@ impl Rig {
     fn asks(&mut self, path: &str, body: &str) -> (u16, Option<Kind>, String) {
         let call = parse(Door::Admin, "POST", path, body.as_bytes()).unwrap();
         let fresh = Fresh(u128::from(self.now));
-        let input = Input::Call(Caller(self.now), Request { call, key: None, fresh });
+        let input = Input::Call(Caller(self.now), Request { call, key: None, fresh, audit: None });
         self.engine.handle(input, Timestamp::from_millis(self.now));
         self.now += 1;
         self.take().expect("there is an answer")

@@ -11,7 +11,8 @@ use booking_core::map::SeatMap;
 use booking_core::payment::{Ledger, Payment, PaymentAnswer};
 use booking_core::terms::{Retry, Terms};
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::{Answer, Door, answer, parse};
+use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::{Answer, Door, answer, parse, route};
 use host_axum_sim::engine::{Caller, Engine, Fresh, Gateway, Input, Key, Notifier, Output, Request, Settings, Stats};
 use host_axum_sim::store::{Record, Seq};
 
@@ -47,6 +48,7 @@ pub(crate) fn name(record: &Record) -> String {
         Record::CheckoutForgotten(id) => format!("checkout {id}"),
         Record::Account(key, _) | Record::AccountForgotten(key) => format!("account {key}"),
         Record::Key(Digest(scope), _) | Record::KeyForgotten(Digest(scope)) => format!("key {scope:?}"),
+        Record::Audit(n, _) => format!("audit {n}"),
     }
 }
 
@@ -91,6 +93,9 @@ impl Rig {
                     assert_eq!(self.answers.insert(caller, answer), None, "one answer to each");
                 }
                 Output::Seen(caller, picture) => drop(self.answers.insert(caller, answer::seat_map(&picture))),
+                Output::Bookings(caller, page, next) => {
+                    drop(self.answers.insert(caller, answer::bookings(&page, next.as_ref())));
+                }
                 Output::Watching(..) | Output::Plan(..) | Output::News(..) => self.news += 1,
                 Output::Pay(op, payment) => self.performing.push((op, payment)),
                 Output::Deliver(letter) => self.delivering.push(letter),
@@ -132,12 +137,14 @@ impl Rig {
     pub(crate) fn call(&mut self, door: Door, method: &str, path: &str, body: &str, key: Option<(u8, u8)>) -> Caller {
         self.asked += 1;
         let call = parse(door, method, path, body.as_bytes()).unwrap();
+        let handler = route(door, method, path).unwrap().handler;
+        let audit = handler.is_audited().then(|| Box::new(AuditEntry::new("box office", handler, &call, self.now)));
         let key = key.map(|(scope, request)| Key {
             name: format!("key-{scope}"),
             digests: life::Key { scope: Digest([scope; 16]), request: Digest([request; 16]) },
         });
         let caller = Caller(self.asked);
-        self.hand(Input::Call(caller, Request { call, key, fresh: Fresh(u128::from(self.asked)) }));
+        self.hand(Input::Call(caller, Request { call, key, fresh: Fresh(u128::from(self.asked)), audit }));
         caller
     }
 

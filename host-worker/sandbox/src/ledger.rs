@@ -93,7 +93,12 @@ impl LedgerObject {
             | Call::ProcessSend(_)
             | Call::Status(_)
             | Call::Operate(..)
-            | Call::Stuck(_) => return Err(Kind::NotFound.into()),
+            | Call::Stuck(_)
+            | Call::Bookings(_)
+            | Call::BookingsCsv(_)
+            | Call::Inbox(_)
+            | Call::Retry(_)
+            | Call::Audit(_) => return Err(Kind::NotFound.into()),
         };
         let keys = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
         // The platform joins what stood in several headers.
