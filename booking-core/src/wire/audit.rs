@@ -23,7 +23,7 @@ pub struct AuditEntry {
     /// The seat, the map or the checkout that it was about; empty where it was about none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// Why, as the operator wrote it; empty where nobody asked.
+    /// Why, as the operator wrote it; empty where the command takes no reason.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// What it was refused with; `None` where it was done.
@@ -98,7 +98,7 @@ impl Call {
         }
     }
 
-    /// Why an operator asks for it, as they wrote it; empty where nobody asks for a reason.
+    /// Why an operator asks for it, as they wrote it; empty where the call takes no reason.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! What operators look for: bookings, messages that nobody got, what other operators did. Each list comes in pages, the newest first,
+//! What operators look for: bookings, messages that were given up, what other operators did. Each list comes in pages, the newest first,
 //! and tells where the next page begins.
 
 use std::fmt;
