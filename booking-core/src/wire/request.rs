@@ -295,18 +295,6 @@ pub enum Operation {
     Notify,
 }
 
-impl Operation {
-    /// What it is called, and why it is done, for a log.
-    #[must_use]
-    pub fn told(&self) -> (&'static str, &str) {
-        match self {
-            Self::Cancel { reason } => ("cancel", reason),
-            Self::Resolve { reason, .. } => ("resolve", reason),
-            Self::Notify => ("notify", ""),
-        }
-    }
-}
-
 /// A request to the mock gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayCall {
@@ -351,7 +339,7 @@ pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body
         Handler::TicketBlock => ticket(|body| fields(body).map(|BlockBody { reason: Line(reason) }| Block { reason })),
         Handler::TicketUnblock => ticket(|body| nothing(body).map(|()| Unblock)),
         Handler::TicketList => ticket(|body| fields(body).map(|ListBody { price }| List { price })),
-        Handler::TicketSell => ticket(|body| buyer(body).map(|SellBody { user_id: user }| Sell { user })),
+        Handler::TicketSell => ticket(|body| buyer(body).map(|SellBody { user_id: Buyer(user) }| Sell { user })),
         Handler::TicketReset => ticket(|body| fields(body).map(|ResetBody { up_to }| Reset { up_to })),
         Handler::TicketCleanup => ticket(|body| nothing(body).map(|()| Reset { up_to: u64::MAX })),
         Handler::MapGet => map(|body, _| nothing(body).map(|()| SeatMapCall::Get)),
@@ -476,6 +464,18 @@ impl TryFrom<String> for ChosenHold {
     }
 }
 
+/// A buyer's id, as it comes from outside.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Buyer(pub(super) UserId);
+
+impl TryFrom<String> for Buyer {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        UserId::parse(&text).map(Self)
+    }
+}
+
 /// What people write: one line, 1 to [`MAX_TEXT`] characters.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
@@ -495,7 +495,7 @@ impl TryFrom<String> for Line {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReserveBody {
-    user_id: UserId,
+    user_id: Buyer,
     hold_id: Option<ChosenHold>,
     nth: Option<Nth>,
     ttl_ms: Option<u64>,
@@ -514,7 +514,7 @@ impl TryFrom<u32> for Nth {
 }
 
 fn reserve(body: &[u8]) -> Body<TicketCall> {
-    let ReserveBody { user_id: user, hold_id, nth, ttl_ms } = buyer(body)?;
+    let ReserveBody { user_id: Buyer(user), hold_id, nth, ttl_ms } = buyer(body)?;
     let ttl = ttl_ms.map(|millis| HoldTtl::new(Millis(millis))).transpose();
     let ttl = ttl.map_err(|TtlOutOfRange| Kind::TtlOutOfRange)?;
     let (hold, nth) = (hold_id.map(|ChosenHold(hold)| hold), nth.map(|Nth(nth)| nth));
@@ -529,7 +529,7 @@ fn release(body: &[u8]) -> Body<TicketCall> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SellBody {
-    user_id: UserId,
+    user_id: Buyer,
 }
 
 #[derive(Deserialize)]
@@ -648,7 +648,7 @@ struct Tickets {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Rest {
-    user_id: UserId,
+    user_id: Buyer,
     payment_method_id: Option<PaymentMethodId>,
     hold_id: Option<ChosenHold>,
     contact: Option<Reached>,
@@ -679,9 +679,9 @@ fn order(body: &[u8]) -> Body<Order> {
         }
         Tickets { ticket_id: None, ticket_ids: None } => return Err(Wrong::missing().of_field("ticketId").into()),
     };
-    let Rest { user_id, payment_method_id, hold_id, contact } = rest.read(Source::Request)?;
+    let Rest { user_id: Buyer(user), payment_method_id, hold_id, contact } = rest.read(Source::Request)?;
     let method = payment_method_id.unwrap_or_else(PaymentMethodId::default_card);
-    let order = Order::new(tickets, user_id, method, hold_id.map(|ChosenHold(hold)| hold));
+    let order = Order::new(tickets, user, method, hold_id.map(|ChosenHold(hold)| hold));
     order.map(|order| order.reached_by(contact.map(|Reached(contact)| contact))).map_err(|why| match why {
         OrderError::NoTicket => Refusal::invalid("ticketIds", "must have at least one ticket"),
         OrderError::TooManyTickets => Kind::TooManyTickets.into(),

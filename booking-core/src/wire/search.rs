@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::kind::Refusal;
-use super::request::percent_decoded;
+use super::request::{Buyer, percent_decoded};
 use crate::ids::{CheckoutId, MapKey, TicketId, UserId};
 use crate::json::{Json, MAX_FIELDS, shown};
 use crate::life::CheckoutRecord;
@@ -31,7 +31,8 @@ pub const LONGEST_PAGE: usize = 500;
 /// assert_eq!(search.limit, 10);
 /// assert_eq!(search.user, None);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct BookingSearch {
     /// With a seat of this map.
     pub map: Option<MapKey>,
@@ -213,7 +214,8 @@ impl TryFrom<String> for InboxId {
 }
 
 /// Which messages of the inbox are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InboxSearch {
     /// Only those that come after this one in the list.
     pub after: Option<InboxId>,
@@ -222,7 +224,8 @@ pub struct InboxSearch {
 }
 
 /// Which entries of the audit are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AuditSearch {
     /// Only those that are older than this one.
     pub after: Option<u64>,
@@ -252,7 +255,7 @@ fn page(limit: Option<Limit>) -> usize {
 pub(super) struct BookingsBody {
     map: Option<MapKey>,
     ticket_id: Option<TicketId>,
-    user_id: Option<UserId>,
+    user_id: Option<Buyer>,
     status: Option<BookingStatus>,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -262,7 +265,8 @@ pub(super) struct BookingsBody {
 
 impl From<BookingsBody> for BookingSearch {
     fn from(body: BookingsBody) -> Self {
-        let BookingsBody { map, ticket_id: ticket, user_id: user, status, from, until, after, limit } = body;
+        let BookingsBody { map, ticket_id: ticket, user_id, status, from, until, after, limit } = body;
+        let user = user_id.map(|Buyer(user)| user);
         Self { map, ticket, user, status, from, until, after, limit: page(limit) }
     }
 }

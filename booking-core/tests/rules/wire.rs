@@ -814,6 +814,11 @@ mod bodies {
                  around",
             ),
             (RESERVE, "\"e\u{301}\"", "`userId` must be in Unicode's normal form C (NFC)"),
+            (
+                PROCESS,
+                "{\"ticketId\":\"t\",\"userId\":\"e\u{301}\"}",
+                "`userId` must be in Unicode's normal form C (NFC)",
+            ),
             (RESERVE, r#"{"userId":"u","holdId":[]}"#, "`holdId` must be a string"),
             (RESERVE, r#"{"userId":"u","ttlMs":-1}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
             (RESERVE, r#"{"userId":"u","ttlMs":1e3}"#, "`ttlMs` must be a whole number from 0 to 9007199254740991"),
@@ -842,6 +847,8 @@ mod bodies {
             assert_eq!(wrong(PUBLIC, path, body), message, "{body}");
         }
         for (path, body, message) in [
+            ("/bookings", "{\"userId\":\"e\u{301}\"}", "`userId` must be in Unicode's normal form C (NFC)"),
+            ("/Ticket/a/sell", "{\"userId\":\"e\u{301}\"}", "`userId` must be in Unicode's normal form C (NFC)"),
             ("/Ticket/a/block", "{}", "`reason` is missing"),
             ("/Ticket/a/block", r#"{"reason":""}"#, "`reason` must be one line of 1 to 200 characters"),
             ("/Ticket/a/block", r#"{"reason":"a\nb"}"#, "`reason` must be one line of 1 to 200 characters"),
