@@ -191,15 +191,16 @@ pub struct Period {
     pub disk: u64,
 }
 
-/// What may not grow without end, and how much more of it there may be by chance, besides a tenth.
-type Most = (&'static str, fn(&Period) -> u64, u64);
+/// What may not grow without end, and how much more of it there may be: by chance, besides a tenth, and for each KiB more on disk.
+type Most = (&'static str, fn(&Period) -> u64, u64, u64);
 
-/// Memory and descriptors.
+/// Memory and descriptors. What is stored is in memory too, and where old logs are made into a base what they say is there twice: in a short
+/// run it grows with what is sold. (A run was seen in which 2 MiB more on disk were 14 MiB more in memory.)
 pub const IN_MEMORY: [Most; 2] =
-    [("KiB of memory", |period| period.memory, 8 * 1024), ("descriptors", |period| period.descriptors, 32)];
+    [("KiB of memory", |period| period.memory, 8 * 1024, 4), ("descriptors", |period| period.descriptors, 32, 0)];
 
 /// The files. In a short run they follow what was sold in it.
-pub const ON_DISK: Most = ("KiB on disk", |period| period.disk, 4 * 1024);
+pub const ON_DISK: Most = ("KiB on disk", |period| period.disk, 4 * 1024, 0);
 
 /// Whether any of these grows: the last third of the periods beside the third before it. In the first, everything does.
 ///
@@ -207,9 +208,14 @@ pub const ON_DISK: Most = ("KiB on disk", |period| period.disk, 4 * 1024);
 /// What grows.
 pub fn drift(periods: &[Period], of: &[Most]) -> Result<(), String> {
     let third = periods.len() / 3;
-    for (name, of, slack) in of {
+    let most = |of: fn(&Period) -> u64| {
         let most = |periods: &[Period]| periods.iter().map(of).max().unwrap_or_default();
-        let (before, last) = (most(&periods[third..2 * third]), most(&periods[2 * third..]));
+        (most(&periods[third..2 * third]), most(&periods[2 * third..]))
+    };
+    let (stored_before, stored) = most(|period| period.disk);
+    for (name, of, by_chance, each) in of {
+        let (before, last) = most(*of);
+        let slack = by_chance + each * stored.saturating_sub(stored_before);
         if last * 10 > before * 11 + slack * 10 {
             return Err(format!("{name}: {last}, and {before} before"));
         }
