@@ -424,11 +424,11 @@ fn an_operator_finds_a_booking_has_its_message_sent_and_reads_who_did_what() {
     let did = |asked: &str| audit.iter().find(|entry| entry["asked"] == asked).unwrap_or_else(|| panic!("{audit:?}"));
     let retried = did("operators/retry");
     assert_eq!(
-        (&retried["who"], &retried["about"], &retried["refused"]),
-        (&json!("box office"), &json!(message), &Value::Null)
+        (&retried["who"], &retried["about"], &retried["outcome"]),
+        (&json!("box office"), &json!(message), &json!("done"))
     );
     assert_eq!(did("operators/bookingsCsv")["who"], "box office", "taking all bookings out of the house is a deed");
-    let refused = audit.iter().find(|entry| entry["refused"] == "Unauthorized").unwrap();
+    let refused = audit.iter().find(|entry| entry["outcome"] == "Unauthorized").unwrap();
     assert_eq!((&refused["who"], &refused["asked"]), (&json!("callers"), &json!("operators/bookings")));
 }
 

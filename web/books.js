@@ -13,6 +13,9 @@ const STATUS = { PENDING: "under way", CONFIRMED: "booked", FAILED: "failed" };
 /** What has become of its message, in words. */
 const MESSAGE = { WAITING: "to be sent", DELIVERED: "sent", GIVEN_UP: "given up" };
 
+/** What came of what an operator asked for, in words; all else is what it was refused with. */
+const OUTCOME = { done: "done", unknown: "not known whether it was done" };
+
 const time = (millis) => el("time", { datetime: new Date(millis).toISOString() }, new Date(millis).toLocaleString("en", { hour12: false }));
 
 export class Books {
@@ -85,9 +88,9 @@ export class Books {
   }
 }
 
-function entry({ at, who, asked, about = "", reason = "", refused, times }) {
+function entry({ at, who, asked, about = "", reason = "", outcome, times }) {
   const what = [asked || "an address that is not there", about, reason && `“${reason}”`].filter(Boolean).join(" ");
-  const words = [refused ? `refused: ${refused}` : "done", times > 1 && `${times} times`].filter(Boolean);
+  const words = [OUTCOME[outcome] ?? `refused: ${outcome}`, times > 1 && `${times} times`].filter(Boolean);
   return el("li", {}, el("strong", {}, who), `: ${what}`, el("small", {}, time(at), ` · ${words.join(" · ")}`));
 }
 

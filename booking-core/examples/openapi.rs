@@ -647,13 +647,10 @@ fn audited() -> Value {
             ("at", Timestamp::schema()),
             ("who", described(text(), "the name of a token, or what kind of token it was")),
             ("asked", described(text(), "a service and a handler")),
+            ("outcome", described(text(), "`done`, `unknown`, or the kind that it was refused with")),
             ("times", described(u32::schema(), "how often: what happens often has one entry")),
         ],
-        &[
-            ("about", described(text(), "a seat, a map or a checkout")),
-            ("reason", text()),
-            ("refused", described(text(), "what it was refused with")),
-        ],
+        &[("about", described(text(), "a seat, a map or a checkout")), ("reason", text())],
     )
 }
 

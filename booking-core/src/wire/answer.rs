@@ -463,7 +463,7 @@ pub fn inbox(messages: &[InboxItem], next: Option<&InboxId>) -> Answer {
     json(200, &Page { messages, next })
 }
 
-/// A page of what operators did: `{ "entries": [{ "n", "at", "who", "asked", "about"?, "reason"?, "refused"?, "times" }], "next" }`. `n` counts
+/// A page of what operators did: `{ "entries": [{ "n", "at", "who", "asked", "about"?, "reason"?, "outcome", "times" }], "next" }`. `n` counts
 /// them.
 pub fn audit<'a>(entries: impl IntoIterator<Item = (u64, &'a AuditEntry)>, next: Option<u64>) -> Answer {
     #[derive(Serialize)]

@@ -26,11 +26,42 @@ pub struct AuditEntry {
     /// Why, as the operator wrote it; empty where the command takes no reason.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What it was refused with; `None` where it was done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
+    /// What came of it.
+    pub outcome: AuditOutcome,
     /// How often: what happens often has one entry.
     pub times: u32,
+}
+
+/// What came of something that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum AuditOutcome {
+    /// It was done.
+    Done,
+    /// It was asked for; whether it was done is not known, or not yet.
+    Unknown,
+    /// It was refused, with this kind.
+    Refused(String),
+}
+
+impl From<String> for AuditOutcome {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "done" => Self::Done,
+            "unknown" => Self::Unknown,
+            _ => Self::Refused(text),
+        }
+    }
+}
+
+impl From<AuditOutcome> for String {
+    fn from(outcome: AuditOutcome) -> Self {
+        match outcome {
+            AuditOutcome::Done => "done".to_owned(),
+            AuditOutcome::Unknown => "unknown".to_owned(),
+            AuditOutcome::Refused(kind) => kind,
+        }
+    }
 }
 
 impl AuditEntry {
@@ -43,7 +74,7 @@ impl AuditEntry {
             asked: asked(handler),
             about: call.about(),
             reason: call.reason().to_owned(),
-            refused: None,
+            outcome: AuditOutcome::Unknown,
             times: 1,
         }
     }
@@ -57,7 +88,7 @@ impl AuditEntry {
             asked: handler.map(asked).unwrap_or_default(),
             about: String::new(),
             reason: String::new(),
-            refused: Some(kind.as_str().to_owned()),
+            outcome: AuditOutcome::Refused(kind.as_str().to_owned()),
             times,
         }
     }
@@ -65,7 +96,7 @@ impl AuditEntry {
     /// The same, with what it was answered.
     #[must_use]
     pub fn answered(mut self, answer: &Answer) -> Self {
-        self.refused = answer.kind.map(|kind| kind.as_str().to_owned());
+        self.outcome = answer.kind.map_or(AuditOutcome::Done, |kind| AuditOutcome::Refused(kind.as_str().to_owned()));
         self
     }
 }

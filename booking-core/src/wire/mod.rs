@@ -36,6 +36,7 @@ pub mod answer;
 pub mod audit;
 pub mod export;
 pub mod gateway;
+pub mod log;
 pub mod openapi;
 pub mod search;
 pub mod watch;

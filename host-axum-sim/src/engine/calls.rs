@@ -10,7 +10,7 @@ use booking_core::map::ticket::{Reserve, TicketCommand};
 use booking_core::payment::Authorize;
 use booking_core::progress::CheckoutProgress;
 use booking_core::time::{Millis, Timestamp};
-use booking_core::wire::audit::AuditEntry;
+use booking_core::wire::audit::{AuditEntry, AuditOutcome};
 use booking_core::wire::search::BookingCursor;
 use booking_core::wire::{
     Answer, AtTheDoor, Call, GatewayCall, Kind, Operation, Refusal, SeatMapCall, TicketCall, answer, gateway,
@@ -49,7 +49,11 @@ impl Engine {
         let reply = self.ask(caller, call, key.as_ref(), digests, fresh, now);
         if let Some(entry) = audit {
             let entry = AuditEntry { at: now, ..*entry };
-            self.note(if let Reply::Said(answer) = &reply { entry.answered(answer) } else { entry });
+            self.note(match &reply {
+                Reply::Said(answer) => entry.answered(answer),
+                // It begins, and that is all that there is to know.
+                Reply::EndOf(_) | Reply::Later => AuditEntry { outcome: AuditOutcome::Done, ..entry },
+            });
         }
         if let Some(life::Key { scope, request }) = digests {
             let record = match &reply {

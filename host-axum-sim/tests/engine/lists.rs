@@ -166,12 +166,12 @@ fn what_operators_did_is_in_the_audit_with_its_outcome_and_survives_a_crash() {
     let (entries, next) = page(&mut rig, "/audit");
     assert_eq!(next, Value::Null);
     let at = rig.now.as_millis();
-    let entry = |n: u64, asked: &str, about: &str| json!({ "n": n, "at": at, "who": "box office", "asked": asked, "about": about, "times": 1 });
+    let entry = |n: u64, asked: &str, about: &str| json!({ "n": n, "at": at, "who": "box office", "asked": asked, "about": about, "outcome": "done", "times": 1 });
     let mut blocked = [entry(2, "Ticket/block", "hall:1"), entry(1, "Ticket/block", "hall:2")];
     for entry in &mut blocked {
         entry["reason"] = json!("A broken seat");
     }
-    blocked[0]["refused"] = json!("TicketSold");
+    blocked[0]["outcome"] = json!("TicketSold");
     let [refused, done] = blocked;
     assert_eq!(entries, [entry(3, "SeatMap/resetAll", "hall"), refused, done], "what came again is one thing");
     assert_eq!(all(&mut rig, "/audit?limit=2", "n"), [3, 2, 1].map(Value::from));
