@@ -121,9 +121,11 @@ impl Tree {
         let (name, option, built): (&str, &[&str], &str) = match bundle {
             Bundle::Restate if is_of_its_own => ("restate", &["restate"], bundle.package()),
             Bundle::Restate => ("restate", &["--restate"], Bundle::Shop.package()),
-            Bundle::Shop | Bundle::ShopWithFaults | Bundle::RestateWithFaults | Bundle::Sandbox => {
-                ("objects", &[], Bundle::Shop.package())
-            }
+            Bundle::Shop
+            | Bundle::ShopWithFaults
+            | Bundle::RestateWithFaults
+            | Bundle::Sandbox
+            | Bundle::Operations => ("objects", &[], Bundle::Shop.package()),
         };
         say(&format!("building the Worker of {}, for {name}", self.commit));
         let build = ["run", "--quiet", "--package", "xtask", "--", "worker", "build"];

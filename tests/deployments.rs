@@ -73,7 +73,7 @@ fn a_smoke_passes_on_durable_objects_and_leaves_nothing_behind() {
 #[test]
 fn a_deployment_sells_with_the_sandbox_before_it_has_a_gateway() {
     let folder = tests::restate::Folder::new("wrangler");
-    let start = || Dev::with_sandbox("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    let start = || Dev::with_all_workers("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
     let dev = start();
     let public = Client::new(&dev.url());
     passes_and_leaves_nothing(&public, &[("BOOKING_ADMIN_TOKEN", ADMIN)], 0);

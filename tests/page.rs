@@ -6,16 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use booking_core::TicketId;
 use booking_core::money::Money;
 use serde_json::{Value, json};
-use tests::PATIENCE;
 use tests::gateway::{OddGateway, refuses_us};
 use tests::http::Client;
 use tests::restate::{Folder, OnRestate};
 use tests::server::{Server, binary, notified, tokens};
+use tests::{PATIENCE, eventually};
 use xtask::wrangler::Dev;
 
 #[path = "../booking-core/examples/currencies.rs"]
@@ -183,6 +184,54 @@ fn an_operator_keeps_the_books() {
 }
 
 #[test]
+fn an_operator_keeps_the_books_of_a_worker() {
+    let (folder, files) = (Folder::new("page-worker"), Folder::new("page-tokens"));
+    let file = files.path().join("tokens");
+    let token = tokens(&file, &["make", "--name", "box office", "--door", "admin"]).unwrap();
+    let before = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/poke/wrangler.toml");
+    let start = |vars: &[(&str, &str)]| {
+        let dev = Dev::with_all_workers_behind(&before, "development", folder.path(), vars).unwrap();
+        let client = Client::new(&dev.url());
+        let put = || assert_eq!(client.send("POST", "/poke/token", &[], &std::fs::read(&file).unwrap()).status, 200);
+        put();
+        (dev, client.with_token(token.trim()))
+    };
+    // As in process: a booking that nobody was told of.
+    let (dev, office) = start(&[("NOTIFY_URL", "http://127.0.0.1:9/nobody-is-there")]);
+    let seat = json!({ "ticketId": "demo:A-1", "price": { "minor": 9_500, "currency": "USD" }, "x": 0, "y": 0 });
+    let layout = json!({ "rows": [{ "name": "A", "seats": [seat] }] });
+    // Until the tokens are read again there is no operator.
+    eventually(|| (office.post("/SeatMap/demo/layout", &layout).status == 200).then_some(()));
+    let order = json!({ "ticketId": "demo:A-1", "userId": "=ann", "paymentMethodId": "card_success" });
+    assert_eq!(office.post("/Checkout/process", &order).status, 200);
+    drop(dev);
+    let given_up = |office: &Client| {
+        let inbox = office.get("/inbox").body;
+        inbox["messages"].as_array().is_some_and(|all| all.len() == 1).then_some(())
+    };
+    let (dev, office) = start(&[]);
+    eventually(|| given_up(&office));
+    drop(dev);
+    let (url, told) = notified(&[204]);
+    let (dev, _office) = start(&[("NOTIFY_URL", &url)]);
+    play("an_operator_keeps_the_books", &dev.url(), &json!({ "admin": token.trim(), "isAway": true }), |asked| {
+        match asked {
+            "told" => drop(told.recv_timeout(PATIENCE).unwrap()),
+            "revoke" => {
+                tokens(&file, &["revoke", "box office"]).unwrap();
+                let client = Client::new(&dev.url());
+                let put = client.send("POST", "/poke/token", &[], &std::fs::read(&file).unwrap());
+                assert_eq!(put.status, 200);
+                // Each isolate reads them again after half a minute.
+                eventually(|| (client.with_token(token.trim()).get("/bookings").status == 401).then_some(()));
+            }
+            _ => panic!("it asks for {asked}"),
+        }
+    });
+    assert!(told.try_recv().is_err(), "it was sent once");
+}
+
+#[test]
 fn a_crowd_buys_everything() {
     demo(&[]).plays("a_crowd_buys_everything");
 }
@@ -236,7 +285,7 @@ fn a_page_without_a_map_asks_which() {
 #[test]
 fn the_page_sells_on_durable_objects() {
     let folder = Folder::new("wrangler");
-    let dev = Dev::with_sandbox("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    let dev = Dev::with_all_workers("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
     play_on_another_host(&dev.url(), &dev.url(), &dev.url(), "Live");
 }
 

@@ -133,6 +133,7 @@ fn answering(tag: &str) -> Script {
         secrets_since: 0,
         subdomain: (true, false),
         settings: Value::Null,
+        schedules: Vec::new(),
     }
 }
 
@@ -151,7 +152,13 @@ fn sent(bundle: Bundle, worker: &str, environment: &str) -> Value {
     let secrets = ["ADMIN_TOKENS", "RESTATE_IDENTITY_KEYS"].map(str::to_owned);
     cloud.state().scripts.insert(name.clone(), Script { secrets: secrets.into(), ..Script::default() });
     let sandbox = format!("seat-booking-sandbox-{environment}");
-    cloud.state().scripts.entry(sandbox).or_default();
+    let books = format!("seat-booking-operations-{environment}");
+    for beside in [sandbox, books] {
+        cloud.state().scripts.entry(beside).or_default();
+    }
+    for queue in ["log", "dead"] {
+        cloud.state().queues.insert(format!("seat-booking-{queue}-{environment}"), Vec::new());
+    }
     let config = root().join(bundle.package()).join("wrangler.toml");
     let mut command = xtask::wrangler::command_alone(&["deploy", "--env", environment, "--config"]).unwrap();
     let output = command.arg(config).envs(cloud.env()).output().unwrap();
@@ -174,6 +181,8 @@ fn sent(bundle: Bundle, worker: &str, environment: &str) -> Value {
         "previewUrls": script.subdomain.1,
         "domains": state.domains,
         "routes": state.routes,
+        "queues": state.queues,
+        "schedules": script.schedules,
         "asked": state.writes,
     })
 }
@@ -189,6 +198,9 @@ fn each_environment_is_deployed_exactly_as_it_is_meant_to_be() {
         (Bundle::Sandbox, "sandbox", "staging"),
         (Bundle::Restate, "restate", "staging"),
         (Bundle::Restate, "restate", "production"),
+        (Bundle::Operations, "operations", "development"),
+        (Bundle::Operations, "operations", "staging"),
+        (Bundle::Operations, "operations", "production"),
     ];
     for (bundle, worker, environment) in all {
         let sent = sent(bundle, worker, environment);
@@ -598,11 +610,12 @@ fn every_stored_form_is_told_to_a_release() {
         let forms = &of_this_tree().about.workers[worker].forms;
         forms.iter().map(|form| form.name.as_str()).collect::<BTreeSet<_>>()
     };
-    let (shop, restate) = (told("shop"), told("restate"));
+    let (shop, restate, operations) = (told("shop"), told("restate"), told("operations"));
     let rows = ["seat map's header", "ticket", "layout", "wish under a hold", "checkout record", "idempotency record"];
     assert_eq!(shop, BTreeSet::from(rows), "what the shop's tables have: map_tables.rs, checkout_object.rs");
     assert!(restate.len() > 5 && restate.contains("operator's word"), "{restate:?}");
-    let known: BTreeSet<&str> = shop.into_iter().chain(restate).chain(ELSEWHERE).collect();
+    assert_eq!(operations, BTreeSet::from(["line of the operators' log"]), "what waits in the queue");
+    let known: BTreeSet<&str> = shop.into_iter().chain(restate).chain(operations).chain(ELSEWHERE).collect();
     let unknown: Vec<_> = named.difference(&known).collect();
     assert!(unknown.is_empty(), "which Worker keeps {unknown:?}?");
 }

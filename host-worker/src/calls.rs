@@ -26,4 +26,6 @@ pub(crate) enum CheckoutCall {
     Status,
     /// An operator does something about it.
     Operate(Operation),
+    /// Continue, and say again how it ended: nothing has been heard of that.
+    Revive,
 }

@@ -12,6 +12,8 @@ use booking_core::life::checkout::MOST_WAITING;
 use booking_core::life::{CheckoutRecord, Key, NotificationStatus};
 use booking_core::terms::Backoff;
 use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::export::Booking;
+use booking_core::wire::log::LogLine;
 use booking_core::wire::{Answer, Kind, Operation, answer};
 use booking_workers::clock::{jittered, now, pause};
 use booking_workers::faults;
@@ -22,18 +24,21 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
+use crate::books;
 use crate::calls::{Asked, CheckoutCall};
 use crate::effects;
 use crate::errors::{Broken, Result, unavailable};
 use crate::inside;
 use crate::later::meanwhile;
 use crate::settings::Settings;
-use crate::store::{Store, Table, stored};
+use crate::store::{Store, Table, number, stored};
 
-/// The one table: the checkout, and how often its alarm has looked after it while it was under way.
+/// The one table: the checkout; how often its alarm has looked after it while it was under way; the number of its newest line in the
+/// operators' log, and that of the last one that was handed over.
 const SCHEMA: &[Table] = &[Table::new(
     "checkout",
-    "(one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL, looked INTEGER NOT NULL)",
+    "(one INTEGER PRIMARY KEY CHECK (one = 1), record TEXT NOT NULL, looked INTEGER NOT NULL, \
+     line INTEGER NOT NULL, logged INTEGER NOT NULL)",
 )];
 
 /// After how long the alarm looks whether a checkout still runs. The first crash of a checkout costs its buyer no more time.
@@ -62,6 +67,8 @@ struct Host {
     store: Store,
     /// A copy of the stored checkout, once the object has read it.
     record: RefCell<Option<CheckoutRecord>>,
+    /// The numbers of its newest line in the operators' log, and of the last one that was handed over; read with it.
+    lines: Cell<(u64, u64)>,
     /// It is being driven.
     drives: Cell<bool>,
     /// When it was driven last.
@@ -101,6 +108,7 @@ impl DurableObject for CheckoutObject {
             env,
             store,
             record: RefCell::default(),
+            lines: Cell::default(),
             drives: Cell::new(false),
             drove: Cell::default(),
             delivers: Cell::new(false),
@@ -143,8 +151,12 @@ impl Host {
     /// The checkout, if it was ever started.
     fn record(&self) -> Result<Option<CheckoutRecord>> {
         if self.record.borrow().is_none() {
-            let row = self.store.row("checkout", "SELECT record FROM checkout", &[])?;
-            self.record.replace(row.map(|mut row| row.stored()).transpose()?);
+            let row = self.store.row("checkout", "SELECT record, line, logged FROM checkout", &[])?;
+            let read =
+                row.map(|mut row| Ok::<_, Broken>((row.stored()?, (row.number()?, row.number()?)))).transpose()?;
+            let (record, lines) = read.map_or((None, (0, 0)), |(record, lines)| (Some(record), lines));
+            self.record.replace(record);
+            self.lines.set(lines);
         }
         Ok(self.record.borrow().clone())
     }
@@ -159,8 +171,13 @@ impl Host {
         }
         // Read anew if this comes to nothing.
         self.record.take();
+        let (line, logged) = self.lines.get();
+        let is_news = books::has_log(&self.env) && Booking::from(&record) != Booking::from(&before);
+        let lines = (line + u64::from(is_news), logged);
+        self.lines.set(lines);
         self.store.transaction(|| {
-            self.store.write("checkout", "UPDATE checkout SET record = ?", &[stored(&record)])?;
+            let row = [stored(&record), number(lines.0)];
+            self.store.write("checkout", "UPDATE checkout SET record = ?, line = ?", &row)?;
             self.arm(&record, settings)
         })?;
         let is_given_up = |record: &CheckoutRecord| record.notification() == NotificationStatus::GivenUp;
@@ -179,10 +196,51 @@ impl Host {
             _ if record.ended().is_none() => self.store.wake_at(next),
             // What has just ended it delivers the message at once; the alarm is for when that comes to nothing.
             NotificationStatus::Waiting { due, .. } => self.store.sleep_until(due.max(now().plus(LOOK_AFTER))),
+            // The same of its line in the operators' log.
+            _ if self.has_news() => self.store.sleep_until(now().plus(LOOK_AFTER)),
             NotificationStatus::None | NotificationStatus::Delivered | NotificationStatus::GivenUp => {
                 next.map_or(Ok(()), |forgotten| self.store.sleep_until(forgotten))
             }
         }
+    }
+
+    /// Whether its newest line in the operators' log is still to be handed over.
+    fn has_news(&self) -> bool {
+        let (line, logged) = self.lines.get();
+        logged < line
+    }
+
+    /// Hands its newest line in the operators' log over, if that is due; whether it was. The alarm that was set with the line comes back for it
+    /// if this does not, and has it said once more if this does.
+    async fn log(&self) -> Result<bool> {
+        let Some(record) = self.record()?.filter(|_| self.has_news()) else { return Ok(false) };
+        let (line, _) = self.lines.get();
+        books::log(&self.env, &LogLine::Booking { line, booking: Booking::from(&record) }).await?;
+        if self.lines.get().1 < line {
+            self.store.write("checkout", "UPDATE checkout SET logged = ?", &[number(line)])?;
+            self.lines.set((self.lines.get().0, line));
+        }
+        Ok(true)
+    }
+
+    /// Says its newest line once more: what was lost on its way is in the books all the same.
+    async fn log_again(&self, record: &CheckoutRecord) -> Result<()> {
+        let (line, _) = self.lines.get();
+        books::log(&self.env, &LogLine::Booking { line, booking: Booking::from(record) }).await
+    }
+
+    /// Says in the operators' log how it stands, beside all else. Of one that is under way nobody has to hear: what it comes to is said until
+    /// it is heard.
+    fn say_how_it_stands(self: &Rc<Self>) -> Result<()> {
+        let Some(record) = self.record()?.filter(|_| books::has_log(&self.env)) else { return Ok(()) };
+        let (host, (line, _)) = (Rc::clone(self), self.lines.get());
+        meanwhile(&self.state, async move {
+            let line = LogLine::Booking { line, booking: Booking::from(&record) };
+            if let Err(why) = books::log(&host.env, &line).await {
+                say(Level::Warn, "the log was not told of a checkout", &[("why", why.to_string())]);
+            }
+        });
+        Ok(())
     }
 
     async fn asked(self: &Rc<Self>, request: &mut Request) -> Result<Answer> {
@@ -201,6 +259,16 @@ impl Host {
                 Start::Over(_) | Start::Goes => answer::accepted(&id),
             }),
             CheckoutCall::Operate(operation) => self.operate(&operation, settings),
+            CheckoutCall::Revive => {
+                let Some(record) = self.record()? else {
+                    return Ok(answer::refusal(&Kind::NotFound.into()));
+                };
+                self.say_how_it_stands()?;
+                if record.ended().is_none() {
+                    self.advance(settings);
+                }
+                Ok(answer::checkout(record.progress()))
+            }
             CheckoutCall::Status => {
                 let Some(record) = self.record()? else {
                     return Ok(answer::refusal(&Kind::NotFound.into()));
@@ -236,15 +304,23 @@ impl Host {
         Ok(if is_told { Start::Over(answer::processed(record.progress())) } else { Start::Goes })
     }
 
-    fn begin(&self, id: &CheckoutId, order: Order, key: Option<Key>, settings: &Settings) -> Result<CheckoutRecord> {
+    fn begin(
+        self: &Rc<Self>,
+        id: &CheckoutId,
+        order: Order,
+        key: Option<Key>,
+        settings: &Settings,
+    ) -> Result<CheckoutRecord> {
         let at = now();
         let record = CheckoutRecord::start(Checkout::start(id.clone(), order, at, &settings.terms), key, at);
         self.store.transaction(|| {
             let row = [stored(&record)];
-            self.store.write("checkout", "INSERT INTO checkout (one, record, looked) VALUES (1, ?, 0)", &row)?;
+            let first = "INSERT INTO checkout (one, record, looked, line, logged) VALUES (1, ?, 0, 0, 0)";
+            self.store.write("checkout", first, &row)?;
             self.store.wake_at(Some(at.plus(LOOK_AFTER)))
         })?;
         self.record.replace(Some(record.clone()));
+        self.say_how_it_stands()?;
         Ok(record)
     }
 
@@ -266,7 +342,7 @@ impl Host {
             self.store.transaction(|| self.arm(&record, &settings))?;
             let host = Rc::clone(self);
             meanwhile(&self.state, async move {
-                if let Err(why) = host.deliver(&settings).await {
+                if let Err(why) = host.deliver_and_log(&settings).await {
                     say(Level::Error, "a message was not sent again", &[("why", why.to_string())]);
                 }
             });
@@ -336,7 +412,7 @@ impl Driver {
             host.store.sleep_until(now().plus(Millis(500)))?;
         }
         drop(self);
-        host.deliver(settings).await
+        host.deliver_and_log(settings).await.map(|_| ())
     }
 }
 
@@ -367,6 +443,14 @@ impl Host {
             self.tell(&self.record()?.ok_or(Broken::Missing("checkout"))?);
         }
         Ok(is_answered)
+    }
+
+    /// Tells the buyer, and then the operators: so that one line says both how it ended and what became of its message. Whether the operators
+    /// were told of anything new.
+    async fn deliver_and_log(&self, settings: &Settings) -> Result<bool> {
+        let delivered = self.deliver(settings).await;
+        let is_news = self.log().await?;
+        delivered.map(|()| is_news)
     }
 
     /// Tells the buyer, if that is due.
@@ -404,6 +488,7 @@ impl Host {
             };
         }
         if record.kept_until(settings.keep_for).is_some_and(|until| until <= now()) {
+            self.log_again(&record).await?;
             let cleared = self.store.clear().await;
             self.record.take();
             return cleared;
@@ -411,7 +496,12 @@ impl Host {
         // Set before anything else: if this is cut short, it looks again.
         self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;
         let _stored = self.change(&settings, |record| Ok(record.woken(now(), settings.notify_retry())?))?;
-        self.deliver(&settings).await?;
+        if self.deliver_and_log(&settings).await? {
+            // The alarm that is set has it said once more.
+            return Ok(());
+        }
+        let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
+        self.log_again(&record).await?;
         let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
         self.store.transaction(|| self.arm(&record, &settings))
     }

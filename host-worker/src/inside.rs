@@ -44,6 +44,7 @@ impl CheckoutCall {
             Self::Send(_) => "send",
             Self::Status => "status",
             Self::Operate(_) => "operate",
+            Self::Revive => "revive",
         }
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod books;
 mod calls;
 mod checkout_object;
 mod effects;
@@ -13,9 +14,11 @@ mod routes;
 mod seat_map_object;
 mod settings;
 mod store;
+mod tokens;
 mod watchers;
 
-use worker::{Context, Env, Request, Response, event};
+use booking_workers::log::{Level, say};
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 pub use checkout_object::CheckoutObject;
 pub use seat_map_object::SeatMapObject;
@@ -24,4 +27,12 @@ pub use seat_map_object::SeatMapObject;
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     routes::serve(request, &env).await
+}
+
+/// From time to time: checkouts of which nothing was heard are asked how they stand.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Err(why) = books::revive(&env).await {
+        say(Level::Error, "it is not known which checkouts are overdue", &[("why", why.to_string())]);
+    }
 }

@@ -3,6 +3,8 @@
 
 use booking_core::ids::{CheckoutId, HoldId};
 use booking_core::life::{Digest, Key};
+use booking_core::wire::audit::{AuditEntry, AuditOutcome};
+use booking_core::wire::log::LogCall;
 use booking_core::wire::search::InboxId;
 use booking_core::wire::{
     Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Operation, Refusal, SeatMapCall, allow,
@@ -20,18 +22,23 @@ use worker::{Env, Headers, Method, Request, Response};
 
 use booking_workers::settings::Vars;
 
+use crate::books;
 use crate::calls::{Asked, CheckoutCall};
 use crate::errors::{Again, Broken, unavailable};
 use crate::inside::{self, CHECKOUTS, SEAT_MAPS};
 use crate::limits::{Counted, asks_too_often};
 use crate::settings::Settings;
+use crate::tokens;
 
 /// How a request ended: an answer, or a response that is none of ours to write.
 type Outcome = Result<Answered, Refusal>;
 
 enum Answered {
     Answer(Answer),
+    /// That of an object: its headers are not ours to change.
     Response(Response),
+    /// That of the Worker that keeps the books.
+    Books(Response),
 }
 
 impl From<Answer> for Answered {
@@ -66,9 +73,13 @@ pub(crate) async fn serve(request: Request, env: &Env) -> worker::Result<Respons
                 respond(answer)?
             }
         }
-        // Its headers are not ours to change.
         Ok(Answered::Response(response)) => return Ok(response),
+        Ok(Answered::Books(response)) => {
+            let headers = response.headers().clone();
+            Response::from_body(response.body().clone())?.with_status(response.status_code()).with_headers(headers)
+        }
         Err(refusal) => {
+            books::refused(env, &method, &path, refusal.kind).await;
             let answer = answer::refusal(&refusal);
             tell(&method, route, &answer, now().as_millis() - start.as_millis());
             let response = respond(answer)?;
@@ -154,6 +165,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if path == "/openapi.json" {
         return described(settings, token, &method);
     }
+    tokens::refresh(env, &settings.tokens).await?;
     let (principal, route) = match settings.auth.route(token, &method, &path, now()) {
         Ok(found) => found,
         Err(refusal) => {
@@ -178,16 +190,72 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     // The platform joins what stood in several headers.
     let keys = shown_key.iter().flat_map(|keys| keys.split(", ")).map(str::as_bytes);
     let shown_key = idempotency_key(&method, keys)?;
-    let call = route.parse(&body)?.from_door(principal.door);
+    let address = request.inner().url();
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    let call = route.with_query(query).parse(&body)?.from_door(principal.door);
     principal.may(&call)?;
     let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&principal, &path, key));
     let chance = chance()?;
+    let came = Came {
+        request,
+        method: &method,
+        path: &path,
+        shown_key,
+        body: &body,
+        origin: origin.as_deref(),
+        is_operators: principal.door == Door::Admin,
+        key,
+        chance,
+    };
+    if !handler.is_audited() {
+        return carry_out(env, settings, handler, call, came).await;
+    }
+    // What came again under a key has one entry.
+    let id = key.unwrap_or_else(|| Digest(chance.to_be_bytes()));
+    let entry = AuditEntry::new(principal.name(), handler, &call, now());
+    let fields = [
+        ("who", entry.who.clone()),
+        ("asked", entry.asked.clone()),
+        ("about", entry.about.clone()),
+        ("reason", entry.reason.clone()),
+    ];
+    say(Level::Warn, "audit: an operator asks for", &fields);
+    books::asked(env, id, &entry).await?;
+    let outcome = carry_out(env, settings, handler, call, came).await;
+    let entry = match &outcome {
+        Ok(Answered::Answer(answer)) => entry.answered(answer),
+        Ok(Answered::Response(_) | Answered::Books(_)) => AuditEntry { outcome: AuditOutcome::Done, ..entry },
+        Err(refusal) => entry.answered(&answer::refusal(refusal)),
+    };
+    books::answered(env, id, entry).await;
+    outcome
+}
+
+/// A request whose caller was let in, as it came.
+struct Came<'a> {
+    request: &'a Request,
+    method: &'a str,
+    path: &'a str,
+    shown_key: Option<&'a str>,
+    body: &'a [u8],
+    origin: Option<&'a str>,
+    /// The admin door is open to its caller.
+    is_operators: bool,
+    /// What its idempotency key stands for, where the answer is worth one.
+    key: Option<Digest>,
+    /// A number that nobody can guess.
+    chance: u128,
+}
+
+/// Has an object, or another Worker, answer a call.
+async fn carry_out(env: &Env, settings: &Settings, handler: Handler, call: Call, came: Came<'_>) -> Outcome {
+    let Came { request, method, path, shown_key, body, origin, is_operators, key, chance } = came;
     // Named after its key, so that a repeat finds it; else after chance.
     let checkout = CheckoutId::from_random(key.map_or(chance, |Digest(scope)| u128::from_be_bytes(scope)));
     // A request may reach its object twice. An operator's that came again would take away what was sold in between.
-    let is_operators = handler.door() == Door::Admin && call.is_worth_a_key();
-    let scope = key.or_else(|| is_operators.then(|| Digest(chance.to_be_bytes())));
-    let key = scope.map(|scope| Key { scope, request: fingerprint(&body) });
+    let is_once = handler.door() == Door::Admin && call.is_worth_a_key();
+    let scope = key.or_else(|| is_once.then(|| Digest(chance.to_be_bytes())));
+    let key = scope.map(|scope| Key { scope, request: fingerprint(body) });
     let from = Sender { env, key };
     let asked = match call {
         Call::Ticket(id, call) => {
@@ -195,7 +263,7 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
             from.ask(SEAT_MAPS, id.map_str(), MapCall::Seat(id.clone(), call, door)).await
         }
         Call::SeatMap(map, SeatMapCall::Watch) => {
-            if origin.is_some_and(|origin| !may_ask(settings, request, &origin)) {
+            if origin.is_some_and(|origin| !may_ask(settings, request, origin)) {
                 return Err(Kind::Unauthorized.into());
             }
             return match inside::hand_over(env, SEAT_MAPS, map.as_str(), request).await {
@@ -208,33 +276,36 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         Call::Process(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Process(order)).await,
         Call::ProcessSend(order) => from.ask(CHECKOUTS, checkout.as_str(), CheckoutCall::Send(order)).await,
         Call::Status(id) => from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Status).await,
-        Call::Operate(id, operation) => {
-            let (what, reason) = operation.told();
-            let fields = [("checkout", id.to_string()), ("operation", what.to_owned()), ("reason", reason.to_owned())];
-            say(Level::Warn, "audit: an operator asks for", &fields);
-            from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(operation)).await
+        Call::Operate(id, operation) => from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(operation)).await,
+        Call::Retry(InboxId::Notification(id)) => {
+            from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(Operation::Notify)).await
         }
         Call::Health => return Ok(answer::health().into()),
         Call::Gateway(_) => {
             // Strangers would fill its ledger. Checkouts ask it themselves.
-            if principal.door != Door::Admin {
+            if !is_operators {
                 return Err(Kind::Unauthorized.into());
             }
-            let passed = Passed { method: &method, path: &path, key: shown_key, body: &body };
-            return mock_gateway(env, settings, passed).await;
+            return mock_gateway(env, settings, Passed { method, path, key: shown_key, body }).await;
         }
-        Call::Retry(InboxId::Notification(id)) => {
-            from.ask(CHECKOUTS, id.as_str(), CheckoutCall::Operate(Operation::Notify)).await
-        }
-        // No object knows them all.
-        Call::Stuck(_)
-        | Call::Bookings(_)
-        | Call::BookingsCsv(_)
-        | Call::Inbox(_)
-        | Call::Retry(InboxId::Line(_))
-        | Call::Audit(_) => return Err(Kind::NotFound.into()),
+        // No object knows them all: the Worker that keeps the books does.
+        Call::Bookings(search) => return books(env, &LogCall::Bookings(search)).await,
+        Call::BookingsCsv(search) => return books(env, &LogCall::BookingsCsv(search)).await,
+        Call::Inbox(search) => return books(env, &LogCall::Inbox(search)).await,
+        Call::Retry(InboxId::Line(line)) => return books(env, &LogCall::Retry { line }).await,
+        Call::Audit(search) => return books(env, &LogCall::Audit(search)).await,
+        Call::Stuck(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
+}
+
+/// What the Worker that keeps the books answers, where this Worker is bound to one.
+async fn books(env: &Env, call: &LogCall) -> Outcome {
+    let response = books::ask(env, call).await?;
+    response.map(|response| Answered::Books(response.into())).ok_or_else(|| {
+        say(Level::Error, "the Worker that keeps the books does not answer", &[]);
+        Kind::StorageUnavailable.into()
+    })
 }
 
 /// What the sandbox's gateway answers, where this Worker is bound to one.

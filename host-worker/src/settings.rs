@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use booking_core::time::Millis;
 use booking_hosting::auth::Auth;
+use booking_hosting::tokens::SharedTokens;
 use booking_workers::settings::{Sale, Vars, Wrong};
 use worker::Env;
 
@@ -13,6 +14,8 @@ use worker::Env;
 pub(crate) struct Settings {
     sale: Sale,
     pub(crate) auth: Auth,
+    /// The tokens with names, as they were read last.
+    pub(crate) tokens: SharedTokens,
     /// Whose pages may ask from a browser, besides the Worker's own.
     pub(crate) origins: Vec<String>,
     /// After how long `process` answers that it works on.
@@ -52,9 +55,11 @@ impl Settings {
         let (tokens, admin_tokens) = (vars.list("AUTH_TOKENS"), vars.list("ADMIN_TOKENS"));
         let auth = Auth::new(tokens.iter().map(String::as_str), admin_tokens.iter().map(String::as_str))
             .map_err(|why| format!("AUTH_TOKENS, ADMIN_TOKENS: {why}"))?;
+        let tokens = SharedTokens::default();
         Ok(Self {
             sale: Sale::read(vars)?,
-            auth,
+            auth: auth.with_named(tokens.clone()),
+            tokens,
             origins: vars.list("ALLOWED_ORIGINS"),
             answer_within: vars.millis("ANSWER_WITHIN_MS", Millis::from_secs(30), (Millis(0), Millis::from_mins(5)))?,
             keep_for: vars.millis("KEEP_FOR_MS", Millis(DAY.0 * 7), (KEEP_AT_LEAST, Millis(DAY.0 * 3650)))?,

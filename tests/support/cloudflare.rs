@@ -32,6 +32,8 @@ pub struct State {
     pub records: BTreeSet<String>,
     /// The routes of the zone: of each pattern the name of its Worker.
     pub routes: BTreeMap<String, String>,
+    /// The queues: of each who takes what is in it, and how.
+    pub queues: BTreeMap<String, Vec<Value>>,
     /// What is in buckets, by bucket and key.
     pub objects: BTreeMap<String, Vec<u8>>,
     /// When the token ends.
@@ -59,6 +61,8 @@ pub struct Script {
     pub subdomain: (bool, bool),
     /// What its versions have in common: its log.
     pub settings: Value,
+    /// When its clock rings.
+    pub schedules: Vec<String>,
 }
 
 /// A version of a Worker.
@@ -368,6 +372,18 @@ impl State {
                 self.routes.retain(|pattern, _| pattern.replace('/', "_") != *id);
                 ok(json!({}))
             }
+            ("GET", ["queues"]) => {
+                let queue = |(name, consumers): (&String, &Vec<Value>)| json!({ "queue_id": name, "queue_name": name, "producers": [], "consumers": consumers });
+                let asked: Vec<&str> = asked.query.split('&').filter_map(|pair| pair.strip_prefix("name=")).collect();
+                ok(self.queues.iter().filter(|(name, _)| asked.contains(&name.as_str())).map(queue).collect())
+            }
+            ("POST", ["queues", name, "consumers"]) => match self.queues.get_mut(*name) {
+                Some(consumers) => {
+                    consumers.push(parsed(&asked.body));
+                    ok(json!({}))
+                }
+                None => no(404, 11_000, "queue not found"),
+            },
             ("GET", ["workers", "scripts"]) => {
                 let script = |(id, script): (&String, &Script)| json!({ "id": id, "migration_tag": script.migration });
                 ok(self.scripts.iter().map(script).collect())
@@ -488,6 +504,10 @@ impl State {
             }
             ("PATCH", ["script-settings"]) => {
                 script.settings = parsed(&asked.body);
+                ok(json!({}))
+            }
+            ("PUT", ["schedules"]) => {
+                script.schedules = list(&parsed(&asked.body)).map(|one| text(&one["cron"])).collect();
                 ok(json!({}))
             }
             ("GET", ["subdomain"]) => {

@@ -20,6 +20,8 @@ enum Worker {
     Restate,
     /// The mock payment gateway, for a deployment to try things with
     Sandbox,
+    /// The books of operators: bookings, messages that were given up, what operators did
+    Operations,
 }
 
 impl Worker {
@@ -28,6 +30,7 @@ impl Worker {
             Self::Shop => Bundle::Shop,
             Self::Restate => Bundle::Restate,
             Self::Sandbox => Bundle::Sandbox,
+            Self::Operations => Bundle::Operations,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Drop for Beside {
 }
 
 pub(crate) fn dev(args: &DevArgs) -> Outcome {
-    for worker in [Worker::Sandbox, Worker::Shop] {
+    for worker in [Worker::Sandbox, Worker::Operations, Worker::Shop] {
         make(&BuildArgs { stable: args.stable, worker })?;
     }
     say(&format!(
@@ -103,8 +106,9 @@ pub(crate) fn dev(args: &DevArgs) -> Outcome {
     let kept = root().join("target/worker");
     let kept = kept.to_str().ok_or("the path of this workspace is no text")?;
     let dev = ["dev", "--env", "development", "--local", "--ip", "127.0.0.1", "--port", &port, "--persist-to", kept];
+    wrangler::make_tables("development", kept.as_ref())?;
     let operator = format!("ADMIN_TOKENS:{OPERATOR}");
-    run(wrangler::command(&dev)?.args(["--var", &operator]).args(wrangler::SHOP_AND_SANDBOX))
+    run(wrangler::command(&dev)?.args(["--var", &operator]).args(wrangler::ALL_WORKERS))
 }
 
 /// The mock gateway, as a process, at its usual port.

@@ -97,7 +97,7 @@ enum Restate {
 enum Worker {
     /// Builds a bundle
     Build(dev::BuildArgs),
-    /// Builds the shop and the sandbox, and runs both here with wrangler
+    /// Builds the shop, the sandbox and the books of operators, and runs them here with wrangler
     Dev(dev::DevArgs),
     /// The engine on Restate, as a Worker
     Restate {

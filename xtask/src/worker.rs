@@ -53,11 +53,13 @@ pub enum Bundle {
     RestateWithFaults,
     /// The mock payment gateway.
     Sandbox,
+    /// The books of operators.
+    Operations,
 }
 
 impl Bundle {
     /// Those that are deployed.
-    pub const DEPLOYED: [Self; 3] = [Self::Shop, Self::Restate, Self::Sandbox];
+    pub const DEPLOYED: [Self; 4] = [Self::Shop, Self::Restate, Self::Sandbox, Self::Operations];
 
     /// The folder of its package, from the root: its `wrangler.toml` is there.
     #[must_use]
@@ -66,6 +68,7 @@ impl Bundle {
             Self::Shop | Self::ShopWithFaults => HOST,
             Self::Restate | Self::RestateWithFaults => "host-worker/restate",
             Self::Sandbox => "host-worker/sandbox",
+            Self::Operations => "host-worker/ops",
         }
     }
 
@@ -83,9 +86,10 @@ impl Bundle {
     #[must_use]
     pub fn most_bytes(self) -> u64 {
         match self {
-            Self::Shop | Self::ShopWithFaults => 400_000,
+            Self::Shop | Self::ShopWithFaults => 450_000,
             Self::Restate | Self::RestateWithFaults => 500_000,
             Self::Sandbox => 200_000,
+            Self::Operations => 150_000,
         }
     }
 
@@ -94,13 +98,13 @@ impl Bundle {
     /// # Errors
     /// Where it cannot be built.
     pub fn built(self) -> Outcome<PathBuf> {
-        static BUILT: [OnceLock<Outcome<PathBuf>>; 5] = [const { OnceLock::new() }; 5];
+        static BUILT: [OnceLock<Outcome<PathBuf>>; 6] = [const { OnceLock::new() }; 6];
         BUILT[self as usize]
             .get_or_init(|| match self {
                 Self::Shop if std::env::var_os("BOOKING_BINARIES_ARE_BUILT").is_some() => Ok(self.folder()),
                 // A fault is an answer.
                 Self::ShopWithFaults | Self::RestateWithFaults => build(self, Panics::Unwind),
-                Self::Shop | Self::Restate | Self::Sandbox => build(self, best()),
+                Self::Shop | Self::Restate | Self::Sandbox | Self::Operations => build(self, best()),
             })
             .clone()
     }
@@ -109,7 +113,7 @@ impl Bundle {
     fn objects(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Shop | Self::ShopWithFaults => &[("SEAT_MAPS", "SeatMapObject"), ("CHECKOUTS", "CheckoutObject")],
-            Self::Restate | Self::RestateWithFaults => &[],
+            Self::Restate | Self::RestateWithFaults | Self::Operations => &[],
             Self::Sandbox => &[("LEDGER", "LedgerObject")],
         }
     }

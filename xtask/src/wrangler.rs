@@ -39,8 +39,19 @@ pub fn command_alone(args: &[&str]) -> Outcome<Command> {
     Ok(command)
 }
 
-/// What tells wrangler to run the shop, and the sandbox beside it.
-pub const SHOP_AND_SANDBOX: [&str; 4] = ["--config", "wrangler.toml", "--config", "sandbox/wrangler.toml"];
+/// What tells wrangler to run the shop, and beside it the sandbox and the books of operators.
+pub const ALL_WORKERS: [&str; 6] =
+    ["--config", "wrangler.toml", "--config", "sandbox/wrangler.toml", "--config", "ops/wrangler.toml"];
+
+/// Makes the tables of the books in this folder, where they are kept locally.
+///
+/// # Errors
+/// What wrangler says.
+pub fn make_tables(environment: &str, folder: &Path) -> Outcome {
+    let mut command = command_alone(&["d1", "migrations", "apply", "DB", "--local", "--env", environment])?;
+    command.args(["--config", "ops/wrangler.toml", "--persist-to"]).arg(folder);
+    output(&mut command).map(|_| ())
+}
 
 /// The Worker of an environment, run by wrangler until this is dropped.
 #[derive(Debug)]
@@ -62,15 +73,34 @@ impl Dev {
         Self::with_vars(command_alone(&["dev", "--env", environment, "--local"])?, folder, vars)
     }
 
-    /// The same with the sandbox beside it.
+    /// The same with the sandbox and the books of operators beside it.
     ///
     /// # Errors
     /// Why it did not.
-    pub fn with_sandbox(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
-        let _built = (Bundle::Shop.built()?, Bundle::Sandbox.built()?);
+    pub fn with_all_workers(environment: &str, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
+        let _built = (Bundle::Shop.built()?, Bundle::Sandbox.built()?, Bundle::Operations.built()?);
+        make_tables(environment, &folder)?;
         let mut command = command_alone(&["dev", "--env", environment, "--local"])?;
-        command.args(SHOP_AND_SANDBOX);
+        command.args(ALL_WORKERS);
         Self::with_vars(command, folder, vars)
+    }
+
+    /// The same with a Worker of a test's own before them, which is the one that answers: its `wrangler.toml` is this. There is no page:
+    /// what stands before its files hands no clock on.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn with_all_workers_behind(
+        first: &Path,
+        environment: &str,
+        folder: PathBuf,
+        vars: &[(&str, &str)],
+    ) -> Outcome<Self> {
+        let _built = (Bundle::Shop.built()?, Bundle::Sandbox.built()?, Bundle::Operations.built()?);
+        make_tables(environment, &folder)?;
+        let mut command = command_alone(&["dev", "--env", environment, "--local", "--config"])?;
+        command.arg(first).arg("--config").arg(shop_behind(&folder, vars)?).args(&ALL_WORKERS[2..]);
+        Self::of(command, &folder, "/health")
     }
 
     fn with_vars(mut command: Command, folder: PathBuf, vars: &[(&str, &str)]) -> Outcome<Self> {
@@ -143,6 +173,11 @@ impl Dev {
         self.child.id()
     }
 
+    /// Ends it, and everything that it has started, as a machine does that loses its power.
+    pub fn kill(self) {
+        self.signal("-KILL");
+    }
+
     fn runs(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
@@ -151,6 +186,23 @@ impl Dev {
         let group = format!("-{}", self.id());
         let _may_have_ended = output(&mut program("kill", &[name, "--", &group]));
     }
+}
+
+/// The shop's `wrangler.toml`, in this folder, for where another Worker stands before it: wrangler hands variables to the first alone.
+fn shop_behind(folder: &Path, vars: &[(&str, &str)]) -> Outcome<PathBuf> {
+    let path = folder.join("shop/wrangler.json");
+    let cannot = |error: std::io::Error| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(root().join(HOST).join("wrangler.toml")).map_err(cannot)?;
+    let mut config: toml::Table = text.parse().map_err(|error| format!("{HOST}/wrangler.toml: {error}"))?;
+    config.remove("assets");
+    config.insert("main".into(), root().join(HOST).join("build/index.js").display().to_string().into());
+    let own = config.get_mut("env").and_then(|all| all.get_mut("development")).and_then(|one| one.get_mut("vars"));
+    let own = own.and_then(toml::Value::as_table_mut).ok_or("the environment has no vars")?;
+    own.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
+    std::fs::create_dir_all(folder.join("shop"))
+        .and_then(|()| std::fs::write(&path, serde_json::json!(config).to_string()))
+        .map_err(cannot)?;
+    Ok(path)
 }
 
 impl Drop for Dev {

@@ -7,6 +7,7 @@ use booking_core::format::Form;
 use booking_core::life::{CheckoutRecord, IdempotencyRecord};
 use booking_core::map::ticket::Ticket;
 use booking_core::map::{Header, LastWish, Layout};
+use booking_core::wire::log::LogLine;
 
 fn main() -> std::io::Result<()> {
     let shop = [
@@ -17,6 +18,6 @@ fn main() -> std::io::Result<()> {
         Form::of::<CheckoutRecord>(),
         Form::of::<IdempotencyRecord>(),
     ];
-    let forms = serde_json::json!({ "shop": shop, "restate": booking_restate::forms(), "sandbox": [] });
+    let forms = serde_json::json!({ "shop": shop, "restate": booking_restate::forms(), "sandbox": [], "operations": [Form::of::<LogLine>()] });
     writeln!(std::io::stdout(), "{forms}")
 }

@@ -2,6 +2,7 @@
 
 use booking_core::effect::Notification;
 use booking_core::payment::{Payment, PaymentAnswer};
+use booking_core::time::Millis;
 use booking_core::wire::{BEARER, IDEMPOTENCY_KEY, gateway};
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
@@ -87,6 +88,14 @@ fn bound(env: &Env, name: &str) -> Option<Service> {
 /// time.
 pub async fn pass_on(env: &Env, port: &Port, request: Passed<'_>) -> Option<(u16, String)> {
     let Way::Bound(name) = port.way else { return None };
+    let answer = ask_bound(env, name, port.within, request).await?;
+    let body = JsFuture::from(answer.text().ok()?).await.ok()?.as_string()?;
+    Some((answer.status(), body))
+}
+
+/// Hands a request on to the Worker that is bound under this name: its response, or `None` where there is none in time. Nothing but the
+/// request goes along: no token, no address of the caller.
+pub async fn ask_bound(env: &Env, name: &str, within: Millis, request: Passed<'_>) -> Option<Response> {
     let init = RequestInit::new();
     init.set_method(request.method);
     if request.method == "POST" {
@@ -97,20 +106,18 @@ pub async fn pass_on(env: &Env, port: &Port, request: Passed<'_>) -> Option<(u16
         init.set_headers(headers.as_ref());
         init.set_body(&js_sys::Uint8Array::from(request.body).into());
     }
-    let within = u32::try_from(port.within.0).unwrap_or(u32::MAX);
+    let within = u32::try_from(within.0).unwrap_or(u32::MAX);
     init.set_signal(Some(&AbortSignal::timeout_with_u32(within)));
-    let asked = bound(env, name)?.ask(&format!("https://sandbox{}", request.path), &init);
-    let answer: Response = JsFuture::from(asked.ok()?).await.ok()?.unchecked_into();
-    let body = JsFuture::from(answer.text().ok()?).await.ok()?.as_string()?;
-    Some((answer.status(), body))
+    let asked = bound(env, name)?.ask(&format!("https://{}{}", name.to_lowercase(), request.path), &init);
+    Some(JsFuture::from(asked.ok()?).await.ok()?.unchecked_into())
 }
 
-/// A request to the mock gateway, as it came.
+/// A request to another Worker, as it came.
 #[derive(Clone, Copy)]
 pub struct Passed<'a> {
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// Its path.
+    /// Its path, with its query.
     pub path: &'a str,
     /// Its idempotency key.
     pub key: Option<&'a str>,

@@ -155,6 +155,8 @@ enum Worker {
     Restate,
     /// The mock payment gateway, for a deployment to try things with
     Sandbox,
+    /// The books of operators: bookings, messages that were given up, what operators did
+    Operations,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -169,6 +171,7 @@ impl At {
             Worker::Shop => Bundle::Shop,
             Worker::Restate => Bundle::Restate,
             Worker::Sandbox => Bundle::Sandbox,
+            Worker::Operations => Bundle::Operations,
         }
     }
 

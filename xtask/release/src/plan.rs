@@ -215,7 +215,7 @@ fn code(
             let uploaded = running.versions.iter().filter(|version| version.release().is_some());
             uploaded.map(|version| version.id.as_str()).collect()
         }
-        Bundle::Shop | Bundle::ShopWithFaults | Bundle::RestateWithFaults | Bundle::Sandbox => {
+        Bundle::Shop | Bundle::ShopWithFaults | Bundle::RestateWithFaults | Bundle::Sandbox | Bundle::Operations => {
             shares.iter().map(|share| share.version_id.as_str()).collect()
         }
     };

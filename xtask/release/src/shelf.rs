@@ -211,6 +211,7 @@ pub(crate) fn name_of(bundle: Bundle) -> &'static str {
         Bundle::Shop | Bundle::ShopWithFaults => "shop",
         Bundle::Restate | Bundle::RestateWithFaults => "restate",
         Bundle::Sandbox => "sandbox",
+        Bundle::Operations => "operations",
     }
 }
 
