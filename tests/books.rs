@@ -53,9 +53,9 @@ fn an_afternoon(public: &Client) -> Value {
             let page = admin.get(&format!("{path}{sign}limit=2&after={next}"));
             assert_eq!(page.status, 200, "{path}: {}", page.text);
             seen.extend(page.body["bookings"].as_array().unwrap().clone());
-            match &page.body["next"] {
-                Value::Null => break,
-                cursor => next = cursor.as_str().unwrap().to_owned(),
+            match page.body["next"].as_str() {
+                None => break,
+                Some(cursor) => next = cursor.to_owned(),
             }
         }
         for booking in &mut seen {
