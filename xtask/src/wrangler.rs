@@ -131,6 +131,8 @@ impl Dev {
     /// Starts it, and waits until this path of it answers.
     fn of(mut command: Command, folder: &Path, answers: &'static str) -> Outcome<Self> {
         let (port, log) = (free_port()?, folder.join("wrangler.log"));
+        // Several that are started at once would all take the same one.
+        command.args(["--inspector-port", &free_port()?.to_string()]);
         let cannot = |error: std::io::Error| format!("{}: {error}", folder.display());
         let said = File::create(&log).map_err(cannot)?;
         command.args(["--ip", "127.0.0.1", "--port", &port.to_string(), "--persist-to"]).arg(folder);
