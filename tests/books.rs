@@ -83,6 +83,16 @@ fn an_afternoon(public: &Client) -> Value {
         .iter()
         .map(|entry| ["who", "asked", "about", "reason", "outcome"].map(|name| entry[name].clone()))
         .collect();
+    // A buyer wants to be forgotten.
+    let erase = json!({ "userId": "ann", "reason": "Asked by letter" });
+    let erased = admin.post("/bookings/erase", &erase).body;
+    let of_ann = || admin.post("/bookings", &json!({ "userId": "ann" })).body["bookings"].as_array().unwrap().len();
+    assert_eq!(of_ann(), 0);
+    let whose = admin.get("/Ticket/hall:1/get").body["reservedBy"].clone();
+    let sold_to_nobody = eventually(|| {
+        let all = shown("/bookings?status=CONFIRMED");
+        all.as_array().unwrap().iter().all(|one| one["userId"] == "(erased)").then_some(all)
+    });
     let refused = eventually(|| {
         let mut audit = entries(&admin, "/audit", "entries");
         audit.retain(|entry| entry["who"] == "callers");
@@ -100,6 +110,7 @@ fn an_afternoon(public: &Client) -> Value {
         "before all": shown("/bookings?until=1"),
         "since then": shown("/bookings?from=1&map=yard"),
         "by buyer": by_buyer,
+        "erased": (erased, whose, sold_to_nobody),
         "table": (&table[0], table[1][1], table[1][4], table[1][9]),
         "audit": audit,
         "refused": (&refused["asked"], &refused["outcome"], &refused["times"]),

@@ -185,6 +185,10 @@ fn about(handler: Handler) -> About {
             taken(),
             &[DuplicateTicket],
         ),
+        Handler::MapErase => {
+            let numbers = [("tickets", u64::schema()), ("held", u64::schema()), ("version", u64::schema())];
+            plain(buyer_to_erase(), object(&numbers, &[]), &[])
+        }
         Handler::Process => About {
             is_accepted: true,
             ..plain(
@@ -220,7 +224,8 @@ fn about(handler: Handler) -> About {
             plain(nullable(paging(inbox_id())), page("messages", message, inbox_id()), &[])
         }
         Handler::InboxRetry => {
-            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            // Of a message to a buyer, how the checkout stands; of a line of the books, that it was taken.
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed(), object(&[("ok", json!({ "const": true }))], &[])] });
             plain(nothing(), answer, &[NotFound, CheckoutInProgress])
         }
         Handler::Audit => plain(nullable(paging(u64::schema())), page("entries", audited(), u64::schema()), &[]),
@@ -243,6 +248,14 @@ fn about(handler: Handler) -> About {
         Handler::CheckoutNotify => {
             let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
             plain(nothing(), answer, &[NotFound, CheckoutInProgress])
+        }
+        Handler::CheckoutErase => {
+            let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
+            plain(object(&[("reason", line())], &[]), answer, &[NotFound, CheckoutInProgress])
+        }
+        Handler::Erase => {
+            let numbers = [("bookings", u64::schema()), ("tickets", u64::schema()), ("left", u64::schema())];
+            plain(buyer_to_erase(), object(&numbers, &[]), &[])
         }
         Handler::GatewayAuthorize => plain(
             object(
@@ -303,6 +316,10 @@ fn about(handler: Handler) -> About {
             &[],
         ),
     }
+}
+
+fn buyer_to_erase() -> Value {
+    object(&[("userId", UserId::schema()), ("reason", line())], &[])
 }
 
 fn operation(handler: Handler, method: &str) -> Value {

@@ -543,6 +543,13 @@ impl Checkout {
         &self.order
     }
 
+    /// Forgets who ordered it, with what card, and how they can be reached.
+    pub(crate) fn erase_buyer(&mut self) {
+        self.order.user = UserId::erased();
+        self.order.method = PaymentMethodId::default_card();
+        self.order.contact = None;
+    }
+
     /// When its claims end.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {

@@ -49,6 +49,9 @@ pub enum IdError {
     /// A buyer's id with a space before or after it: it looks like another buyer's.
     #[error("must not begin or end with a space")]
     SpaceAtAnEnd,
+    /// What stands where a buyer was erased.
+    #[error("is not a buyer: it stands where one was erased")]
+    Erased,
 }
 
 fn check(text: &str) -> Result<(), IdError> {
@@ -171,8 +174,15 @@ pub const MAX_USER_LEN: usize = 256;
 
 fn check_user(text: &str) -> Result<(), IdError> {
     check_stored_user(text)?;
-    if is_nfc(text) { Ok(()) } else { Err(IdError::NotNormal) }
+    match text {
+        ERASED => Err(IdError::Erased),
+        _ if !is_nfc(text) => Err(IdError::NotNormal),
+        _ => Ok(()),
+    }
 }
+
+/// What stands where a buyer was erased.
+const ERASED: &str = "(erased)";
 
 /// Normal form C is asked for at the door alone: what is stored stays readable to a build with the tables of another Unicode version, and
 /// what reads no requests needs no tables.
@@ -353,6 +363,14 @@ id! {
 
 shown!(TicketId, CheckoutId, MapKey, PaymentKey, AuthorizationId, PaymentId);
 secret!(UserId, HoldId, PaymentMethodId);
+
+impl UserId {
+    /// What stands where a buyer was erased. No buyer is called so: [`UserId::parse`] refuses it.
+    #[must_use]
+    pub fn erased() -> Self {
+        Self(ERASED.into())
+    }
+}
 
 impl TicketId {
     /// The seat map this ticket belongs to: its id up to the last `:`, or `global` where there is none.
@@ -550,10 +568,15 @@ mod tests {
             ("ann ", IdError::SpaceAtAnEnd),
             (" ", IdError::SpaceAtAnEnd),
             ("\u{212b}", IdError::NotNormal),
+            (UserId::erased().as_str(), IdError::Erased),
         ] {
             assert_eq!(UserId::parse(bad), Err(why), "{bad:?}");
             let stored = serde_json::from_value::<UserId>(bad.into());
-            assert_eq!(stored.is_ok(), why == IdError::NotNormal, "{bad:?}: the door alone knows Unicode's tables");
+            assert_eq!(
+                stored.is_ok(),
+                matches!(why, IdError::NotNormal | IdError::Erased),
+                "{bad:?}: the door alone knows Unicode's tables"
+            );
         }
         assert_eq!(format!("{:?}", UserId::parse("ann@example.com").unwrap()), "UserId(…)");
     }

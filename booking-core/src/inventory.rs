@@ -135,6 +135,7 @@ pub fn of_map(answer: Result<SeatMapReply, SeatMapRefusal>) -> LineAnswer {
         | SeatMapReply::Sold { .. }
         | SeatMapReply::Published(_)
         | SeatMapReply::Reset { .. }
+        | SeatMapReply::Erased { .. }
         | SeatMapReply::Done => LineReply::Done,
     })
 }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use layout::{Layout, LayoutError, Place, Row};
 pub use picture::Picture;
 
-use crate::ids::{CheckoutId, HoldId, TicketId};
+use crate::ids::{CheckoutId, HoldId, TicketId, UserId};
 use crate::machine::{Machine, Transition};
 use crate::money::Money;
 use crate::terms::Terms;
@@ -166,6 +166,11 @@ pub enum SeatMapCommand {
     },
     /// Puts every sold or blocked seat back on sale (admin). Holds stay.
     ResetAll,
+    /// Forgets who bought seats that are sold (admin). What this buyer holds stays as it is.
+    Erase {
+        /// The buyer.
+        user: UserId,
+    },
     /// The map's timer fires (inner): early, late, twice, or one that is not armed any more.
     Expire {
         /// When it was armed for.
@@ -262,6 +267,13 @@ pub enum SeatMapReply {
     Reset {
         /// The number of seats.
         tickets: u64,
+    },
+    /// To `Erase`.
+    Erased {
+        /// How many sold seats have no buyer's name any more.
+        tickets: u64,
+        /// How many seats the buyer holds still.
+        held: u64,
     },
     /// To everything else.
     Done,
@@ -451,7 +463,7 @@ impl SeatMapCommand {
     pub fn seats(&self) -> &[TicketId] {
         match self {
             Self::Seats { seats, .. } | Self::List { seats, .. } => seats.as_slice(),
-            Self::Publish { .. } | Self::ResetAll | Self::Expire { .. } => &[],
+            Self::Publish { .. } | Self::ResetAll | Self::Erase { .. } | Self::Expire { .. } => &[],
         }
     }
 
@@ -480,7 +492,7 @@ impl SeatMapCommand {
                 TicketCommand::Reset { .. } => Needs::All,
             },
             Self::List { .. } | Self::Publish { .. } => Needs::AllAndLayout,
-            Self::ResetAll => Needs::All,
+            Self::ResetAll | Self::Erase { .. } => Needs::All,
             Self::Expire { .. } => Needs::Parts(Parts { ending: true, ..Parts::default() }),
         }
     }
@@ -644,6 +656,7 @@ impl SeatMap {
             SeatMapCommand::List { .. }
             | SeatMapCommand::Publish { .. }
             | SeatMapCommand::ResetAll
+            | SeatMapCommand::Erase { .. }
             | SeatMapCommand::Expire { .. } => false,
         };
         leaves_something
@@ -689,6 +702,7 @@ impl Machine for SeatMap {
             SeatMapCommand::List { seats, price } => turn.list(seats.as_slice(), *price),
             SeatMapCommand::Publish { layout } => turn.publish(layout),
             SeatMapCommand::ResetAll => turn.reset_all(),
+            SeatMapCommand::Erase { user } => turn.erase(user),
             SeatMapCommand::Expire { due } => turn.expire(*due),
         }
     }

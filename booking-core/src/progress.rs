@@ -112,6 +112,10 @@ impl CheckoutProgress {
         &self.checkout
     }
 
+    pub(crate) fn erase_buyer(&mut self) {
+        self.checkout.erase_buyer();
+    }
+
     /// How it ended, if it has.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {

@@ -331,6 +331,7 @@ fn tell(span: &tracing::Span, call: &Call) {
         Call::Operate(id, _) => span.record("checkout", field::display(id)),
         Call::Process(order) | Call::ProcessSend(order) => span.record("ticket", field::debug(order.tickets())),
         Call::Retry(_)
+        | Call::Erase { .. }
         | Call::Stuck(_)
         | Call::Bookings(_)
         | Call::BookingsCsv(_)

@@ -94,6 +94,16 @@ pub(crate) async fn ask(env: &Env, call: &LogCall) -> std::result::Result<Option
     Ok(outside::ask_bound(env, OPERATIONS, WITHIN, request).await)
 }
 
+/// The same, for what the shop itself asks: the body of an answer with status 200.
+///
+/// # Errors
+/// `NotFound` where no such Worker is bound, `StorageUnavailable` where it has no such answer.
+pub(crate) async fn text(env: &Env, call: &LogCall) -> std::result::Result<String, Kind> {
+    let response = ask(env, call).await?.filter(|response| response.status() == 200).ok_or(Kind::StorageUnavailable)?;
+    let text = response.text().map_err(|_| Kind::StorageUnavailable)?;
+    JsFuture::from(text).await.ok().and_then(|text| text.as_string()).ok_or(Kind::StorageUnavailable)
+}
+
 /// Callers that were refused, by handler and kind.
 type Counts = BTreeMap<(Option<Handler>, &'static str), (Kind, u32)>;
 
@@ -132,11 +142,11 @@ pub(crate) async fn refused(env: &Env, method: &str, path: &str, kind: Kind) {
 /// again how it ended, if that was.
 pub(crate) async fn revive(env: &Env) -> Result<()> {
     let before = Timestamp::from_millis(now().as_millis().saturating_sub(OVERDUE.0));
-    let Ok(Some(response)) = ask(env, &LogCall::Overdue { before }).await else { return Ok(()) };
-    let text = JsFuture::from(response.text()?).await?.as_string().ok_or(Broken::Message)?;
-    if response.status() != 200 {
-        return Err(Broken::Platform(response.status()));
-    }
+    let text = match text(env, &LogCall::Overdue { before }).await {
+        Ok(text) => text,
+        Err(Kind::NotFound) => return Ok(()),
+        Err(_) => return Err(Broken::Platform(503)),
+    };
     let overdue: Vec<booking_core::ids::CheckoutId> = inside::read(text.as_bytes())?;
     for id in overdue {
         let asked = inside::ask(env, CHECKOUTS, id.as_str(), &Asked { call: CheckoutCall::Revive, key: None }).await;

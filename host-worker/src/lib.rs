@@ -4,6 +4,7 @@ mod books;
 mod calls;
 mod checkout_object;
 mod effects;
+mod erase;
 mod errors;
 mod inside;
 mod later;

@@ -24,6 +24,7 @@ use booking_workers::settings::Vars;
 
 use crate::books;
 use crate::calls::{Asked, CheckoutCall};
+use crate::erase;
 use crate::errors::{Again, Broken, unavailable};
 use crate::inside::{self, CHECKOUTS, SEAT_MAPS};
 use crate::limits::{Counted, asks_too_often};
@@ -294,6 +295,7 @@ async fn carry_out(env: &Env, settings: &Settings, handler: Handler, call: Call,
         Call::Inbox(search) => return books(env, &LogCall::Inbox(search)).await,
         Call::Retry(InboxId::Line(line)) => return books(env, &LogCall::Retry { line }).await,
         Call::Audit(search) => return books(env, &LogCall::Audit(search)).await,
+        Call::Erase { user, reason } => return Ok(erase::erase(env, key, user, reason).await?.into()),
         Call::Stuck(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())

@@ -55,7 +55,16 @@ fn resets(turn: &MapTurn<'_>, seat: &Seat<'_>) -> bool {
         SeatMapCommand::Seats { .. }
         | SeatMapCommand::List { .. }
         | SeatMapCommand::Publish { .. }
+        | SeatMapCommand::Erase { .. }
         | SeatMapCommand::Expire { .. } => false,
+    }
+}
+
+/// The sale as this command may leave it: nobody's, where its buyer was to be erased.
+fn after_erasure(turn: &MapTurn<'_>, sale: &Sale) -> Sale {
+    match turn.command {
+        SeatMapCommand::Erase { user } if sale.by == *user => Sale { by: UserId::erased(), ..sale.clone() },
+        _ => sale.clone(),
     }
 }
 
@@ -64,7 +73,7 @@ pub(super) fn sold_stays_sold(turn: &MapTurn<'_>) -> Verdict {
         let Some(sale) = seat.before.sale() else { return Ok(()) };
         let revoked = matches!(turn.of_seat(seat.id), Some(TicketCommand::Revoke { hold, checkout, .. })
             if *hold == sale.hold && claims(sale.claim.as_ref(), checkout));
-        let stays = seat.after.sale() == Some(sale);
+        let stays = seat.after.sale() == Some(&after_erasure(turn, sale));
         require(stays || revoked || resets(turn, seat), || format!("the sale of {} was lost", seat.id))
     })
 }
@@ -148,7 +157,8 @@ pub(super) fn a_hold_keeps_its_terms(turn: &MapTurn<'_>) -> Verdict {
         hold.or(sale.map(|sale| (&sale.hold, &sale.by, sale.price, sale.own)))
     }
     turn.each_changed(|seat| {
-        let before = terms(seat.live_hold(), seat.before.sale());
+        let sold = seat.before.sale().map(|sale| after_erasure(turn, sale));
+        let before = terms(seat.live_hold(), sold.as_ref());
         let after = terms(seat.after.hold(), seat.after.sale());
         let (Some(before), Some(after)) = (before, after) else { return Ok(()) };
         if before.0 != after.0 {
@@ -183,6 +193,9 @@ pub(super) fn accepted_is_done(turn: &MapTurn<'_>) -> Verdict {
             .after
             .tickets()
             .all(|(_, ticket)| !matches!(ticket.state.status(), TicketStatus::Sold | TicketStatus::Blocked)),
+        SeatMapCommand::Erase { user } => {
+            turn.after.tickets().all(|(_, ticket)| ticket.state.sale().is_none_or(|sale| sale.by != *user))
+        }
         SeatMapCommand::Expire { .. } => true,
     };
     require(is_done, || format!("accepted with {:?}, but it is not done", decision.reply))

@@ -78,6 +78,7 @@ impl<'a> MapTurn<'a> {
             SeatMapCommand::List { .. }
             | SeatMapCommand::Publish { .. }
             | SeatMapCommand::ResetAll
+            | SeatMapCommand::Erase { .. }
             | SeatMapCommand::Expire { .. } => None,
         }
     }
@@ -276,7 +277,10 @@ pub(super) fn same_command_same_answer(turn: &MapTurn<'_>) -> Verdict {
         (Ok(first), Ok(again)) => {
             let counts = matches!(
                 turn.command,
-                SeatMapCommand::Publish { .. } | SeatMapCommand::List { .. } | SeatMapCommand::ResetAll
+                SeatMapCommand::Publish { .. }
+                    | SeatMapCommand::List { .. }
+                    | SeatMapCommand::ResetAll
+                    | SeatMapCommand::Erase { .. }
             );
             again.event.is_none() && (counts || first.reply == again.reply)
         }
@@ -455,7 +459,7 @@ pub(super) fn justified_refusal(turn: &MapTurn<'_>) -> Verdict {
         },
         SeatMapCommand::List { .. } => turn.before.layout().is_none(),
         SeatMapCommand::Publish { .. } => false,
-        SeatMapCommand::ResetAll | SeatMapCommand::Expire { .. } => true,
+        SeatMapCommand::ResetAll | SeatMapCommand::Erase { .. } | SeatMapCommand::Expire { .. } => true,
     };
     require(!never, || format!("refused with {why:?}, which it never is"))?;
     let true_then = match ticket {

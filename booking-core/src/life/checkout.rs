@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkout::{Checkout, Ending, Impossible};
 use crate::effect::{Effect, Notification, Op, Outcome};
 use crate::format::Format;
-use crate::ids::TicketId;
+use crate::ids::{TicketId, UserId};
 use crate::life::idempotency::Key;
 use crate::progress::{CancelRefusal, CheckoutProgress, Recorded};
 use crate::terms::Retry;
@@ -408,7 +408,21 @@ impl CheckoutRecord {
                 }
                 Ok(led_to)
             }
+            Operation::Erase { reason: _ } => {
+                if self.ended.is_none() {
+                    return refuse(Kind::CheckoutInProgress, "This checkout has not ended");
+                }
+                if self.is_to_notify() {
+                    return refuse(Kind::CheckoutInProgress, "The buyer is still to be told of this checkout");
+                }
+                let before = self.progress.clone();
+                self.progress.erase_buyer();
+                Ok(if self.progress == before { Operated::Unchanged } else { Operated::Changed })
+            }
             Operation::Notify => match (self.progress.ending(), self.notification) {
+                (Some(Ending::Completed { .. }), _) if *self.checkout().order().user() == UserId::erased() => {
+                    refuse(Kind::NotFound, "The buyer of this checkout was erased")
+                }
                 (Some(Ending::Completed { .. }), _) if notify.is_none() => {
                     refuse(Kind::NotFound, "This host has no notifier, so it sends no messages")
                 }

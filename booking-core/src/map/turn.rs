@@ -8,12 +8,12 @@ use super::ticket::TicketRefusal::{
     self, CheckoutInProgress, HoldExpired, HoldInUse, HoldNotFound, Overloaded, Overtaken, StaleEdition, TicketBlocked,
     TicketNotForSale, TicketReserved, TicketSold,
 };
-use super::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, Ticket, TicketCommand, TicketState};
+use super::ticket::{Claim, Hold, MakeClaim, Offer, Reserve, Sale, Ticket, TicketCommand, TicketState};
 use super::{
     BATCH, Delta, LastWish, Layout, MEMORY, News, Published, SeatMap, SeatMapEvent, SeatMapNotices, SeatMapRefusal,
     SeatMapReply, Wish,
 };
-use crate::ids::{CheckoutId, HoldId, TicketId};
+use crate::ids::{CheckoutId, HoldId, TicketId, UserId};
 use crate::machine::Transition;
 use crate::money::Money;
 use crate::time::Timestamp;
@@ -321,6 +321,25 @@ impl<'a> Turn<'a> {
             }
         }
         self.accept(SeatMapReply::Reset { tickets })
+    }
+
+    pub(super) fn erase(mut self, user: &UserId) -> Decision {
+        let (mut tickets, mut held) = (0, 0);
+        for (name, ticket) in self.map.tickets.iter() {
+            match self.map.seat(name, self.now).state {
+                TicketState::Sold(sale) if sale.by == *user => {
+                    let sale = Sale { by: UserId::erased(), ..Sale::clone(&sale) };
+                    self.put(name, TicketState::Sold(Arc::new(sale)), ticket.listed);
+                    tickets += 1;
+                }
+                TicketState::Reserved(hold) if hold.by == *user => held += 1,
+                TicketState::Available
+                | TicketState::Reserved(_)
+                | TicketState::Sold(_)
+                | TicketState::Blocked { .. } => {}
+            }
+        }
+        self.accept(SeatMapReply::Erased { tickets, held })
     }
 
     /// Takes lapsed holds away, forgets what may be forgotten, and arms the timer again if any seat is still held.

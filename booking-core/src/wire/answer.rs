@@ -127,7 +127,11 @@ pub fn seat(outcome: &Result<SeatMapReply, SeatMapRefusal>, version: u64) -> Ans
             json(200, &Sold { status: TicketStatus::Sold, price: price(prices), version })
         }
         Ok(
-            SeatMapReply::Claimed { .. } | SeatMapReply::Published(_) | SeatMapReply::Reset { .. } | SeatMapReply::Done,
+            SeatMapReply::Claimed { .. }
+            | SeatMapReply::Published(_)
+            | SeatMapReply::Reset { .. }
+            | SeatMapReply::Erased { .. }
+            | SeatMapReply::Done,
         ) => ok(Some(version)),
         Err(refusal_of) => refusal(&Refusal::from(refusal_of.why).at(version)),
     }
@@ -170,6 +174,12 @@ pub fn map_reply(outcome: &Result<SeatMapReply, SeatMapRefusal>, version: u64) -
         version: u64,
     }
     #[derive(Serialize)]
+    struct OfMap {
+        tickets: u64,
+        held: u64,
+        version: u64,
+    }
+    #[derive(Serialize)]
     struct Changed<'a> {
         #[serde(flatten)]
         published: &'a Published,
@@ -178,6 +188,7 @@ pub fn map_reply(outcome: &Result<SeatMapReply, SeatMapRefusal>, version: u64) -
     match outcome {
         Ok(SeatMapReply::Published(published)) => json(200, &Changed { published, version }),
         Ok(SeatMapReply::Reset { tickets }) => json(200, &Reset { tickets: *tickets, version }),
+        Ok(SeatMapReply::Erased { tickets, held }) => json(200, &OfMap { tickets: *tickets, held: *held, version }),
         Ok(
             SeatMapReply::Reserved { .. }
             | SeatMapReply::Claimed { .. }
@@ -479,6 +490,23 @@ pub fn audit<'a>(entries: impl IntoIterator<Item = (u64, &'a AuditEntry)>, next:
     }
     let entries = entries.into_iter().map(|(n, entry)| Numbered { n, entry }).collect();
     json(200, &Page { entries, next })
+}
+
+/// What was forgotten of a buyer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// In how many bookings.
+    pub bookings: u64,
+    /// In how many sold seats.
+    pub tickets: u64,
+    /// How many bookings are under way, or still to be told of, and how many seats are held: asking again once they have ended forgets those.
+    pub left: u64,
+}
+
+/// What was forgotten of a buyer: `{ "bookings", "tickets", "left" }`.
+#[must_use]
+pub fn erased(erased: Erased) -> Answer {
+    json(200, &erased)
 }
 
 fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: Option<&PaymentId>) -> Answer {

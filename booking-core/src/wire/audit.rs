@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Answer;
 use super::handler::Handler;
 use super::kind::Kind;
-use super::request::{Call, Operation, TicketCall};
+use super::request::{Call, Operation, SeatMapCall, TicketCall};
 use crate::time::Timestamp;
 
 /// Something that an operator asked for, and what came of it; or what callers tried that they may not.
@@ -117,7 +117,9 @@ impl Call {
             Self::SeatMap(key, _) => key.to_string(),
             Self::Status(id) | Self::Operate(id, _) => id.to_string(),
             Self::Retry(id) => id.to_string(),
-            Self::Process(_)
+            // A buyer that was to be forgotten is not remembered here.
+            Self::Erase { .. }
+            | Self::Process(_)
             | Self::ProcessSend(_)
             | Self::Stuck(_)
             | Self::Bookings(_)
@@ -134,7 +136,12 @@ impl Call {
     pub fn reason(&self) -> &str {
         match self {
             Self::Ticket(_, TicketCall::Block { reason })
-            | Self::Operate(_, Operation::Cancel { reason } | Operation::Resolve { reason, .. }) => reason,
+            | Self::SeatMap(_, SeatMapCall::Erase { reason, .. })
+            | Self::Erase { reason, .. }
+            | Self::Operate(
+                _,
+                Operation::Cancel { reason } | Operation::Resolve { reason, .. } | Operation::Erase { reason },
+            ) => reason,
             Self::Ticket(..)
             | Self::SeatMap(..)
             | Self::Operate(_, Operation::Notify)

@@ -134,6 +134,8 @@ handlers! {
     MapResetAll      = SeatMap "resetAll", Admin, Post, ["SeatMap", ID, "resetAll"], "Admin: reset every ticket of the map";
     MapRecall        = SeatMap "recall", Admin, Post, ["SeatMap", ID, "recall"],
         "Admin: end holds that no checkout claims, if they have not changed since";
+    MapErase         = SeatMap "erase", Admin, Post, ["SeatMap", ID, "erase"],
+        "Admin: forget who bought the tickets of a map that this buyer has";
     Process          = Checkout "process", Public, Post, ["Checkout", "process"], "Buy tickets, and wait for the end";
     ProcessSend      = Checkout "send", Public, Post, ["Checkout", "process", "send"], "Buy tickets, without waiting";
     CheckoutsStuck   = Checkout "stuck", Admin, GetOrPost, ["Checkout", "list", "stuck"],
@@ -144,6 +146,8 @@ handlers! {
         "Admin: say what became of a payment, where the gateway does not";
     CheckoutNotify   = Checkout "notify", Admin, Post, ["Checkout", ID, "notify"],
         "Admin: send the message of a booking once more";
+    CheckoutErase    = Checkout "erase", Admin, Post, ["Checkout", ID, "erase"],
+        "Admin: forget the buyer of a checkout that has ended";
     CheckoutStatus   = Checkout "status", Public, Get, ["Checkout", ID], "How a checkout stands";
     Bookings         = Operators "bookings", Admin, GetOrPost, ["bookings"],
         "Admin: the bookings that are looked for, the newest first, in pages";
@@ -155,6 +159,8 @@ handlers! {
         "Admin: try a message of the inbox again";
     Audit            = Operators "audit", Admin, GetOrPost, ["audit"],
         "Admin: what operators did, the newest first, in pages";
+    Erase            = Operators "erase", Admin, Post, ["bookings", "erase"],
+        "Admin: forget a buyer, in all bookings and on all maps";
     GatewayPay       = Gateway "", Public, Post, ["api", "mock-payment"],
         "Mock gateway: pay in one go, under the request's idempotency key";
     GatewayAuthorize = Gateway "authorize", Public, Post, ["api", "mock-payment", "authorize"],

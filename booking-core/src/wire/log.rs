@@ -7,6 +7,7 @@ use super::audit::AuditEntry;
 use super::export::Booking;
 use super::search::{AuditSearch, BookingSearch, InboxSearch};
 use crate::format::Format;
+use crate::ids::CheckoutId;
 use crate::time::Timestamp;
 
 /// A line of the log.
@@ -51,6 +52,11 @@ pub enum LogCall {
     },
     /// A page of the audit.
     Audit(AuditSearch),
+    /// That the buyers of these bookings are forgotten.
+    Erase {
+        /// The bookings.
+        checkouts: Vec<CheckoutId>,
+    },
     /// The ids of a few checkouts that began before then, and of whose end nothing is known: those that were asked for longest ago.
     Overdue {
         /// When they have begun at the latest.

@@ -78,7 +78,7 @@ impl MapCall {
             },
             Self::Map(call) => match call {
                 SeatMapCall::Recall { .. } => Needs::Parts(Parts::of(seats)),
-                SeatMapCall::ResetAll => Needs::All,
+                SeatMapCall::ResetAll | SeatMapCall::Erase { .. } => Needs::All,
                 SeatMapCall::Get
                 | SeatMapCall::Summary
                 | SeatMapCall::Plan

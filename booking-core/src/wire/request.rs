@@ -51,6 +51,13 @@ pub enum Call {
     Retry(InboxId),
     /// What operators did.
     Audit(AuditSearch),
+    /// An operator has a buyer forgotten, wherever they bought.
+    Erase {
+        /// The buyer.
+        user: UserId,
+        /// Why, for people.
+        reason: String,
+    },
     /// To the mock gateway.
     Gateway(GatewayCall),
     /// Whether the host is up.
@@ -78,6 +85,7 @@ impl Call {
             | Self::Process(_)
             | Self::ProcessSend(_)
             | Self::Operate(..)
+            | Self::Erase { .. }
             | Self::Retry(_) => true,
         }
     }
@@ -239,6 +247,7 @@ impl AtTheDoor {
         match call {
             SeatMapCall::Publish { layout } => Some(SeatMapCommand::Publish { layout }),
             SeatMapCall::ResetAll => Some(SeatMapCommand::ResetAll),
+            SeatMapCall::Erase { user, reason: _ } => Some(SeatMapCommand::Erase { user }),
             SeatMapCall::Recall { seats, up_to } => {
                 Some(SeatMapCommand::Seats { seats, command: seat::TicketCommand::Recall { up_to } })
             }
@@ -266,6 +275,13 @@ pub enum SeatMapCall {
     },
     /// Puts every sold or blocked ticket back on sale.
     ResetAll,
+    /// Forgets who bought the tickets that are sold.
+    Erase {
+        /// The buyer.
+        user: UserId,
+        /// Why, for people.
+        reason: String,
+    },
     /// Ends holds that no checkout claims and that have not changed since this version.
     Recall {
         /// Of these tickets.
@@ -293,6 +309,11 @@ pub enum Operation {
     },
     /// Sends its message once more.
     Notify,
+    /// Forgets its buyer.
+    Erase {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// A request to the mock gateway.
@@ -349,6 +370,10 @@ pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body
         Handler::MapLayout => map(layout),
         Handler::MapResetAll => map(|body, _| nothing(body).map(|()| SeatMapCall::ResetAll)),
         Handler::MapRecall => map(recall),
+        Handler::MapErase => map(|body, _| {
+            fields(body)
+                .map(|EraseBody { user_id: Buyer(user), reason: Line(reason) }| SeatMapCall::Erase { user, reason })
+        }),
         Handler::Process => order(body).map(Call::Process),
         Handler::ProcessSend => order(body).map(Call::ProcessSend),
         Handler::CheckoutStatus => {
@@ -363,6 +388,9 @@ pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body
         }
         Handler::CheckoutResolve => checkout(resolve),
         Handler::CheckoutNotify => checkout(|body| nothing(body).map(|()| Operation::Notify)),
+        Handler::CheckoutErase => {
+            checkout(|body| fields(body).map(|CancelBody { reason: Line(reason) }| Operation::Erase { reason }))
+        }
         Handler::Bookings => {
             asked::<BookingsBody>(query, body).map(|body| Call::Bookings(body.unwrap_or_default().into()))
         }
@@ -376,6 +404,9 @@ pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body
             nothing(body).map(|()| Call::Retry(id))
         }
         Handler::Audit => asked::<AuditBody>(query, body).map(|body| Call::Audit(body.unwrap_or_default().into())),
+        Handler::Erase => {
+            fields(body).map(|EraseBody { user_id: Buyer(user), reason: Line(reason) }| Call::Erase { user, reason })
+        }
         Handler::GatewayPay => pay(body).map(Call::Gateway),
         Handler::GatewayAuthorize => payment(authorize),
         Handler::GatewayCapture => payment(capture),
@@ -692,6 +723,14 @@ fn order(body: &[u8]) -> Body<Order> {
 #[derive(Deserialize)]
 struct StuckBody {
     after: Option<CheckoutId>,
+}
+
+/// Which buyer is to be forgotten, and why.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EraseBody {
+    user_id: Buyer,
+    reason: Line,
 }
 
 #[derive(Deserialize)]

@@ -178,6 +178,7 @@ mod calls {
             MapCall::Map(SeatMapCall::Publish { layout: layout(5) }),
             MapCall::Map(SeatMapCall::Publish { layout: layout(3) }),
             MapCall::Map(SeatMapCall::ResetAll),
+            MapCall::Map(SeatMapCall::Erase { user: user("ann"), reason: String::new() }),
             MapCall::Map(SeatMapCall::Recall { seats: seats(&[1, 6]), up_to: 9 }),
             MapCall::Expire(hall().header().armed.unwrap()),
         ]
@@ -578,6 +579,26 @@ mod records {
         let other = resolve(Resolution::Captured(PaymentId::parse("pay-2").unwrap()));
         assert_eq!(record.operate(&other, at(NOW), Some(RETRY)).unwrap_err().kind, Kind::CheckoutInProgress);
         assert_eq!(record, before);
+    }
+
+    #[test]
+    fn a_buyer_is_forgotten_once_their_checkout_has_ended_and_they_were_told() {
+        let erase = Operation::Erase { reason: "Asked by letter".into() };
+        let mut record = booked();
+        let before = record.clone();
+        assert_eq!(record.operate(&erase, at(NOW), Some(RETRY)).unwrap_err().kind, Kind::CheckoutInProgress);
+        assert_eq!(record, before, "the message is still to be sent");
+        record.notified(true, at(NOW + 2), RETRY);
+        let told = record.clone();
+        assert_eq!(record.operate(&erase, at(NOW + 3), Some(RETRY)), Ok(Operated::Changed));
+        let order = record.checkout().order();
+        assert_eq!((order.user(), order.contact()), (&UserId::erased(), None));
+        assert_eq!(order.tickets(), told.checkout().order().tickets());
+        assert_eq!(record.progress().told(), told.progress().told(), "how it ended stays");
+        assert_eq!(record.operate(&erase, at(NOW + 4), Some(RETRY)), Ok(Operated::Unchanged));
+        assert_eq!(record.operate(&Operation::Notify, at(NOW), Some(RETRY)).unwrap_err().kind, Kind::NotFound);
+        let mut under_way = record_of(start());
+        assert_eq!(under_way.operate(&erase, at(NOW), None).unwrap_err().kind, Kind::CheckoutInProgress);
     }
 
     #[test]

@@ -67,9 +67,10 @@ impl Numbers {
     }
 
     fn command_to_the_map(&mut self, map: &SeatMap) -> SeatMapCommand {
-        match self.below(4) {
+        match self.below(5) {
             0 => SeatMapCommand::List { seats: seats(&[self.one_of(&[1, 2])]), price: usd(self.below(3)) },
             1 => SeatMapCommand::ResetAll,
+            3 => SeatMapCommand::Erase { user: user(self.one_of(&["ann", "bob"])) },
             2 => {
                 let rows = self.one_of(&[&[(1, 5), (2, 5), (3, 5)][..], &[(1, 5), (2, 7)], &[(3, 5), (2, 7)]]);
                 SeatMapCommand::Publish { layout: layout(&[("A", rows)]) }

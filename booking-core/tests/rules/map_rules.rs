@@ -1,16 +1,16 @@
 //! The rules of a map around the table of one seat (§2): a test a line.
 
-use booking_core::TicketId;
 use booking_core::map::SeatMapReply::{self, Done};
-use booking_core::map::ticket::TicketCommand;
 use booking_core::map::ticket::TicketRefusal::{
     CheckoutInProgress, HoldExpired, HoldInUse, HoldNotFound, Overloaded, Overtaken, StaleEdition, TicketBlocked,
     TicketNotForSale, TicketReserved, TicketSold,
 };
 use booking_core::map::ticket::TicketStatus::{Available, Blocked, Reserved, Sold};
+use booking_core::map::ticket::{Sale, TicketCommand};
 use booking_core::map::{
     BATCH, Layout, MEMORY, News, Published, SeatMap, SeatMapCommand, SeatMapRefusal, Seats, SeatsError, Summary,
 };
+use booking_core::{TicketId, UserId};
 
 use crate::map_support::*;
 
@@ -598,6 +598,39 @@ mod reset_all {
         assert_eq!(
             (map.ask_map(&SeatMapCommand::ResetAll), map.recorded),
             (Ok(SeatMapReply::Reset { tickets: 0 }), false)
+        );
+    }
+}
+
+mod erase {
+    use super::*;
+
+    fn erase(who: &str) -> SeatMapCommand {
+        SeatMapCommand::Erase { user: user(who) }
+    }
+
+    fn bought_by(map: &Map, n: u32) -> UserId {
+        map.map.ticket(seats(&[n]).first()).unwrap().state.sale().unwrap().by.clone()
+    }
+
+    #[test]
+    fn what_a_buyer_bought_stays_sold_to_nobody_and_what_they_hold_stays_theirs() {
+        let map = Map::sold().after_seats(&[2], &sell("ann", "box")).after_seats(&[3], &reserve("ann", "h3"));
+        let mut map = map.after_seats(&[4], &sell("bob", "box"));
+        let before = map.map.clone();
+        assert_eq!(map.ask_map(&erase("ann")), Ok(SeatMapReply::Erased { tickets: 2, held: 1 }));
+        assert_eq!(map.statuses(&[1, 2, 3, 4]), [Sold, Sold, Reserved, Sold]);
+        assert_eq!([1, 2, 4].map(|n| bought_by(&map, n)), [UserId::erased(), UserId::erased(), user("bob")]);
+        assert_eq!(map.map.version(), before.version() + 1, "in one change");
+        let sale = |map: &SeatMap| map.ticket(seats(&[1]).first()).unwrap().state.sale().cloned().unwrap();
+        assert_eq!(Sale { by: user("ann"), ..sale(&map.map) }, sale(&before), "and nothing else is");
+        assert_eq!(
+            (map.ask_map(&erase("ann")), map.recorded),
+            (Ok(SeatMapReply::Erased { tickets: 0, held: 1 }), false)
+        );
+        assert_eq!(
+            (map.ask_map(&erase("nobody")), map.recorded),
+            (Ok(SeatMapReply::Erased { tickets: 0, held: 0 }), false)
         );
     }
 }

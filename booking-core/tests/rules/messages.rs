@@ -76,6 +76,10 @@ fn calls() -> Vec<(&'static str, MapCall)> {
         ("the plan is shown", MapCall::Map(SeatMapCall::Plan)),
         ("an operator publishes", MapCall::Map(SeatMapCall::Publish { layout: Arc::new(layout()) })),
         ("an operator resets", MapCall::Map(SeatMapCall::ResetAll)),
+        (
+            "an operator erases a buyer",
+            MapCall::Map(SeatMapCall::Erase { user: user("user-1"), reason: "Asked by letter".to_owned() }),
+        ),
         ("an operator recalls", MapCall::Map(SeatMapCall::Recall { seats: seats(), up_to: 7 })),
         ("the timer fires", MapCall::Expire(at(1_900_000))),
     ]
@@ -116,6 +120,7 @@ fn messages() -> Vec<String> {
         ("let go", resolve(Resolution::LetGo)),
         ("paid back", resolve(Resolution::PaidBack)),
         ("notify", Operation::Notify),
+        ("erase", Operation::Erase { reason: "Asked by letter".to_owned() }),
     ];
     let mut lines: Vec<String> = calls().iter().map(|(is, call)| line("call", is, call)).collect();
     lines.extend(answers.iter().map(|(is, answer)| line("answer", is, answer)));

@@ -21,7 +21,7 @@ use booking_core::progress::{CheckoutProgress, Resolution};
 use booking_core::terms::Terms;
 use booking_core::time::{HoldTtl, Millis};
 use booking_core::turn;
-use booking_core::wire::answer::{InboxItem, WaitsFor};
+use booking_core::wire::answer::{Erased, InboxItem, WaitsFor};
 use booking_core::wire::audit::AuditEntry;
 use booking_core::wire::export::Booking;
 use booking_core::wire::search::{AuditSearch, BookingCursor, BookingSearch, BookingStatus, InboxId, InboxSearch};
@@ -182,6 +182,7 @@ pub(crate) mod golden {
                     up_to: 7,
                 }),
             ),
+            ("map erase", map(SeatMapCall::Erase { user: user("user-1"), reason: "Asked by letter".into() })),
             ("checkout process", Call::Process(order(&["seat-1"], "card_success", None))),
             (
                 "checkout process, with everything",
@@ -202,10 +203,12 @@ pub(crate) mod golden {
             ("inbox retry", Call::Retry(InboxId::Notification(checkout()))),
             ("inbox retry of a line", Call::Retry(InboxId::Line(7))),
             ("audit", Call::Audit(AuditSearch { after: Some(17), limit: 2 })),
+            ("a buyer is forgotten", Call::Erase { user: user("user-1"), reason: "Asked by letter".into() }),
             ("checkout cancel", operate(Operation::Cancel { reason: "The buyer has called".into() })),
             ("checkout resolve, captured", operate(resolve(Resolution::Captured(PaymentId::parse("pay-1").unwrap())))),
             ("checkout resolve, let go", operate(resolve(Resolution::LetGo))),
             ("checkout notify", operate(Operation::Notify)),
+            ("checkout erase", operate(Operation::Erase { reason: "Asked by letter".into() })),
             ("checkout status", Call::Status(checkout())),
             (
                 "gateway authorize",
@@ -428,6 +431,7 @@ pub(crate) mod golden {
             ("map layout", answer::map_reply(&Ok(SeatMapReply::Published(published)), 51)),
             ("map layout, refused", answer::map_reply(&seat(TicketRefusal::TicketSold), 51)),
             ("map resetAll", answer::map_reply(&Ok(SeatMapReply::Reset { tickets: 50 }), 51)),
+            ("map erase", answer::map_reply(&Ok(SeatMapReply::Erased { tickets: 2, held: 1 }), 51)),
             ("checkout pending", answer::processed(&pending)),
             ("checkout confirmed", answer::processed(&done)),
             ("checkout confirmed, for nothing", answer::processed(&for_nothing)),
@@ -448,6 +452,7 @@ pub(crate) mod golden {
                     Some(17),
                 ),
             ),
+            ("a buyer is forgotten", answer::erased(Erased { bookings: 2, tickets: 3, left: 1 })),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),
             ("status of a failed checkout", answer::checkout(&failed)),

@@ -131,6 +131,7 @@ impl Grant {
                 | Call::BookingsCsv(_)
                 | Call::Inbox(_)
                 | Call::Retry(_)
+                | Call::Erase { .. }
                 | Call::Audit(_)
                 | Call::Operate(..)
                 | Call::Gateway(_) => false,

@@ -60,12 +60,19 @@ impl Handler {
     /// process of its own, and health is asked of the server.
     fn all() -> impl Iterator<Item = Self> {
         use wire::Handler::{
-            CheckoutCancel, CheckoutNotify, CheckoutResolve, CheckoutStatus, CheckoutsStuck, MapWatch, ProcessSend,
+            CheckoutCancel, CheckoutErase, CheckoutNotify, CheckoutResolve, CheckoutStatus, CheckoutsStuck, MapWatch,
+            ProcessSend,
         };
         let is_here = |handler: &wire::Handler| {
             let is_restates_own = matches!(
                 handler,
-                CheckoutStatus | CheckoutsStuck | CheckoutCancel | CheckoutResolve | CheckoutNotify | ProcessSend
+                CheckoutStatus
+                    | CheckoutsStuck
+                    | CheckoutCancel
+                    | CheckoutResolve
+                    | CheckoutNotify
+                    | CheckoutErase
+                    | ProcessSend
             );
             !is_restates_own
                 && *handler != MapWatch

@@ -166,6 +166,7 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> HandlerResult {
         | Call::Inbox(_)
         | Call::Retry(_)
         | Call::Audit(_)
+        | Call::Erase { .. }
         | Call::Operate(..)
         | Call::Gateway(_)
         | Call::Health => Err(Refusal::from(Kind::NotFound).into()),

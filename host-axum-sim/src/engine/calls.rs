@@ -107,6 +107,7 @@ impl Engine {
             Call::Inbox(search) => Reply::Said(self.inbox(&search)),
             Call::Retry(id) => Reply::Said(self.retry(&id, now)),
             Call::Audit(search) => Reply::Said(self.audited(&search)),
+            Call::Erase { user, reason } => Reply::Said(self.erase(&user, &reason, now)),
             Call::Gateway(call) => self.gateway(caller, call, key, fresh, now),
             Call::Health => Reply::Said(answer::health()),
         }
@@ -188,7 +189,10 @@ impl Engine {
                 self.said.push(Output::Watching(caller, key, picture));
                 Reply::Later
             }
-            SeatMapCall::Publish { .. } | SeatMapCall::ResetAll | SeatMapCall::Recall { .. } => {
+            SeatMapCall::Publish { .. }
+            | SeatMapCall::ResetAll
+            | SeatMapCall::Erase { .. }
+            | SeatMapCall::Recall { .. } => {
                 let sold = Some(&key).filter(|_| call == SeatMapCall::ResetAll).and_then(|key| self.being_sold_on(key));
                 if let Some(ticket) = sold {
                     let refusal = Refusal::still_being_sold(ticket, self.map(&key).version());

@@ -2,9 +2,10 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use booking_core::ids::CheckoutId;
+use booking_core::ids::{CheckoutId, MapKey, UserId};
+use booking_core::map::{SeatMapCommand, SeatMapReply};
 use booking_core::time::Timestamp;
-use booking_core::wire::answer::{self, InboxItem};
+use booking_core::wire::answer::{self, Erased, InboxItem};
 use booking_core::wire::audit::AuditEntry;
 use booking_core::wire::export::Booking;
 use booking_core::wire::search::{AuditSearch, BookingCursor, BookingSearch, InboxId, InboxSearch};
@@ -79,6 +80,32 @@ impl Engine {
         let oldest = self.audit.first_key_value().map(|(n, _)| *n);
         let next = entries.last().map(|(n, _)| *n).filter(|n| Some(*n) != oldest);
         answer::audit(entries, next)
+    }
+
+    /// Forgets a buyer, in all bookings and on all maps.
+    pub(super) fn erase(&mut self, user: &UserId, reason: &str, now: Timestamp) -> Answer {
+        let mut erased = Erased::default();
+        let of_buyer = self.checkouts.in_order().map(|record| record.checkout()).filter(|it| it.order().user() == user);
+        let bookings: Vec<CheckoutId> = of_buyer.map(|checkout| checkout.id().clone()).collect();
+        let operation = Operation::Erase { reason: reason.to_owned() };
+        for id in bookings {
+            let count =
+                if self.operate(&id, &operation, now).kind.is_none() { &mut erased.bookings } else { &mut erased.left };
+            *count += 1;
+        }
+        let maps: Vec<MapKey> = self.maps.keys().cloned().collect();
+        let command = SeatMapCommand::Erase { user: user.clone() };
+        for key in maps {
+            match self.ask_map(&key, &command, now) {
+                Some(Ok(SeatMapReply::Erased { tickets, held })) => {
+                    erased.tickets += tickets;
+                    erased.left += held;
+                }
+                // A map that cannot be judged holds no other up.
+                Some(Ok(_) | Err(_)) | None => erased.left += 1,
+            }
+        }
+        answer::erased(erased)
     }
 
     /// Writes down what an operator did, in the batch of what that changed.

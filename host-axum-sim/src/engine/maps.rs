@@ -257,7 +257,10 @@ impl Engine {
         let resets = match command {
             SeatMapCommand::ResetAll => true,
             SeatMapCommand::Seats { command, .. } => matches!(command, TicketCommand::Reset { .. }),
-            SeatMapCommand::List { .. } | SeatMapCommand::Publish { .. } | SeatMapCommand::Expire { .. } => false,
+            SeatMapCommand::List { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::Erase { .. }
+            | SeatMapCommand::Expire { .. } => false,
         };
         let sale = before.filter(|_| resets).and_then(|ticket| ticket.state.sale());
         let sold_still = after.is_some_and(|ticket| ticket.state.sale().is_some());

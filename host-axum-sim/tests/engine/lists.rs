@@ -180,6 +180,33 @@ fn what_operators_did_is_in_the_audit_with_its_outcome_and_survives_a_crash() {
 }
 
 #[test]
+fn a_buyer_is_forgotten_in_all_bookings_and_on_all_maps_and_after_a_crash() {
+    let mut rig = Rig::new(at_once());
+    for (seat, user, card) in [
+        ("hall:1", "ann", "card_success"),
+        ("yard:1", "ann", "card_success"),
+        ("hall:2", "ann", "card_decline"),
+        ("hall:3", "bob", "card_success"),
+    ] {
+        let _checkout = buy(&mut rig, seat, user, card);
+    }
+    assert_eq!(rig.asks("/Ticket/hall:4/sell", r#"{"userId":"ann"}"#).status, 200);
+    assert_eq!(rig.asks("/Ticket/hall:5/reserve", r#"{"userId":"ann"}"#).status, 200);
+    let erase = |rig: &mut Rig| {
+        let answer = rig.asks("/bookings/erase", r#"{"userId":"ann","reason":"Asked by letter"}"#);
+        serde_json::from_str::<Value>(&answer.body).unwrap()
+    };
+    assert_eq!(erase(&mut rig), json!({ "bookings": 3, "tickets": 3, "left": 1 }));
+    assert_eq!(erase(&mut rig), json!({ "bookings": 0, "tickets": 0, "left": 1 }), "they hold a seat still");
+    rig.crash();
+    let mut users = all(&mut rig, "/bookings?limit=9", "userId");
+    users.sort_by_key(Value::to_string);
+    assert_eq!(users, ["(erased)", "(erased)", "(erased)", "bob"]);
+    let audit = rig.asks("/audit", "{}").body;
+    assert!(audit.contains("Asked by letter") && !audit.contains("ann"), "{audit}");
+}
+
+#[test]
 fn the_audit_keeps_the_last_ten_thousand_entries() {
     let mut rig = Rig::new(at_once());
     for _ in 0..10_003 {

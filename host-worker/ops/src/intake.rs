@@ -140,7 +140,7 @@ struct AuditRow<'a> {
 const BOOKINGS: &str = "INSERT INTO bookings (checkout_id, line, status, user_id, started_at, ended_at, notification, text) \
     SELECT value ->> 'id', value ->> 'line', value ->> 'status', value ->> 'user', value ->> 'started', value ->> 'ended', \
     value ->> 'notification', value ->> 'text' FROM json_each(?1) WHERE true \
-    ON CONFLICT (checkout_id) DO UPDATE SET line = excluded.line, status = excluded.status, ended_at = excluded.ended_at, \
+    ON CONFLICT (checkout_id) DO UPDATE SET line = excluded.line, user_id = excluded.user_id, status = excluded.status, ended_at = excluded.ended_at, \
     notification = excluded.notification, text = excluded.text WHERE excluded.line > bookings.line";
 const TICKETS: &str = "INSERT OR IGNORE INTO tickets (ticket_id, started_at, checkout_id) \
     SELECT value ->> 'of', value ->> 'started', value ->> 'id' FROM json_each(?1)";

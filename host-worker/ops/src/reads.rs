@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use booking_core::format;
-use booking_core::ids::CheckoutId;
+use booking_core::ids::{CheckoutId, UserId};
 use booking_core::time::{MAX_EXACT, Timestamp};
 use booking_core::wire::export::Booking;
 use booking_core::wire::log::LogCall;
@@ -97,6 +97,7 @@ async fn answered(request: &Request, env: &Env) -> Outcome<Response> {
         LogCall::Inbox(search) => inbox(env, &search).await?,
         LogCall::Retry { line } => retry(env, line).await?,
         LogCall::Audit(search) => audit(env, &search).await?,
+        LogCall::Erase { checkouts } => erase(env, &checkouts).await?,
         LogCall::Overdue { before } => overdue(env, before).await?,
     };
     Ok(respond(&answer)?)
@@ -266,6 +267,14 @@ async fn audit(env: &Env, AuditSearch { after, limit }: &AuditSearch) -> Outcome
     let next = next.map_or_else(|| "null".to_owned(), |next| next.to_string());
     let body = format!("{{\"entries\":[{}],\"next\":{next}}}", entries.join(","));
     Ok(Answer { status: 200, body, kind: None })
+}
+
+async fn erase(env: &Env, checkouts: &[CheckoutId]) -> Outcome {
+    let row = "UPDATE bookings SET user_id = ?2, text = json_set(text, '$.userId', ?2) \
+        WHERE checkout_id IN (SELECT value FROM json_each(?1))";
+    let bindings = [format::write_json(&checkouts).into(), UserId::erased().as_str().into()];
+    write(env, vec![database(env)?.prepare(row).bind(&bindings)?]).await?;
+    Ok(answer::ok(None))
 }
 
 /// They count as asked.

@@ -98,6 +98,7 @@ impl LedgerObject {
             | Call::BookingsCsv(_)
             | Call::Inbox(_)
             | Call::Retry(_)
+            | Call::Erase { .. }
             | Call::Audit(_) => return Err(Kind::NotFound.into()),
         };
         let keys = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();

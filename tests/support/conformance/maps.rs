@@ -176,6 +176,32 @@ pub(super) fn a_recall_ends_holds_that_have_not_changed_since_and_leaves_what_is
     refused(&recall(&[super::a_ticket()], 1), 400, "InvalidRequest");
 }
 
+pub(super) fn a_map_forgets_a_buyer_and_stays_sold(target: &Target) {
+    let (ids, map) = tickets_of_a_map(3);
+    let buyer = format!("{map}-buyer");
+    accepted(&target.admin.post(&format!("/Ticket/{}/sell", ids[0]), &json!(buyer)));
+    accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "bob" })));
+    let _held = target.hold(&ids[2], &buyer);
+    let seen = |id: &String| {
+        let seen = target.admin.get(&format!("/Ticket/{id}/get")).body;
+        [seen["status"].clone(), seen["reservedBy"].clone()]
+    };
+    assert_eq!(seen(&ids[0]), ["SOLD".into(), json!(buyer)]);
+    let erase = |body: &Value| target.admin.post(&format!("/SeatMap/{map}/erase"), body);
+    let body = json!({ "userId": buyer, "reason": "Asked by letter" });
+    for erased in [1, 0] {
+        let got = erase(&body);
+        accepted(&got);
+        let version = got.body["version"].as_u64().unwrap();
+        assert_eq!(got.body, json!({ "tickets": erased, "held": 1, "version": version }));
+    }
+    assert_eq!(seen(&ids[0]), ["SOLD", "(erased)"]);
+    assert_eq!(seen(&ids[1]), ["SOLD", "bob"]);
+    assert_eq!(seen(&ids[2]), ["RESERVED".into(), json!(buyer)]);
+    refused(&erase(&json!({ "userId": "(erased)", "reason": "Asked by letter" })), 400, "InvalidRequest");
+    refused(&erase(&json!({ "userId": buyer })), 400, "InvalidRequest");
+}
+
 /// One who watches a map.
 struct Watcher(WebSocket<TcpStream>);
 

@@ -234,6 +234,7 @@ cases! {
         a_layout_names_each_of_its_tickets_once_and_no_others
         a_reset_of_the_whole_map_leaves_live_holds
         a_recall_ends_holds_that_have_not_changed_since_and_leaves_what_is_being_paid_for
+        a_map_forgets_a_buyer_and_stays_sold
         a_watcher_sees_a_snapshot_and_every_change
         a_change_of_several_tickets_is_one_delta
         a_watcher_of_a_large_map_is_sent_little_at_first

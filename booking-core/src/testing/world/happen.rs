@@ -471,7 +471,10 @@ impl World {
         let resets = match command {
             SeatMapCommand::Seats { command, .. } => matches!(command, TicketCommand::Reset { .. }),
             SeatMapCommand::ResetAll => true,
-            SeatMapCommand::List { .. } | SeatMapCommand::Publish { .. } | SeatMapCommand::Expire { .. } => false,
+            SeatMapCommand::List { .. }
+            | SeatMapCommand::Publish { .. }
+            | SeatMapCommand::Erase { .. }
+            | SeatMapCommand::Expire { .. } => false,
         };
         for (id, _) in &event.tickets {
             let Some(seat) = self.seat_of(id) else { continue };

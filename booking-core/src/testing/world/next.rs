@@ -188,6 +188,7 @@ fn command_end(command: &SeatMapCommand) -> Option<Timestamp> {
         | SeatMapCommand::List { .. }
         | SeatMapCommand::Publish { .. }
         | SeatMapCommand::ResetAll
+        | SeatMapCommand::Erase { .. }
         | SeatMapCommand::Expire { .. } => None,
     }
 }

@@ -95,7 +95,7 @@ impl World {
                 let held = after.tickets().any(|(_, ticket)| ticket.state.hold().is_some());
                 coverage.hit_if(refused.is_none() && held, CoveragePoint::LayoutWhileHeld);
             }
-            SeatMapCommand::List { .. } | SeatMapCommand::ResetAll => {}
+            SeatMapCommand::List { .. } | SeatMapCommand::ResetAll | SeatMapCommand::Erase { .. } => {}
             SeatMapCommand::Seats { seats, command } => {
                 coverage
                     .hit_if(matches!(refused, Some(TicketRefusal::StaleEdition { .. })), CoveragePoint::StaleEdition);
