@@ -62,10 +62,8 @@ fn resets(turn: &MapTurn<'_>, seat: &Seat<'_>) -> bool {
 
 /// The sale as this command may leave it: nobody's, where its buyer was to be erased.
 fn after_erasure(turn: &MapTurn<'_>, sale: &Sale) -> Sale {
-    match turn.command {
-        SeatMapCommand::Erase { user } if sale.by == *user => Sale { by: UserId::erased(), ..sale.clone() },
-        _ => sale.clone(),
-    }
+    let is_erased = matches!(turn.command, SeatMapCommand::Erase { user } if sale.by == *user);
+    if is_erased { Sale { by: UserId::erased(), ..sale.clone() } } else { sale.clone() }
 }
 
 pub(super) fn sold_stays_sold(turn: &MapTurn<'_>) -> Verdict {
