@@ -11,7 +11,7 @@ use tungstenite::{Message, WebSocket};
 use crate::eventually;
 use crate::http::Got;
 
-use super::{Target, accepted, fresh, needs, refused, tickets_of_a_map};
+use super::{Host, Target, accepted, fresh, needs, refused, tickets_of_a_map};
 
 pub(super) fn a_map_shows_the_tickets_it_has_heard_of(target: &Target) {
     let (ids, map) = tickets_of_a_map(3);
@@ -182,11 +182,13 @@ pub(super) fn a_map_forgets_a_buyer_and_stays_sold(target: &Target) {
     accepted(&target.admin.post(&format!("/Ticket/{}/sell", ids[0]), &json!(buyer)));
     accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "bob" })));
     let _held = target.hold(&ids[2], &buyer);
+    // On Restate nobody is known for an operator.
+    let shown = |who: &str| if target.host == Host::Restate { Value::Null } else { json!(who) };
     let seen = |id: &String| {
         let seen = target.admin.get(&format!("/Ticket/{id}/get")).body;
         [seen["status"].clone(), seen["reservedBy"].clone()]
     };
-    assert_eq!(seen(&ids[0]), ["SOLD".into(), json!(buyer)]);
+    assert_eq!(seen(&ids[0]), [json!("SOLD"), shown(&buyer)]);
     let erase = |body: &Value| target.admin.post(&format!("/SeatMap/{map}/erase"), body);
     let body = json!({ "userId": buyer, "reason": "Asked by letter" });
     for erased in [1, 0] {
@@ -195,9 +197,9 @@ pub(super) fn a_map_forgets_a_buyer_and_stays_sold(target: &Target) {
         let version = got.body["version"].as_u64().unwrap();
         assert_eq!(got.body, json!({ "tickets": erased, "held": 1, "version": version }));
     }
-    assert_eq!(seen(&ids[0]), ["SOLD", "(erased)"]);
-    assert_eq!(seen(&ids[1]), ["SOLD", "bob"]);
-    assert_eq!(seen(&ids[2]), ["RESERVED".into(), json!(buyer)]);
+    assert_eq!(seen(&ids[0]), [json!("SOLD"), shown("(erased)")]);
+    assert_eq!(seen(&ids[1]), [json!("SOLD"), shown("bob")]);
+    assert_eq!(seen(&ids[2]), [json!("RESERVED"), shown(&buyer)]);
     refused(&erase(&json!({ "userId": "(erased)", "reason": "Asked by letter" })), 400, "InvalidRequest");
     refused(&erase(&json!({ "userId": buyer })), 400, "InvalidRequest");
 }
