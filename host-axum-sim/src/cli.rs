@@ -364,10 +364,11 @@ impl PageArgs {
             tracing::info!("{} has the page: {files} files", directory.display());
             return Ok(());
         }
+        let stop = told_to_stop();
         let (listener, address) = listen_on(self.listen).await?;
         tracing::info!("listening on http://{address}");
         tracing::info!("the page is at http://{address}/");
-        serve_page(listener, page, told_to_stop()).await.map_err(because("serving"))?;
+        serve_page(listener, page, stop).await.map_err(because("serving"))?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -437,13 +438,14 @@ async fn until_told_to_stop(
     if !(1..LAST_SECOND).contains(&(now().as_millis() / 1_000)) {
         return Err(CannotRun("the system's clock is before 1970 or after 9999: set it first".to_owned()));
     }
+    let stop = told_to_stop();
     let (listener, address) = listen_on(listen).await?;
     tracing::info!("{what}");
     tracing::info!("listening on http://{address}");
     if settings.page.is_some() {
         tracing::info!("the page is at http://{address}/");
     }
-    serve(listener, host.clone(), settings, told_to_stop()).await.map_err(because("serving"))?;
+    serve(listener, host.clone(), settings, stop).await.map_err(because("serving"))?;
     host.close().await;
     tracing::info!("stopped");
     Ok(())

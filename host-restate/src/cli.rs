@@ -102,12 +102,13 @@ impl ServeArgs {
         let notifier = self.ports.notifier()?;
         let host = Host::new(self.terms.terms(), Ports { gateway, notifier });
         let endpoint = endpoint(&host, self.admin_handlers, &self.identity_key).map_err(because("--identity-key"))?;
+        let stop = told_to_stop();
         let listener = TcpListener::bind(self.listen).await.map_err(because(&format!("--listen {}", self.listen)))?;
         let address = listener.local_addr().map_err(because("--listen"))?;
         tracing::info!("for a Restate server to call; register it with: restate deployments register http://{address}");
         tracing::info!("listening on http://{address}");
         let within = Duration::from_millis(self.stop_within.0);
-        serve(listener, endpoint, host, told_to_stop(), within).await.map_err(because("serving"))?;
+        serve(listener, endpoint, host, stop, within).await.map_err(because("serving"))?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -115,7 +115,7 @@ thread_local! {
 /// How long refusals are gathered.
 const GATHERED_FOR: Millis = Millis::from_secs(60);
 
-/// A request was refused at the door with this: the audit is told at once, but at most once a minute.
+/// A request was refused at the door with this: the audit hears of it at once, but at most once a minute.
 pub(crate) async fn refused(env: &Env, method: &str, path: &str, kind: Kind) {
     if !matches!(kind, Kind::Unauthorized | Kind::RateLimited) || !has_log(env) {
         return;
@@ -138,7 +138,7 @@ pub(crate) async fn refused(env: &Env, method: &str, path: &str, kind: Kind) {
     }
 }
 
-/// Asks the checkouts how they stand of which nothing has been heard for too long. Each goes on by that, if its alarm was lost, and says
+/// Asks the checkouts how they stand of which nothing has been heard for too long. Each continues by that, if its alarm was lost, and says
 /// again how it ended, if that was.
 pub(crate) async fn revive(env: &Env) -> Result<()> {
     let before = Timestamp::from_millis(now().as_millis().saturating_sub(OVERDUE.0));

@@ -46,7 +46,7 @@ pub enum LogCall {
     /// A page of the inbox.
     Inbox(InboxSearch),
     /// That a line which was not taken in is tried again.
-    Retry {
+    Resend {
         /// Its number.
         line: u64,
     },

@@ -11,25 +11,25 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Waits for Ctrl-C, or for what a service manager sends, and says so.
-pub async fn told_to_stop() {
-    let interrupt = async {
+/// From this call on, Ctrl-C and what a service manager sends end the process no more. The future waits for one of them, and says so. Call it
+/// before anybody is told that the process is there.
+pub fn told_to_stop() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    let mut signals = {
+        use tokio::signal::unix::{SignalKind, signal};
+        [SignalKind::interrupt(), SignalKind::terminate()].map(signal)
+    };
+    async move {
+        #[cfg(unix)]
+        std::future::poll_fn(|context| {
+            let has_come = signals.iter_mut().flatten().any(|signal| signal.poll_recv(context).is_ready());
+            if has_come { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+        tracing::info!("stopping: no more connections, requests under way are answered");
     }
-    tracing::info!("stopping: no more connections, requests under way are answered");
 }

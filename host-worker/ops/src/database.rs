@@ -8,7 +8,7 @@ use worker::{D1Database, D1PreparedStatement, Env};
 /// The binding of the database.
 const DB: &str = "DB";
 
-/// How many rows one hour forgets at most of each table: the next hour goes on.
+/// How many rows one hour forgets at most of each table: the next hour forgets more.
 const FORGET_AT_ONCE: u32 = 2_000;
 
 /// How many errors of the shop are kept.

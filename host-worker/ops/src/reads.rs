@@ -95,7 +95,7 @@ async fn answered(request: &Request, env: &Env) -> Outcome<Response> {
         }
         LogCall::BookingsCsv(search) => return table(env, search).await,
         LogCall::Inbox(search) => inbox(env, &search).await?,
-        LogCall::Retry { line } => retry(env, line).await?,
+        LogCall::Resend { line } => retry(env, line).await?,
         LogCall::Audit(search) => audit(env, &search).await?,
         LogCall::Erase { checkouts } => erase(env, &checkouts).await?,
         LogCall::Overdue { before } => overdue(env, before).await?,
