@@ -12,7 +12,7 @@ pub fn now() -> Timestamp {
 }
 
 /// From this call on, Ctrl-C and what a service manager sends end the process no more. The future waits for one of them, and says so. Call it
-/// before anybody is told that the process is there.
+/// before the process says that it is there.
 pub fn told_to_stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     let mut signals = {
