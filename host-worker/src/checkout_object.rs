@@ -210,23 +210,35 @@ impl Host {
         logged < line
     }
 
-    /// Hands its newest line in the operators' log over, if that is due; whether it was. The alarm that was set with the line comes back for it
-    /// if this does not, and has it said once more if this does.
-    async fn log(&self) -> Result<bool> {
-        let Some(record) = self.record()?.filter(|_| self.has_news()) else { return Ok(false) };
+    /// Hands its newest line in the operators' log over, if that is due. The alarm that was set with the line comes back for it if this does
+    /// not, and has it said once more if this does.
+    async fn log(&self) -> Result<()> {
+        let Some(record) = self.record()?.filter(|_| self.has_news()) else { return Ok(()) };
         let (line, _) = self.lines.get();
         books::log(&self.env, &LogLine::Booking { line, booking: Booking::from(&record) }).await?;
         if self.lines.get().1 < line {
             self.store.write("checkout", "UPDATE checkout SET logged = ?", &[number(line)])?;
             self.lines.set((self.lines.get().0, line));
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Says its newest line once more: what was lost on its way is in the books all the same.
-    async fn log_again(&self, record: &CheckoutRecord) -> Result<()> {
+    /// Says its newest line once more: what was lost on its way is in the books all the same. Whether it was taken.
+    async fn log_again(&self, record: &CheckoutRecord) -> bool {
         let (line, _) = self.lines.get();
-        books::log(&self.env, &LogLine::Booking { line, booking: Booking::from(record) }).await
+        is_taken(books::log(&self.env, &LogLine::Booking { line, booking: Booking::from(record) }).await)
+    }
+
+    /// Sets the alarm before anything is done that may come to nothing: for this time, and no later than the next look, which comes less and
+    /// less often.
+    fn look_again(&self, due: Option<Timestamp>) -> Result<()> {
+        self.store.transaction(|| {
+            self.store.write("checkout", "UPDATE checkout SET looked = looked + 1", &[])?;
+            let looked = self.store.row("checkout", "SELECT looked FROM checkout", &[])?;
+            let looked = looked.map(|mut row| row.number()).transpose()?.unwrap_or_default();
+            let again = now().plus(LOOK_AGAIN.after(u32::try_from(looked).unwrap_or(u32::MAX)));
+            self.store.wake_at(Some(due.map_or(again, |due| due.min(again))))
+        })
     }
 
     /// Says in the operators' log how it stands, beside all else. Of one that is under way nobody has to hear: what it comes to is said until
@@ -445,11 +457,12 @@ impl Host {
         Ok(is_answered)
     }
 
-    /// Tells the buyer, and then the operators: so that one line says both how it ended and what became of its message. Whether the operators
-    /// were told of anything new.
+    /// Tells the buyer, and then the operators: so that one line says both how it ended and what became of its message. Whether there was
+    /// anything new for operators.
     async fn deliver_and_log(&self, settings: &Settings) -> Result<bool> {
         let delivered = self.deliver(settings).await;
-        let is_news = self.log().await?;
+        let is_news = self.has_news();
+        is_taken(self.log().await);
         delivered.map(|()| is_news)
     }
 
@@ -475,33 +488,34 @@ impl Host {
         let Some(record) = self.record()? else { return Ok(()) };
         if record.ended().is_none() {
             // Set before anything else: if this is cut short, it looks again.
-            self.store.transaction(|| {
-                self.store.write("checkout", "UPDATE checkout SET looked = looked + 1", &[])?;
-                let looked = self.store.row("checkout", "SELECT looked FROM checkout", &[])?;
-                let looked = looked.map(|mut row| row.number()).transpose()?.unwrap_or_default();
-                let again = now().plus(LOOK_AGAIN.after(u32::try_from(looked).unwrap_or(u32::MAX)));
-                self.store.wake_at(Some(record.wake().map_or(again, |wake| wake.min(again))))
-            })?;
+            self.look_again(record.wake())?;
             return match self.driver() {
                 Some(driver) => driver.drive(&settings).await,
                 None => Ok(()),
             };
         }
         if record.kept_until(settings.keep_for).is_some_and(|until| until <= now()) {
-            self.log_again(&record).await?;
+            if books::has_log(&self.env) {
+                self.look_again(None)?;
+                if !self.log_again(&record).await {
+                    return Ok(());
+                }
+            }
             let cleared = self.store.clear().await;
             self.record.take();
             return cleared;
         }
         // Set before anything else: if this is cut short, it looks again.
-        self.store.transaction(|| self.store.wake_at(Some(now().plus(LOOK_AFTER))))?;
+        self.look_again(None)?;
         let _stored = self.change(&settings, |record| Ok(record.woken(now(), settings.notify_retry())?))?;
         if self.deliver_and_log(&settings).await? {
             // The alarm that is set has it said once more.
             return Ok(());
         }
         let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
-        self.log_again(&record).await?;
+        if !self.log_again(&record).await {
+            return Ok(());
+        }
         let record = self.record()?.ok_or(Broken::Missing("checkout"))?;
         self.store.transaction(|| self.arm(&record, &settings))
     }
@@ -515,6 +529,14 @@ enum Start {
     Over(Answer),
     /// The checkout continues.
     Goes,
+}
+
+/// Whether the operators' log has taken a line. Where it has not, the alarm is set: it tries again.
+fn is_taken(said: Result<()>) -> bool {
+    if let Err(why) = &said {
+        say(Level::Warn, "a line was not handed over to the operators' log", &[("why", why.to_string())]);
+    }
+    said.is_ok()
 }
 
 fn tickets_of(record: &CheckoutRecord) -> String {
