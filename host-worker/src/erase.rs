@@ -1,5 +1,5 @@
-//! Forgets a buyer: in the objects of the bookings that the books know, on the maps of these, and then in the books. What is cut short is
-//! done again as a whole: the books know the buyer until all else is done.
+//! Forgets a buyer: in the objects of the bookings that the books know, on the maps of these, and then in the books. (A checkout tells the
+//! books by itself that its buyer is erased. So where this is cut short before a map, a repeat may not find that map any more.)
 
 use std::collections::BTreeSet;
 
