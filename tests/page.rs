@@ -196,7 +196,7 @@ fn an_operator_keeps_the_books_of_a_worker() {
         put();
         (dev, client.with_token(token.trim()))
     };
-    // As in process: a booking that nobody was told of.
+    // As in process: a booking whose buyer did not get the message.
     let (dev, office) = start(&[("NOTIFY_URL", "http://127.0.0.1:9/nobody-is-there")]);
     let seat = json!({ "ticketId": "demo:A-1", "price": { "minor": 9_500, "currency": "USD" }, "x": 0, "y": 0 });
     let layout = json!({ "rows": [{ "name": "A", "seats": [seat] }] });

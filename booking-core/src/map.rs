@@ -166,7 +166,7 @@ pub enum SeatMapCommand {
     },
     /// Puts every sold or blocked seat back on sale (admin). Holds stay.
     ResetAll,
-    /// Forgets who bought seats that are sold (admin). What this buyer holds stays as it is.
+    /// Forgets who bought seats that are sold (admin). What this buyer holds stays theirs.
     Erase {
         /// The buyer.
         user: UserId,

@@ -65,8 +65,8 @@ pub(crate) async fn log(env: &Env, line: &LogLine) -> Result<()> {
 }
 
 /// Writes down that an operator asks for something, before it is done: what cannot be written down is not done.
-pub(crate) async fn asked(env: &Env, id: Digest, entry: &AuditEntry) -> std::result::Result<(), Kind> {
-    let line = LogLine::Audit { id: name(id), entry: entry.clone() };
+pub(crate) async fn asked(env: &Env, id: &str, entry: &AuditEntry) -> std::result::Result<(), Kind> {
+    let line = LogLine::Audit { id: id.to_owned(), entry: entry.clone() };
     log(env, &line).await.map_err(|why| {
         say(Level::Error, "an operator's command was not written down, so it is not done", &[("why", why.to_string())]);
         Kind::StorageUnavailable
@@ -74,14 +74,18 @@ pub(crate) async fn asked(env: &Env, id: Digest, entry: &AuditEntry) -> std::res
 }
 
 /// Writes down what came of it.
-pub(crate) async fn answered(env: &Env, id: Digest, entry: AuditEntry) {
-    if let Err(why) = log(env, &LogLine::Audit { id: name(id), entry }).await {
+pub(crate) async fn answered(env: &Env, id: &str, entry: AuditEntry) {
+    if let Err(why) = log(env, &LogLine::Audit { id: id.to_owned(), entry }).await {
         say(Level::Warn, "what came of an operator's command was not written down", &[("why", why.to_string())]);
     }
 }
 
-fn name(Digest(id): Digest) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What an entry of the audit is called. What came again under a key on the same day has one entry: a map remembers keys for a day.
+pub(crate) fn audit_id(key: Option<Digest>, chance: u128, at: Timestamp) -> String {
+    match key {
+        Some(Digest(scope)) => format!("{:032x}-{}", u128::from_be_bytes(scope), at.as_millis() / 86_400_000),
+        None => format!("{chance:032x}"),
+    }
 }
 
 /// Asks the Worker that keeps the books: its response, or `None` where there is none in time.
@@ -104,37 +108,66 @@ pub(crate) async fn text(env: &Env, call: &LogCall) -> std::result::Result<Strin
     JsFuture::from(text).await.ok().and_then(|text| text.as_string()).ok_or(Kind::StorageUnavailable)
 }
 
-/// Callers that were refused, by handler and kind.
-type Counts = BTreeMap<(Option<Handler>, &'static str), (Kind, u32)>;
+/// What that Worker has refused a request with.
+pub(crate) async fn refusal(response: &Response) -> Kind {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        kind: String,
+        #[serde(rename = "code")]
+        _code: u16,
+        #[serde(rename = "message")]
+        _message: String,
+    }
+    let text = match response.text() {
+        Ok(text) => JsFuture::from(text).await.ok().and_then(|text| text.as_string()),
+        Err(_) => None,
+    };
+    let refused: Option<Refused> = text.and_then(|text| format::read_json(text.as_bytes()));
+    refused.and_then(|refused| Kind::named(&refused.kind)).unwrap_or(Kind::StorageUnavailable)
+}
+
+/// Callers that were refused, by handler and kind: how often since the audit last heard of them, and when that was.
+type Counts = BTreeMap<(Option<Handler>, &'static str), (u32, Timestamp)>;
 
 thread_local! {
-    /// Refusals of this isolate that the audit has not been told of, and when it was last told of any.
-    static REFUSED: RefCell<(Timestamp, Counts)> = const { RefCell::new((Timestamp::from_millis(0), BTreeMap::new())) };
+    /// Refusals of this isolate.
+    static REFUSED: RefCell<Counts> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// How long refusals are gathered.
 const GATHERED_FOR: Millis = Millis::from_secs(60);
 
-/// A request was refused at the door with this: the audit hears of it at once, but at most once a minute.
+/// A request was refused at the door with this. The audit hears of the first of a handler and kind at once, and then at most once a minute.
 pub(crate) async fn refused(env: &Env, method: &str, path: &str, kind: Kind) {
     if !matches!(kind, Kind::Unauthorized | Kind::RateLimited) || !has_log(env) {
         return;
     }
     let (handler, at) = (route(Door::Admin, method, path).ok().map(|route| route.handler), now());
-    let told = REFUSED.with_borrow_mut(|(last, counts)| {
-        let (_, times) = counts.entry((handler, kind.as_str())).or_insert((kind, 0));
+    let which = (handler, kind.as_str());
+    let times = REFUSED.with_borrow_mut(|counts| {
+        let (times, last) = counts.entry(which).or_insert((0, Timestamp::from_millis(0)));
         *times = times.saturating_add(1);
         if at.since(*last) < GATHERED_FOR {
-            return Counts::new();
+            return None;
         }
         *last = at;
-        std::mem::take(counts)
+        Some(std::mem::take(times))
     });
-    for ((handler, _), (kind, times)) in told {
-        let mut id = [0; 16];
-        if getrandom::fill(&mut id).is_ok() {
-            answered(env, Digest(id), AuditEntry::refusals(handler, kind, times, at)).await;
+    let (Some(times), mut chance) = (times, [0; 16]) else { return };
+    let entry = AuditEntry::refusals(handler, kind, times, at);
+    let is_kept = match getrandom::fill(&mut chance) {
+        Ok(()) => {
+            let id = audit_id(None, u128::from_be_bytes(chance), at);
+            log(env, &LogLine::Audit { id, entry }).await.is_ok()
         }
+        Err(_) => false,
+    };
+    if !is_kept {
+        // The next one tells of these as well.
+        REFUSED.with_borrow_mut(|counts| {
+            let (count, _) = counts.entry(which).or_insert((0, at));
+            *count = count.saturating_add(times);
+        });
     }
 }
 

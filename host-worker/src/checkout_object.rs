@@ -241,8 +241,8 @@ impl Host {
         })
     }
 
-    /// Says in the operators' log how it stands, beside all else. Of one that is under way nobody has to hear: what it comes to is said until
-    /// it is heard.
+    /// Says in the operators' log how it stands, beside all else. Operators can do without this line: how the checkout ends is said until the
+    /// queue has taken it.
     fn say_how_it_stands(self: &Rc<Self>) -> Result<()> {
         let Some(record) = self.record()?.filter(|_| books::has_log(&self.env)) else { return Ok(()) };
         let (host, (line, _)) = (Rc::clone(self), self.lines.get());
@@ -497,7 +497,9 @@ impl Host {
         if record.kept_until(settings.keep_for).is_some_and(|until| until <= now()) {
             if books::has_log(&self.env) {
                 self.look_again(None)?;
-                if !self.log_again(&record).await {
+                // Meanwhile an operator may have done something about it, which is said first.
+                let is_said = self.log_again(&record).await;
+                if !is_said || self.record()?.as_ref() != Some(&record) || self.has_news() {
                     return Ok(());
                 }
             }

@@ -1,11 +1,10 @@
-//! Forgets a buyer: in the objects of the bookings that the books know, on the maps of these, and then in the books. (A checkout tells the
-//! books by itself that its buyer is erased. So where this is cut short before a map, a repeat may not find that map any more.)
+//! Forgets a buyer: on the maps of the bookings that the books know, in the objects of these bookings, and in the books. In this order, as a
+//! checkout tells the books by itself that its buyer is erased: where this is cut short, a repeat finds all whose maps are not done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use booking_core::format;
 use booking_core::ids::{TicketId, UserId};
-use booking_core::life::Key;
 use booking_core::wire::answer::{self, Erased};
 use booking_core::wire::export::Booking;
 use booking_core::wire::log::LogCall;
@@ -47,31 +46,40 @@ struct Done {
 
 /// # Errors
 /// `NotFound` where there are no books. `StorageUnavailable` where something did not answer: it is to be asked for again.
-pub(crate) async fn erase(env: &Env, key: Option<Key>, user: UserId, reason: String) -> Result<Answer, Refusal> {
-    let (mut erased, mut maps, mut after) = (Erased::default(), BTreeSet::new(), None);
+pub(crate) async fn erase(env: &Env, user: UserId, reason: String) -> Result<Answer, Refusal> {
+    let (mut erased, mut held_on, mut after) = (Erased::default(), BTreeMap::new(), None);
     for _ in 0..MOST_PAGES {
         let search = BookingSearch { user: Some(user.clone()), after, ..BookingSearch::default() };
         let page: Page = books(env, &LogCall::Bookings(search)).await?;
-        let mut forgotten = Vec::new();
+        // Only what has ended by now: what ends later may sell a seat behind the map's back.
+        let mut ended = Vec::new();
         for booking in &page.bookings {
-            let call = CheckoutCall::Operate(Operation::Erase { reason: reason.clone() });
-            match ask(env, CHECKOUTS, booking.checkout_id.as_str(), call, key).await?.kind {
+            let said = ask(env, CHECKOUTS, booking.checkout_id.as_str(), CheckoutCall::Status).await?;
+            match said {
                 // Its object was forgotten before.
+                Answer { kind: Some(Kind::NotFound), .. } => ended.push(booking),
+                Answer { kind: Some(Kind::StorageUnavailable), .. } => return Err(Kind::StorageUnavailable.into()),
+                Answer { status: 202, .. } => erased.left += 1,
+                Answer { .. } => ended.push(booking),
+            }
+        }
+        let maps = ended.iter().flat_map(|booking| &booking.tickets).map(TicketId::map_key);
+        for map in maps.collect::<BTreeSet<_>>() {
+            let call = MapCall::Map(SeatMapCall::Erase { user: user.clone(), reason: reason.clone() });
+            let said = ask(env, SEAT_MAPS, map.as_str(), call).await?;
+            let OfMap { tickets, held, .. } =
+                format::read_json(said.body.as_bytes()).ok_or(Kind::StorageUnavailable)?;
+            erased.tickets += tickets;
+            held_on.insert(map, held);
+        }
+        let mut forgotten = Vec::new();
+        for booking in ended {
+            let call = CheckoutCall::Operate(Operation::Erase { reason: reason.clone() });
+            match ask(env, CHECKOUTS, booking.checkout_id.as_str(), call).await?.kind {
                 None | Some(Kind::NotFound) => forgotten.push(booking.checkout_id.clone()),
                 Some(Kind::StorageUnavailable) => return Err(Kind::StorageUnavailable.into()),
                 Some(_) => erased.left += 1,
             }
-        }
-        for map in page.bookings.iter().flat_map(|booking| &booking.tickets).map(TicketId::map_key) {
-            if !maps.insert(map.clone()) {
-                continue;
-            }
-            let call = MapCall::Map(SeatMapCall::Erase { user: user.clone(), reason: reason.clone() });
-            let said = ask(env, SEAT_MAPS, map.as_str(), call, key).await?;
-            let OfMap { tickets, held, .. } =
-                format::read_json(said.body.as_bytes()).ok_or(Kind::StorageUnavailable)?;
-            erased.tickets += tickets;
-            erased.left += held;
         }
         if !forgotten.is_empty() {
             erased.bookings += forgotten.len() as u64;
@@ -79,15 +87,16 @@ pub(crate) async fn erase(env: &Env, key: Option<Key>, user: UserId, reason: Str
         }
         after = page.next;
         if after.is_none() {
-            return Ok(answer::erased(erased));
+            break;
         }
     }
-    erased.left += 1;
+    erased.left += held_on.values().sum::<u64>() + u64::from(after.is_some());
     Ok(answer::erased(erased))
 }
 
-async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, call: C, key: Option<Key>) -> Result<Answer, Refusal> {
-    inside::ask(env, binding, name, &Asked { call, key }).await.map_err(|why| {
+/// Under no key: an erasure that comes again is to find what has come since.
+async fn ask<C: Serialize>(env: &Env, binding: &str, name: &str, call: C) -> Result<Answer, Refusal> {
+    inside::ask(env, binding, name, &Asked { call, key: None }).await.map_err(|why| {
         say(Level::Error, "an object did not answer", &[("why", why.to_string())]);
         Kind::StorageUnavailable.into()
     })

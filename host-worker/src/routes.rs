@@ -163,10 +163,14 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     let (authorization, offered) = (header("Authorization"), header("Sec-WebSocket-Protocol").unwrap_or_default());
     let origin = header("Origin");
     let token = shown(authorization.as_ref().map(String::as_bytes), protocols(&offered));
+    let tokens = tokens::refresh(env, &settings.tokens).await;
+    // Whether it is up is asked without a token.
+    if path != "/health" {
+        tokens?;
+    }
     if path == "/openapi.json" {
         return described(settings, token, &method);
     }
-    tokens::refresh(env, &settings.tokens).await?;
     let (principal, route) = match settings.auth.route(token, &method, &path, now()) {
         Ok(found) => found,
         Err(refusal) => {
@@ -211,9 +215,8 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     if !handler.is_audited() {
         return carry_out(env, settings, handler, call, came).await;
     }
-    // What came again under a key has one entry.
-    let id = key.unwrap_or_else(|| Digest(chance.to_be_bytes()));
     let entry = AuditEntry::new(principal.name(), handler, &call, now());
+    let id = books::audit_id(key, chance, entry.at);
     let fields = [
         ("who", entry.who.clone()),
         ("asked", entry.asked.clone()),
@@ -221,14 +224,16 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
         ("reason", entry.reason.clone()),
     ];
     say(Level::Warn, "audit: an operator asks for", &fields);
-    books::asked(env, id, &entry).await?;
+    books::asked(env, &id, &entry).await?;
     let outcome = carry_out(env, settings, handler, call, came).await;
     let entry = match &outcome {
+        // The object has said nothing: it may have been done.
+        Ok(Answered::Answer(Answer { kind: Some(Kind::StorageUnavailable), .. })) => entry,
         Ok(Answered::Answer(answer)) => entry.answered(answer),
         Ok(Answered::Response(_) | Answered::Books(_)) => AuditEntry { outcome: AuditOutcome::Done, ..entry },
         Err(refusal) => entry.answered(&answer::refusal(refusal)),
     };
-    books::answered(env, id, entry).await;
+    books::answered(env, &id, entry).await;
     outcome
 }
 
@@ -244,7 +249,7 @@ struct Came<'a> {
     is_operators: bool,
     /// What its idempotency key stands for, where the answer is worth one.
     key: Option<Digest>,
-    /// A number that nobody can guess.
+    /// A number that cannot be guessed.
     chance: u128,
 }
 
@@ -295,7 +300,7 @@ async fn carry_out(env: &Env, settings: &Settings, handler: Handler, call: Call,
         Call::Inbox(search) => return books(env, &LogCall::Inbox(search)).await,
         Call::Retry(InboxId::Line(line)) => return books(env, &LogCall::Resend { line }).await,
         Call::Audit(search) => return books(env, &LogCall::Audit(search)).await,
-        Call::Erase { user, reason } => return Ok(erase::erase(env, key, user, reason).await?.into()),
+        Call::Erase { user, reason } => return Ok(erase::erase(env, user, reason).await?.into()),
         Call::Stuck(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
@@ -303,11 +308,14 @@ async fn carry_out(env: &Env, settings: &Settings, handler: Handler, call: Call,
 
 /// What the Worker that keeps the books answers, where this Worker is bound to one.
 async fn books(env: &Env, call: &LogCall) -> Outcome {
-    let response = books::ask(env, call).await?;
-    response.map(|response| Answered::Books(response.into())).ok_or_else(|| {
+    let Some(response) = books::ask(env, call).await? else {
         say(Level::Error, "the Worker that keeps the books does not answer", &[]);
-        Kind::StorageUnavailable.into()
-    })
+        return Err(Kind::StorageUnavailable.into());
+    };
+    if response.status() == 200 {
+        return Ok(Answered::Books(response.into()));
+    }
+    Err(books::refusal(&response).await.into())
 }
 
 /// What the sandbox's gateway answers, where this Worker is bound to one.

@@ -22,6 +22,9 @@ const KEY: &str = "tokens";
 /// How old what an isolate knows may be. The namespace itself may be a minute behind.
 const READ_AGAIN: Millis = Millis::from_secs(30);
 
+/// How long a namespace is left alone that could not be read.
+const TRY_AGAIN: Millis = Millis::from_secs(5);
+
 #[wasm_bindgen]
 extern "C" {
     /// The namespace.
@@ -35,16 +38,21 @@ extern "C" {
 thread_local! {
     /// When they were read.
     static READ: Cell<Option<Timestamp>> = const { Cell::new(None) };
+    /// When that was last tried in vain.
+    static FAILED: Cell<Option<Timestamp>> = const { Cell::new(None) };
 }
 
 /// Reads them again, if it is time. Those from before count on where they cannot be read.
 ///
 /// # Errors
-/// `StorageUnavailable` where none were ever read: nobody is let in who may have been shut out.
+/// `StorageUnavailable` where none were ever read: a token may have been revoked.
 pub(crate) async fn refresh(env: &Env, tokens: &SharedTokens) -> Result<(), Kind> {
     let namespace = Reflect::get(env.as_ref(), &TOKENS.into()).ok().filter(JsValue::is_object);
     let is_fresh = READ.get().is_some_and(|read| now().since(read) < READ_AGAIN);
     let Some(namespace) = namespace.filter(|_| !is_fresh) else { return Ok(()) };
+    if FAILED.get().is_some_and(|failed| now().since(failed) < TRY_AGAIN) {
+        return READ.get().map(|_| ()).ok_or(Kind::StorageUnavailable);
+    }
     match read(namespace.unchecked_ref()).await {
         Ok(read) => {
             tokens.replace(read);
@@ -52,6 +60,7 @@ pub(crate) async fn refresh(env: &Env, tokens: &SharedTokens) -> Result<(), Kind
             Ok(())
         }
         Err(why) => {
+            FAILED.set(Some(now()));
             say(Level::Error, "the tokens with names cannot be read: those from before still count", &[("why", why)]);
             READ.get().map(|_| ()).ok_or(Kind::StorageUnavailable)
         }

@@ -60,7 +60,7 @@ fn resets(turn: &MapTurn<'_>, seat: &Seat<'_>) -> bool {
     }
 }
 
-/// The sale as this command may leave it: nobody's, where its buyer was to be erased.
+/// The sale as this command may leave it: to `(erased)`, where its buyer was to be erased.
 fn after_erasure(turn: &MapTurn<'_>, sale: &Sale) -> Sale {
     let is_erased = matches!(turn.command, SeatMapCommand::Erase { user } if sale.by == *user);
     if is_erased { Sale { by: UserId::erased(), ..sale.clone() } } else { sale.clone() }

@@ -29,6 +29,8 @@ CREATE TABLE tickets (
   PRIMARY KEY (ticket_id, started_at, checkout_id)
 ) WITHOUT ROWID;
 
+CREATE INDEX tickets_by_booking ON tickets (checkout_id);
+
 -- The maps of each booking.
 CREATE TABLE maps (
   map TEXT NOT NULL,
@@ -37,7 +39,9 @@ CREATE TABLE maps (
   PRIMARY KEY (map, started_at, checkout_id)
 ) WITHOUT ROWID;
 
--- What operators did, and what callers were refused. `known`: whether its outcome is.
+CREATE INDEX maps_by_booking ON maps (checkout_id);
+
+-- What operators did, and what callers were refused. `known`: 0 nothing of its outcome, 1 that it was refused, 2 that it was done.
 CREATE TABLE audit (
   n INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -57,6 +61,8 @@ CREATE TABLE dead (
   why TEXT NOT NULL,
   body TEXT NOT NULL
 );
+
+CREATE INDEX dead_by_time ON dead (at);
 
 -- The last errors of the shop, as its tail tells them.
 CREATE TABLE problems (

@@ -133,15 +133,23 @@ struct PartRow<'a> {
 struct AuditRow<'a> {
     id: &'a str,
     at: u64,
-    known: bool,
+    known: u8,
     entry: String,
 }
 
+/// A checkout may begin again under the key of one that was forgotten: the one that began last counts. A buyer who was erased stays so,
+/// whatever older line comes late.
 const BOOKINGS: &str = "INSERT INTO bookings (checkout_id, line, status, user_id, started_at, ended_at, notification, text) \
     SELECT value ->> 'id', value ->> 'line', value ->> 'status', value ->> 'user', value ->> 'started', value ->> 'ended', \
     value ->> 'notification', value ->> 'text' FROM json_each(?1) WHERE true \
-    ON CONFLICT (checkout_id) DO UPDATE SET line = excluded.line, user_id = excluded.user_id, status = excluded.status, ended_at = excluded.ended_at, \
-    notification = excluded.notification, text = excluded.text WHERE excluded.line > bookings.line";
+    ON CONFLICT (checkout_id) DO UPDATE SET line = excluded.line, status = excluded.status, started_at = excluded.started_at, \
+    ended_at = excluded.ended_at, notification = excluded.notification, \
+    user_id = CASE WHEN bookings.user_id = '(erased)' AND excluded.started_at = bookings.started_at \
+        THEN bookings.user_id ELSE excluded.user_id END, \
+    text = CASE WHEN bookings.user_id = '(erased)' AND excluded.started_at = bookings.started_at \
+        THEN json_set(excluded.text, '$.userId', bookings.user_id) ELSE excluded.text END \
+    WHERE excluded.started_at > bookings.started_at \
+        OR (excluded.started_at = bookings.started_at AND excluded.line > bookings.line)";
 const TICKETS: &str = "INSERT OR IGNORE INTO tickets (ticket_id, started_at, checkout_id) \
     SELECT value ->> 'of', value ->> 'started', value ->> 'id' FROM json_each(?1)";
 const MAPS: &str = "INSERT OR IGNORE INTO maps (map, started_at, checkout_id) \
@@ -187,9 +195,18 @@ fn row(line: u64, booking: &Booking) -> BookingRow<'_> {
     }
 }
 
+/// How much is known: of what came again, what was done counts more than that it was refused before.
+fn known(outcome: &AuditOutcome) -> u8 {
+    match outcome {
+        AuditOutcome::Unknown => 0,
+        AuditOutcome::Refused(_) => 1,
+        AuditOutcome::Done => 2,
+    }
+}
+
 fn audited<'a>(id: &'a str, entry: &AuditEntry) -> AuditRow<'a> {
     let entry_text = serde_json::to_string(entry).unwrap_or_default();
-    AuditRow { id, at: entry.at.as_millis(), known: entry.outcome != AuditOutcome::Unknown, entry: entry_text }
+    AuditRow { id, at: entry.at.as_millis(), known: known(&entry.outcome), entry: entry_text }
 }
 
 fn statement<T: Serialize>(

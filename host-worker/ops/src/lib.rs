@@ -25,7 +25,7 @@ const FROM_OUTSIDE: &str = "CF-Connecting-IP";
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     if request.headers().has(FROM_OUTSIDE)? {
-        // Nobody asks here for a token, so nobody from outside is let in.
+        // This Worker asks for no token, so it lets no request from outside in.
         return respond(&answer::refusal(&Kind::NotFound.into()));
     }
     let _level_is_read = Vars(&env).write_log();

@@ -127,11 +127,11 @@ async fn bookings(env: &Env, search: &BookingSearch) -> Outcome<(Vec<Row>, Optio
                 let of = "SELECT 1 FROM maps m WHERE m.started_at = k.started_at AND m.checkout_id = k.checkout_id";
                 wanted.push(format!("EXISTS ({of} AND m.map = {})", bind(map.as_str().into())));
             }
-            "tickets k JOIN bookings b ON b.checkout_id = k.checkout_id"
+            "tickets k JOIN bookings b ON b.checkout_id = k.checkout_id AND b.started_at = k.started_at"
         }
         (None, Some(map)) => {
             wanted.push(format!("k.map = {}", bind(map.as_str().into())));
-            "maps k JOIN bookings b ON b.checkout_id = k.checkout_id"
+            "maps k JOIN bookings b ON b.checkout_id = k.checkout_id AND b.started_at = k.started_at"
         }
         (None, None) => "bookings b",
     };
@@ -272,8 +272,11 @@ async fn audit(env: &Env, AuditSearch { after, limit }: &AuditSearch) -> Outcome
 async fn erase(env: &Env, checkouts: &[CheckoutId]) -> Outcome {
     let row = "UPDATE bookings SET user_id = ?2, text = json_set(text, '$.userId', ?2) \
         WHERE checkout_id IN (SELECT value FROM json_each(?1))";
-    let bindings = [format::write_json(&checkouts).into(), UserId::erased().as_str().into()];
-    write(env, vec![database(env)?.prepare(row).bind(&bindings)?]).await?;
+    let dead = "UPDATE dead SET body = json_set(body, '$.is.booking.booking.userId', ?2) \
+        WHERE json_valid(body) AND body ->> '$.is.booking.booking.checkoutId' IN (SELECT value FROM json_each(?1))";
+    let bindings = [JsValue::from(format::write_json(&checkouts)), UserId::erased().as_str().into()];
+    let database = database(env)?;
+    write(env, vec![database.prepare(row).bind(&bindings)?, database.prepare(dead).bind(&bindings)?]).await?;
     Ok(answer::ok(None))
 }
 

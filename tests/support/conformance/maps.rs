@@ -182,7 +182,7 @@ pub(super) fn a_map_forgets_a_buyer_and_stays_sold(target: &Target) {
     accepted(&target.admin.post(&format!("/Ticket/{}/sell", ids[0]), &json!(buyer)));
     accepted(&target.process(&json!({ "ticketId": ids[1], "userId": "bob" })));
     let _held = target.hold(&ids[2], &buyer);
-    // On Restate nobody is known for an operator.
+    // Restate does not tell operators from buyers.
     let shown = |who: &str| if target.host == Host::Restate { Value::Null } else { json!(who) };
     let seen = |id: &String| {
         let seen = target.admin.get(&format!("/Ticket/{id}/get")).body;
