@@ -87,7 +87,7 @@ fn an_afternoon(public: &Client) -> Value {
         .collect();
     // A buyer wants to be forgotten.
     let erase = json!({ "userId": "ann", "reason": "Asked by letter" });
-    let erased = admin.post("/bookings/erase", &erase).body;
+    let erased = admin.post_keyed("/bookings/erase", "letter", &erase).body;
     let of_ann = || admin.post("/bookings", &json!({ "userId": "ann" })).body["bookings"].as_array().unwrap().len();
     assert_eq!(of_ann(), 0);
     let whose = admin.get("/Ticket/hall:1/get").body["reservedBy"].clone();
@@ -95,6 +95,14 @@ fn an_afternoon(public: &Client) -> Value {
         let all = shown("/bookings?status=CONFIRMED");
         all.as_array().unwrap().iter().all(|one| one["userId"] == "(erased)").then_some(all)
     });
+    // They buy again and write again, and the page sends the same key again.
+    assert_eq!(buy(public, "yard:2", "ann", "card_success"), 200);
+    eventually(|| (of_ann() == 1).then_some(()));
+    let erased_again = eventually(|| {
+        let erased = admin.post_keyed("/bookings/erase", "letter", &erase).body;
+        (erased["bookings"] == 1).then_some(erased)
+    });
+    let whose_yard = admin.get("/Ticket/yard:2/get").body["reservedBy"].clone();
     let refused = eventually(|| {
         let mut audit = entries(&admin, "/audit", "entries");
         audit.retain(|entry| entry["who"] == "callers");
@@ -113,6 +121,7 @@ fn an_afternoon(public: &Client) -> Value {
         "since then": shown("/bookings?from=1&map=yard"),
         "by buyer": by_buyer,
         "erased": (erased, whose, sold_without_name),
+        "erased again": (erased_again, whose_yard),
         "table": (&table[0], table[1][1], table[1][4], table[1][9]),
         "audit": audit,
         "refused": (&refused["asked"], &refused["outcome"], &refused["times"]),
@@ -220,9 +229,14 @@ fn lines_that_come_twice_late_or_spoilt_make_one_row_or_a_dead_letter() {
     let kept = "SELECT checkout_id AS id FROM bookings ORDER BY 1";
     assert_eq!(rows(&public, kept), [json!({ "id": "c-1" }), json!({ "id": "c-3" })], "it held no other up");
     rows(&public, "DROP TRIGGER refuses");
+    // Its buyer is erased while it lies there.
+    let erase = json!({ "erase": { "checkouts": ["c-2"] } });
+    assert_eq!(public.post("/poke/operations", &erase).status, 200);
     let retry = format!("/inbox/{}/retry", buried["id"].as_str().unwrap());
     assert_eq!(admin.post(&retry, &json!({})).status, 200);
     eventually(|| (rows(&public, kept).len() == 3).then_some(()));
+    let whose = "SELECT user_id AS user FROM bookings WHERE checkout_id = 'c-2'";
+    assert_eq!(rows(&public, whose), [json!({ "user": "(erased)" })]);
     assert_eq!(entries(&admin, "/inbox", "messages").len(), 3, "the others are still there");
     assert_eq!(admin.post(&retry, &json!({})).status, 404, "that one is not");
 
@@ -326,6 +340,41 @@ fn after_kills_the_books_are_what_the_ledger_and_the_objects_say() {
         });
     }
     agree(&start(), &folder);
+}
+
+#[test]
+fn an_erasure_that_is_cut_short_is_finished_when_it_is_asked_for_again() {
+    let folder = Folder::new("books-erasure");
+    let start = || Dev::with_all_workers("development", folder.path(), &[("ADMIN_TOKENS", ADMIN)]).unwrap();
+    let seats: Vec<String> = (10..40).map(|n| format!("hall-{n}:1")).collect();
+    let erase = json!({ "userId": "ann", "reason": "Asked by letter" });
+    let buyer = |admin: &Client, seat: &str| admin.get(&format!("/Ticket/{seat}/get")).body["reservedBy"].clone();
+    let dev = start();
+    let admin = Client::new(&dev.url()).with_token(ADMIN);
+    for seat in &seats {
+        assert_eq!(buy(&admin, seat, "ann", "card_success"), 200);
+    }
+    let ended = || entries(&admin, "/bookings?status=CONFIRMED&limit=50", "bookings").len();
+    eventually(|| (ended() == seats.len()).then_some(()));
+    std::thread::scope(|scope| {
+        let text = erase.to_string();
+        let asking = &admin;
+        scope.spawn(move || asking.try_send("POST", "/bookings/erase", &[], text.as_bytes()));
+        eventually(|| (buyer(&admin, &seats[0]) == "(erased)").then_some(()));
+        dev.kill();
+    });
+    let dev = start();
+    let admin = Client::new(&dev.url()).with_token(ADMIN);
+    eventually(|| {
+        let left = admin.post("/bookings/erase", &erase).body["left"].clone();
+        (left == 0).then_some(())
+    });
+    let kept: Vec<&String> = seats.iter().filter(|seat| buyer(&admin, seat) != "(erased)").collect();
+    assert!(kept.is_empty(), "these maps know the buyer still: {kept:?}");
+    eventually(|| {
+        let all = entries(&admin, "/bookings?limit=50", "bookings");
+        (all.len() == seats.len() && all.iter().all(|one| one["userId"] == "(erased)")).then_some(())
+    });
 }
 
 /// Waits until the books, the ledger and the objects say the same: of checkouts, and of seats.

@@ -232,6 +232,17 @@ fn an_operator_keeps_the_books_of_a_worker() {
 }
 
 #[test]
+fn a_guest_buys_once() {
+    let env = [("BOOKING_ADMIN_TOKEN", ADMIN), ("BOOKING_INVITATION_KEY", tests::invitations::KEY)];
+    let stage = Stage::start(&["--payment-delay", "0ms"], &env);
+    let seat = |n: usize| json!({ "ticketId": format!("m:A-{n}"), "price": { "minor": 9_500, "currency": "USD" }, "x": 10 * n, "y": 0 });
+    let layout = json!({ "rows": [{ "name": "A", "seats": (1..4).map(seat).collect::<Vec<_>>() }] });
+    let office = Client::new(&stage.base).with_token(ADMIN);
+    assert_eq!(office.post("/SeatMap/m/layout", &layout).status, 200);
+    stage.plays("a_guest_buys_once");
+}
+
+#[test]
 fn a_crowd_buys_everything() {
     demo(&[]).plays("a_crowd_buys_everything");
 }

@@ -21,6 +21,7 @@ use tests::gateway::{
     operators_end_what_the_gateway_does_not, refuses_us,
 };
 use tests::http::{Client, Got};
+use tests::invitations::{self, an_invitation_leads_to_one_booking};
 use tests::mail::{MailServer, certificate};
 use tests::restate::Folder;
 use tests::server::{Server, binary, notified, scenarios, tokens};
@@ -568,6 +569,20 @@ fn a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up() {
     });
     assert!(reads.join().unwrap() >= CHANGES, "who reads, hears everything");
     eventually(|| (metric(&client, "booking_watchers") == "0").then_some(()));
+}
+
+#[test]
+fn an_invitation_leads_to_one_booking_and_stands_in_no_log() {
+    let env = [("BOOKING_ADMIN_TOKEN", ADMIN), ("BOOKING_INVITATION_KEY", invitations::KEY)];
+    let host = Server::start_with("serve", &["--log", "trace", "--payment-delay", "5ms"], &env);
+    let public = Client::new(&host.base);
+    let made = an_invitation_leads_to_one_booking(&public, &public.with_token(ADMIN));
+    let log = host.stop();
+    assert!(made.iter().all(|invitation| !log.contains(invitation.as_str())), "{log}");
+    // Without a key there are none.
+    let host = Server::start_with("serve", &[], &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
+    let admin = Client::new(&host.base).with_token(ADMIN);
+    assert_eq!(admin.post("/invitations", &json!({ "mapKey": "hall" })).kind(), "NotFound");
 }
 
 #[test]

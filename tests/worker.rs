@@ -24,6 +24,7 @@ use tests::gateway::{
 };
 use tests::histories::recorder::{Load, record};
 use tests::http::Client;
+use tests::invitations::{self, an_invitation_leads_to_one_booking};
 use tests::server::{Server, notified};
 use tests::worker::OnWorkerd;
 use tests::{PATIENCE, eventually, size};
@@ -597,6 +598,7 @@ fn what_is_set_wrongly_is_said_and_nothing_is_answered() {
         ("UNIT_PRICE", "much", "UNIT_PRICE"),
         ("HOLD_TTL_MS", "5", "HOLD_TTL_MS"),
         ("ADMIN_TOKENS", "short", "ADMIN_TOKENS"),
+        ("INVITATION_KEYS", "as-short-as-a-password", "INVITATION_KEYS"),
         ("PAYMENT_URL", "example.com", "PAYMENT_URL"),
         ("KEEP_FOR_MS", "1000", "KEEP_FOR_MS must be 86400000"),
     ] {
@@ -645,6 +647,21 @@ fn a_booking_costs_what_the_readme_says() {
         assert_eq!(requests, ["Checkout/process 1", "SeatMap/claim 1", "SeatMap/confirm 1"], "{tickets:?}");
         assert_eq!(rows, written, "{tickets:?}");
     }
+}
+
+#[test]
+fn an_invitation_leads_to_one_booking_and_stands_in_no_log() {
+    let folder = tests::restate::Folder::new("wrangler");
+    let vars = [("ADMIN_TOKENS", ADMIN), ("INVITATION_KEYS", invitations::KEY)];
+    let dev = Dev::with_all_workers("development", folder.path(), &vars).unwrap();
+    let public = Client::new(&dev.url());
+    let made = an_invitation_leads_to_one_booking(&public, &public.with_token(ADMIN));
+    let log = std::fs::read_to_string(dev.log()).unwrap();
+    assert!(made.iter().all(|invitation| !log.contains(invitation.as_str())), "{log}");
+    // Without a key there are none.
+    let on = OnWorkerd::start(&[("ADMIN_TOKENS", ADMIN)]);
+    let refused = on.client.with_token(ADMIN).post("/invitations", &json!({ "mapKey": "hall" }));
+    assert_eq!(refused.kind(), "NotFound");
 }
 
 #[test]

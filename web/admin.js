@@ -37,6 +37,10 @@ export class Admin {
     $("layout-now").addEventListener("click", () => this.#write({ rows: seats.published }));
     $("layout-file").addEventListener("change", () => this.#read());
     $("publish").addEventListener("click", () => this.#publish());
+    $("guests-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#invite();
+    });
     this.tell();
   }
 
@@ -119,6 +123,21 @@ export class Admin {
     }
   }
 
+  /** An invitation is a secret: it stands on the page, and in no address. */
+  async #invite() {
+    const ttlMs = Number($("guests-time").value);
+    const say = (words) => ($("guests-words").textContent = words);
+    $("guests-invitation").value = "";
+    try {
+      const { invitation, expiresAt } = await this.#api.call("/invitations", { mapKey: this.#map, ttlMs }, { asAdmin: true });
+      $("guests-invitation").value = invitation;
+      $("guests-invitation").select();
+      say(`It lasts until ${new Date(expiresAt).toLocaleString("en", { hour12: false })}. It is kept nowhere else: copy it now.`);
+    } catch (error) {
+      say(notInvited(error));
+    }
+  }
+
   #write(layout) {
     $("layout-text").value = JSON.stringify(layout, null, 1);
   }
@@ -151,6 +170,14 @@ export class Admin {
       const { tickets, edition } = await this.#ask("layout", layout);
       this.#say(`Published as edition ${edition}, with ${count(tickets, "ticket")}.`);
     });
+  }
+}
+
+function notInvited({ kind, message }) {
+  switch (kind) {
+    case "NotFound": return "This host invites nobody: it was started without a key for invitations.";
+    case "RateLimited": return "Five a minute is the most. Try again soon.";
+    default: return message;
   }
 }
 

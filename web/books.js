@@ -2,7 +2,7 @@
 
 import { Refusal } from "./api.js";
 import { $, el } from "./dom.js";
-import { money, several } from "./words.js";
+import { count, money, several } from "./words.js";
 
 /** How many entries a page of a list has here. */
 const PAGE = 20;
@@ -33,6 +33,10 @@ export class Books {
       bookings.begin();
     });
     $("sales-table").addEventListener("click", () => this.#download(bookings));
+    $("forget-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#forget();
+    });
   }
 
   /** What the form asks for. A buyer's name goes into no address, so all of it is sent in a body. */
@@ -68,10 +72,23 @@ export class Books {
         list.say("It is tried again.");
       } catch (error) {
         retry.disabled = false;
-        list.say(reason(error));
+        list.say(why(error));
       }
     });
     return item;
+  }
+
+  async #forget() {
+    const [userId, reason] = ["forget-buyer", "forget-reason"].map((id) => $(id).value.trim());
+    const say = (words) => ($("forget-words").textContent = words);
+    try {
+      const { bookings, tickets, left } = await this.#api.call("/bookings/erase", { userId, reason }, { asAdmin: true });
+      const rest = left > 0 ? ` ${left} more are under way, or held: ask again later.` : "";
+      say(`Forgotten in ${count(bookings, "booking")} and on ${count(tickets, "seat")}.${rest}`);
+      $("forget-form").reset();
+    } catch (error) {
+      say(why(error));
+    }
   }
 
   async #download(list) {
@@ -82,7 +99,7 @@ export class Books {
       el("a", { href, download: "bookings.csv" }).click();
       URL.revokeObjectURL(href);
     } catch (error) {
-      list.say(reason(error));
+      list.say(why(error));
     }
     $("sales-table").disabled = false;
   }
@@ -94,7 +111,7 @@ function entry({ at, who, asked, about = "", reason = "", outcome, times }) {
   return el("li", {}, el("strong", {}, who), `: ${what}`, el("small", {}, time(at), ` · ${words.join(" · ")}`));
 }
 
-function reason(error) {
+function why(error) {
   if (error instanceof Refusal && error.kind === "NotFound") return "This host keeps no such list.";
   return error instanceof Refusal ? error.message : `Not known: ${error.message}.`;
 }
@@ -151,7 +168,7 @@ class List {
       more.hidden = this.#next === null;
     } catch (error) {
       more.hidden = true;
-      this.say(reason(error));
+      this.say(why(error));
     }
     more.disabled = false;
   }

@@ -395,6 +395,8 @@ function failure({ kind, message, money }, stillYours, gone) {
     }
     case "PaymentUnavailable":
       return ["No answer from the bank", `${noMoney} ${stillYours ? `${stillYours}try again, or another card.` : gone}`];
+    case "InvitationUsed":
+      return ["Invitation used", `One invitation is for one booking, and this one has led to it. ${noMoney}`];
     case "HoldExpired":
     case "HoldNotFound":
       return ["Too late", `The hold had ended before the payment was through. ${noMoney} ${stillYours ? `${stillYours}pay for what is left.` : gone}`];

@@ -13,7 +13,7 @@ use booking_core::map::ticket::TicketStatus;
 use booking_core::money::{Currency, Money};
 use booking_core::time::{HoldTtl, MAX_EXACT, Timestamp};
 use booking_core::wire::search::{LONGEST_PAGE, PAGE};
-use booking_core::wire::{Door, Handler, IDEMPOTENCY_KEY, Kind, MAX_TEXT, Service};
+use booking_core::wire::{Door, Handler, IDEMPOTENCY_KEY, InvitationTtl, Kind, MAX_TEXT, Service};
 use serde_json::{Map, Value, json};
 
 fn main() {
@@ -106,9 +106,9 @@ struct About {
 
 fn about(handler: Handler) -> About {
     use Kind::{
-        CheckoutInProgress, DuplicateTicket, HoldExpired, HoldInUse, IdempotencyKeyReused, MixedCurrencies, NotFound,
-        Overtaken, PaymentDeclined, PaymentUnavailable, RateLimited, TicketBlocked, TicketNotForSale, TicketReserved,
-        TicketSold, TooManyTickets, TtlOutOfRange,
+        CheckoutInProgress, DuplicateTicket, HoldExpired, HoldInUse, IdempotencyKeyReused, InvitationUsed,
+        MixedCurrencies, NotFound, Overtaken, PaymentDeclined, PaymentUnavailable, RateLimited, TicketBlocked,
+        TicketNotForSale, TicketReserved, TicketSold, TooManyTickets, TtlOutOfRange,
     };
     let plain = |body, answer, kinds| About { body, answer, is_accepted: false, kinds };
     match handler {
@@ -201,6 +201,7 @@ fn about(handler: Handler) -> About {
                     TicketBlocked,
                     TicketNotForSale,
                     CheckoutInProgress,
+                    InvitationUsed,
                     HoldExpired,
                     TooManyTickets,
                     DuplicateTicket,
@@ -209,9 +210,10 @@ fn about(handler: Handler) -> About {
                 ],
             )
         },
-        Handler::ProcessSend => {
-            About { is_accepted: true, ..plain(order(), Value::Null, &[TooManyTickets, DuplicateTicket]) }
-        }
+        Handler::ProcessSend => About {
+            is_accepted: true,
+            ..plain(order(), Value::Null, &[InvitationUsed, TooManyTickets, DuplicateTicket])
+        },
         Handler::CheckoutStatus => {
             let answer = json!({ "oneOf": [pending(), confirmed(), failed()] });
             plain(nothing(), answer, &[NotFound])
@@ -256,6 +258,14 @@ fn about(handler: Handler) -> About {
         Handler::Erase => {
             let numbers = [("bookings", u64::schema()), ("tickets", u64::schema()), ("left", u64::schema())];
             plain(buyer_to_erase(), object(&numbers, &[]), &[])
+        }
+        Handler::Invite => {
+            let range = InvitationTtl::RANGE;
+            let ttl = json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() });
+            let invitation = described(json!({ "type": "string" }), "a bearer token, which is a secret");
+            let answer =
+                object(&[("invitation", invitation), ("mapKey", MapKey::schema()), ("expiresAt", u64::schema())], &[]);
+            plain(object(&[("mapKey", MapKey::schema())], &[("ttlMs", ttl)]), answer, &[RateLimited])
         }
         Handler::GatewayAuthorize => plain(
             object(

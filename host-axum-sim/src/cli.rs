@@ -27,6 +27,7 @@ use crate::serve::{ServeSettings, serve, serve_page};
 use crate::simulate::SimulateArgs;
 use crate::store::{Directory, LOG_BYTES, Store};
 use booking_hosting::auth::Auth;
+use booking_hosting::invitations::InvitationKeys;
 use booking_hosting::token_file;
 use booking_hosting::tokens::GrantedDoor;
 
@@ -97,6 +98,10 @@ struct ServeArgs {
     /// A file of tokens with names, as `booking tokens` writes it. It is read again when it has changed
     #[arg(long, env = "BOOKING_TOKENS", value_name = "FILE")]
     tokens: Option<PathBuf>,
+    /// A file with the keys that invitations are signed with, one a line (or BOOKING_INVITATION_KEY: one key). With it operators can invite
+    /// buyers, and everything but /health needs an invitation or a token
+    #[arg(long, env = "BOOKING_INVITATION_KEY_FILE", value_name = "FILE")]
+    invitation_key_file: Option<PathBuf>,
     /// Show the built-in mock gateway's ledger to everybody: it names every checkout. Without this only operators see it
     #[arg(long, env = "BOOKING_OPEN_LEDGER")]
     open_ledger: bool,
@@ -234,16 +239,18 @@ impl ServeArgs {
     async fn run(self) -> Result<(), CannotRun> {
         let public = secrets("--auth-token-file", self.auth_token_file.as_deref(), "BOOKING_AUTH_TOKEN")?;
         let admin = secrets("--admin-token-file", self.admin_token_file.as_deref(), "BOOKING_ADMIN_TOKEN")?;
+        let keys = secrets("--invitation-key-file", self.invitation_key_file.as_deref(), "BOOKING_INVITATION_KEY")?;
         let named = self.tokens.as_deref().map(|path| token_file::follow("--tokens", path)).transpose()?;
         let named = named.unwrap_or_default();
         let has_named_admin = named.now().has(GrantedDoor::Admin);
-        if self.demo && (!public.is_empty() || named.now().has(GrantedDoor::Public)) {
-            let why = "cannot be used with tokens for the public door (--auth-token-file, BOOKING_AUTH_TOKEN, --tokens): a demo is open to everybody";
+        if self.demo && (!public.is_empty() || !keys.is_empty() || named.now().has(GrantedDoor::Public)) {
+            let why = "cannot be used with tokens for the public door, or invitations (--auth-token-file, BOOKING_AUTH_TOKEN, --tokens, --invitation-key-file): a demo is open to everybody";
             return Err(CannotRun(format!("--demo {why} who reaches it")));
         }
         let auth = Auth::new(public.iter().map(String::as_str), admin.iter().map(String::as_str));
         let auth = auth.map_err(because("the tokens"))?.with_open_ledger(self.open_ledger);
-        let auth = auth.with_named(named);
+        let keys = InvitationKeys::new(keys.iter().map(String::as_str)).map_err(because("--invitation-key-file"))?;
+        let auth = auth.with_named(named).with_invitations(keys);
         let (gateway, notifier) = (self.ports.gateway()?, self.ports.notifier()?);
         let settings = Settings {
             terms: self.terms.terms(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use booking_core::effect::{Notification, Op, Outcome};
 use booking_core::ids::{CheckoutId, MapKey};
+use booking_core::life::Digest;
 use booking_core::map::{Picture, SeatMap};
 use booking_core::payment::Payment;
 use booking_core::time::Timestamp;
@@ -85,10 +86,11 @@ pub(crate) enum Reply {
     Bookings(Vec<Booking>, Option<BookingCursor>),
 }
 
-fn fresh() -> Result<Fresh, getrandom::Error> {
+/// 128 bits that cannot be guessed.
+pub(crate) fn chance() -> Result<u128, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
-    Ok(Fresh(u128::from_le_bytes(bytes)))
+    Ok(u128::from_le_bytes(bytes))
 }
 
 impl Host {
@@ -234,8 +236,15 @@ impl Host {
 
     /// The same, of an operator: the audit says this of it.
     pub(crate) async fn ask_audited(&self, call: Call, key: Option<Key>, audit: Option<Box<AuditEntry>>) -> Reply {
-        let Ok(fresh) = fresh() else { return unavailable() };
+        let Ok(fresh) = chance().map(Fresh) else { return unavailable() };
         self.call(|caller| Input::Call(caller, Request { call, key, fresh, audit })).await
+    }
+
+    /// The same, with a checkout that is called after its key.
+    pub(crate) async fn ask_named(&self, call: Call, key: Key) -> Reply {
+        let Digest(scope) = key.digests.scope;
+        let (fresh, key) = (Fresh(u128::from_be_bytes(scope)), Some(key));
+        self.call(|caller| Input::Call(caller, Request { call, key, fresh, audit: None })).await
     }
 
     /// A page of bookings, and where the next one begins; or why there is none.

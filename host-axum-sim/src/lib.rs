@@ -19,6 +19,7 @@ mod effects;
 #[cfg(feature = "program")]
 mod export;
 mod host;
+mod invitations;
 mod looks;
 mod metrics;
 mod outbox;

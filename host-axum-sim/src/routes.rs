@@ -27,6 +27,7 @@ use tracing::{Instrument as _, field};
 
 use crate::engine::Key;
 use crate::host::{Host, Reply};
+use crate::invitations::{self, Made};
 use crate::looks::Looks;
 use crate::metrics::{self, Metrics};
 use crate::plans::Plans;
@@ -45,6 +46,7 @@ pub(crate) struct App {
     pub(crate) plans: Plans,
     pub(crate) looks: Looks,
     pub(crate) refusals: Refusals,
+    pub(crate) made: Made,
 }
 
 /// How requests are let in.
@@ -96,6 +98,7 @@ pub fn router(host: Host, settings: RouteSettings) -> Router {
         plans: Plans::default(),
         looks: Looks::default(),
         refusals: Refusals::default(),
+        made: Made::default(),
     })
 }
 
@@ -266,6 +269,17 @@ async fn answered(app: &App, request: Request, told: &mut Told) -> Outcome {
             Err(plain(Kind::StorageUnavailable.into()))
         };
     }
+    if let Call::Invite { map, ttl } = call {
+        return app.made.invite(&app.settings.auth, &app.host, (map, ttl), audit).await.map(Ok).map_err(plain);
+    }
+    if let (Some(once), Call::Process(_) | Call::ProcessSend(_)) = (principal.once, &call) {
+        return match invitations::order(&app.host, once, &call, &body, key.as_ref()).await.map_err(plain)? {
+            Reply::Answer(answer) => Ok(Ok(answer)),
+            Reply::Plan(..) | Reply::Subscription(_) | Reply::Seen(_) | Reply::Bookings(..) => {
+                Err(plain(Kind::StorageUnavailable.into()))
+            }
+        };
+    }
     if let Call::SeatMap(map, SeatMapCall::Get) = call {
         return Ok(app.looks.answer(&app.host, map).await.map_or_else(Ok, Err));
     }
@@ -339,6 +353,7 @@ fn tell(span: &tracing::Span, call: &Call) {
         | Call::Audit(_)
         | Call::Gateway(_)
         | Call::Health => span,
+        Call::Invite { map, .. } => span.record("map", field::display(map)),
     };
 }
 

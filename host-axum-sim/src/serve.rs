@@ -91,6 +91,7 @@ pub async fn serve(
         plans: Plans::default(),
         looks: Looks::default(),
         refusals: crate::refusals::Refusals::default(),
+        made: crate::invitations::Made::default(),
     };
     let crowd = settings.page.as_ref().and_then(|page| page.map.clone().filter(|_| page.demo));
     let crowd = crowd.map(|map| Crowd::new(app.clone(), map));

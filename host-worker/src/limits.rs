@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use booking_core::ids::MapKey;
+use booking_core::wire::Kind;
 use booking_hosting::callers::network;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect};
@@ -22,6 +24,9 @@ extern "C" {
     fn limit(this: &Limiter, options: &Object) -> Result<Promise, JsValue>;
 }
 
+/// The binding that counts invitations to a map.
+const INVITATIONS: &str = "INVITATIONS";
+
 /// Whose requests are counted together.
 pub(crate) enum Counted {
     /// Those of a token, or of nobody in particular, at the address of the request.
@@ -32,10 +37,7 @@ pub(crate) enum Counted {
 
 /// Counts a request; whether its caller asks too often. Who cannot be counted is let in.
 pub(crate) async fn asks_too_often(env: &Env, who: &Counted, request: &Request) -> bool {
-    let Ok(limiter) = Reflect::get(env.as_ref(), &RATE_LIMITER.into()) else { return false };
-    if !limiter.is_object() {
-        return false;
-    }
+    let Some(limiter) = bound(env, RATE_LIMITER) else { return false };
     let address = request.headers().get("CF-Connecting-IP").ok().flatten().unwrap_or_default();
     let address = address.parse::<IpAddr>().map_or(address, |address| network(address).to_string());
     let token = match who {
@@ -44,7 +46,17 @@ pub(crate) async fn asks_too_often(env: &Env, who: &Counted, request: &Request) 
         Counted::Refused => "refused".to_owned(),
     };
     let who = format!("{token}|{address}");
-    !counted(limiter.unchecked_ref(), &who).await.unwrap_or(true)
+    !counted(&limiter, &who).await.unwrap_or(true)
+}
+
+/// Counts an invitation to this map; whether there are too many. One that cannot be counted is not made.
+pub(crate) async fn invites_too_often(env: &Env, map: &MapKey) -> Result<bool, Kind> {
+    let limiter = bound(env, INVITATIONS).ok_or(Kind::NotFound)?;
+    counted(&limiter, map.as_str()).await.map(|is_within| !is_within).map_err(|_| Kind::StorageUnavailable)
+}
+
+fn bound(env: &Env, name: &str) -> Option<Limiter> {
+    Reflect::get(env.as_ref(), &name.into()).ok().filter(JsValue::is_object).map(JsValue::unchecked_into)
 }
 
 /// Whether this one is within the limit.

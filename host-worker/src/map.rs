@@ -9,6 +9,7 @@ use booking_core::life::{Key, Known};
 use booking_core::map::{Needs, News, Parts, SeatMap};
 use booking_core::terms::Terms;
 use booking_core::time::{Millis, Timestamp};
+use booking_core::wire::search::BookingStatus;
 use booking_core::wire::{Answer, AtTheDoor, Kind, MapCall, Refusal, SeatMapCall, TicketCall, answer, watch};
 use booking_workers::clock::{Clock, now};
 use booking_workers::faults;
@@ -142,8 +143,8 @@ impl Map {
     async fn has_ended(&self, checkout: &CheckoutId) -> Result<bool> {
         let status = Asked { call: CheckoutCall::Status, key: None };
         let said = inside::ask(&self.env, CHECKOUTS, checkout.as_str(), &status).await?;
-        match answer::is_told(&said) {
-            Some(is_told) => Ok(is_told),
+        match answer::stands(&said) {
+            Some(status) => Ok(status != BookingStatus::Pending),
             // It is forgotten.
             None if said.kind == Some(Kind::NotFound) => Ok(true),
             None => Err(Broken::Missing("word of the checkout that has this seat")),

@@ -1,16 +1,17 @@
 //! HTTP: bytes in, [`wire::route`](booking_core::wire::route) and [`Route::parse`](booking_core::wire::Route::parse), an
 //! object, bytes out. A request is understood here, once: an object is handed the call.
 
-use booking_core::ids::{CheckoutId, HoldId};
+use booking_core::ids::{CheckoutId, HoldId, MapKey};
 use booking_core::life::{Digest, Key};
 use booking_core::wire::audit::{AuditEntry, AuditOutcome};
 use booking_core::wire::log::LogCall;
 use booking_core::wire::search::InboxId;
 use booking_core::wire::{
-    Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, Kind, MapCall, Operation, Refusal, SeatMapCall, allow,
-    answer, idempotency_key, openapi,
+    Answer, AtTheDoor, Call, Door, Handler, IDEMPOTENCY_KEY, InvitationTtl, Kind, MapCall, Operation, Refusal,
+    SeatMapCall, allow, answer, idempotency_key, openapi,
 };
 use booking_hosting::auth::{fingerprint, protocols, scope, shown};
+use booking_hosting::invitations::{self, has_failed, is_taken};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
 use booking_workers::body::{self, Unread};
 use booking_workers::clock::now;
@@ -27,7 +28,7 @@ use crate::calls::{Asked, CheckoutCall};
 use crate::erase;
 use crate::errors::{Again, Broken, unavailable};
 use crate::inside::{self, CHECKOUTS, SEAT_MAPS};
-use crate::limits::{Counted, asks_too_often};
+use crate::limits::{Counted, asks_too_often, invites_too_often};
 use crate::settings::Settings;
 use crate::tokens;
 
@@ -201,6 +202,15 @@ async fn answered(request: &Request, env: &Env, settings: &Settings, told: &mut 
     principal.may(&call)?;
     let key = shown_key.filter(|_| call.is_worth_a_key()).map(|key| scope(&principal, &path, key));
     let chance = chance()?;
+    if let Some(once) = principal.once {
+        let tries = once.tries(&body, shown_key, chance);
+        if let Call::Process(order) = &call {
+            return ordered(env, &CheckoutCall::Process(order.clone()), tries).await;
+        }
+        if let Call::ProcessSend(order) = &call {
+            return ordered(env, &CheckoutCall::Send(order.clone()), tries).await;
+        }
+    }
     let came = Came {
         request,
         method: &method,
@@ -301,6 +311,7 @@ async fn carry_out(env: &Env, settings: &Settings, handler: Handler, call: Call,
         Call::Retry(InboxId::Line(line)) => return books(env, &LogCall::Resend { line }).await,
         Call::Audit(search) => return books(env, &LogCall::Audit(search)).await,
         Call::Erase { user, reason } => return Ok(erase::erase(env, user, reason).await?.into()),
+        Call::Invite { map, ttl } => return invite(env, settings, &map, ttl, chance).await,
         Call::Stuck(_) => return Err(Kind::NotFound.into()),
     };
     Ok(asked.unwrap_or_else(|why| lost(&why)).into())
@@ -316,6 +327,32 @@ async fn books(env: &Env, call: &LogCall) -> Outcome {
         return Ok(Answered::Books(response.into()));
     }
     Err(books::refusal(&response).await.into())
+}
+
+/// An invitation. It is kept nowhere.
+async fn invite(env: &Env, settings: &Settings, map: &MapKey, ttl: InvitationTtl, chance: u128) -> Outcome {
+    let expires = now().plus(ttl.length());
+    let invitation = settings.auth.invitations().invite(map, expires, chance).ok_or(Kind::NotFound)?;
+    if invites_too_often(env, map).await? {
+        return Err(Kind::RateLimited.into());
+    }
+    Ok(answer::invited(&invitation, map, expires).into())
+}
+
+/// Orders for who was invited, where no other order of theirs has sold or may still sell.
+async fn ordered(env: &Env, call: &CheckoutCall, tries: impl Iterator<Item = Key>) -> Outcome {
+    for key in tries {
+        let id = invitations::checkout(&key);
+        let said = inside::ask(env, CHECKOUTS, id.as_str(), &Asked { call, key: Some(key) }).await;
+        let said = said.unwrap_or_else(|why| lost(&why));
+        if !is_taken(&said) {
+            return Ok(said.into());
+        }
+        let status = Asked { call: CheckoutCall::Status, key: None };
+        let said = inside::ask(env, CHECKOUTS, id.as_str(), &status).await;
+        has_failed(&said.unwrap_or_else(|why| lost(&why)))?;
+    }
+    Err(Kind::InvitationUsed.into())
 }
 
 /// What the sandbox's gateway answers, where this Worker is bound to one.

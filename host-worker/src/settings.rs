@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use booking_core::time::Millis;
 use booking_hosting::auth::Auth;
+use booking_hosting::invitations::InvitationKeys;
 use booking_hosting::tokens::SharedTokens;
 use booking_workers::settings::{Sale, Vars, Wrong};
 use worker::Env;
@@ -55,10 +56,12 @@ impl Settings {
         let (tokens, admin_tokens) = (vars.list("AUTH_TOKENS"), vars.list("ADMIN_TOKENS"));
         let auth = Auth::new(tokens.iter().map(String::as_str), admin_tokens.iter().map(String::as_str))
             .map_err(|why| format!("AUTH_TOKENS, ADMIN_TOKENS: {why}"))?;
+        let keys = InvitationKeys::new(vars.list("INVITATION_KEYS").iter().map(String::as_str));
+        let keys = keys.map_err(|why| format!("INVITATION_KEYS: {why}"))?;
         let tokens = SharedTokens::default();
         Ok(Self {
             sale: Sale::read(vars)?,
-            auth: auth.with_named(tokens.clone()),
+            auth: auth.with_named(tokens.clone()).with_invitations(keys),
             tokens,
             origins: vars.list("ALLOWED_ORIGINS"),
             answer_within: vars.millis("ANSWER_WITHIN_MS", Millis::from_secs(30), (Millis(0), Millis::from_mins(5)))?,

@@ -263,6 +263,17 @@ const scenarios = {
       await page.locator("#sales-search button[type=submit]").click();
       return (await page.locator("#sales-list").textContent()).includes("sent") || null;
     });
+    // The buyer wants to be forgotten.
+    await page.locator("#forget summary").click();
+    await page.locator("#forget-buyer").fill("=ann");
+    await page.locator("#forget-reason").fill("Asked by letter");
+    await page.locator("#forget-form button").click();
+    await says(page, "#forget-words", "Forgotten in 1 booking and on 1 seat.");
+    await page.locator("#sales-buyer").fill("");
+    await eventually("the booking says so", async () => {
+      await page.locator("#sales-search button[type=submit]").click();
+      return (await page.locator("#sales-list").textContent()).includes("(erased)") || null;
+    });
     // Who did what: also what was refused.
     await seat(page, "A", 1).click();
     await page.locator("#block").click();
@@ -281,6 +292,45 @@ const scenarios = {
     await page.locator("#sales-search button[type=submit]").click();
     await says(page, "#sales-words", "A valid token is needed");
     assert.equal(await inside("sales").count(), 0);
+  },
+
+  async a_guest_buys_once(browser, base, { admin }) {
+    browser.keepsSecret(admin);
+    const unlock = async (page, token) => {
+      await page.locator("#locked-token").fill(token);
+      await page.locator("#locked button").click();
+      await isLive(page);
+    };
+    const office = await browser.open(`${base}/?map=m#operate`, { refusals: [400, 401, 429] });
+    await unlock(office, admin);
+    await office.locator("#admin-token").fill(admin);
+    await office.locator("#admin-door button").click();
+    await office.locator("#admin-room").waitFor();
+    await office.locator("#guests summary").click();
+    await office.locator("#guests-form button").click();
+    await says(office, "#guests-words", "It lasts until");
+    await isAccessible(office, "an invitation");
+    const invitation = await office.locator("#guests-invitation").inputValue();
+    browser.keepsSecret(invitation);
+    // The guest's first card is declined.
+    const guest = await browser.open(`${base}/?map=m`, { refusals: [401, 402, 409] });
+    await unlock(guest, invitation);
+    await hold(guest, "A", 1);
+    await pay(guest, "card_decline");
+    await says(guest, "#outcome", "try another card");
+    await pay(guest, "card_success");
+    await says(guest, "#outcome.confirmed", "Row A seat 1");
+    await hold(guest, "A", 2);
+    await pay(guest, "card_success");
+    await says(guest, "#outcome.failed h3", "Invitation used");
+    const kept = await guest.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie, location.href]));
+    assert.ok(!kept.includes(invitation), "it is kept nowhere");
+    // Five a minute are the most.
+    await eventually("it is too many", async () => {
+      await office.locator("#guests-form button").click();
+      return (await office.locator("#guests-words").textContent()).includes("Five a minute") || null;
+    });
+    assert.equal(await office.locator("#guests-invitation").inputValue(), "");
   },
 
   async a_crowd_buys_everything(browser, base) {

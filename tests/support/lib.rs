@@ -21,6 +21,9 @@ pub mod histories;
 pub mod http;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
+pub mod invitations;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]
 pub mod mail;
 #[cfg(not(target_family = "wasm"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on fails")]

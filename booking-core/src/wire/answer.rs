@@ -9,7 +9,7 @@ use super::export::Booking;
 use super::kind::{Kind, Refusal};
 use super::search::{BookingCursor, BookingStatus, InboxId};
 use crate::checkout::{Ending, Failure, MoneyState, Order};
-use crate::ids::{CheckoutId, HoldId, PaymentId, TicketId, UserId};
+use crate::ids::{CheckoutId, HoldId, MapKey, PaymentId, TicketId, UserId};
 use crate::map::ticket::{TicketStatus, TicketView};
 use crate::map::{Layout, Picture, Place, Published, Row, SeatMapRefusal, SeatMapReply, Summary};
 use crate::money::Money;
@@ -364,19 +364,15 @@ pub fn checkout(running: &CheckoutProgress) -> Answer {
     }
 }
 
-/// What an answer of [`checkout`] says: whether its end can be told. `None` where it is no such answer.
+/// What an answer of [`checkout`] says: how the checkout stands. `None` where it is no such answer.
 #[must_use]
-pub fn is_told(answer: &Answer) -> Option<bool> {
+pub fn stands(answer: &Answer) -> Option<BookingStatus> {
     #[derive(Deserialize)]
     struct Stands {
-        status: String,
+        status: BookingStatus,
     }
     let Stands { status } = crate::json::read(answer.body.as_bytes()).filter(|_| answer.status == 200)?;
-    match status.as_str() {
-        "PENDING" => Some(false),
-        "CONFIRMED" | "FAILED" => Some(true),
-        _ => None,
-    }
+    Some(status)
 }
 
 /// What a checkout waits for in vain.
@@ -507,6 +503,19 @@ pub struct Erased {
 #[must_use]
 pub fn erased(erased: Erased) -> Answer {
     json(200, &erased)
+}
+
+/// An invitation, which is a secret: `{ "invitation", "mapKey", "expiresAt" }`.
+#[must_use]
+pub fn invited(invitation: &str, map_key: &MapKey, expires_at: Timestamp) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Invited<'a> {
+        invitation: &'a str,
+        map_key: &'a MapKey,
+        expires_at: Timestamp,
+    }
+    json(200, &Invited { invitation, map_key, expires_at })
 }
 
 fn confirmed(id: &CheckoutId, order: &Order, amount: Money, payment: Option<&PaymentId>) -> Answer {

@@ -114,7 +114,7 @@ impl Call {
     pub fn about(&self) -> String {
         match self {
             Self::Ticket(id, _) => id.to_string(),
-            Self::SeatMap(key, _) => key.to_string(),
+            Self::SeatMap(key, _) | Self::Invite { map: key, .. } => key.to_string(),
             Self::Status(id) | Self::Operate(id, _) => id.to_string(),
             Self::Retry(id) => id.to_string(),
             // A buyer that was to be forgotten is not remembered here.
@@ -154,6 +154,7 @@ impl Call {
             | Self::Inbox(_)
             | Self::Retry(_)
             | Self::Audit(_)
+            | Self::Invite { .. }
             | Self::Gateway(_)
             | Self::Health => "",
         }

@@ -161,6 +161,8 @@ handlers! {
         "Admin: what operators did, the newest first, in pages";
     Erase            = Operators "erase", Admin, Post, ["bookings", "erase"],
         "Admin: forget a buyer, in all bookings and on all maps";
+    Invite           = Operators "invite", Admin, Post, ["invitations"],
+        "Admin: invite a buyer to a map, for one booking within a short time";
     GatewayPay       = Gateway "", Public, Post, ["api", "mock-payment"],
         "Mock gateway: pay in one go, under the request's idempotency key";
     GatewayAuthorize = Gateway "authorize", Public, Post, ["api", "mock-payment", "authorize"],

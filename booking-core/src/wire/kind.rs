@@ -63,6 +63,7 @@ kinds! {
     CheckoutInProgress   409 "A checkout is in progress for this hold", "A checkout is paying for this hold.";
     Overtaken            409 "A later request under this hold was carried out already", "A request under this hold with a higher number was carried out already.";
     HoldInUse            409 "Another request under this hold has the same number", "Another request under this hold has the same number.";
+    InvitationUsed       409 "This invitation has been used", "The invitation has led to a booking, or to one that is under way, or to too many that failed.";
     IdempotencyKeyReused 409 "This idempotency key was used before with another request", "The idempotency key was used before, with another body.";
     HoldExpired          410 "The hold has expired", "The hold or the checkout is over.";
     PayloadTooLarge      413 "The body is too large", "The body is longer than the route takes.";
@@ -136,6 +137,7 @@ impl Kind {
             | Self::CheckoutInProgress
             | Self::Overtaken
             | Self::HoldInUse
+            | Self::InvitationUsed
             | Self::IdempotencyKeyReused
             | Self::HoldExpired
             | Self::PayloadTooLarge

@@ -45,7 +45,7 @@ pub use answer::Answer;
 pub use handler::{Handler, Service};
 pub use kind::{Kind, Refusal};
 pub use map_call::MapCall;
-pub use request::{AtTheDoor, Call, GatewayCall, Operation, SeatMapCall, TicketCall};
+pub use request::{AtTheDoor, Call, GatewayCall, InvitationTtl, Operation, SeatMapCall, TicketCall};
 pub use route::{ROOTS, Route, address, allow, parse, parse_call, route};
 
 /// The longest body of a request, in bytes.

@@ -58,6 +58,13 @@ pub enum Call {
         /// Why, for people.
         reason: String,
     },
+    /// An operator invites a buyer.
+    Invite {
+        /// To this map.
+        map: MapKey,
+        /// For how long.
+        ttl: InvitationTtl,
+    },
     /// To the mock gateway.
     Gateway(GatewayCall),
     /// Whether the host is up.
@@ -78,6 +85,11 @@ impl Call {
             | Self::BookingsCsv(_)
             | Self::Inbox(_)
             | Self::Audit(_)
+            // What has come since is to be forgotten as well.
+            | Self::SeatMap(_, SeatMapCall::Erase { .. })
+            | Self::Erase { .. }
+            // Its answer is a secret, which is not to be kept.
+            | Self::Invite { .. }
             | Self::Gateway(_)
             | Self::Health => false,
             Self::Ticket(..)
@@ -85,7 +97,6 @@ impl Call {
             | Self::Process(_)
             | Self::ProcessSend(_)
             | Self::Operate(..)
-            | Self::Erase { .. }
             | Self::Retry(_) => true,
         }
     }
@@ -332,6 +343,35 @@ pub enum GatewayCall {
     Ledger,
 }
 
+/// How long an invitation is valid: 1 minute to 24 hours, and an hour where nothing is said. A host keeps finished checkouts longer than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct InvitationTtl(Millis);
+
+impl InvitationTtl {
+    /// The shortest and the longest, in milliseconds.
+    pub const RANGE: std::ops::RangeInclusive<u64> = 60_000..=86_400_000;
+
+    /// The length.
+    #[must_use]
+    pub fn length(self) -> Millis {
+        self.0
+    }
+}
+
+impl Default for InvitationTtl {
+    fn default() -> Self {
+        Self(Millis::from_mins(60))
+    }
+}
+
+impl TryFrom<u64> for InvitationTtl {
+    type Error = &'static str;
+    fn try_from(millis: u64) -> Result<Self, Self::Error> {
+        if Self::RANGE.contains(&millis) { Ok(Self(Millis(millis))) } else { Err("must be 60000 to 86400000") }
+    }
+}
+
 type Body<T> = Result<T, Refusal>;
 
 /// Understands a request: the id in its path, then its body, or the query of its address where that stands for it.
@@ -407,6 +447,8 @@ pub(super) fn read(handler: Handler, id: &str, query: &str, body: &[u8]) -> Body
         Handler::Erase => {
             fields(body).map(|EraseBody { user_id: Buyer(user), reason: Line(reason) }| Call::Erase { user, reason })
         }
+        Handler::Invite => fields(body)
+            .map(|InviteBody { map_key: map, ttl_ms }| Call::Invite { map, ttl: ttl_ms.unwrap_or_default() }),
         Handler::GatewayPay => pay(body).map(Call::Gateway),
         Handler::GatewayAuthorize => payment(authorize),
         Handler::GatewayCapture => payment(capture),
@@ -731,6 +773,13 @@ struct StuckBody {
 struct EraseBody {
     user_id: Buyer,
     reason: Line,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InviteBody {
+    map_key: MapKey,
+    ttl_ms: Option<InvitationTtl>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use crate::ids::IdError;
 
 /// Where the paths of all handlers begin: each is one of these, or has a `/` behind it. For hosts that share their paths
 /// with others.
-pub const ROOTS: [&str; 9] = [
+pub const ROOTS: [&str; 10] = [
     "/Ticket",
     "/SeatMap",
     "/Checkout",
@@ -18,6 +18,7 @@ pub const ROOTS: [&str; 9] = [
     "/bookings.csv",
     "/inbox",
     "/audit",
+    "/invitations",
     "/api/mock-payment",
     "/health",
 ];

@@ -26,8 +26,8 @@ use booking_core::wire::audit::AuditEntry;
 use booking_core::wire::export::Booking;
 use booking_core::wire::search::{AuditSearch, BookingCursor, BookingSearch, BookingStatus, InboxId, InboxSearch};
 use booking_core::wire::{
-    self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, Kind, MapCall, Operation, ROOTS, Refusal, SeatMapCall,
-    TicketCall, answer, gateway, watch,
+    self, Answer, AtTheDoor, Call, Door, GatewayCall, Handler, InvitationTtl, Kind, MapCall, Operation, ROOTS, Refusal,
+    SeatMapCall, TicketCall, answer, gateway, watch,
 };
 
 use serde_json::json;
@@ -203,6 +203,17 @@ pub(crate) mod golden {
             ("inbox retry", Call::Retry(InboxId::Notification(checkout()))),
             ("inbox retry of a line", Call::Retry(InboxId::Line(7))),
             ("audit", Call::Audit(AuditSearch { after: Some(17), limit: 2 })),
+            (
+                "a buyer is invited",
+                Call::Invite { map: MapKey::parse("arena:A").unwrap(), ttl: InvitationTtl::default() },
+            ),
+            (
+                "a buyer is invited for a while",
+                Call::Invite {
+                    map: MapKey::parse("arena:A").unwrap(),
+                    ttl: InvitationTtl::try_from(86_400_000).unwrap(),
+                },
+            ),
             ("a buyer is forgotten", Call::Erase { user: user("user-1"), reason: "Asked by letter".into() }),
             ("checkout cancel", operate(Operation::Cancel { reason: "The buyer has called".into() })),
             ("checkout resolve, captured", operate(resolve(Resolution::Captured(PaymentId::parse("pay-1").unwrap())))),
@@ -384,6 +395,17 @@ pub(crate) mod golden {
             assert_eq!(kind, Kind::InvalidRequest);
             assert!(message.contains(why), "{path}: {message}");
         }
+        for (body, why) in [
+            ("", "`mapKey` is missing"),
+            (r#"{"mapKey":"a b"}"#, "`mapKey`"),
+            (r#"{"mapKey":"a","ttlMs":59999}"#, "`ttlMs` must be 60000 to 86400000"),
+            (r#"{"mapKey":"a","ttlMs":86400001}"#, "`ttlMs` must be 60000 to 86400000"),
+            (r#"{"mapKey":"a","ttlMs":"60s"}"#, "`ttlMs` must be a whole number"),
+            (r#"{"mapKey":"a","times":2}"#, "`times` is not a field"),
+        ] {
+            let (kind, message) = asked("POST", "/invitations", body).unwrap_err();
+            assert!(kind == Kind::InvalidRequest && message.contains(why), "{body}: {message}");
+        }
         let (_, beside) = asked("POST", "/bookings?map=a", "{}").unwrap_err();
         assert!(beside.contains("`query` cannot stand beside a body"), "{beside}");
         let (_, unknown) = asked("POST", "/inbox/line:x/retry", "").unwrap_err();
@@ -452,6 +474,7 @@ pub(crate) mod golden {
                     Some(17),
                 ),
             ),
+            ("a buyer is invited", answer::invited("bi_of-a-test", &MapKey::parse("arena:A").unwrap(), at(1_900_000))),
             ("a buyer is forgotten", answer::erased(Erased { bookings: 2, tickets: 3, left: 1 })),
             ("status of a pending checkout", answer::checkout(&pending)),
             ("status of a confirmed checkout", answer::checkout(&done)),
@@ -475,9 +498,10 @@ pub(crate) mod golden {
         ]);
         assert_golden(&actual, include_str!("../fixtures/answers.jsonl"));
         assert_eq!(answer::accepted(&checkout_id("c-1")), answer::processed(&pending));
-        let told = [&pending, &done, &failed, &lets_go].map(|running| answer::is_told(&answer::checkout(running)));
-        assert_eq!(told, [Some(false), Some(true), Some(true), Some(true)]);
-        assert_eq!([answer::processed(&failed), answer::health()].map(|said| answer::is_told(&said)), [None, None]);
+        let stands = [&pending, &done, &failed, &lets_go].map(|running| answer::stands(&answer::checkout(running)));
+        let expected = [BookingStatus::Pending, BookingStatus::Confirmed, BookingStatus::Failed, BookingStatus::Failed];
+        assert_eq!(stands, expected.map(Some));
+        assert_eq!([answer::processed(&failed), answer::health()].map(|said| answer::stands(&said)), [None, None]);
         let refused = gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Declined(reason())));
         assert_eq!(refused, gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason()))));
     }

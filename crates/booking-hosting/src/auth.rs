@@ -7,6 +7,7 @@ use booking_core::wire::{BEARER, Call, Door, Handler, Kind, Refusal, Route, addr
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::invitations::{InvitationKeys, Once};
 use crate::tokens::{Grant, GrantedDoor, SharedTokens, TokenDigest, Tokens, digest};
 
 /// The tokens that open the doors. Without any, the public door is open to everybody, and the admin door to nobody.
@@ -15,6 +16,7 @@ pub struct Auth {
     public: Vec<TokenDigest>,
     admin: Vec<TokenDigest>,
     named: SharedTokens,
+    invitations: InvitationKeys,
     opens_ledger: bool,
 }
 
@@ -30,13 +32,15 @@ pub struct Principal {
     pub door: Door,
     /// Stands for their token, if they showed one.
     pub token: Option<TokenDigest>,
-    /// What their token opens, if it is one with a name.
+    /// What their token opens, if it is one with a name, or an invitation.
     pub grant: Option<Grant>,
+    /// The booking that they were invited to.
+    pub once: Option<Once>,
 }
 
 impl Principal {
     /// A caller of whom nothing is known.
-    const NOBODY: Self = Self { door: Door::Public, token: None, grant: None };
+    const NOBODY: Self = Self { door: Door::Public, token: None, grant: None, once: None };
 
     /// What an audit says: the name of their token, or what kind of token it is.
     #[must_use]
@@ -79,7 +83,7 @@ impl Auth {
         let token = |text: &str| if is_token(text) { Ok(digest(text.as_bytes())) } else { Err(NotAToken) };
         let public = public.into_iter().map(token).collect::<Result<_, _>>()?;
         let admin = admin.into_iter().map(token).collect::<Result<_, _>>()?;
-        Ok(Self { public, admin, named: SharedTokens::default(), opens_ledger: false })
+        Ok(Self { public, admin, ..Self::default() })
     }
 
     /// The same, with the mock gateway's ledger behind the public door: for trying things. The ledger names every checkout, and a
@@ -96,9 +100,21 @@ impl Auth {
         Self { named, ..self }
     }
 
+    /// The same, for invited buyers: with a key for invitations, the public door asks for a token or an invitation.
+    #[must_use]
+    pub fn with_invitations(self, invitations: InvitationKeys) -> Self {
+        Self { invitations, ..self }
+    }
+
+    /// The keys that invitations are signed with.
+    #[must_use]
+    pub fn invitations(&self) -> &InvitationKeys {
+        &self.invitations
+    }
+
     fn doors(&self, named: &Tokens) -> Doors {
         Doors {
-            is_public_closed: !self.public.is_empty() || self.named.close_public(),
+            is_public_closed: !self.public.is_empty() || self.named.close_public() || !self.invitations.is_empty(),
             has_admin: !self.admin.is_empty() || named.has(GrantedDoor::Admin),
         }
     }
@@ -114,9 +130,10 @@ impl Auth {
             return if doors.is_public_closed { Err(Kind::Unauthorized.into()) } else { Ok(Principal::NOBODY) };
         };
         let token = digest(shown);
-        if let Some(grant) = named.get(&token) {
+        let (invited, once) = self.invitations.read(shown).unzip();
+        if let Some(grant) = invited.or_else(|| named.get(&token).cloned()) {
             let door = grant.door_at(now).ok_or(Kind::Unauthorized)?;
-            return Ok(Principal { door, token: Some(token), grant: Some(grant.clone()) });
+            return Ok(Principal { door, token: Some(token), grant: Some(grant), once });
         }
         let is_one_of = |tokens: &[[u8; 32]]| {
             let found = tokens.iter().fold(Choice::from(0), |found, one| found | one.ct_eq(&token));
@@ -124,8 +141,8 @@ impl Auth {
         };
         let (is_admin, is_public) = (is_one_of(&self.admin), is_one_of(&self.public));
         match (is_admin, is_public) {
-            (true, _) => Ok(Principal { door: Door::Admin, token: Some(token), grant: None }),
-            (false, true) => Ok(Principal { door: Door::Public, token: Some(token), grant: None }),
+            (true, _) => Ok(Principal { door: Door::Admin, token: Some(token), grant: None, once: None }),
+            (false, true) => Ok(Principal { door: Door::Public, token: Some(token), grant: None, once: None }),
             (false, false) => Err(Kind::Unauthorized.into()),
         }
     }
@@ -198,7 +215,7 @@ pub fn protocols(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Half of a SHA-256, which nobody can find a second text for.
-fn half(digest: Sha256) -> Digest {
+pub(crate) fn half(digest: Sha256) -> Digest {
     let whole: [u8; 32] = digest.finalize().into();
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);
@@ -330,6 +347,24 @@ mod tests {
         let auth = Auth::default().with_named(shared);
         assert!(auth.authorize(Some(PUBLIC.as_bytes()), NOW).is_ok());
         assert_eq!(auth.authorize(Some(ADMIN.as_bytes()), NOW).unwrap_err().kind, Kind::Unauthorized);
+    }
+
+    #[test]
+    fn an_invitation_opens_the_public_door_to_its_map_for_a_while() {
+        let keys = InvitationKeys::new(["a key of a test, which is long enough"]).unwrap();
+        let map = MapKey::parse("arena:A").unwrap();
+        let invitation = keys.invite(&map, NOW.plus(booking_core::time::Millis(1)), 7).unwrap();
+        let late = keys.invite(&map, NOW, 7).unwrap();
+        let auth = Auth::new([], [ADMIN]).unwrap().with_invitations(keys);
+        let bearer = |token: &str| outcome(&auth, Some(&format!("Bearer {token}")), "/Ticket/arena:A:1/reserve");
+        assert_eq!(outcome(&auth, None, "/Ticket/arena:A:1/reserve"), Err(Kind::Unauthorized), "for the invited alone");
+        assert_eq!((bearer(&invitation), bearer(&late)), (Ok(Door::Public), Err(Kind::Unauthorized)));
+        let (guest, _) = auth.route(Some(invitation.as_bytes()), "POST", "/Ticket/arena:A:1/reserve", NOW).unwrap();
+        let seat = |path: &str| booking_core::wire::parse(Door::Public, "POST", path, b"\"ann\"").unwrap();
+        assert!(guest.once.is_some() && guest.may(&seat("/Ticket/arena:A:1/reserve")).is_ok());
+        assert!(guest.may(&seat("/Ticket/arena:B:1/reserve")).is_err());
+        let (operator, _) = auth.route(Some(ADMIN.as_bytes()), "POST", "/Ticket/arena:A:1/reserve", NOW).unwrap();
+        assert_eq!(operator.once, None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod email;
 pub mod flags;
 #[cfg(feature = "native")]
 pub mod gateway;
+pub mod invitations;
 #[cfg(feature = "native")]
 pub mod ports;
 #[cfg(feature = "native")]

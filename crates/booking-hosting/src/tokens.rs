@@ -121,7 +121,7 @@ impl Grant {
         self.maps.is_empty()
             || match call {
                 Call::Ticket(id, _) => is_for(id.map_str()),
-                Call::SeatMap(key, _) => is_for(key.as_str()),
+                Call::SeatMap(key, _) | Call::Invite { map: key, .. } => is_for(key.as_str()),
                 Call::Process(order) | Call::ProcessSend(order) => {
                     order.tickets().iter().all(|id| is_for(id.map_str()))
                 }

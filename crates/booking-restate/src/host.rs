@@ -167,6 +167,7 @@ async fn public<C: Context>(ctx: &C, handler: wire::Handler) -> HandlerResult {
         | Call::Retry(_)
         | Call::Audit(_)
         | Call::Erase { .. }
+        | Call::Invite { .. }
         | Call::Operate(..)
         | Call::Gateway(_)
         | Call::Health => Err(Refusal::from(Kind::NotFound).into()),

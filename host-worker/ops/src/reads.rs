@@ -273,7 +273,7 @@ async fn erase(env: &Env, checkouts: &[CheckoutId]) -> Outcome {
     let row = "UPDATE bookings SET user_id = ?2, text = json_set(text, '$.userId', ?2) \
         WHERE checkout_id IN (SELECT value FROM json_each(?1))";
     let dead = "UPDATE dead SET body = json_set(body, '$.is.booking.booking.userId', ?2) \
-        WHERE json_valid(body) AND body ->> '$.is.booking.booking.checkoutId' IN (SELECT value FROM json_each(?1))";
+        WHERE CASE WHEN json_valid(body) THEN body ->> '$.is.booking.booking.checkoutId' END IN (SELECT value FROM json_each(?1))";
     let bindings = [JsValue::from(format::write_json(&checkouts)), UserId::erased().as_str().into()];
     let database = database(env)?;
     write(env, vec![database.prepare(row).bind(&bindings)?, database.prepare(dead).bind(&bindings)?]).await?;

@@ -99,6 +99,7 @@ impl LedgerObject {
             | Call::Inbox(_)
             | Call::Retry(_)
             | Call::Erase { .. }
+            | Call::Invite { .. }
             | Call::Audit(_) => return Err(Kind::NotFound.into()),
         };
         let keys = request.headers().get(IDEMPOTENCY_KEY).ok().flatten();
