@@ -18,7 +18,7 @@ use tests::gateway::{OddGateway, a_failure_is_told_while_its_money_is_let_go_of,
 use tests::histories::recorder::{Load, record};
 use tests::http::{Client, Dialect, Got};
 use tests::restate::{Folder, OnRestate};
-use tests::server::Server;
+use tests::server::{Server, tokens};
 use tests::{eventually, size};
 use xtask::restate::{Restate, Setup};
 
@@ -362,6 +362,134 @@ fn a_message_that_was_given_up_is_listed_and_sent_again() {
     assert_eq!(again.len(), 5, "until it is taken");
     assert!(again.iter().all(|told| told.key == key), "its receiver tells copies apart by that");
     assert_eq!(client.post(&path, &json!({})).status, 404, "it is on its way, or there");
+}
+
+#[test]
+fn operators_see_what_restate_keeps_and_the_door_lets_in_whom_its_tokens_let_in() {
+    const PUBLIC: &str = "a-public-token-for-tests";
+    let folder = tests::restate::Folder::new("door");
+    let file = folder.path().join("tokens");
+    let make = |name: &str, more: &[&str]| {
+        let made = tokens(&file, &[&["make", "--name", name, "--door", "admin"], more].concat());
+        made.unwrap().trim().to_owned()
+    };
+    let (office, of_yard) = (make("box office", &[]), make("yard", &["--map", "yard"]));
+    let (receiver, told) = tests::server::notified(&[200, 503, 503, 503, 503, 503, 200]);
+    let on =
+        OnRestate::start(&["--mock-payment", "--payment-delay", "0ms", "--notify-url", &receiver, "--admin-handlers"]);
+    let setup = &on.restate.setup;
+    let door = Server::start_of(
+        "host-restate",
+        "door",
+        &["--listen", "127.0.0.1:0", "--ingress-url", &setup.ingress_url(), "--admin-url", &setup.admin_url()],
+        &[("BOOKING_AUTH_TOKEN", PUBLIC), ("BOOKING_TOKENS", file.to_str().unwrap())],
+    );
+    let nobody = Client::new(&door.base);
+    let (public, office, of_yard) =
+        (nobody.with_token(PUBLIC), nobody.with_token(&office), nobody.with_token(&of_yard));
+    assert_eq!(nobody.get("/health").body["status"], "ok");
+    for (client, path) in [(&nobody, "/SeatMap/hall/get"), (&public, "/bookings"), (&of_yard, "/bookings")] {
+        assert_eq!(client.get(path).kind(), "Unauthorized", "{path}");
+    }
+    let buy = |seat: &str, user: &str, card: &str| {
+        let order = json!({ "ticketId": seat, "userId": user, "paymentMethodId": card });
+        public.post_keyed("/Checkout/process", &format!("{seat}-{user}"), &order)
+    };
+
+    // What is answered is what is answered on every host, errors too.
+    let first = buy("hall:1", "ann", "card_success");
+    assert_eq!((first.status, &first.body["status"]), (200, &json!("CONFIRMED")), "{}", first.text);
+    assert_eq!(buy("hall:1", "ann", "card_success").body, first.body, "the same key");
+    let sold = buy("hall:1", "=ben", "card_success");
+    let expected = json!({
+        "code": 409, "kind": "TicketSold", "message": "Ticket already sold", "ticketId": "hall:1", "money": "none",
+    });
+    assert_eq!((sold.status, &sold.body), (409, &expected));
+    assert_eq!(buy("hall:2", "=ben", "card_decline").kind(), "PaymentDeclined");
+    assert_eq!(public.post("/Checkout/process", &json!({ "ticketId": "hall:3" })).kind(), "InvalidRequest");
+    // Of the second message nothing is heard, so it is given up early.
+    assert_eq!(told.recv_timeout(tests::PATIENCE).unwrap().body["userId"], "ann");
+    let second = buy("yard:1", "ann", "card_success").text("checkoutId");
+    let letters = "SELECT id FROM sys_invocation WHERE target_service_name = 'Notifications' AND status != 'completed'";
+    assert_eq!(told.recv_timeout(tests::PATIENCE).unwrap().body["checkoutId"], json!(second));
+    let waits = || office.get("/bookings?map=yard").body["bookings"][0]["notification"].clone();
+    assert_eq!(waits(), "WAITING");
+    operate(&on, setup.query(letters).unwrap()[0]["id"].as_str().unwrap(), "cancel");
+
+    // The bookings, in pages; what was no order is none.
+    let shown = |path: &str| {
+        let mut seen = Vec::new();
+        let mut next = String::new();
+        loop {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let page = office.get(&format!("{path}{sign}limit=1&after={next}"));
+            assert_eq!(page.status, 200, "{}", page.text);
+            seen.extend(page.body["bookings"].as_array().unwrap().clone());
+            match page.body["next"].as_str() {
+                None => break seen,
+                Some(cursor) => next = cursor.to_owned(),
+            }
+        }
+    };
+    eventually(|| (waits() == "GIVEN_UP").then_some(()));
+    let all = shown("/bookings");
+    let told_of: Vec<_> = all
+        .iter()
+        .map(|one| ["userId", "status", "kind", "notification"].map(|name| one[name].as_str().unwrap_or("-")))
+        .collect();
+    assert_eq!(
+        told_of,
+        [
+            ["ann", "CONFIRMED", "-", "GIVEN_UP"],
+            ["=ben", "FAILED", "PaymentDeclined", "-"],
+            ["=ben", "FAILED", "TicketSold", "-"],
+            ["ann", "CONFIRMED", "-", "DELIVERED"],
+        ]
+    );
+    assert_eq!(all[3]["amount"], first.body["amount"]);
+    assert_eq!(all[3]["paymentId"], first.body["paymentId"]);
+    assert!(all[3]["startedAt"].as_u64() <= all[3]["endedAt"].as_u64());
+    assert_eq!(shown("/bookings?ticketId=hall:1&status=FAILED").len(), 1);
+    assert_eq!(shown(&format!("/bookings?from={}", all[1]["startedAt"])).len(), 2);
+    assert_eq!(office.post("/bookings", &json!({ "userId": "=ben" })).body["bookings"].as_array().unwrap().len(), 2);
+    let table = office.get("/bookings.csv").text;
+    assert!(table.lines().count() == 5 && table.contains("'=ben"), "{table}");
+
+    // The message that was given up is sent again, and who had that done is known.
+    let inbox = office.get("/inbox").body["messages"].clone();
+    assert_eq!((&inbox[0]["id"], &inbox[0]["booking"]), (&json!(format!("notification:{second}")), &all[0]));
+    assert_eq!(office.post(&format!("/inbox/notification:{second}/retry"), &json!({})).status, 200);
+    eventually(|| office.get("/inbox").body["messages"].as_array().unwrap().is_empty().then_some(()));
+    assert_eq!(office.post("/Ticket/hall:1/block", &json!({ "reason": "A broken seat" })).kind(), "TicketSold");
+    assert_eq!(of_yard.post("/Ticket/hall:9/block", &json!({ "reason": "x" })).kind(), "Unauthorized");
+    assert_eq!(of_yard.post("/Ticket/yard:9/block", &json!({ "reason": "A broken seat" })).status, 200);
+    let first_word = json!({ "outcome": "refused", "reason": "seen at the gateway" });
+    assert_eq!(of_yard.post(&format!("/Stuck/{second}/resolve"), &first_word).kind(), "Unauthorized");
+    assert_eq!(public.post(&format!("/Stuck/{second}/notify"), &json!({})).kind(), "Unauthorized");
+    assert_eq!(office.post(&format!("/Stuck/{second}/resolve"), &first_word).kind(), "CheckoutInProgress");
+    let did = office.get("/audit").body["entries"].clone();
+    let did: Vec<_> = did
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| ["who", "asked", "about", "reason", "outcome"].map(|name| one[name].as_str().unwrap_or("-")))
+        .collect();
+    assert_eq!(
+        did,
+        [
+            ["box office", "Stuck/resolve", &second, "seen at the gateway", "CheckoutInProgress"],
+            ["yard", "Ticket/block", "yard:9", "A broken seat", "done"],
+            ["box office", "Ticket/block", "hall:1", "A broken seat", "TicketSold"],
+            ["box office", "Stuck/notify", &second, "-", "done"],
+        ]
+    );
+    let one_by_one = office.get("/audit?limit=1").body;
+    let rest = office.get(&format!("/audit?limit=3&after={}", one_by_one["next"])).body;
+    assert_eq!((rest["entries"].as_array().unwrap().len(), &rest["next"]), (3, &Value::Null));
+
+    // A token that is revoked opens nothing any more.
+    tokens(&file, &["revoke", "box office"]).unwrap();
+    eventually(|| (office.get("/bookings").status == 401).then_some(()));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use booking_core::ids::MapKey;
+use booking_core::life::invitation::{checkout, has_failed, is_taken};
 use booking_core::wire::audit::AuditEntry;
 use booking_core::wire::{Answer, Call, InvitationTtl, Kind, Refusal, answer};
 use booking_hosting::auth::Auth;
-use booking_hosting::invitations::{MOST_A_MINUTE, Once, checkout, has_failed, is_taken};
+use booking_hosting::invitations::{MOST_A_MINUTE, Once};
 
 use crate::engine::Key;
 use crate::host::{Host, Reply, chance};

@@ -8,6 +8,9 @@ use clap::Args;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
+/// The longest answer of Restate's that is read, in bytes.
+const LONGEST: usize = 64 << 20;
+
 /// How long Restate may take to answer: where a checkout is brought to its end, it does when that has come.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -24,8 +27,8 @@ pub(crate) struct RestateFlags {
 impl RestateFlags {
     /// Posts JSON to the path of a server, whose address came with the flag.
     pub(crate) async fn ask(&self, url: &str, flag: &str, path: &str, body: String) -> Result<Value, CannotRun> {
-        let port = HttpPort::new(url, WITHIN).map_err(because(flag))?;
-        let token = self.auth_token.as_ref().map(|token| format!("Bearer {token}"));
+        let port = HttpPort::new(url, WITHIN).map_err(because(flag))?.reading(LONGEST);
+        let token = self.bearer();
         let headers: Vec<_> = token.iter().map(|token| (AUTHORIZATION, token.as_str())).collect();
         let answer = port.post(path, &headers, body).await;
         let (status, body) = answer.ok_or_else(|| CannotRun(format!("{flag} {url}{path}: no answer")))?;
@@ -34,6 +37,11 @@ impl RestateFlags {
             return Err(CannotRun(format!("{flag} {url}{path}: {status} {said}")));
         }
         serde_json::from_str(&said).map_err(because(&format!("{flag} {url}{path}")))
+    }
+
+    /// What the token is sent as.
+    pub(crate) fn bearer(&self) -> Option<String> {
+        self.auth_token.as_ref().map(|token| format!("Bearer {token}"))
     }
 
     /// The rows that a query gives.

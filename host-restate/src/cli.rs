@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing_subscriber::Layer as _;
 
+use crate::door::DoorArgs;
 use crate::ports::{MockGateway, Ports};
 use crate::recover::RecoverArgs;
 use crate::sdk::{Host, endpoint};
@@ -37,6 +38,9 @@ enum Command {
     /// Bring a checkout to its end whose invocation was killed: let go of its seats and of what was set aside for it, or
     /// see it through where its money may have been taken
     Recover(RecoverArgs),
+    /// Stand before Restate's ingress: let in whom its tokens let in, and show operators bookings, messages that were given up, and what other
+    /// operators did
+    Door(Box<DoorArgs>),
     /// List the checkouts that wait in vain: for an answer of the gateway to a capture or a void, for a map that cannot judge
     /// their command; and those whose message was given up within the last day
     Stuck(StuckArgs),
@@ -80,6 +84,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => runtime(args.threads)?.block_on(args.run()),
             Command::Recover(args) => runtime(1)?.block_on(args.run()),
+            Command::Door(args) => runtime(2)?.block_on(args.run()),
             Command::Stuck(args) => runtime(1)?.block_on(args.run()),
         }
     }

@@ -2,6 +2,8 @@
 
 mod admin;
 mod cli;
+mod door;
+mod lists;
 mod metrics;
 mod ports;
 mod recover;

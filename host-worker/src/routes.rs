@@ -2,6 +2,7 @@
 //! object, bytes out. A request is understood here, once: an object is handed the call.
 
 use booking_core::ids::{CheckoutId, HoldId, MapKey};
+use booking_core::life::invitation::{self, has_failed, is_taken};
 use booking_core::life::{Digest, Key};
 use booking_core::wire::audit::{AuditEntry, AuditOutcome};
 use booking_core::wire::log::LogCall;
@@ -11,7 +12,6 @@ use booking_core::wire::{
     SeatMapCall, allow, answer, idempotency_key, openapi,
 };
 use booking_hosting::auth::{fingerprint, protocols, scope, shown};
-use booking_hosting::invitations::{self, has_failed, is_taken};
 use booking_hosting::representation::{is_known, tag, takes_gzip};
 use booking_workers::body::{self, Unread};
 use booking_workers::clock::now;
@@ -342,7 +342,7 @@ async fn invite(env: &Env, settings: &Settings, map: &MapKey, ttl: InvitationTtl
 /// Orders for who was invited, where no other order of theirs has sold or may still sell.
 async fn ordered(env: &Env, call: &CheckoutCall, tries: impl Iterator<Item = Key>) -> Outcome {
     for key in tries {
-        let id = invitations::checkout(&key);
+        let id = invitation::checkout(&key);
         let said = inside::ask(env, CHECKOUTS, id.as_str(), &Asked { call, key: Some(key) }).await;
         let said = said.unwrap_or_else(|why| lost(&why));
         if !is_taken(&said) {

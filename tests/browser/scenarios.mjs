@@ -301,7 +301,7 @@ const scenarios = {
       await page.locator("#locked button").click();
       await isLive(page);
     };
-    const office = await browser.open(`${base}/?map=m#operate`, { refusals: [400, 401, 429] });
+    const office = await browser.open(`${base}/?map=m#operate`, { refusals: [400, 401, 429], isAway: true });
     await unlock(office, admin);
     await office.locator("#admin-token").fill(admin);
     await office.locator("#admin-door button").click();
@@ -313,7 +313,7 @@ const scenarios = {
     const invitation = await office.locator("#guests-invitation").inputValue();
     browser.keepsSecret(invitation);
     // The guest's first card is declined.
-    const guest = await browser.open(`${base}/?map=m`, { refusals: [401, 402, 409] });
+    const guest = await browser.open(`${base}/?map=m`, { refusals: [401, 402, 409], isAway: true });
     await unlock(guest, invitation);
     await hold(guest, "A", 1);
     await pay(guest, "card_decline");

@@ -4,11 +4,13 @@
 //! buyer could notice is left to the host.
 //!
 //! - [`idempotency`]: what an idempotency key stands for, and what is answered to a request that comes again.
+//! - [`invitation`]: which checkouts an invitation may lead to.
 //! - [`map`]: one turn of a map: what is loaded for it, stored, sent later and answered.
 //! - [`checkout`]: one checkout from its start until it is forgotten.
 
 pub mod checkout;
 pub mod idempotency;
+pub mod invitation;
 pub mod map;
 
 pub use checkout::{CheckoutRecord, NotificationStatus, Operated};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::export::Booking;
 use super::kind::Refusal;
 use super::request::{Buyer, percent_decoded};
 use crate::ids::{CheckoutId, MapKey, TicketId, UserId};
@@ -70,6 +71,20 @@ impl BookingSearch {
             && is(self.map.as_ref().map(|map| order.tickets().iter().any(|ticket| ticket.map_str() == map.as_str())))
             && is(self.from.map(|from| from <= record.started()))
             && is(self.until.map(|until| record.started() < until))
+    }
+}
+
+impl BookingSearch {
+    /// The same of what is shown of one.
+    #[must_use]
+    pub fn finds(&self, booking: &Booking) -> bool {
+        let is = |found: Option<bool>| found.unwrap_or(true);
+        is(self.status.map(|status| status == booking.status))
+            && is(self.user.as_ref().map(|user| *user == booking.user_id))
+            && is(self.ticket.as_ref().map(|ticket| booking.tickets.contains(ticket)))
+            && is(self.map.as_ref().map(|map| booking.tickets.iter().any(|ticket| ticket.map_str() == map.as_str())))
+            && is(self.from.map(|from| from <= booking.started_at))
+            && is(self.until.map(|until| booking.started_at < until))
     }
 }
 

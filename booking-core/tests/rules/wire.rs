@@ -8,6 +8,7 @@ use booking_core::format;
 use booking_core::ids::{AuthorizationId, MapKey, PaymentId, PaymentKey, PaymentMethodId};
 use booking_core::inventory::LineCommand;
 use booking_core::journal::run;
+use booking_core::life::invitation::{has_failed, is_taken};
 use booking_core::map::ticket::{Reader, Reserve, TicketCommand, TicketRefusal, TicketStatus};
 use booking_core::map::{
     Delta, Layout, Place, Published, Row, SeatMap, SeatMapCommand, SeatMapRefusal, SeatMapReply, Seats,
@@ -502,6 +503,15 @@ pub(crate) mod golden {
         let expected = [BookingStatus::Pending, BookingStatus::Confirmed, BookingStatus::Failed, BookingStatus::Failed];
         assert_eq!(stands, expected.map(Some));
         assert_eq!([answer::processed(&failed), answer::health()].map(|said| answer::stands(&said)), [None, None]);
+        // Of an invitation only one checkout sells: the next one begins where the last has failed.
+        let next = [&pending, &done, &failed].map(|running| has_failed(&answer::checkout(running)));
+        assert_eq!(next, [Err(Kind::InvitationUsed), Err(Kind::InvitationUsed), Ok(())]);
+        for (kind, why) in [(Kind::NotFound, Kind::InvitationUsed), (Kind::Overloaded, Kind::Overloaded)] {
+            assert_eq!(has_failed(&answer::refusal(&kind.into())), Err(why));
+        }
+        assert_eq!(has_failed(&answer::health()), Err(Kind::StorageUnavailable));
+        let reused = answer::refusal(&Kind::IdempotencyKeyReused.into());
+        assert!(is_taken(&reused) && !is_taken(&answer::processed(&failed)));
         let refused = gateway::answer(&PaymentAnswer::Capture(CaptureAnswer::Declined(reason())));
         assert_eq!(refused, gateway::answer(&PaymentAnswer::Authorize(AuthorizeAnswer::Declined(reason()))));
     }

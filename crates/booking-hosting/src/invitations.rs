@@ -3,11 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use booking_core::ids::{CheckoutId, MapKey};
-use booking_core::life::{Digest, Key};
+use booking_core::ids::MapKey;
+use booking_core::life::Key;
+use booking_core::life::invitation::TRIES;
 use booking_core::time::Timestamp;
-use booking_core::wire::search::BookingStatus;
-use booking_core::wire::{Answer, Kind, answer};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -29,9 +28,6 @@ const SIGNATURE: usize = 16;
 /// How many bytes come before the key of the map: when it expires, and 128 bits that tell it from all others.
 const EXPIRES: usize = 8;
 const CHANCE: usize = 16;
-
-/// How many checkouts one invitation may lead to, of which all but the last have failed.
-const TRIES: u8 = 10;
 
 /// The keys that invitations are signed with: the first one signs, all are known again. So one can take another's place without a gap.
 #[derive(Clone, Default)]
@@ -108,41 +104,14 @@ fn signed(key: &[u8], says: &[u8]) -> Hmac<Sha256> {
 pub struct Once(TokenDigest);
 
 impl Once {
-    /// What an order goes under: the first of these that no other order [has taken](is_taken), as far as all before it
-    /// [have failed](has_failed). The same order under the same idempotency key is the same; without a key, each is another, by `chance`.
+    /// What an order goes under: the first of these that no other order [has
+    /// taken](booking_core::life::invitation::is_taken), as far as all before it [have failed](booking_core::life::invitation::has_failed). The same order under the same idempotency key is the same; without a key, each is another, by `chance`.
     pub fn tries(self, body: &[u8], shown_key: Option<&str>, chance: u128) -> impl Iterator<Item = Key> {
         let which = shown_key.map_or_else(|| chance.to_be_bytes().to_vec(), |key| key.as_bytes().to_vec());
         let request = half(
             Sha256::new_with_prefix(body).chain_update([b'\n', u8::from(shown_key.is_some())]).chain_update(which),
         );
         (0..TRIES).map(move |nth| Key { scope: half(Sha256::new_with_prefix(self.0).chain_update([nth])), request })
-    }
-}
-
-/// The checkout that goes under this.
-#[must_use]
-pub fn checkout(tried: &Key) -> CheckoutId {
-    let Digest(scope) = tried.scope;
-    CheckoutId::from_random(u128::from_be_bytes(scope))
-}
-
-/// Whether this is said as another order has been there before.
-#[must_use]
-pub fn is_taken(said: &Answer) -> bool {
-    said.kind == Some(Kind::IdempotencyKeyReused)
-}
-
-/// Whether the next try is free, where this is said of how the checkout of the last one stands.
-///
-/// # Errors
-/// `InvitationUsed` where it has not failed, and why it is not known.
-pub fn has_failed(said: &Answer) -> Result<(), Kind> {
-    match (answer::stands(said), said.kind) {
-        (Some(BookingStatus::Failed), _) => Ok(()),
-        (Some(BookingStatus::Pending | BookingStatus::Confirmed), _) | (None, Some(Kind::NotFound)) => {
-            Err(Kind::InvitationUsed)
-        }
-        (None, kind) => Err(kind.unwrap_or(Kind::StorageUnavailable)),
     }
 }
 
@@ -195,17 +164,6 @@ mod tests {
         assert!(InvitationKeys::new([new]).unwrap().read(old.as_bytes()).is_none());
         assert_eq!(InvitationKeys::new([KEY, "short"]).unwrap_err(), NotAKey);
         assert!(!format!("{:?}", both(new, KEY).unwrap()).contains("key of"));
-    }
-
-    #[test]
-    fn the_next_try_is_for_what_has_failed() {
-        let is = |status: u16, body: &str, kind| has_failed(&Answer { status, body: body.to_owned(), kind });
-        assert_eq!(is(200, r#"{"status":"FAILED"}"#, None), Ok(()));
-        assert_eq!(is(200, r#"{"status":"PENDING"}"#, None), Err(Kind::InvitationUsed));
-        assert_eq!(is(200, r#"{"status":"CONFIRMED"}"#, None), Err(Kind::InvitationUsed));
-        assert_eq!(is(404, "{}", Some(Kind::NotFound)), Err(Kind::InvitationUsed));
-        assert_eq!(is(503, "{}", Some(Kind::StorageUnavailable)), Err(Kind::StorageUnavailable));
-        assert!(is_taken(&answer::refusal(&Kind::IdempotencyKeyReused.into())) && !is_taken(&answer::health()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use booking_core::wire::{IDEMPOTENCY_KEY, gateway};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,7 +20,7 @@ use crate::gateway::Report;
 use crate::process::now;
 use crate::webhook::Signing;
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read, in bytes, if nothing else is said.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// A payment gateway, picked at run time (`Arc<dyn PaymentGateway>`).
@@ -52,6 +52,7 @@ pub struct HttpPort {
     base: String,
     within: Duration,
     signing: Option<Signing>,
+    longest: usize,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -100,13 +101,19 @@ impl HttpPort {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
-        Ok(Self { base, within, signing: None, client })
+        Ok(Self { base, within, signing: None, longest: MAX_ANSWER, client })
     }
 
     /// The same, and what it sends is signed.
     #[must_use]
     pub fn signed(self, signing: Option<Signing>) -> Self {
         Self { signing, ..self }
+    }
+
+    /// The same, and it reads answers of up to this number of bytes.
+    #[must_use]
+    pub fn reading(self, longest: usize) -> Self {
+        Self { longest, ..self }
     }
 
     /// Asks: status and body, or `None` where there is no answer in time.
@@ -121,15 +128,25 @@ impl HttpPort {
 
     /// Sends some JSON: status and body of the answer, or `None` where there is none in time.
     pub async fn post(&self, path: &str, headers: &[(HeaderName, &str)], json: String) -> Option<(u16, Bytes)> {
-        let request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.base));
-        let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json");
+        let typed = [(CONTENT_TYPE, "application/json"), (ACCEPT, "application/json")];
+        let answer = self.send(Method::POST, path, &[&typed, headers].concat(), json.into()).await?;
+        Some((answer.status().as_u16(), answer.into_body()))
+    }
+
+    /// Sends a request as it stands: the answer, or `None` where there is none in time.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        body: Bytes,
+    ) -> Option<Response<Bytes>> {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
-        let request = request.body(Full::from(json)).ok()?;
+        let request = request.body(Full::from(body)).ok()?;
         let exchange = async {
-            let answer = self.client.request(request).await.ok()?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.ok()?.to_bytes();
-            Some((status, body))
+            let (head, body) = self.client.request(request).await.ok()?.into_parts();
+            Some(Response::from_parts(head, Limited::new(body, self.longest).collect().await.ok()?.to_bytes()))
         };
         tokio::time::timeout(self.within, exchange).await.ok().flatten()
     }

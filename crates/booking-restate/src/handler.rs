@@ -119,6 +119,30 @@ impl Handler {
         Self::all().find(|known| known.name() == name && known.service() == service)
     }
 
+    /// Those of operators.
+    pub fn of_operators() -> impl Iterator<Item = Self> {
+        Self::all().filter(|handler| handler.door() == Some(Door::Admin))
+    }
+
+    /// The handler of the core's table that takes the same body.
+    #[must_use]
+    pub fn of_the_core(self) -> Option<wire::Handler> {
+        match self {
+            Self::Public(handler) => Some(handler),
+            Self::StuckResolve => Some(wire::Handler::CheckoutResolve),
+            Self::StuckNotify => Some(wire::Handler::CheckoutNotify),
+            Self::MapSeat
+            | Self::MapTurn
+            | Self::LayoutKeep
+            | Self::LayoutGet
+            | Self::Recover
+            | Self::LetGo
+            | Self::Deliver
+            | Self::StuckReport
+            | Self::StuckClear => None,
+        }
+    }
+
     /// Whom a message goes to; `key` names the object.
     pub(crate) fn target(self, key: Option<&str>) -> Target {
         Target {
@@ -202,7 +226,7 @@ impl Handler {
             is_private: self.door().is_none_or(|door| door > open),
             retries: self.retries(),
             // What operators did can be looked up for a day.
-            journal_retention: matches!(self, Self::StuckResolve | Self::StuckNotify).then_some(A_DAY),
+            journal_retention: (self.door() == Some(Door::Admin)).then_some(A_DAY),
             input,
             output,
             ..Described::new(self.name(), access)

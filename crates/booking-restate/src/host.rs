@@ -11,7 +11,7 @@
 use booking_core::checkout::{Checkout, Ending, Impossible, Order};
 use booking_core::effect::Notification;
 use booking_core::format::{self, FormatError};
-use booking_core::ids::{CheckoutId, HoldId};
+use booking_core::ids::{CheckoutId, HoldId, TicketId};
 use booking_core::journal::run;
 use booking_core::machine::Machine as _;
 use booking_core::map::ticket::TicketView;
@@ -115,6 +115,32 @@ fn refused(refusal: &Refusal) -> Stop {
     let details: Vec<String> = [ticket, until, version, money].into_iter().flatten().collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
     Terminal::new(kind.status(), format!("{message}{details} [{kind}]")).into()
+}
+
+/// The refusal that the message of an error of Restate's tells; `None` where it is no handler's of ours.
+#[must_use]
+pub fn refusal_in(message: &str) -> Option<Refusal> {
+    let (rest, kind) = message.strip_suffix(']')?.rsplit_once(" [")?;
+    let kind = Kind::named(kind)?;
+    let detailed = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
+    let known = detailed.and_then(|(message, details)| {
+        let mut refusal = Refusal::new(kind, message.to_owned());
+        for detail in details.split(", ") {
+            if let Some(ticket) = detail.strip_prefix("ticket ") {
+                refusal.ticket = Some(TicketId::parse(ticket).ok()?);
+            } else if let Some(until) = detail.strip_prefix("reserved until ") {
+                refusal.reserved_until = Some(Timestamp::from_millis(until.parse().ok()?));
+            } else if let Some(version) = detail.strip_prefix("version ") {
+                refusal.version = Some(version.parse().ok()?);
+            } else {
+                let money = detail.strip_prefix("money ")?;
+                refusal.money = Some(serde_json::from_value(money.into()).ok()?);
+            }
+        }
+        Some(refusal)
+    });
+    // Brackets of the message itself are part of it.
+    Some(known.unwrap_or_else(|| Refusal::new(kind, rest.to_owned())))
 }
 
 /// A stored form that this build cannot read: retried, until a build comes that can.
@@ -344,4 +370,35 @@ async fn deliver<C: Context>(ctx: &C) -> HandlerResult {
         let _nobody_has_a_word = one(ctx, report).await?;
     }
     Ok(told?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use booking_core::checkout::MoneyState;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_comes_back_from_an_error_as_it_was() {
+        let message = |refusal: &Refusal| match refused(refusal) {
+            Stop::Terminal(Terminal { message, .. }) => message,
+            Stop::Cancelled | Stop::Retry(_) | Stop::Suspended | Stop::Broken => String::new(),
+        };
+        let ticket = TicketId::parse("arena:A:1").ok();
+        let plain = Refusal::from(Kind::TicketReserved);
+        let whole = Refusal {
+            version: Some(7),
+            ticket,
+            reserved_until: Some(Timestamp::from_millis(1_764_000_900_000)),
+            money: Some(MoneyState::LettingGo),
+            ..plain.clone()
+        };
+        let bracketed = Refusal::new(Kind::InvalidRequest, "Invalid request: `a` (of (b), version x) is wrong (again)");
+        for refusal in [plain, whole, bracketed] {
+            assert_eq!(refusal_in(&message(&refusal)), Some(refusal));
+        }
+        for other in ["the invoked service is not public", "", "[", "x [NoKind]", "[TicketSold]"] {
+            assert_eq!(refusal_in(other), None, "{other}");
+        }
+    }
 }

@@ -10,6 +10,6 @@ mod stuck;
 
 pub use context::{Context, Work, paid};
 pub use handler::{Handler, STUCK, services};
-pub use host::handle;
+pub use host::{handle, refusal_in};
 pub use records::{CheckoutStart, KilledCheckout, Waiting, WaitsFor, forms};
 pub use stuck::WAITING;

@@ -137,8 +137,8 @@ struct AuditRow<'a> {
     entry: String,
 }
 
-/// A checkout may begin again under the key of one that was forgotten: the one that began last counts. A buyer who was erased stays so,
-/// whatever older line comes late.
+/// A checkout may begin again under the key of one that was forgotten: the one that began last counts. A buyer who was erased stays so
+/// if an older line comes late.
 const BOOKINGS: &str = "INSERT INTO bookings (checkout_id, line, status, user_id, started_at, ended_at, notification, text) \
     SELECT value ->> 'id', value ->> 'line', value ->> 'status', value ->> 'user', value ->> 'started', value ->> 'ended', \
     value ->> 'notification', value ->> 'text' FROM json_each(?1) WHERE true \
