@@ -306,8 +306,26 @@ fn the_page_sells_on_restate() {
     let payments = format!("{}/api/mock-payment", gateway.base);
     let on = OnRestate::start(&["--admin-handlers", "--payment-url", &payments]);
     let ingress = on.restate.setup.ingress_url();
-    let page = Server::start("page", &["--api", &ingress, "--map", "hall"]);
+    let page = Server::start("page", &["--api", &ingress, "--map", "hall", "--listen", "127.0.0.1:0"]);
     play_on_another_host(&page.base, &ingress, &gateway.base, "Live, asked for every second");
+}
+
+#[test]
+fn the_page_sells_on_restate_behind_its_door() {
+    let gateway = Server::start("mock-gateway", &["--delay", "300ms"]);
+    let payments = format!("{}/api/mock-payment", gateway.base);
+    let on = OnRestate::start(&["--admin-handlers", "--payment-url", &payments]);
+    let (ingress, admin) = (on.restate.setup.ingress_url(), on.restate.setup.admin_url());
+    let port = xtask::run::free_port().unwrap();
+    let api = format!("http://127.0.0.1:{port}");
+    let page = Server::start("page", &["--api", &api, "--map", "hall", "--listen", "127.0.0.1:0"]);
+    let listen = format!("127.0.0.1:{port}");
+    let args = ["--listen", &listen, "--ingress-url", &ingress, "--admin-url", &admin, "--cors-origin", &page.base];
+    let door = Server::start_of("host-restate", "door", &args, &[("BOOKING_ADMIN_TOKEN", ADMIN)]);
+    play_on_another_host(&page.base, &door.base, &gateway.base, "Live, asked for every second");
+    let office = Client::new(&door.base).with_token(ADMIN);
+    let bookings = office.get("/bookings?status=CONFIRMED").body["bookings"].as_array().unwrap().len();
+    assert!(bookings > 0, "and operators see that it did");
 }
 
 #[test]
