@@ -397,6 +397,16 @@ fn operators_see_what_restate_keeps_and_the_door_lets_in_whom_its_tokens_let_in(
     };
 
     // What is answered is what is answered on every host, errors too.
+    let sent = public.post(
+        "/Checkout/process/send",
+        &json!({ "ticketId": "hall:7", "userId": "cat", "paymentMethodId": "card_decline" }),
+    );
+    assert_eq!((sent.status, &sent.body["status"]), (202, &json!("PENDING")), "{}", sent.text);
+    let cats = || office.post("/bookings", &json!({ "userId": "cat" })).body["bookings"][0].clone();
+    let sent_as = sent.text("checkoutId");
+    eventually(|| (cats()["kind"] == "PaymentDeclined").then_some(()));
+    assert_eq!(cats()["checkoutId"], sent_as);
+    std::thread::sleep(Duration::from_millis(5));
     let first = buy("hall:1", "ann", "card_success");
     assert_eq!((first.status, &first.body["status"]), (200, &json!("CONFIRMED")), "{}", first.text);
     assert_eq!(buy("hall:1", "ann", "card_success").body, first.body, "the same key");
@@ -415,6 +425,9 @@ fn operators_see_what_restate_keeps_and_the_door_lets_in_whom_its_tokens_let_in(
     let waits = || office.get("/bookings?map=yard").body["bookings"][0]["notification"].clone();
     assert_eq!(waits(), "WAITING");
     operate(&on, setup.query(letters).unwrap()[0]["id"].as_str().unwrap(), "cancel");
+
+    let sent = public.post("/Checkout/process/send", &json!({ "ticketId": "hall:2", "userId": "" }));
+    assert_eq!((sent.status, sent.kind()), (400, "InvalidRequest"));
 
     // The bookings, in pages; what was no order is none.
     let shown = |path: &str| {
@@ -444,6 +457,7 @@ fn operators_see_what_restate_keeps_and_the_door_lets_in_whom_its_tokens_let_in(
             ["=ben", "FAILED", "PaymentDeclined", "-"],
             ["=ben", "FAILED", "TicketSold", "-"],
             ["ann", "CONFIRMED", "-", "DELIVERED"],
+            ["cat", "FAILED", "PaymentDeclined", "-"],
         ]
     );
     assert_eq!(all[3]["amount"], first.body["amount"]);
@@ -453,7 +467,7 @@ fn operators_see_what_restate_keeps_and_the_door_lets_in_whom_its_tokens_let_in(
     assert_eq!(shown(&format!("/bookings?from={}", all[1]["startedAt"])).len(), 2);
     assert_eq!(office.post("/bookings", &json!({ "userId": "=ben" })).body["bookings"].as_array().unwrap().len(), 2);
     let table = office.get("/bookings.csv").text;
-    assert!(table.lines().count() == 5 && table.contains("'=ben"), "{table}");
+    assert!(table.lines().count() == 6 && table.contains("'=ben"), "{table}");
 
     // The message that was given up is sent again, and who had that done is known.
     let inbox = office.get("/inbox").body["messages"].clone();

@@ -12,10 +12,11 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use booking_core::ids::CheckoutId;
 use booking_core::wire::export::Booking;
 use booking_core::wire::search::{BookingSearch, InboxId, LONGEST_PAGE};
 use booking_core::wire::{
-    Answer, Call, Door as Opens, Handler as Core, IDEMPOTENCY_KEY, Kind, Refusal, answer, idempotency_key,
+    Answer, Call, Door as Opens, Handler as Core, IDEMPOTENCY_KEY, Kind, Refusal, SeatMapCall, answer, idempotency_key,
 };
 use booking_hosting::auth::{Auth, Principal, scope, shown};
 use booking_hosting::flags::{CannotRun, because, secrets};
@@ -176,14 +177,21 @@ impl Door {
                 if is_up { Ok(respond(answer::health())) } else { Err(Kind::StorageUnavailable.into()) }
             }
             // Of these there are other handlers here, or none.
-            Call::Retry(InboxId::Line(_))
+            Call::SeatMap(_, SeatMapCall::Watch)
+            | Call::Retry(InboxId::Line(_))
             | Call::Status(_)
             | Call::Stuck(_)
             | Call::Operate(..)
             | Call::Erase { .. }
             | Call::Invite { .. }
             | Call::Gateway(_) => Err(Kind::NotFound.into()),
-            Call::Ticket(..) | Call::SeatMap(..) | Call::Process(_) | Call::ProcessSend(_) => {
+            Call::ProcessSend(_) => {
+                let key = key.map(|key| scope(&principal, &path, key).to_string());
+                let sent = self.asked(parts.method, &path, &parts.headers, body, None, key).await?;
+                let id = accepted(sent.body()).ok_or(Kind::StorageUnavailable)?;
+                Ok(respond(answer::accepted(&id)))
+            }
+            Call::Ticket(..) | Call::SeatMap(..) | Call::Process(_) => {
                 // Restate's keys are the same for all who ask.
                 let key = key.map(|key| scope(&principal, &path, key).to_string());
                 let is_operators = principal.door == Opens::Admin && handler.door() == Opens::Admin;
@@ -207,6 +215,28 @@ impl Door {
         operator: Option<&Principal>,
         key: Option<String>,
     ) -> Result<Response, Refusal> {
+        let (head, body) = self.asked(method, path, came, body, operator, key).await?.into_parts();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = head.status;
+        for name in [CONTENT_TYPE, RETRY_AFTER] {
+            if let Some(value) = head.headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// Asks the ingress. Its errors have the shape that they have on every host.
+    async fn asked(
+        &self,
+        method: Method,
+        path: &str,
+        came: &HeaderMap,
+        body: Bytes,
+        operator: Option<&Principal>,
+        key: Option<String>,
+    ) -> Result<Response<Bytes>, Refusal> {
         let mut headers = Vec::new();
         let content_type = came.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // What has no body and no type of one changes nothing at the ingress.
@@ -221,20 +251,8 @@ impl Door {
             tracing::error!("the ingress does not answer");
             Kind::StorageUnavailable
         })?;
-        let (head, body) = answer.into_parts();
-        // Errors have the shape that they have on every host.
-        if let Some(refusal) = refused(&body).filter(|_| !head.status.is_success()) {
-            return Err(refusal);
-        }
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = head.status;
-        for name in [CONTENT_TYPE, RETRY_AFTER] {
-            if let Some(value) = head.headers.get(&name) {
-                response.headers_mut().insert(name, value.clone());
-            }
-        }
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        let refused = refused(answer.body()).filter(|_| !answer.status().is_success());
+        refused.map_or(Ok(answer), Err)
     }
 
     /// All bookings as a table, page after page. If a page cannot be had the connection breaks off, so that nobody takes half of a table for all
@@ -288,6 +306,17 @@ fn refused(body: &[u8]) -> Option<Refusal> {
     }
     let Error { message } = serde_json::from_slice(body).ok()?;
     refusal_in(&message)
+}
+
+/// The checkout that the ingress has begun.
+fn accepted(body: &[u8]) -> Option<CheckoutId> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Accepted {
+        invocation_id: String,
+    }
+    let Accepted { invocation_id } = serde_json::from_slice(body).ok()?;
+    CheckoutId::parse(&invocation_id).ok()
 }
 
 /// Reads a body, no further than its handler takes.
