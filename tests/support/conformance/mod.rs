@@ -108,6 +108,9 @@ const fn worker(case: &'static str, reason: &'static str) -> Difference {
 /// Kinds that no request from outside is answered with, on any host.
 pub const INNER_KINDS: [&str; 1] = ["HoldNotFound"];
 
+/// Kinds of a host that has a key for invitations: [`crate::invitations`] asks for them, on each host that can have one.
+pub const INVITED_KINDS: [&str; 1] = ["InvitationUsed"];
+
 /// What is asked: one server, and the same host set up in other ways where a case needs that.
 pub struct Target {
     /// Which host it is.
